@@ -1,0 +1,27 @@
+"""A local emulator of Meta's Graph API for conversations: try, test and teach without a Meta account."""
+
+from .attachments import CONTENT_KINDS
+from .builders import MessageSpec, PageSpec, ThreadSpec, build_world, uniform_world
+from .faults import FAULTS, Fault, FaultKind
+from .server import EmulatorServer
+from .settings import CallArrivals, EmulatorSettings, WorldSettings
+from .truth import Truth
+from .world import World
+
+__all__ = [
+    "CONTENT_KINDS",
+    "FAULTS",
+    "CallArrivals",
+    "EmulatorServer",
+    "EmulatorSettings",
+    "Fault",
+    "FaultKind",
+    "MessageSpec",
+    "PageSpec",
+    "ThreadSpec",
+    "Truth",
+    "World",
+    "WorldSettings",
+    "build_world",
+    "uniform_world",
+]

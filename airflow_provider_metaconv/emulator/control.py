@@ -1,0 +1,136 @@
+"""The control routes under ``/_emulator/``: truth, counters, faults, arrivals and tokens; no Graph calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from .faults import Fault
+from .landing import landing_page
+from .model import PLATFORMS
+from .service import GraphService
+from .truth import Truth, truth
+
+
+class Control:
+    """The control routes of one emulated API."""
+
+    def __init__(self, service: GraphService) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        """Return the routes to mount under ``/_emulator``."""
+        return [
+            Route("/", self.landing),
+            Route("/health", self.health),
+            Route("/truth", _clear(self.truth)),
+            Route("/statistics", self.statistics),
+            Route("/faults", _clear(self.faults), methods=["GET", "POST", "DELETE"]),
+            Route("/arrivals", _clear(self.arrivals), methods=["POST"]),
+            Route("/tokens", _clear(self.tokens), methods=["GET", "POST"]),
+        ]
+
+    async def landing(self, request: Request) -> Response:
+        """Show people what there is to try."""
+        return HTMLResponse(landing_page(self._service, str(request.base_url).rstrip("/").removesuffix("/_emulator")))
+
+    async def health(self, _: Request) -> Response:
+        """Say that the emulator answers, and how large its world is."""
+        world = self._service.world
+        counts = {"pages": len(world.pages), "threads": len(world.threads), "messages": len(world.messages)}
+        return JSONResponse({"status": "ok", **counts})
+
+    async def truth(self, request: Request) -> Response:
+        """Return what there is to read; for every Page and platform when none is named."""
+        query = request.query_params
+        page_ids = [query["page_id"]] if "page_id" in query else list(self._service.world.pages)
+        platforms = [query["platform"]] if "platform" in query else list(PLATFORMS)
+        since, until = (query.get(name, "").replace(" ", "+") or None for name in ("since", "until"))
+        folder = query.get("folder", "inbox")
+        with_ids = query.get("ids", "false").lower() == "true"
+        rows = [
+            _truth_row(truth(self._service.world, page_id, platform, since, until, folder), with_ids=with_ids)
+            for page_id in page_ids
+            for platform in platforms
+        ]
+        return JSONResponse(rows[0] if "page_id" in query and "platform" in query else rows)
+
+    async def statistics(self, _: Request) -> Response:
+        """Return the counters and the current blocks."""
+        return JSONResponse(self._service.report())
+
+    async def faults(self, request: Request) -> Response:
+        """Show the faults to come, add one or a list of them, or forget them all with the blocks they caused."""
+        book = self._service.faults
+        if request.method == "POST":
+            body = await _json(request)
+            faults = [Fault.from_mapping(row) for row in (body if isinstance(body, list) else [body])]
+            for fault in faults:
+                book.add(fault)
+        if request.method == "DELETE":
+            book.clear()
+            self._service.limiter.clear_blocks()
+        return JSONResponse(book.rows())
+
+    async def arrivals(self, request: Request) -> Response:
+        """Let messages arrive, now unless ``created_time`` says when, and return their ids."""
+        body = await _json(request)
+        world = self._service.world
+        count, seed = int(body.pop("messages", 1)), int(body.pop("seed", 1))
+        created_time = body.pop("created_time", None)
+        if created_time is None:
+            created_time = max(self._service.now(), world.now + 1)
+        return JSONResponse({"message_ids": world.arrive(count, seed, created_time, **body)})
+
+    async def tokens(self, request: Request) -> Response:
+        """Show the tokens; expire, restore or rotate one, named by its value or its Page."""
+        if request.method == "POST":
+            change_tokens(self._service, await _json(request))
+        return JSONResponse({"page_tokens": self._service.tokens.page_tokens})
+
+
+def change_tokens(service: GraphService, body: Mapping[str, Any]) -> None:
+    """Carry out one change: ``{"expire"|"restore": token or true, "page_id": …, "subcode": …}`` or ``{"rotate": …}``."""
+    actions = [name for name in ("expire", "restore", "rotate") if body.get(name)]
+    if len(actions) != 1:
+        raise ValueError("say one of expire, restore or rotate")
+    action, book = actions[0], service.tokens
+    page_id = str(body.get("page_id", ""))
+    value = body[action] if isinstance(body[action], str) else book.page_tokens[page_id]
+    if action == "rotate":
+        owner = page_id or book.known(value)[0].owner_id
+        book.rotate(owner, body.get("subcode", 460))
+    elif action == "expire":
+        book.expire(value, body.get("subcode", 463))
+    else:
+        book.restore(value)
+
+
+def _truth_row(found: Truth, *, with_ids: bool) -> dict[str, Any]:
+    row = {name: getattr(found, name) for name in ("page_id", "platform", "conversations", "messages", "unavailable")}
+    if with_ids:
+        row["message_ids"] = sorted(found.message_ids)
+        row["unavailable_ids"] = sorted(found.unavailable_ids)
+    return row
+
+
+async def _json(request: Request) -> Any:
+    text = await request.body()
+    return json.loads(text) if text.strip() else {}
+
+
+def _clear(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Return the route with bad input answered as HTTP 400 and one clear line."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await route(request)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    return answer

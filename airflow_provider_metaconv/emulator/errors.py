@@ -1,0 +1,210 @@
+"""Graph's error answers as data: one row per error, with its HTTP status and its body.
+
+Statuses and texts follow what Meta documents and what was observed in public; where nobody has published a
+status, the row takes the one its neighbours have. Meta asks clients to decide by ``code``, never by the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Body = dict[str, Any]
+TRACE_ID = "AeMuLaToRtRaCe0123456789"
+RATE_LIMITING_PAGE = "https://developers.facebook.com/docs/graph-api/overview/rate-limiting"
+EXPIRED = (
+    "Error validating access token: Session has expired on Thursday, 19-Nov-26 10:00:00 PST. "
+    "The current time is Friday, 20-Nov-26 10:00:00 PST."
+)
+CHANGED_PASSWORD = (
+    "Error validating access token: The session has been invalidated because the user changed their "
+    "password or Facebook has changed the session for security reasons."
+)
+NO_PERMISSION = (
+    "(#200) Requires permission: pages_messaging or User associated with the Page access token does not "
+    "have an appropriate role on the Page."
+)
+UNSUPPORTED_GET = (
+    "Unsupported get request. Object with ID '{id}' does not exist, cannot be loaded due to missing "
+    "permissions, or does not support this operation. Please read the Graph API documentation at "
+    "https://developers.facebook.com/docs/graph-api"
+)
+ACTIVE_TOKEN = "An active access token must be used to query information about the current user."  # noqa: S105
+PAGE_TOKEN_NEEDED = "(#190) This method must be called with a Page Access Token"  # noqa: S105
+MESSAGE_GONE = "This Message has been deleted by the user or the business."
+REDUCE = "Please reduce the amount of data you're asking for, then retry your request"
+
+
+@dataclass(frozen=True)
+class ErrorAnswer:
+    """One error as Graph answers it: HTTP status and JSON body."""
+
+    status: int
+    body: Body
+
+
+class GraphError(Exception):
+    """A call that ends with an error answer."""
+
+    def __init__(self, status: int, body: Body) -> None:
+        super().__init__(body["error"]["message"])
+        self.status = status
+        self.body = body
+
+    @property
+    def label(self) -> str:
+        """The code as statistics count it, ``190/463`` or ``613``."""
+        error = self.body["error"]
+        subcode = error.get("error_subcode")
+        return str(error["code"]) if subcode is None else f"{error['code']}/{subcode}"
+
+
+def error_body(code: int, message: str, kind: str = "OAuthException", **more: Any) -> Body:
+    """Return Graph's error envelope; ``more`` holds error_subcode, is_transient and the like."""
+    return {"error": {"message": message, "type": kind, "code": code, **more, "fbtrace_id": TRACE_ID}}
+
+
+def _row(status: int, code: int, message: str, **more: Any) -> ErrorAnswer:
+    return ErrorAnswer(status, error_body(code, message, **more))
+
+
+def _bare(status: int, code: int, message: str, **more: Any) -> ErrorAnswer:
+    # Some 500 bodies carry neither type nor fbtrace_id; clients must not insist on them.
+    return ErrorAnswer(status, {"error": {"code": code, "message": message, **more}})
+
+
+def _use_case(code: int, subject: str) -> ErrorAnswer:
+    text = f"(#{code}) There have been too many {subject}. Wait a bit and try again. "
+    return _row(400, code, f"{text}For more info, please refer to {RATE_LIMITING_PAGE}.")
+
+
+ERRORS: dict[str, ErrorAnswer] = {
+    "1": _bare(500, 1, REDUCE),
+    "1/99": _bare(500, 1, "An unknown error occurred", error_subcode=99),
+    "2": _row(500, 2, "An unexpected error has occurred. Please retry your request later.", is_transient=True),
+    "3": _row(400, 3, "(#3) Application does not have the capability to make this API call."),
+    "4": _row(403, 4, "(#4) Application request limit reached", is_transient=True),
+    "5": _row(400, 5, "(#5) Unauthorized source IP address"),
+    "10": _row(400, 10, "(#10) Application does not have permission for this action"),
+    "17": _row(400, 17, "(#17) User request limit reached", is_transient=True),
+    "21": _row(400, 21, "(#21) Page ID 100 was migrated to page ID 900. Please update your API calls to the new ID"),
+    "32": _row(400, 32, "(#32) Page request limit reached"),
+    "100": _row(400, 100, "(#100) Invalid parameter"),
+    "100/33": _row(400, 100, UNSUPPORTED_GET.format(id="X"), kind="GraphMethodException", error_subcode=33),
+    "100/field": _row(400, 100, "(#100) Tried accessing nonexisting field (x) on node type (UnifiedThread)"),
+    "100/cursor": _row(400, 100, "(#100) The After Cursor specified exceeds the max limit supported by this endpoint"),
+    "100/proof": _row(
+        400,
+        100,
+        "Invalid appsecret_proof provided in the API argument",
+        kind="GraphMethodException",
+    ),
+    "100/proof_missing": _row(
+        400,
+        100,
+        "API calls from the server require an appsecret_proof argument",
+        kind="GraphMethodException",
+    ),
+    "102": _row(400, 102, "Session key invalid or no longer valid"),
+    "104": _row(400, 104, "An access token is required to request this resource."),
+    "190": _row(400, 190, "Invalid OAuth access token - Cannot parse access token"),
+    "190/page_token": _row(400, 190, PAGE_TOKEN_NEEDED),
+    "190/458": _row(
+        400,
+        190,
+        "Error validating access token: The user has not authorized application 1.",
+        error_subcode=458,
+    ),
+    "190/459": _row(
+        400,
+        190,
+        "Error validating access token: You cannot access the app till you log in to www.facebook.com "
+        "and follow the instructions given.",
+        error_subcode=459,
+    ),
+    "190/460": _row(400, 190, CHANGED_PASSWORD, error_subcode=460),
+    "190/463": _row(400, 190, EXPIRED, error_subcode=463),
+    "190/464": _row(
+        400,
+        190,
+        "Error validating access token: Sessions for the user are not allowed because the user is not a "
+        "confirmed user.",
+        error_subcode=464,
+    ),
+    "190/467": _row(
+        400,
+        190,
+        "Error validating access token: The session is invalid because the user logged out.",
+        error_subcode=467,
+    ),
+    "190/492": _row(
+        400,
+        190,
+        "Error validating access token: Session does not match current stored session. The user associated "
+        "with the Page access token does not have an appropriate role on the Page.",
+        error_subcode=492,
+    ),
+    "190/493": _row(
+        400,
+        190,
+        "Error validating access token: The session is invalid because the user has not used the app for "
+        "more than 90 days.",
+        error_subcode=493,
+    ),
+    "200": _row(403, 200, NO_PERMISSION),
+    "200/2534041": _row(
+        403,
+        200,
+        "(#200) The account owner has disabled access to instagram direct messages.",
+        error_subcode=2534041,
+    ),
+    "230": _row(403, 230, "(#230) Requires pages_messaging permission to manage the object"),
+    "341": _row(400, 341, "(#341) Feed action request limit reached"),
+    "368": _row(
+        400,
+        368,
+        "The action attempted has been deemed abusive or is otherwise disallowed",
+        error_data={"sentry_block_data": "AeiEmulator", "help_center_id": 0},
+        error_subcode=1346003,
+        error_user_msg="",
+    ),
+    "613": _row(400, 613, "(#613) Calls to this api have exceeded the rate limit."),
+    "613/1996": _row(400, 613, "(#613) Calls to this api have exceeded the rate limit.", error_subcode=1996),
+    "803": _row(404, 803, "(#803) Some of the aliases you requested do not exist: X"),
+    "2500": _row(400, 2500, ACTIVE_TOKEN),
+    "2500/path": _row(400, 2500, "Unknown path components: /x"),
+    "9000001": _row(400, 9000001, MESSAGE_GONE),
+    "-1": _row(400, -1, "Instagram server error. Please try again."),
+    "-2": _row(400, -2, "Instagram timeout. Please try again."),
+    "80001": _use_case(80001, "calls to this Page account"),
+    "80002": _use_case(80002, "calls to this Instagram account"),
+    "80006": _use_case(80006, "messenger api calls to this Page account"),
+}
+
+
+def known_error(name: str) -> GraphError:
+    """Return the error of one row, ready to raise."""
+    answer = ERRORS[name]
+    return GraphError(answer.status, answer.body)
+
+
+def no_such_object(object_id: str) -> GraphError:
+    """Return 100/33: there is no such object, or the caller may not see it."""
+    message = UNSUPPORTED_GET.format(id=object_id)
+    return GraphError(400, error_body(100, message, "GraphMethodException", error_subcode=33))
+
+
+def no_such_field(name: str, node_type: str) -> GraphError:
+    """Return (#100) for a field that the node type does not have."""
+    message = f"(#100) Tried accessing nonexisting field ({name}) on node type ({node_type})"
+    return GraphError(400, error_body(100, message))
+
+
+def invalid_parameter(message: str) -> GraphError:
+    """Return (#100) for a parameter value that Graph refuses."""
+    return GraphError(400, error_body(100, f"(#100) {message}"))
+
+
+def unknown_path(path: str) -> GraphError:
+    """Return 2500 for a path or a version that does not exist."""
+    return GraphError(400, error_body(2500, f"Unknown path components: {path}"))

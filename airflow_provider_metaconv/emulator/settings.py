@@ -1,0 +1,68 @@
+"""What can be set: the world to generate and the way the emulator behaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+APP_SECRET = "emulator-app-secret"  # noqa: S105  (a documented trial value, it opens nothing)
+DEFAULT_NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """The recipe of a generated world; the same recipe always gives the same world."""
+
+    seed: int = 1
+    pages: int = 4
+    messages: int = 50_000
+    now: datetime = DEFAULT_NOW
+    days: float = 30
+    odd_texts: bool = True
+    contents: bool = True
+
+    def __post_init__(self) -> None:
+        if self.pages < 1 or self.messages < 0 or self.days <= 0:
+            raise ValueError("a world needs at least 1 Page, 0 messages and more than 0 days")
+        if self.now.tzinfo is None:
+            raise ValueError("the world's now has no zone: add one, such as +00:00")
+
+
+@dataclass(frozen=True)
+class CallArrivals:
+    """Live traffic for tests: after every so many Graph calls, so many messages arrive, at most ``times`` times."""
+
+    every_calls: int = 5
+    messages: int = 1
+    seed: int = 1
+    times: int | None = None
+    page_id: str | None = None
+    platform: str | None = None
+    new_thread_share: float = 0.3
+
+
+@dataclass(frozen=True)
+class EmulatorSettings:
+    """How the emulator behaves; by default without limits, so that tests are fast.
+
+    ``calls_per_second`` is per Page on the Conversations API (613), ``messenger_calls`` is (calls, window in
+    seconds) per Page (80006), ``app_calls`` the same for the whole app (4). ``usage_floor`` is the percentage
+    below which no usage header is sent; 0 sends one with every answer.
+    """
+
+    calls_per_second: float | None = None
+    messenger_calls: tuple[int, float] | None = None
+    app_calls: tuple[int, float] | None = None
+    usage_floor: int = 3
+    app_secret: str = APP_SECRET
+    require_proof: bool = False
+    latency_ms: float = 0
+    gzip: bool = True
+    instagram_old_rows: Literal["id_and_time", "id_only"] = "id_and_time"
+    arrivals_per_minute: float = 0
+    call_arrivals: CallArrivals | None = None
+    pages_without_role: frozenset[str] = frozenset()
+    clock: Callable[[], float] = time.time

@@ -1,0 +1,95 @@
+"""The stretch of time a run extracts, and the one form in which times are compared and written: UTC, ISO 8601."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pendulum
+
+# Meta's form, always UTC: 2026-11-20T09:30:39+0000. The form of the rows differs by one colon.
+_META_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000")
+
+
+def row_time(value: Any) -> str | None:
+    """A Graph time as rows hold it, ``2026-11-20T09:30:39+00:00``; None when there is none or it cannot be read.
+
+    Texts of this form sort as the moments they mean, so nothing needs to be parsed to be compared.
+    """
+    if not isinstance(value, str):
+        return None
+    if _META_TIME.fullmatch(value):
+        return value[:19] + "+00:00"
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return iso(moment if moment.tzinfo else moment.replace(tzinfo=pendulum.UTC))
+
+
+def iso(moment: datetime) -> str:
+    """An aware moment in the form of the rows."""
+    return moment.astimezone(pendulum.UTC).isoformat()
+
+
+class WindowError(ValueError):
+    """The window is none; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The messages with ``since <= created_time < until``; ``since=None`` begins with the first message ever.
+
+    ``capped_from`` is the end that was asked for when that lay in the future. Raises ``WindowError`` for times
+    without a time zone and for a window that is empty.
+    """
+
+    since: datetime | None
+    until: datetime
+    capped_from: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name, moment in (("since", self.since), ("until", self.until)):
+            if moment is not None and moment.utcoffset() is None:
+                raise WindowError(f"{name}={moment.isoformat()} has no time zone: add one, such as +00:00.")
+        if self.since is not None and self.since >= self.until:
+            raise WindowError(
+                f"since={iso(self.since)} is not before until={iso(self.until)}: swap or widen them. (A cron string as "
+                "schedule gives intervals of no length in Airflow 3: use CronDataIntervalTimetable.)"
+            )
+
+    @classmethod
+    def parse(cls, since: datetime | str | None, until: datetime | str | None, *, now: datetime) -> Window:
+        """The window between two times as users give them; an end that is missing or in the future becomes ``now``.
+
+        Texts are ISO 8601 with a zone; None, ``""``, ``"None"`` and ``"begin"`` leave that side open.
+        """
+        first, last = _moment("since", since), _moment("until", until)
+        present = now.replace(microsecond=0)
+        if first is not None and first.utcoffset() is not None and first >= present:
+            raise WindowError(f"since={iso(first)} lies in the future: there is nothing to extract yet.")
+        if last is None:
+            return cls(first, present)
+        if last.utcoffset() is not None and last > present:
+            return cls(first, present, capped_from=last)
+        return cls(first, last)
+
+    def listing_edge(self, margin: timedelta) -> str:
+        """The ``updated_time`` below which no conversation can hold a message of the window; ``""``: there is none."""
+        return "" if self.since is None else iso(self.since - margin)
+
+
+def _moment(name: str, value: datetime | str | None) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    if value is None or value.strip() in ("", "None", "begin"):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        raise WindowError(f"{name}={value!r} is no time: write it as 2026-11-20T00:00:00+00:00.") from None
+    if moment.utcoffset() is None:
+        raise WindowError(f"{name}={value!r} has no time zone: write it as {value.strip()}+00:00.")
+    return moment

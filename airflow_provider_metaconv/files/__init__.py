@@ -1,0 +1,35 @@
+"""Files of a run: parts in NDJSON or Parquet, the manifest that commits them, and the storage they lie in."""
+
+from airflow_provider_metaconv.files.errors import (
+    FilesError,
+    ManifestError,
+    NotPublishedError,
+    StorageError,
+)
+from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ManifestFile,
+    next_part_number,
+    window_folder,
+)
+from airflow_provider_metaconv.files.parts import FILE_FORMATS, PartsWriter
+from airflow_provider_metaconv.files.storage import Storage, open_storage
+
+__all__ = [
+    "FILE_FORMATS",
+    "MANIFEST_NAME",
+    "FilesError",
+    "LocalStorage",
+    "Manifest",
+    "ManifestError",
+    "ManifestFile",
+    "NotPublishedError",
+    "PartsWriter",
+    "Storage",
+    "StorageError",
+    "next_part_number",
+    "open_storage",
+    "window_folder",
+]

@@ -1,0 +1,49 @@
+"""What can go wrong with files; every message is one line that says what to change."""
+
+from __future__ import annotations
+
+import errno
+
+
+class FilesError(Exception):
+    """Something about the files of a run is not as it must be."""
+
+
+class StorageError(FilesError):
+    """The place where the files go, or come from, cannot do what was asked of it."""
+
+
+class NotPublishedError(StorageError):
+    """A file was asked for that was never published, or has been removed since."""
+
+
+class ManifestError(FilesError):
+    """A manifest cannot be read or says something that must not be followed."""
+
+
+_NO_SPACE = "no space is left there (free some, or choose another destination)"
+_NO_RIGHT = "the worker may not write there (give it the right, or choose another destination)"
+_NOT_FOLDER = "a file stands where a folder is needed (choose another destination)"
+_VANISHED = "the folder is not there or cannot be made (if something removes it while a task runs, stop that)"
+
+_ADVICE = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EFBIG: "the file is larger than the worker may write (raise its limit, or write smaller parts)",
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EROFS: _NO_RIGHT,
+    errno.ENOTDIR: _NOT_FOLDER,
+    errno.EEXIST: _NOT_FOLDER,
+    errno.ENOENT: _VANISHED,
+}
+
+
+def storage_error(action: str, place: object, error: OSError) -> StorageError:
+    """One line for an error of the operating system: what failed, where, and what to do about it.
+
+    >>> str(storage_error("write to", "/data", OSError(errno.ENOSPC, "")))
+    'cannot write to /data: no space is left there (free some, or choose another destination)'
+    """
+    advice = _ADVICE.get(error.errno or 0) or error.strerror or type(error).__name__
+    return StorageError(f"cannot {action} {place}: {advice}")

@@ -1,0 +1,163 @@
+"""The manifest: which parts belong to a finished run. It is published last, and nothing counts before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from airflow_provider_metaconv.files.errors import ManifestError
+from airflow_provider_metaconv.records import TABLES
+
+MANIFEST_NAME = "_manifest.json"
+MANIFEST_VERSION = 1
+
+FORMAT_SUFFIXES = {"ndjson": ".ndjson.gz", "parquet": ".parquet"}
+"""The file formats and how the names of their parts end."""
+
+_RUN_AGAIN = "run the extract task again"
+_PART_NAME = re.compile(r"-(\d{5,})\.(?:ndjson\.gz|parquet)$")
+_PAGE_ID = re.compile(r"[A-Za-z0-9_-]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """One part: its name in the manifest's own folder, its table, and what proves that it is whole."""
+
+    path: str
+    table: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    @property
+    def file_format(self) -> str:
+        """The format that the name's ending stands for: ``ndjson`` or ``parquet``."""
+        return next(name for name, suffix in FORMAT_SUFFIXES.items() if self.path.endswith(suffix))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What one run extracted: the Page, the platform, the window (ISO 8601, UTC) and the parts.
+
+    ``since`` is None for a full history. ``stats`` holds counts only, never texts or secrets.
+    """
+
+    page_id: str
+    platform: str
+    since: str | None
+    until: str
+    files: tuple[ManifestFile, ...]
+    stats: dict[str, Any] = field(default_factory=dict)
+    version: int = MANIFEST_VERSION
+
+    def to_bytes(self) -> bytes:
+        """The manifest as JSON, indented because people open it."""
+        content = {
+            "version": self.version,
+            "files": [asdict(file) for file in self.files],
+            "window": {"since": self.since, "until": self.until},
+            "page_id": self.page_id,
+            "platform": self.platform,
+            "stats": self.stats,
+        }
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, source: str = "the manifest") -> Manifest:
+        """The manifest that ``to_bytes`` wrote; ``source`` is what errors call it.
+
+        Raises ``ManifestError`` when it is no manifest, is of another version, lacks something, or names a file that
+        is outside its folder, of an unknown table or of an unknown format.
+        """
+        content = _parse(data, source)
+        window = _get(content, "window", dict, source)
+        files = [_file(entry, source) for entry in _get(content, "files", list, source)]
+        if len({file.path for file in files}) < len(files):
+            raise ManifestError(f"{source} names a file twice: {_RUN_AGAIN}")
+        return cls(
+            page_id=_get(content, "page_id", str, source),
+            platform=_get(content, "platform", str, source),
+            since=None if window.get("since") is None else _get(window, "since", str, source),
+            until=_get(window, "until", str, source),
+            files=tuple(files),
+            stats=_get(content, "stats", dict, source),
+        )
+
+
+def window_folder(platform: str, page_id: str, since: datetime | None, until: datetime) -> str:
+    """The folder of one window below the destination; ``since`` None means everything until then.
+
+    Raises ``ValueError`` for times without a time zone and for a Page id that is no id.
+
+    >>> window_folder("MESSENGER", "100", None, datetime(2026, 11, 21, tzinfo=UTC))
+    'platform=messenger/page_id=100/window=begin_20261121T000000Z'
+    """
+    if not _PAGE_ID.fullmatch(page_id):
+        raise ValueError(f"page_id must consist of letters and digits, not {page_id!r}")
+    begin = "begin" if since is None else _compact(since)
+    return f"platform={platform.lower()}/page_id={page_id}/window={begin}_{_compact(until)}"
+
+
+def next_part_number(names: Iterable[str]) -> int:
+    """The number after the highest that any part among these file names has; 0 when there is no part.
+
+    >>> next_part_number(["messages-00004.parquet", "conversations-00000.ndjson.gz", "_manifest.json"])
+    5
+    """
+    return max((int(match[1]) + 1 for name in names if (match := _PART_NAME.search(name))), default=0)
+
+
+def _compact(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise ValueError(f"the window's times must have a time zone, {moment.isoformat()} has none")
+    moment = moment.astimezone(UTC)
+    # Windows that differ only below a second are different windows: they must not share a folder.
+    return moment.strftime("%Y%m%dT%H%M%S" + (".%f" if moment.microsecond else "") + "Z")
+
+
+def _parse(data: bytes, source: str) -> dict[str, Any]:
+    try:
+        content = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise ManifestError(f"{source} is not JSON: {_RUN_AGAIN}") from None
+    if not isinstance(content, dict):
+        raise ManifestError(f"{source} is not a JSON object: {_RUN_AGAIN}")
+    version = content.get("version")
+    if version != MANIFEST_VERSION:
+        raise ManifestError(
+            f"{source} has version {version!r}, this release reads version {MANIFEST_VERSION}: "
+            "use the release of airflow-provider-metaconv that wrote it, or run the extract task again"
+        )
+    return content
+
+
+def _get(content: dict[str, Any], key: str, type_: type, source: str) -> Any:
+    value = content.get(key)
+    if not isinstance(value, type_) or isinstance(value, bool):
+        what = "lacks" if value is None else "has a wrong value for"
+        raise ManifestError(f"{source} {what} {key!r}: {_RUN_AGAIN}")
+    return value
+
+
+def _file(entry: Any, source: str) -> ManifestFile:
+    if not isinstance(entry, dict):
+        raise ManifestError(f"{source} has an entry in 'files' that is not an object: {_RUN_AGAIN}")
+    path, table = _get(entry, "path", str, source), _get(entry, "table", str, source)
+    sha256 = _get(entry, "sha256", str, source)
+    numbers = {key: _get(entry, key, int, source) for key in ("rows", "bytes")}
+    if re.search(r"[/\\\0]", path) or path.startswith("."):
+        raise ManifestError(f"{source} names {path!r}, which is not in its own folder: {_RUN_AGAIN}")
+    if table not in {known.name for known in TABLES}:
+        raise ManifestError(f"{source} names the unknown table {table!r}: {_RUN_AGAIN}")
+    if not path.endswith(tuple(FORMAT_SUFFIXES.values())):
+        endings = " or ".join(FORMAT_SUFFIXES.values())
+        raise ManifestError(f"{source} names {path!r}, which must end in {endings}: {_RUN_AGAIN}")
+    if min(numbers.values()) < 0 or not _SHA256.fullmatch(sha256):
+        raise ManifestError(f"{source} has wrong numbers or a wrong sha256 for {path!r}: {_RUN_AGAIN}")
+    return ManifestFile(path, table, numbers["rows"], numbers["bytes"], sha256)

@@ -1,0 +1,72 @@
+"""Newline-delimited JSON, gzipped: one row per line, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import orjson
+
+from airflow_provider_metaconv.files.encoding import NUL_ESCAPE, encode_json
+from airflow_provider_metaconv.files.sink import Sink
+from airflow_provider_metaconv.records import Row, Table
+
+# Measured with message rows of 630 bytes on one core: level 1 writes 129,000 rows a second to 27.7 % of their size,
+# level 3 125,000 to 27.4 %, level 6 85,000 to 26.3 %.
+GZIP_LEVEL = 1
+
+SLICE_ROWS = 50
+"""Rows encoded and packed at once: the JSON of more does not stay in the processor's cache (500: 30 % slower)."""
+
+_GZIP_CONTAINER = 16 + zlib.MAX_WBITS
+"""Makes zlib write the gzip header itself, with no time and no file name in it: equal rows give equal bytes."""
+
+
+class NdjsonWriter:
+    """Writes rows to one file as gzipped NDJSON; what warehouses cannot hold is replaced as ``encoding`` says."""
+
+    def __init__(self, sink: Sink, table: Table) -> None:
+        self._sink = sink
+        self._compressor = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_CONTAINER)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the file has by now."""
+        return self._sink.size
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append the rows; raises ``TypeError`` for what is no JSON value."""
+        for start in range(0, len(rows), SLICE_ROWS):
+            self._append(self._compressor.compress(_encode(rows[start : start + SLICE_ROWS])))
+
+    def finish(self) -> None:
+        """Write what gzip still holds; the sink stays open."""
+        self._append(self._compressor.flush())
+
+    def _append(self, compressed: bytes) -> None:
+        if compressed:
+            self._sink.write(compressed)
+
+
+def _encode(rows: Sequence[Row]) -> bytes:
+    try:
+        encoded = b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+    except TypeError:  # one of them is odd or wrong; row by row tells which
+        encoded = NUL_ESCAPE
+    if NUL_ESCAPE in encoded:
+        encoded = b"".join([encode_json(row) + b"\n" for row in rows])
+    return encoded
+
+
+def read_ndjson(stream: BinaryIO) -> Iterator[Row]:
+    """The rows of a gzipped NDJSON file, one after the other.
+
+    Raises ``EOFError``, ``gzip.BadGzipFile``, ``zlib.error`` or ``ValueError`` when the file is broken.
+    """
+    with gzip.open(stream) as lines:
+        for line in lines:
+            # Not orjson: it turns integers beyond 64 bits into floats.
+            yield json.loads(line)

@@ -1,0 +1,131 @@
+"""Parquet by pyarrow, which is imported only when a Parquet file is written or read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from airflow_provider_metaconv.files.encoding import encode_json, holdable_text
+from airflow_provider_metaconv.files.sink import Sink
+from airflow_provider_metaconv.records import Column, ColumnType, Row, Table
+
+ROW_GROUP_ROWS = 50_000
+ROW_GROUP_BYTES = 64 * 1024 * 1024
+"""A row group is written when it has so many rows or so many bytes in memory, which keeps memory flat."""
+
+
+class ParquetWriter:
+    """Writes rows to one Parquet file with zstd; texts are made holdable as in NDJSON, nested values are JSON text.
+
+    Raises ``ImportError`` with the command that installs pyarrow when it is missing.
+    """
+
+    def __init__(self, sink: Sink, table: Table) -> None:
+        _, parquet = _pyarrow()
+        self._sink, self._table = sink, table
+        self._schema = arrow_schema(table)
+        self._writer = parquet.ParquetWriter(sink, self._schema, compression="zstd")
+        self._pending: list[Any] = []
+        self._pending_rows = self._pending_bytes = 0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the file has by now; rows that are still in memory count uncompressed."""
+        return self._sink.size + self._pending_bytes
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append the rows, best a few hundred at a time; raises ``TypeError`` or ``ValueError`` for a wrong type."""
+        pyarrow, _ = _pyarrow()
+        arrays = [_array(column, rows) for column in self._table.columns]
+        batch = pyarrow.record_batch(arrays, schema=self._schema)
+        self._pending.append(batch)
+        self._pending_rows += batch.num_rows
+        self._pending_bytes += batch.nbytes
+        if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
+            self._write_row_group()
+
+    def finish(self) -> None:
+        """Write the last rows and the footer; the sink stays open."""
+        self._write_row_group()
+        self._writer.close()
+
+    def _write_row_group(self) -> None:
+        if self._pending_rows:
+            pyarrow, _ = _pyarrow()
+            table = pyarrow.Table.from_batches(self._pending)
+            self._writer.write_table(table, row_group_size=self._pending_rows)
+        self._pending = []
+        self._pending_rows = self._pending_bytes = 0
+
+
+def arrow_schema(table: Table) -> Any:
+    """The ``pyarrow.Schema`` of a table's Parquet files; times are microseconds in UTC, JSON is text."""
+    pyarrow, _ = _pyarrow()
+    return pyarrow.schema([(column.name, _arrow_type(column.type)) for column in table.columns])
+
+
+def read_parquet(stream: BinaryIO, table: Table) -> Iterator[Row]:
+    """The rows of a Parquet file in the form in which they were written: nested values parsed, times as ISO text.
+
+    Raises ``pyarrow.ArrowInvalid`` (a ``ValueError``) or ``OSError`` when the file is broken.
+    """
+    _, parquet = _pyarrow()
+    types = {column.name: column.type for column in table.columns}
+    for batch in parquet.ParquetFile(stream).iter_batches():
+        for row in batch.to_pylist():
+            yield {name: _read_value(types[name], value) for name, value in row.items()}
+
+
+def _read_value(type_: ColumnType, value: Any) -> Any:
+    if value is None or type_ in {ColumnType.TEXT, ColumnType.INTEGER}:
+        return value
+    return value.isoformat() if type_ is ColumnType.TIMESTAMP else json.loads(value)
+
+
+def _arrow_type(type_: ColumnType) -> Any:
+    pyarrow, _ = _pyarrow()
+    match type_:
+        case ColumnType.INTEGER:
+            return pyarrow.int64()
+        case ColumnType.TIMESTAMP:
+            return pyarrow.timestamp("us", tz="UTC")
+        case ColumnType.TEXT | ColumnType.JSON:
+            return pyarrow.string()
+
+
+def _array(column: Column, rows: Sequence[Row]) -> Any:
+    """One column of a batch; the four types differ in how the file rows' form becomes Arrow's."""
+    pyarrow, _ = _pyarrow()
+    values = [row.get(column.name) for row in rows]
+    match column.type:
+        case ColumnType.TEXT:
+            return _text_array(values)
+        case ColumnType.INTEGER:
+            return pyarrow.array(values, pyarrow.int64())
+        case ColumnType.TIMESTAMP:
+            return pyarrow.array(values, pyarrow.string()).cast(pyarrow.timestamp("us", tz="UTC"))
+        case ColumnType.JSON:
+            texts = [None if value is None else encode_json(value).decode() for value in values]
+            return pyarrow.array(texts, pyarrow.string())
+
+
+def _text_array(values: list[Any]) -> Any:
+    pyarrow, _ = _pyarrow()
+    try:
+        array = pyarrow.array(values, pyarrow.string())
+    except UnicodeEncodeError:  # a lone surrogate
+        array = None
+    # NUL is looked for in the buffer of all texts at once; nulls take no room in it.
+    if array is None or (array.buffers()[2] is not None and b"\0" in array.buffers()[2].to_pybytes()):
+        array = pyarrow.array([value and holdable_text(value) for value in values], pyarrow.string())
+    return array
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ImportError("Parquet files need pyarrow: pip install 'airflow-provider-metaconv[parquet]'") from None
+    return pyarrow, pyarrow.parquet

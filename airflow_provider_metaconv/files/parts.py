@@ -1,0 +1,201 @@
+"""A table's rows as numbered parts: each is published as it fills, so that a long run keeps what it has."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from airflow_provider_metaconv.files.errors import storage_error
+from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES, ManifestFile
+from airflow_provider_metaconv.files.ndjson import NdjsonWriter
+from airflow_provider_metaconv.files.parquet import ParquetWriter
+from airflow_provider_metaconv.files.sink import Sink
+from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.records import Row, Table
+
+ROWS_PER_PART = 100_000
+BYTES_PER_PART = 64 * 1024 * 1024
+CHUNK_ROWS = 500
+"""Rows handed to the format at once: Parquet needs some hundreds to be fast."""
+
+
+class RowWriter(Protocol):
+    """Writes the rows of one part to a sink in one file format."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the file has by now."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append the rows."""
+
+    def finish(self) -> None:
+        """Write what is still held; the sink stays open."""
+
+
+FILE_FORMATS: dict[str, Callable[[Sink, Table], RowWriter]] = {
+    "ndjson": NdjsonWriter,
+    "parquet": ParquetWriter,
+}
+"""The values that ``file_format`` may have, and what makes a writer of a table's rows to a sink."""
+
+
+class _Part:
+    """One part being written to a temporary file."""
+
+    def __init__(self, temporary: Path, factory: Callable[[Sink, Table], RowWriter], table: Table) -> None:
+        self.temporary = temporary
+        self.sink = Sink(temporary)
+        self.rows = 0
+        try:
+            self.writer = factory(self.sink, table)
+        except BaseException:
+            self.sink.abandon()
+            raise
+
+    def write(self, rows: list[Row]) -> None:
+        self.writer.write(rows)
+        self.rows += len(rows)
+
+
+class PartsWriter:
+    """Writes a table's rows as ``{table}-{number}.{suffix}`` and rolls to the next part when one is full.
+
+    A table without rows yields no part. For one thread at a time. Used as a context manager it closes on success and
+    aborts on an error. Raises ``ValueError`` for an unknown format or a row with a key that is no column, and
+    ``StorageError`` when the storage refuses; after an error it is aborted and takes no more rows.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        table: Table,
+        file_format: str = "ndjson",
+        rows_per_part: int = ROWS_PER_PART,
+        first_number: int = 0,
+        bytes_per_part: int = BYTES_PER_PART,
+    ) -> None:
+        if file_format not in FILE_FORMATS:
+            raise ValueError(f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}")
+        if min(rows_per_part, bytes_per_part) < 1:
+            raise ValueError("rows_per_part and bytes_per_part must be at least 1")
+        self._storage, self._table = storage, table
+        self._factory = FILE_FORMATS[file_format]
+        self._suffix = FORMAT_SUFFIXES[file_format]
+        self._rows_per_part, self._bytes_per_part = rows_per_part, bytes_per_part
+        self._number = first_number
+        self._columns = frozenset(table.column_names)
+        self._part: _Part | None = None
+        self._published: list[ManifestFile] = []
+        self._closed = False
+
+    @property
+    def published(self) -> tuple[ManifestFile, ...]:
+        """The parts that are published so far, in order; rows of the part that is being filled are not among them."""
+        return tuple(self._published)
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Append rows; publishes a part each time one is full."""
+        if self._closed:
+            raise ValueError("this PartsWriter is closed: make a new one to write more rows")
+        with self._aborting():
+            rows = iter(rows)
+            while chunk := list(islice(rows, self._room())):
+                self._write_chunk(chunk)
+
+    def roll(self) -> tuple[ManifestFile, ...]:
+        """Publish the rows written so far even if the part is not full; returns all published parts."""
+        with self._aborting():
+            self._publish()
+        return self.published
+
+    def close(self) -> tuple[ManifestFile, ...]:
+        """Publish the last part and return all of them; a second call returns the same."""
+        parts = self.roll()
+        self._closed = True
+        return parts
+
+    def abort(self) -> None:
+        """Drop the part that is being written; what is published stays, but no manifest names it yet."""
+        self._closed = True
+        if (part := self._part) is not None:
+            self._part = None
+            part.sink.abandon()
+            self._storage.discard(part.temporary)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error_type is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _room(self) -> int:
+        written = self._part.rows if self._part else 0
+        return min(CHUNK_ROWS, self._rows_per_part - written)
+
+    def _write_chunk(self, rows: list[Row]) -> None:
+        # Warehouses ignore keys they do not know; here it is still possible to say that something would be lost.
+        for row in rows:
+            if not row.keys() <= self._columns:
+                unknown = ", ".join(sorted(row.keys() - self._columns))
+                raise ValueError(f"table {self._table.name} has no column for: {unknown}")
+        with self._one_line_errors():
+            if self._part is None:
+                self._part = self._new_part()
+            self._part.write(rows)
+        if self._part.rows >= self._rows_per_part or self._part.writer.size >= self._bytes_per_part:
+            self._publish()
+
+    def _new_part(self) -> _Part:
+        temporary = self._storage.temporary()
+        try:
+            return _Part(temporary, self._factory, self._table)
+        except BaseException:
+            self._storage.discard(temporary)
+            raise
+
+    def _publish(self) -> None:
+        if (part := self._part) is None:
+            return
+        with self._one_line_errors():
+            part.writer.finish()
+            part.sink.close()
+        name = self._name()
+        self._storage.publish(part.temporary, name)
+        self._part = None
+        self._number += 1
+        file = ManifestFile(name, self._table.name, part.rows, part.sink.size, part.sink.sha256)
+        self._published.append(file)
+
+    def _name(self) -> str:
+        return f"{self._table.name}-{self._number:05d}{self._suffix}"
+
+    @contextlib.contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise storage_error("write", self._storage.uri(self._name()), error) from error
+
+    @contextlib.contextmanager
+    def _aborting(self) -> Iterator[None]:
+        """Leave no temporary file behind when anything fails, the source of the rows included."""
+        try:
+            yield
+        except BaseException:
+            # The first error is the one to show; that tidying up failed as well follows from it.
+            with contextlib.suppress(Exception):
+                self.abort()
+            raise

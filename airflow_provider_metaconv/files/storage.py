@@ -1,0 +1,73 @@
+"""Where files go: one protocol, bound to the folder of one window, and the choice of an implementation by scheme."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_metaconv.files.errors import StorageError
+from airflow_provider_metaconv.files.local import LocalStorage
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+class Storage(Protocol):
+    """One folder in which files appear whole or not at all.
+
+    A part is written to a local path (``temporary``) and then published under its name; what that takes, a rename or
+    an upload, is the storage's business. Every method raises ``StorageError`` with one clear line.
+    """
+
+    def temporary(self) -> Path:
+        """A fresh local path, not yet existing, to write one file to before it is published or discarded."""
+
+    def publish(self, temporary: Path, name: str) -> None:
+        """Make the written file appear under ``name``, whole and durable, in place of what had that name."""
+
+    def publish_bytes(self, data: bytes, name: str) -> None:
+        """Make ``data`` appear under ``name``, whole and durable, in place of what had that name."""
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
+
+    def open(self, name: str) -> BinaryIO:
+        """A stream of a published file, to be closed; raises ``NotPublishedError`` when there is none."""
+
+    def names(self) -> list[str]:
+        """The names of all published files, sorted; empty when the folder does not exist."""
+
+    def delete(self, name: str) -> None:
+        """Remove a published file; nothing happens when there is none."""
+
+    def discard(self, temporary: Path) -> None:
+        """Remove a temporary file; nothing happens when it was never written."""
+
+    def remove_temporaries(self) -> None:
+        """Remove what dead earlier attempts left behind; call it only before anything of this run is written."""
+
+    def uri(self, name: str) -> str:
+        """Where ``name`` is or would be, in the form that other tasks and warehouses can open."""
+
+
+def local_path(location: str) -> Path | None:
+    """The path behind a plain path or a ``file://`` URI, or None when the location is not on this machine."""
+    match = _SCHEME.match(location)
+    if match is None:
+        return Path(location)
+    parts = urlsplit(location)
+    if match[1].lower() != "file" or parts.netloc not in {"", "localhost"}:
+        return None
+    return Path(unquote(parts.path))
+
+
+def open_storage(folder_uri: str) -> Storage:
+    """The storage for a folder, chosen by the scheme of its address: a plain path or ``file://``.
+
+    Raises ``StorageError`` for any other scheme; storages that need credentials are made by who holds them.
+    """
+    path = local_path(folder_uri)
+    if path is None:
+        raise StorageError(f"cannot open {folder_uri}: only a local path or file:// is supported here")
+    return LocalStorage(path)

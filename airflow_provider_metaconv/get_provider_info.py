@@ -1,0 +1,71 @@
+"""What Airflow's provider manager asks every provider package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["login", "port", "schema"],
+    "relabeling": {"password": "Access token", "host": "Host"},
+    "placeholders": {"host": "https://graph.facebook.com", "password": "Page, user or system-user token"},
+}
+
+_CONNECTION_FIELDS: dict[str, Any] = {
+    "api_version": {
+        "label": "API version",
+        "description": "Version of the Graph API, such as v26.0.",
+        "schema": {"type": ["string", "null"], "pattern": "^v[0-9]+\\.[0-9]+$"},
+    },
+    "app_secret": {
+        "label": "App secret",
+        "description": "Secret of the app that issued the token; needed where the app demands proofs.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "calls_per_second": {
+        "label": "Calls a second",
+        "description": "Calls a second per Page. Meta allows 2.",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 2},
+    },
+}
+
+_INTEGRATION = "Meta Conversations"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's name, connection type, hook and operators, in the terms of Airflow's provider schema."""
+    return {
+        "package-name": "airflow-provider-metaconv",
+        "name": "Meta Conversations",
+        "description": "Conversations of Facebook Pages on Messenger and Instagram, into files and a warehouse.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://developers.facebook.com/docs/messenger-platform/conversations",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_provider_metaconv.hooks.meta_graph"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [
+                    "airflow_provider_metaconv.operators.extract",
+                    "airflow_provider_metaconv.operators.load",
+                ],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "meta_graph",
+                "hook-class-name": "airflow_provider_metaconv.hooks.meta_graph.MetaGraphHook",
+                "hook-name": "Meta Graph API",
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
+                "conn-fields": _CONNECTION_FIELDS,
+            }
+        ],
+    }

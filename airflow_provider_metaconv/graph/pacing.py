@@ -1,0 +1,72 @@
+"""So many calls a second, evenly spread, and slower as Meta's limits fill up.
+
+Meta allows 2 calls a second per Page on the Conversations API and blocks who goes on after a limit
+(https://developers.facebook.com/docs/messenger-platform/overview#rate-limiting).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+CALLS_PER_SECOND = 2.0
+SLOW_FROM_PERCENT = 80.0
+SLOWEST_SHARE = 0.1
+# Sleeping and sending are never exact to the millisecond: a 2 % wider gap keeps any 10 seconds below the limit.
+MARGIN = 1.02
+
+
+def pace_share(percent: float) -> float:
+    """The share of the full pace at that usage: all up to 80 %, then evenly less, a tenth from 100 % on."""
+    if percent <= SLOW_FROM_PERCENT:
+        return 1.0
+    used = min(percent, 100.0) - SLOW_FROM_PERCENT
+    return 1.0 - (1.0 - SLOWEST_SHARE) * used / (100.0 - SLOW_FROM_PERCENT)
+
+
+class Pacer:
+    """Hands out moments to send at, one gap apart, to any number of threads.
+
+    ``calls_per_second`` above 0; ``clock`` gives monotonic seconds and ``sleep`` waits, both injected for tests.
+    """
+
+    def __init__(
+        self,
+        calls_per_second: float = CALLS_PER_SECOND,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gap = MARGIN / calls_per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next = 0.0
+        self._paused_until = 0.0
+        self._share = 1.0
+        self.waited_seconds = 0.0
+
+    def wait_turn(self) -> None:
+        """Returns when the next call may be sent."""
+        while True:
+            with self._lock:
+                now = self._clock()
+                turn = max(now, self._next, self._paused_until)
+                self._next = turn + self._gap / self._share
+                self.waited_seconds += turn - now
+            if turn > now:
+                self._sleep(turn - now)
+            # A pause ordered while this thread slept holds it too: nothing goes to a blocked Page.
+            if self._clock() >= self._paused_until:
+                return
+
+    def observe(self, percent: float) -> None:
+        """Sets the pace by how full the fullest limit is, in percent."""
+        with self._lock:
+            self._share = pace_share(percent)
+
+    def pause(self, seconds: float) -> None:
+        """Lets nobody send for that long from now on: a limit was reached."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, self._clock() + seconds)

@@ -1,0 +1,1 @@
+"""Floor 3: Airflow Connections to Graph clients."""

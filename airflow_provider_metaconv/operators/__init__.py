@@ -1,0 +1,1 @@
+"""Floor 3: thin operators; what they do lives in ``extract`` and ``load``."""

@@ -1,0 +1,180 @@
+"""Operators that write a Page's conversations into files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pendulum
+from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
+
+from airflow_provider_metaconv.extract.ledger import Scope
+from airflow_provider_metaconv.extract.run import Extraction, extract_conversations
+from airflow_provider_metaconv.extract.window import Window
+from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.manifest import window_folder
+from airflow_provider_metaconv.files.parts import FILE_FORMATS
+from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+from airflow_provider_metaconv.records import PLATFORMS
+from airflow_provider_metaconv.retry_policy import (
+    HAS_RETRY_POLICY,
+    MAX_RATE_LIMIT_WAIT,
+    ON_RATE_LIMIT,
+    Fail,
+    MetaGraphRetryPolicy,
+    OnRateLimit,
+    Reschedule,
+    decide,
+)
+
+OnIncomplete = Literal["warn", "fail"]
+ON_INCOMPLETE: tuple[OnIncomplete, ...] = ("warn", "fail")
+
+
+class MetaConversationsExtractOperator(BaseOperator):
+    """Extracts one Page's messages of one platform and window; a subclass says where the files go.
+
+    ``since <= created_time < until``, ISO 8601 with a zone, by default the run's data interval; ``since=None`` is the
+    full history. ``folder`` (Messenger: ``inbox``, ``page_done``, ``spam``, ``other``) and ``user_id`` narrow the list.
+
+    A rate limit that lasts frees the worker until Meta opens again (``on_rate_limit="reschedule"``, for at most
+    ``max_rate_limit_wait`` in all) or spends a retry (``"retry"``). ``on_incomplete``: whether conversations that Meta
+    does not hand over whole are a warning or fail the task, after the files are written.
+
+    Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n}``.
+    """
+
+    template_fields: Sequence[str] = (
+        "page_id",
+        "platform",
+        "since",
+        "until",
+        "folder",
+        "user_id",
+        "file_format",
+        "meta_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        page_id: str,
+        platform: str,
+        since: str | datetime | None = "{{ data_interval_start }}",
+        until: str | datetime | None = "{{ data_interval_end }}",
+        folder: str | None = None,
+        user_id: str | None = None,
+        file_format: str = "ndjson",
+        on_rate_limit: OnRateLimit = "reschedule",
+        max_rate_limit_wait: timedelta = MAX_RATE_LIMIT_WAIT,
+        on_incomplete: OnIncomplete = "warn",
+        meta_conn_id: str = MetaGraphHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.page_id = page_id
+        self.platform = platform
+        self.since = since
+        self.until = until
+        self.folder = folder
+        self.user_id = user_id
+        self.file_format = file_format
+        self.on_rate_limit = on_rate_limit
+        self.max_rate_limit_wait = max_rate_limit_wait
+        self.on_incomplete = on_incomplete
+        self.meta_conn_id = meta_conn_id
+        if HAS_RETRY_POLICY and self.retry_policy is None:
+            # This operator reschedules by itself; what reaches the policy is to cost a retry.
+            self.retry_policy = MetaGraphRetryPolicy(on_rate_limit="retry")
+
+    @abstractmethod
+    def open_storage(self, folder: str) -> Storage:
+        """The place for the files of this window; ``folder`` is relative to the destination."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Walks the window and publishes files and manifest; see the class for what is returned."""
+        try:
+            window = self._checked_window()
+        except ValueError as error:
+            raise AirflowFailException(str(error)) from None
+        try:
+            extraction = self._extract(window)
+        except Exception as error:
+            self._act_on(error, context)
+            raise
+        self._report_incomplete(extraction)
+        return extraction.as_dict()
+
+    def _checked_window(self) -> Window:
+        """The window; raises ``ValueError`` with one line that says which argument to change."""
+        self.page_id = str(self.page_id)
+        if not (self.page_id.isascii() and self.page_id.isdigit()):
+            raise ValueError(f"page_id={self.page_id!r} is no Page id: it consists of digits alone, such as 100.")
+        self.platform = str(self.platform).upper()
+        _one_of("platform", self.platform, PLATFORMS)
+        _one_of("file_format", self.file_format, tuple(FILE_FORMATS))
+        _one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
+        _one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
+        return Window.parse(self.since, self.until, now=pendulum.now("UTC"))
+
+    def _extract(self, window: Window) -> Extraction:
+        # The destination first: a folder that cannot be written to should not cost a call.
+        storage = self.open_storage(window_folder(self.platform, self.page_id, window.since, window.until))
+        page = MetaGraphHook(self.meta_conn_id).get_page(self.page_id, self.platform)
+        edge = ConversationsEdge(page.client.get, self.page_id, self.platform, self.folder, self.user_id)
+        scope = Scope(self.platform, self.page_id, page.identity.own_ids, window)
+        return extract_conversations(edge, scope, storage, page.client.statistics.as_dict, file_format=self.file_format)
+
+    def _act_on(self, error: Exception, context: Context) -> None:
+        """Turns an error into Airflow's words for what to do next; returns when it is to be raised as it is."""
+        decision = decide(error)
+        if isinstance(decision, Reschedule) and self._may_reschedule(decision.at, context):
+            self.log.warning("%s Coming back at %s; no retry is spent.", error, decision.at.isoformat())
+            raise AirflowRescheduleException(decision.at) from None
+        if isinstance(decision, Fail) and not HAS_RETRY_POLICY:
+            raise AirflowFailException(decision.reason) from None
+
+    def _may_reschedule(self, at: datetime, context: Context) -> bool:
+        if self.on_rate_limit != "reschedule":
+            return False
+        first = context["ti"].get_first_reschedule_date(context) or pendulum.now("UTC")
+        return at - first <= self.max_rate_limit_wait
+
+    def _report_incomplete(self, extraction: Extraction) -> None:
+        if not extraction.incomplete:
+            return
+        told = (
+            f"{extraction.incomplete} of {extraction.conversations} conversations are not complete; "
+            f"the conversations table and the files beside {extraction.manifest} say which and why."
+        )
+        if self.on_incomplete == "fail":
+            raise AirflowFailException(told)
+        self.log.warning(told)
+
+
+class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperator):
+    """Extracts one Page's messages of one platform and window into files below the local folder ``destination``.
+
+    The worker that loads them must see the same folder: one machine, or a shared file system.
+    """
+
+    template_fields: Sequence[str] = (*MetaConversationsExtractOperator.template_fields, "destination")
+
+    def __init__(self, *, destination: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.destination = destination
+
+    def open_storage(self, folder: str) -> Storage:
+        """The window's folder below ``destination``, created if needed."""
+        return LocalStorage(Path(self.destination) / folder)
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown: use {' or '.join(allowed)}.")

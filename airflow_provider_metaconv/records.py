@@ -1,0 +1,181 @@
+"""The two tables, one row per column: what Graph is asked for, what files hold, what the warehouse declares.
+
+Adding a field means adding a ``Column`` here. The ``fields=`` query of the Graph API, the rows in the files and
+the warehouse's DDL are all derived from these tuples, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+MESSENGER = "MESSENGER"
+INSTAGRAM = "INSTAGRAM"
+PLATFORMS = (MESSENGER, INSTAGRAM)
+
+Row = dict[str, Any]
+
+
+class ColumnType(StrEnum):
+    """What a value is, in words that every file format and warehouse can translate."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    TIMESTAMP = "timestamp"
+    """A moment in UTC; in NDJSON an ISO 8601 text with the offset ``+00:00``, in Parquet a UTC timestamp."""
+    JSON = "json"
+    """A nested value: native JSON in NDJSON, JSON text in Parquet, the warehouse's JSON type in tables."""
+
+
+class ConversationStatus(StrEnum):
+    """How much of a conversation's window a run holds: the words of the completeness ledger."""
+
+    COMPLETE = "complete"
+    TRUNCATED_BY_PLATFORM = "truncated_by_platform"
+    UNREADABLE = "unreadable"
+
+
+class ContentStatus(StrEnum):
+    """Whether Meta handed over what a message says, best first: a poorer row never replaces a better one."""
+
+    AVAILABLE = "available"
+    UNSUPPORTED = "unsupported"
+    """Meta says that the API cannot show this message (``is_unsupported``)."""
+    UNAVAILABLE = "unavailable"
+    """Only the id and the time are known: deleted, or beyond Instagram's 20 newest messages of a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    ``graph_field`` is what this column adds to the ``fields=`` query; empty where the extractor computes the value.
+    ``platforms`` are those whose nodes are documented to have the field: the others are not asked for it.
+    """
+
+    name: str
+    type: ColumnType
+    description: str
+    graph_field: str = ""
+    platforms: tuple[str, ...] = PLATFORMS
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its columns and the key that makes a row unique."""
+
+    name: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of all columns, in the order of the files and the warehouse."""
+        return tuple(column.name for column in self.columns)
+
+    def graph_fields(self, platform: str) -> tuple[str, ...]:
+        """What to ask Graph for, without repeats, in the order of the columns."""
+        wanted = (c.graph_field for c in self.columns if c.graph_field and platform in c.platforms)
+        return tuple(dict.fromkeys(wanted))
+
+
+_TEXT, _INTEGER, _TIMESTAMP, _JSON = ColumnType
+
+MESSAGES = Table(
+    name="messages",
+    description="One row per message of a Facebook Page's conversations on Messenger and Instagram.",
+    key=("platform", "page_id", "message_id"),
+    columns=(
+        Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as Meta writes it.", required=True),
+        Column("page_id", _TEXT, "Id of the Facebook Page whose conversations were read.", required=True),
+        Column("conversation_id", _TEXT, "Id of the conversation the message belongs to.", required=True),
+        Column("message_id", _TEXT, "Id of the message.", "id", required=True),
+        Column("created_time", _TIMESTAMP, "When the message was sent, UTC.", "created_time", required=True),
+        Column(
+            "direction",
+            _TEXT,
+            "inbound (to the Page), outbound (from the Page), or null if the sender is unknown.",
+            "from",
+        ),
+        Column("sender_id", _TEXT, "Page-scoped or Instagram-scoped id of the sender.", "from"),
+        Column("sender_name", _TEXT, "Name of the sender; on Instagram the username.", "from"),
+        Column("recipients", _JSON, "Who received it: a list of {id, name}.", "to"),
+        Column("text", _TEXT, "What was written; empty when the message is only media or a sticker.", "message"),
+        Column(
+            "attachments",
+            _JSON,
+            "List of attachments as Graph gives them; media links expire.",
+            "attachments.limit(100)",
+        ),
+        Column(
+            "shares",
+            _JSON,
+            "List of shared links, posts or products.",
+            "shares{link,name,description,id,template}",
+        ),
+        Column(
+            "story",
+            _JSON,
+            "The Instagram story that was replied to or that mentions the account.",
+            "story",
+            (INSTAGRAM,),
+        ),
+        Column("reactions", _JSON, "List of {reaction, users}.", "reactions"),
+        Column("reply_to", _JSON, "The message this one replies to: {mid, is_self_reply}.", "reply_to"),
+        Column("sticker", _TEXT, "Link to the sticker's picture.", "sticker", (MESSENGER,)),
+        Column("tags", _JSON, "List of Meta's tag names, such as inbox, read, source:web.", "tags", (MESSENGER,)),
+        Column(
+            "content_status",
+            _TEXT,
+            "available, unsupported (by the API) or unavailable (deleted, or beyond Instagram's 20 newest).",
+            "is_unsupported",
+            (INSTAGRAM,),
+            required=True,
+        ),
+    ),
+)
+
+CONVERSATIONS = Table(
+    name="conversations",
+    description="One row per conversation as the latest run saw it; doubles as the completeness ledger.",
+    key=("platform", "page_id", "conversation_id"),
+    columns=(
+        Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as Meta writes it.", required=True),
+        Column("page_id", _TEXT, "Id of the Facebook Page whose conversations were read.", required=True),
+        Column("conversation_id", _TEXT, "Id of the conversation.", "id", required=True),
+        Column("updated_time", _TIMESTAMP, "Time of its last message when the run saw it, UTC.", "updated_time"),
+        Column("participants", _JSON, "Who takes part, the Page included: a list of {id, name}.", "participants"),
+        Column("message_count", _INTEGER, "How many messages Meta says it has, over all time.", "message_count"),
+        Column(
+            "messages_extracted",
+            _INTEGER,
+            "Messages of this conversation that the run wrote, with or without content.",
+            required=True,
+        ),
+        Column(
+            "messages_unavailable",
+            _INTEGER,
+            "Message ids in the window for which Meta gave no content.",
+            required=True,
+        ),
+        Column("oldest_message_time", _TIMESTAMP, "Time of the oldest message that the run wrote, UTC."),
+        Column("newest_message_time", _TIMESTAMP, "Time of the newest message that the run wrote, UTC."),
+        Column(
+            "status",
+            _TEXT,
+            "complete, truncated_by_platform or unreadable: what the run holds of its window.",
+            required=True,
+        ),
+        Column("reason", _TEXT, "Why it is not complete; null when it is."),
+    ),
+)
+
+TABLES = (MESSAGES, CONVERSATIONS)
+
+
+def table_named(name: str) -> Table:
+    """The table of that name; raises ``KeyError`` when there is none."""
+    return {table.name: table for table in TABLES}[name]

@@ -1,0 +1,116 @@
+"""What happens to a task after an error: one pure decision, and the ways to hand it to each Airflow version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import pendulum
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_metaconv.graph.errors import (
+    BlockedError,
+    CursorError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    RateLimitError,
+    TokenError,
+)
+
+OnRateLimit = Literal["reschedule", "retry"]
+ON_RATE_LIMIT: tuple[OnRateLimit, ...] = ("reschedule", "retry")
+MAX_RATE_LIMIT_WAIT = timedelta(hours=24)
+
+_FINAL = (
+    TokenError,
+    PermissionDeniedError,
+    BlockedError,
+    InvalidRequestError,
+    CursorError,
+    AirflowNotFoundException,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reschedule:
+    """Free the worker and come back at that moment; costs no retry."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Spend a retry after ``delay``; None: after the task's own ``retry_delay``."""
+
+    delay: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Fail at once: another try cannot help, a person must."""
+
+    reason: str
+
+
+Decision = Reschedule | Retry | Fail
+
+
+def decide(error: BaseException, *, now: datetime | None = None) -> Decision:
+    """What to do next after an error; ``now`` (aware) is when it happened, the present when left out."""
+    if isinstance(error, RateLimitError):
+        return Reschedule((now or pendulum.now("UTC")) + timedelta(seconds=error.retry_after))
+    if isinstance(error, _FINAL):
+        return Fail(str(error))
+    return Retry()
+
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+
+    HAS_RETRY_POLICY = True
+else:
+    try:
+        from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+
+        HAS_RETRY_POLICY = True
+    except ImportError:  # Airflow 3.1 and 3.2
+        RetryDecision, RetryPolicy = None, object
+        HAS_RETRY_POLICY = False
+
+
+class MetaGraphRetryPolicy(RetryPolicy):
+    """``decide()`` as an Airflow retry policy (3.3 and later), for operators and ``@task`` functions alike.
+
+    ``on_rate_limit="reschedule"`` waits without spending a retry where a policy can say so (3.4 and later, at most
+    ``max_rate_limit_wait``) and spends one elsewhere; ``"retry"`` always spends one. Both wait as long as Meta says.
+    """
+
+    def __init__(
+        self, on_rate_limit: OnRateLimit = "reschedule", max_rate_limit_wait: timedelta = MAX_RATE_LIMIT_WAIT
+    ) -> None:
+        self.on_rate_limit = on_rate_limit
+        self.max_rate_limit_wait = max_rate_limit_wait
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Any = None,
+    ) -> RetryDecision:
+        """Airflow's question after a failed try, answered by ``decide()``."""
+        now = pendulum.now("UTC")
+        decision = decide(exception, now=now)
+        if isinstance(decision, Fail):
+            return RetryDecision.fail(reason=decision.reason)
+        if isinstance(decision, Reschedule):
+            return self._wait(decision.at - now, str(exception))
+        return RetryDecision.default()
+
+    def _wait(self, delay: timedelta, reason: str) -> RetryDecision:
+        reschedule = getattr(RetryDecision, "reschedule", None)
+        if self.on_rate_limit == "reschedule" and reschedule is not None:
+            waiting: RetryDecision = reschedule(delay=delay, reschedule_timeout=self.max_rate_limit_wait, reason=reason)
+            return waiting
+        return RetryDecision.retry(delay=delay, reason=reason)

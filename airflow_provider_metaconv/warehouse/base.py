@@ -1,0 +1,71 @@
+"""What every warehouse promises, and the values that go in and come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from airflow_provider_metaconv.records import TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file to load: its local path or URI, the table's name, ``ndjson`` or ``parquet``, and its number of rows."""
+
+    uri: str
+    table: str
+    file_format: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableResult:
+    """What a load did to one table, in rows; of several staged versions of one row only the best counts further."""
+
+    staged: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    @property
+    def duplicates(self) -> int:
+        """Staged rows that gave way to a better version of the same row in the same load."""
+        return self.staged - self.inserted - self.updated - self.unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What a load did, by the name of the table; every table of ``records`` is there."""
+
+    tables: Mapping[str, TableResult]
+
+    @classmethod
+    def nothing(cls) -> LoadResult:
+        """The result of a load of no files."""
+        return cls({table.name: TableResult() for table in TABLES})
+
+
+class Warehouse(Protocol):
+    """Two tables that files are merged into; used as a context manager, which opens and closes it.
+
+    Loading is all or nothing over all tables, and loading the same files twice changes nothing. Which of two versions
+    of one row stays does not depend on who loads first: the richer message, the conversation seen later. Between equals
+    the one loaded last stays. Every method raises ``WarehouseError`` with one clear line.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def load(self, files: Sequence[SourceFile]) -> LoadResult:
+        """Stage all files, check their row counts, and merge them in one transaction; later files count as newer."""
+
+    def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
+        """How many of the files' keys each table of ``records`` lacks; writes nothing."""

@@ -1,0 +1,93 @@
+"""Files into temporary tables: read by DuckDB itself, counted, and told in one line when they are broken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from airflow_provider_metaconv.records import TABLES, Table
+from airflow_provider_metaconv.warehouse.base import SourceFile
+from airflow_provider_metaconv.warehouse.duckdb.opening import import_duckdb
+from airflow_provider_metaconv.warehouse.duckdb.sql import column_definition, staging_name, statement
+from airflow_provider_metaconv.warehouse.errors import RowCountError, SourceFileError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_STATEMENTS = {"ndjson": "stage_ndjson.sql", "parquet": "stage_parquet.sql"}
+_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+_LINE = re.compile(r"in (line \d+)")
+_RUN_AGAIN = "run the extract task again"
+
+
+def check_files(files: Sequence[SourceFile]) -> None:
+    """Raise ``SourceFileError`` unless each file is of a known table and format and is there, on this machine."""
+    names = {table.name for table in TABLES}
+    for file in files:
+        if file.table not in names or file.file_format not in _STATEMENTS:
+            raise SourceFileError(
+                f"{file.uri} is of table {file.table!r} and format {file.file_format!r}: "
+                f"tables are {', '.join(sorted(names))}, formats are {', '.join(_STATEMENTS)}"
+            )
+        if not _local_path(file.uri).is_file():
+            raise SourceFileError(f"there is no file {file.uri}: {_RUN_AGAIN}")
+
+
+def stage(connection: DuckDBPyConnection, table: Table, schema: str, files: Sequence[SourceFile]) -> int:
+    """Read the files into the table's staging in their order, and return how many rows they hold.
+
+    Raises ``SourceFileError`` for a broken file and ``RowCountError`` when the rows are not as many as expected.
+    """
+    definitions = ", ".join(column_definition(column) for column in table.columns)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {staging_name(table)} ({definitions})")
+    staged = 0
+    # Consecutive files of one format are read at once; that keeps the order, in which later rows count as newer.
+    for file_format, group in groupby(files, lambda file: file.file_format):
+        staged += _read(connection, statement(_STATEMENTS[file_format], table, schema), list(group))
+    expected = sum(file.rows for file in files)
+    if staged != expected:
+        raise RowCountError(
+            f"the files of table {table.name} hold {staged} rows, their manifests say {expected}: {_RUN_AGAIN}"
+        )
+    return staged
+
+
+def drop_staging(connection: DuckDBPyConnection, table: Table) -> None:
+    """Remove the table's staging."""
+    connection.execute(f"DROP TABLE {staging_name(table)}")
+
+
+def _read(connection: DuckDBPyConnection, sql: str, files: list[SourceFile]) -> int:
+    duckdb = import_duckdb()
+    paths = [str(_local_path(file.uri)) for file in files]
+    try:
+        return int(connection.execute(sql, {"files": [_not_a_pattern(path) for path in paths]}).fetchone()[0])  # type: ignore[index]
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        # DuckDB's own words may quote a row, and no log may ever hold what someone wrote: only the place is kept.
+        message = str(error)
+        named = [path for path in paths if path in message]
+        line = f", {match[1]}," if (match := _LINE.search(message)) else ""
+        raise SourceFileError(
+            f"DuckDB cannot read {named[0] if named else paths[0]}{line} or it breaks the table's types "
+            f"({type(error).__name__}): {_RUN_AGAIN}"
+        ) from None
+
+
+def _local_path(uri: str) -> Path:
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return Path(uri)
+    if scheme != "file":
+        raise SourceFileError(f"DuckDB loads local files, not {uri}: extract to a folder, or load into BigQuery")
+    return Path(unquote(rest.removeprefix("localhost")))
+
+
+def _not_a_pattern(path: str) -> str:
+    """The path with what DuckDB would take for a pattern in brackets, so that it means itself."""
+    return _GLOB_CHARACTERS.sub(lambda match: f"[{match[0]}]", path)

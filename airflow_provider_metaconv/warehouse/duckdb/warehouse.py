@@ -1,0 +1,141 @@
+"""``DuckDBWarehouse``: stage, check, settle, merge, all in one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from airflow_provider_metaconv.records import TABLES, Table
+from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
+from airflow_provider_metaconv.warehouse.duckdb.opening import OpenDatabase, import_duckdb
+from airflow_provider_metaconv.warehouse.duckdb.sql import statement
+from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, stage
+from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
+from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class DuckDBWarehouse:
+    """The tables in one DuckDB file, which is made when it is not there; see ``Warehouse`` for the promises.
+
+    The file is held from entering the context to leaving it. Entering waits up to ``open_timeout`` for others who hold
+    it, then raises ``WarehouseBusyError``.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        schema: str = "main",
+        open_timeout: timedelta = timedelta(seconds=60),
+    ) -> None:
+        if not _SCHEMA_NAME.fullmatch(schema):
+            raise ValueError(f"schema must be a plain name such as main or meta_raw, not {schema!r}")
+        self._path = Path(path)
+        self._schema = schema
+        self._open_timeout = open_timeout
+        self._database: OpenDatabase | None = None
+
+    def __enter__(self) -> Self:
+        self._database = OpenDatabase(self._path, self._open_timeout)
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+    def load(self, files: Sequence[SourceFile]) -> LoadResult:
+        """Merge all files in one transaction; raises ``WarehouseError`` and then has changed nothing."""
+        check_files(files)
+        with self._transaction() as connection:
+            for table in TABLES:
+                ensure_table(connection, table, self._schema)
+            # Every table is staged and checked before the first is merged: a bad file is found before work is done.
+            staged = {table: stage(connection, table, self._schema, _files_of(table, files)) for table in TABLES}
+            return LoadResult({table.name: self._merge(connection, table, rows) for table, rows in staged.items()})
+
+    def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
+        """How many of the files' keys each table lacks; writes nothing."""
+        check_files(files)
+        with self._transaction(keep=False) as connection:
+            return {table.name: self._missing(connection, table, _files_of(table, files)) for table in TABLES}
+
+    def _merge(self, connection: DuckDBPyConnection, table: Table, staged: int) -> TableResult:
+        if not staged:
+            drop_staging(connection, table)
+            return TableResult()
+        distinct = _count(connection, statement("distinct.sql", table, self._schema))
+        connection.execute(statement(f"settle_{table.name}.sql", table, self._schema))
+        # Updates first: rows that are inserted before would be joined and compared again.
+        updated = _count(connection, statement("update.sql", table, self._schema))
+        inserted = _count(connection, statement("insert.sql", table, self._schema))
+        drop_staging(connection, table)
+        return TableResult(staged, inserted, updated, distinct - inserted - updated)
+
+    def _missing(self, connection: DuckDBPyConnection, table: Table, files: list[SourceFile]) -> int:
+        stage(connection, table, self._schema, files)
+        if existing_columns(connection, table, self._schema):
+            return _count(connection, statement("missing.sql", table, self._schema))
+        return _count(connection, statement("distinct.sql", table, self._schema))
+
+    @contextlib.contextmanager
+    def _transaction(self, keep: bool = True) -> Iterator[DuckDBPyConnection]:
+        if self._database is None:
+            raise WarehouseError("the warehouse is not open: use it in a with statement")
+        connection = self._database.connection
+        with _one_line_errors(self._path):
+            connection.execute("BEGIN")
+            try:
+                yield connection
+                connection.execute("COMMIT" if keep else "ROLLBACK")
+            except BaseException:
+                # A failed COMMIT has rolled back already; there is nothing to end then.
+                with contextlib.suppress(import_duckdb().Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def _files_of(table: Table, files: Sequence[SourceFile]) -> list[SourceFile]:
+    return [file for file in files if file.table == table.name]
+
+
+def _count(connection: DuckDBPyConnection, sql: str) -> int:
+    """The number that a query selects, or the number of rows that a change touched."""
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextlib.contextmanager
+def _one_line_errors(path: Path) -> Iterator[None]:
+    duckdb = import_duckdb()
+    try:
+        yield
+    except duckdb.ConstraintException:
+        raise SchemaConflictError(
+            f"a key, index or constraint that was added to the tables in {path} refuses rows: drop it"
+        ) from None
+    except duckdb.TransactionException:
+        raise WarehouseBusyError(
+            f"another connection of this process changed {path} at the same time: let the task try again"
+        ) from None
+    except duckdb.OutOfMemoryException:
+        raise WarehouseError(f"not enough memory or disk space to load into {path}: free some") from None
+    except duckdb.Error as error:
+        # Not the error's own text: it may quote what someone wrote.
+        raise WarehouseError(
+            f"DuckDB cannot load into {path} ({type(error).__name__}): check the disk space and the tables there"
+        ) from None

@@ -1,0 +1,159 @@
+"""Every conversation of your Facebook Pages, Messenger and Instagram, into files and a DuckDB table, every hour.
+
+Nothing here needs editing. Settings come from, later ones winning:
+
+1. the defaults below,
+2. the Airflow Variable ``meta_conversations`` (JSON, the keys of ``DEFAULTS``),
+3. the run's params, for a run by hand: ``since`` and ``until`` (ISO 8601 with a zone; ``since: "begin"`` for the full
+   history), ``pages`` and ``platforms``.
+
+Without ``pages`` all Pages of the connection's token are read. A scheduled run takes the messages of its data interval,
+and of the time before it that no successful run has covered; a run by hand without an interval the last 24 hours.
+The schedule and the pools are fixed when the file is parsed, so they come from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pendulum
+from airflow.sdk import Asset, CronDataIntervalTimetable, Param, TriggerRule, dag, get_current_context, task
+
+from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
+from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator, manifest_uris
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy
+
+HOME = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "meta_conversations"
+DEFAULTS: dict[str, Any] = {
+    "pages": [],
+    "platforms": ["MESSENGER", "INSTAGRAM"],
+    "destination": str(HOME / "files"),
+    "database": str(HOME / "meta_conversations.duckdb"),
+    "file_format": "ndjson",
+    "meta_conn_id": "meta_graph_default",
+}
+# Meta shows only the 20 newest messages of an Instagram thread: the busier the threads, the shorter the interval.
+SCHEDULE = os.environ.get("META_CONVERSATIONS_SCHEDULE", "@hourly")
+EXTRACT_POOL = os.environ.get("META_CONVERSATIONS_EXTRACT_POOL", "default_pool")
+# One process at a time may open a DuckDB file: name a pool of one slot here if other DAGs use the same file.
+WAREHOUSE_POOL = os.environ.get("META_CONVERSATIONS_WAREHOUSE_POOL", "default_pool")
+
+MESSAGES = Asset("meta_conversations_messages")
+CONVERSATIONS = Asset("meta_conversations_conversations")
+
+RETRIES: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(minutes=2), "retry_exponential_backoff": True}
+if HAS_RETRY_POLICY:
+    RETRIES["retry_policy"] = MetaGraphRetryPolicy()
+
+
+@dag(
+    schedule=CronDataIntervalTimetable(SCHEDULE, timezone="UTC"),
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=RETRIES,
+    params={
+        "pages": Param(
+            [], type="array", items={"type": "string"}, description="Page ids; empty: as the Variable says."
+        ),
+        "platforms": Param(
+            [], type="array", items={"type": "string"}, description="MESSENGER, INSTAGRAM; empty: both."
+        ),
+        "since": Param(None, type=["null", "string"], description='ISO 8601 with a zone, or "begin" for everything.'),
+        "until": Param(None, type=["null", "string"], description="ISO 8601 with a zone."),
+    },
+    tags=["meta", "conversations"],
+    doc_md=__doc__,
+)
+def meta_conversations() -> None:
+    """Settings, then each Page and platform by itself, then one load of all of them, then the proof."""
+
+    @task(multiple_outputs=True)
+    def settings() -> dict[str, Any]:
+        """The defaults, overlaid by the Variable, overlaid by the run's params; unknown keys are an error."""
+        from airflow.sdk import Variable
+
+        stored = Variable.get("meta_conversations", default={}, deserialize_json=True)
+        unknown = sorted(set(stored) - set(DEFAULTS))
+        if unknown:
+            raise ValueError(f"The Variable meta_conversations has unknown keys {unknown}: use {sorted(DEFAULTS)}.")
+        params = get_current_context()["params"]
+        given = {key: params[key] for key in ("pages", "platforms") if params[key]}
+        return {**DEFAULTS, **stored, **given}
+
+    @task
+    def targets(settings: dict[str, Any]) -> list[dict[str, Any]]:
+        """One set of arguments for the extract operator per Page and platform."""
+        since, until = window(get_current_context())
+        shared = {"since": since, "until": until} | {
+            key: settings[key] for key in ("destination", "file_format", "meta_conn_id")
+        }
+        return [
+            {"page_id": page_id, "platform": platform, **shared} for page_id, platform in pages_and_platforms(settings)
+        ]
+
+    chosen = settings()
+    wanted = targets(chosen)
+    extract = MetaConversationsToLocalFilesystemOperator.partial(
+        task_id="extract",
+        pool=EXTRACT_POOL,
+        map_index_template="{{ task.platform }}/{{ task.page_id }}",
+    ).expand_kwargs(wanted)
+
+    load = MetaConversationsToDuckDBOperator(
+        task_id="load",
+        manifests=extract.output,
+        database=chosen["database"],
+        pool=WAREHOUSE_POOL,
+        # A Page whose token is dead fails its own task; the others' messages are loaded all the same.
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        outlets=[MESSAGES, CONVERSATIONS],
+    )
+
+    @task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
+    def check(manifests: Any, expected: list[dict[str, Any]], database: str) -> dict[str, Any]:
+        """Fails unless every Page and platform was extracted and every row of the manifests is in the warehouse."""
+        from airflow_provider_metaconv.load.load import check_manifests
+
+        from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+
+        uris = manifest_uris(manifests)
+        with DuckDBWarehouse(database) as warehouse:
+            result = check_manifests(uris, warehouse)
+        result.raise_unless_complete(expected=[(target["page_id"], target["platform"]) for target in expected])
+        return result.as_dict()
+
+    load >> check(extract.output, wanted, chosen["database"])
+
+
+def window(context: Any) -> tuple[str | None, str]:
+    """The run's window: its params, or its data interval and the gap before it, or the last 24 hours."""
+    params, run = context["params"], context["dag_run"]
+    end = run.data_interval_end or pendulum.now("UTC")
+    start = run.data_interval_start or end - timedelta(hours=24)
+    covered = context.get("prev_data_interval_end_success")
+    if run.run_type == "scheduled" and covered is not None:
+        # With catchup off Airflow skips the intervals that it was down for; their messages are not skipped.
+        start = min(start, covered)
+    since = params["since"] or start.isoformat()
+    return (None if since == "begin" else since), params["until"] or end.isoformat()
+
+
+def pages_and_platforms(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """What to extract: the named Pages, or all that the token can read; Instagram only where an account is linked."""
+    if settings["pages"]:
+        return [(str(page), platform) for page in settings["pages"] for platform in settings["platforms"]]
+    from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+
+    return [
+        (page["page_id"], platform)
+        for page in MetaGraphHook(settings["meta_conn_id"]).list_pages()
+        for platform in settings["platforms"]
+        if platform != "INSTAGRAM" or page["instagram_account_id"]
+    ]
+
+
+meta_conversations()
