@@ -30,6 +30,8 @@ HOME = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "meta_co
 DEFAULTS: dict[str, Any] = {
     "pages": [],
     "platforms": ["MESSENGER", "INSTAGRAM"],
+    # Meta documents no list of folders; these are the ones that are reported to work. Instagram has none.
+    "folders": ["inbox", "page_done", "spam", "other"],
     "destination": str(HOME / "files"),
     "database": str(HOME / "meta_conversations.duckdb"),
     "file_format": "ndjson",
@@ -91,8 +93,10 @@ def meta_conversations() -> None:
         shared = {"since": since, "until": until} | {
             key: settings[key] for key in ("destination", "file_format", "meta_conn_id")
         }
+        folders = {"MESSENGER": settings["folders"]}
         return [
-            {"page_id": page_id, "platform": platform, **shared} for page_id, platform in pages_and_platforms(settings)
+            {"page_id": page_id, "platform": platform, "folder": folders.get(platform), **shared}
+            for page_id, platform in pages_and_platforms(settings)
         ]
 
     chosen = settings()
@@ -117,14 +121,12 @@ def meta_conversations() -> None:
     def check(manifests: Any, expected: list[dict[str, Any]], database: str) -> dict[str, Any]:
         """Fails unless every Page and platform was extracted and every row of the manifests is in the warehouse."""
         from airflow_provider_metaconv.load.load import check_manifests
-
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
-        uris = manifest_uris(manifests)
         with DuckDBWarehouse(database) as warehouse:
-            result = check_manifests(uris, warehouse)
+            result = check_manifests(manifest_uris(manifests), warehouse)
         result.raise_unless_complete(expected=[(target["page_id"], target["platform"]) for target in expected])
-        return result.as_dict()
+        return {"manifests": result.manifests, "incomplete": result.incomplete}
 
     load >> check(extract.output, wanted, chosen["database"])
 

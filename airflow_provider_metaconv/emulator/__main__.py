@@ -36,9 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stopped.set())
     try:
         faults = _faults(options.faults)
-        server = EmulatorServer(
-            World.generate(_world_settings(options)), _settings(options), options.host, options.port
-        )
+        settings, world_settings = _settings(options), _world_settings(options)
+        server = EmulatorServer(World.generate(world_settings), settings, options.host, options.port)
         for fault in faults:
             server.add_fault(fault)
         server.start()

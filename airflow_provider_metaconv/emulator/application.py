@@ -22,6 +22,7 @@ from .wire import CONNECTION, to_response
 
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 BEARER = "bearer "
+TRACE_HEADERS = {"facebook-api-version": f"v{NEWEST_VERSION}.0", "x-fb-trace-id": "Emu", "x-fb-rev": "1"}
 
 
 def create_application(service: GraphService) -> ASGIApp:
@@ -41,14 +42,12 @@ def create_application(service: GraphService) -> ASGIApp:
 
 
 async def _graph(service: GraphService, http: HttpRequest) -> Response:
-    if http.method != "GET":
-        answer = _unsupported_method(http.method)
-    else:
-        answer = service.answer(_request(http))
+    answer = service.answer(_request(http)) if http.method == "GET" else _unsupported_method(http.method)
     if answer.delay_seconds:
         await asyncio.sleep(answer.delay_seconds)
     accepts_gzip = "gzip" in http.headers.get("accept-encoding", "")
-    answer.headers.setdefault("facebook-api-version", f"v{NEWEST_VERSION}.0")
+    for name, value in TRACE_HEADERS.items():  # a path that leads nowhere gets them too
+        answer.headers.setdefault(name, value)
     return to_response(answer, may_gzip=accepts_gzip and service.settings.gzip)
 
 

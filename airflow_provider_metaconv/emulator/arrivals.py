@@ -23,10 +23,9 @@ def arrive(
     new_thread_share: float,
 ) -> list[str]:
     """Add messages to the world and return their ids; see `World.arrive`."""
+    pages, platforms = _choices(world, page_id, platform)
     random = seeded("arrivals", seed)
     author = Author(random)
-    pages = [world.pages[page_id]] if page_id is not None else list(world.pages.values())
-    platforms = (platform.upper(),) if platform is not None else PLATFORMS
     moment = world.now + 1 if created_time is None else to_epoch(created_time)
     identifiers = []
     for _ in range(messages):
@@ -43,6 +42,15 @@ def arrive(
         identifiers.append(message.id)
         moment += random.randint(0, 1)
     return identifiers
+
+
+def _choices(world: World, page_id: str | None, platform: str | None) -> tuple[list[Page], tuple[str, ...]]:
+    if page_id is not None and page_id not in world.pages:
+        raise ValueError(f"there is no Page {page_id}")
+    if platform is not None and platform.upper() not in PLATFORMS:
+        raise ValueError(f"there is no platform {platform}")
+    pages = list(world.pages.values()) if page_id is None else [world.pages[page_id]]
+    return pages, PLATFORMS if platform is None else (platform.upper(),)
 
 
 def _thread(world: World, random: Random, page: Page, platform: str, new_thread_share: float) -> tuple[Thread, bool]:

@@ -95,16 +95,15 @@ class Control:
 
 
 def change_tokens(service: GraphService, body: Mapping[str, Any]) -> None:
-    """Carry out one change: ``{"expire"|"restore": token or true, "page_id": …, "subcode": …}`` or ``{"rotate": …}``."""
+    """Expire, restore or rotate: ``{"expire": <token or true>, "page_id": …, "subcode": …}``, raises ValueError."""
     actions = [name for name in ("expire", "restore", "rotate") if body.get(name)]
     if len(actions) != 1:
         raise ValueError("say one of expire, restore or rotate")
     action, book = actions[0], service.tokens
     page_id = str(body.get("page_id", ""))
-    value = body[action] if isinstance(body[action], str) else book.page_tokens[page_id]
+    value = body[action] if isinstance(body[action], str) else book.page_tokens.get(page_id, "")
     if action == "rotate":
-        owner = page_id or book.known(value)[0].owner_id
-        book.rotate(owner, body.get("subcode", 460))
+        book.rotate(page_id, body.get("subcode", 460))
     elif action == "expire":
         book.expire(value, body.get("subcode", 463))
     else:

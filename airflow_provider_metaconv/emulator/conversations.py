@@ -37,9 +37,13 @@ def _messages(thread: Thread, field: Field, context: Context) -> str:
 
 
 def _participants(thread: Thread, field: Field, _: Context) -> str:
-    page, customer = thread.page.person(thread.platform), thread.customer
-    people = (page, customer) if thread.is_instagram else (customer, page)
-    return to_json({"data": [pick_node(each, field.children) for each in people]})
+    known = thread.rendered.get(("participants", field.children))
+    if known is None:
+        page, customer = thread.page.person(thread.platform), thread.customer
+        people = (page, customer) if thread.is_instagram else (customer, page)
+        known = to_json({"data": [pick_node(each, field.children) for each in people]})
+        thread.rendered["participants", field.children] = known
+    return known
 
 
 def _senders(thread: Thread, field: Field, _: Context) -> str:

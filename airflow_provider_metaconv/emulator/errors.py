@@ -16,7 +16,7 @@ EXPIRED = (
     "Error validating access token: Session has expired on Thursday, 19-Nov-26 10:00:00 PST. "
     "The current time is Friday, 20-Nov-26 10:00:00 PST."
 )
-CHANGED_PASSWORD = (
+SESSION_INVALIDATED = (
     "Error validating access token: The session has been invalidated because the user changed their "
     "password or Facebook has changed the session for security reasons."
 )
@@ -122,7 +122,7 @@ ERRORS: dict[str, ErrorAnswer] = {
         "and follow the instructions given.",
         error_subcode=459,
     ),
-    "190/460": _row(400, 190, CHANGED_PASSWORD, error_subcode=460),
+    "190/460": _row(400, 190, SESSION_INVALIDATED, error_subcode=460),
     "190/463": _row(400, 190, EXPIRED, error_subcode=463),
     "190/464": _row(
         400,

@@ -37,6 +37,7 @@ TROUBLES: dict[str, FaultKind] = {
     ),
     "empty_page": FaultKind("rewrite", "an empty page with next; the rows follow on the next page"),
     "repeated_cursor": FaultKind("rewrite", "next leads to the same page again"),
+    "unordered_page": FaultKind("rewrite", "the rows of a page come oldest first"),
     "foreign_next": FaultKind("rewrite", "next points to another host"),
     "no_paging_next": FaultKind("rewrite", "next is missing although there is more"),
     "usage": FaultKind("rewrite", "an ordinary answer whose usage header says percent and regain_minutes"),
@@ -48,6 +49,11 @@ TROUBLES: dict[str, FaultKind] = {
     "truncated_json": FaultKind("wire", "a JSON body that ends too early"),
     "redirect": FaultKind("wire", "HTTP 302 to url, another host"),
 }
+LIST_FAULTS = frozenset(
+    {"short_page", "empty_page", "repeated_cursor", "foreign_next", "no_paging_next", "unordered_page"}
+)
+# Limits of the Conversations API: unless a route is named, they leave the Page node and /me alone.
+CONVERSATION_FAULTS = frozenset({"613", "613/1996", "80002", "80006"})
 FAULTS: Mapping[str, FaultKind] = {
     **{name: FaultKind("error", answer.body["error"]["message"]) for name, answer in ERRORS.items()},
     **TROUBLES,
@@ -118,6 +124,10 @@ class Fault:
         if self.platform is not None and self.platform.upper() != call.platform:
             return False
         if self.route is not None and self.route != call.route:
+            return False
+        if self.name in CONVERSATION_FAULTS and self.route is None and not call.is_conversation_api:
+            return False
+        if self.name in LIST_FAULTS and call.route not in ("conversations", "messages"):
             return False
         if self.name == "repeated_cursor" and not call.parameters.get("after"):
             return False

@@ -21,9 +21,9 @@ class Field:
     children: tuple[Field, ...] = ()
     children_text: str = field(default="", compare=False)
 
-    def argument(self, name: str) -> str | None:
-        """Return the value of ``.name(value)``, None when it was not given."""
-        return dict(self.arguments).get(name)
+    def __hash__(self) -> int:
+        # Selections are looked up for every thread; walking down the children each time would cost the most.
+        return hash((self.name, self.children_text))
 
 
 Selection = tuple[Field, ...]
@@ -45,7 +45,7 @@ class _Parser:
     def whole(self) -> Selection:
         selection = self._list()
         if self._position < len(self._text):
-            raise self._error(f'Expected end of string instead of \\"{self._text[self._position]}\\".')
+            raise self._error(f"Expected end of string instead of '{self._text[self._position]}'.")
         return selection
 
     def _list(self) -> Selection:
@@ -66,7 +66,7 @@ class _Parser:
             return Field(name, tuple(arguments))
         children = self._list()
         if not self._accept("}"):
-            raise self._error('Expected \\"}\\".')
+            raise self._error("Expected '}'.")
         text = self._text[start : self._position].strip()[1:-1].strip()
         return Field(name, tuple(arguments), children, text)
 
@@ -74,7 +74,7 @@ class _Parser:
         name = self._name()
         match = _ARGUMENT.match(self._text, self._position)
         if match is None:
-            raise self._error('Expected \\"(\\".')
+            raise self._error("Expected '('.")
         self._position = match.end()
         return name, match[1]
 
@@ -93,5 +93,5 @@ class _Parser:
         return True
 
     def _error(self, expected: str) -> GraphError:
-        message = f"Syntax error {expected} at character {self._position}: {self._text}"
-        return GraphError(400, error_body(2500, message.replace('\\"', '"')))
+        message = f'Syntax error "{expected}" at character {self._position}: {self._text}'
+        return GraphError(400, error_body(2500, message))

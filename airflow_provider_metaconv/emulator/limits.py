@@ -83,7 +83,7 @@ class Limiter:
         if self._settings.app_calls:
             limit = self._settings.app_calls[0]
             if self._app.at(now) >= limit:
-                self.block(call, known_error("4"), self._app.free_at(), now)
+                raise self.block(call, known_error("4"), self._app.free_at(), now)
             self._app.add(now)
         if call.page_id is not None and call.is_conversation_api:
             self._admit_to_page(call, call.page_id, now)
@@ -96,17 +96,18 @@ class Limiter:
         if self._settings.messenger_calls:
             rolling = self._messenger[page_id]
             if rolling.at(now) >= self._settings.messenger_calls[0]:
-                self.block(call, known_error("80006"), rolling.free_at(), now)
+                raise self.block(call, known_error("80006"), rolling.free_at(), now)
             rolling.add(now)
 
-    def block(self, call: Call, error: GraphError, until: float, now: float) -> None:
-        """Block the scope of the error's code until then, and raise the error."""
+    def block(self, call: Call, error: GraphError, until: float, now: float) -> GraphError:
+        """Block the scope of the error's code until then, and return the error."""
         code = error.body["error"]["code"]
         page_id = None if code in APP_CODES else call.page_id
         scope = _scope(code, page_id)
-        if until > now:
+        # A limit of a Page cannot block anybody when the call was about no Page.
+        if until > now and (page_id is not None or code in APP_CODES):
             self._blocks[scope] = Block(scope, page_id, error, until)
-        raise error
+        return error
 
     def blocks(self, now: float) -> list[Block]:
         """Return the blocks that have not ended."""

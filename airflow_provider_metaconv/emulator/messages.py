@@ -138,7 +138,9 @@ MESSAGE_FIELDS: Mapping[str, Render] = {
     "is_unsupported": _carried,
     "thread_id": _nothing,
 }
-LIGHT_FIELDS = frozenset({"id", "created_time"})
+CONTENT_FIELDS = frozenset(
+    {"attachments", "shares", "story", "reactions", "reply_to", "sticker", "is_unsupported", "thread_id"}
+)
 
 
 class MessageWriter:
@@ -149,12 +151,14 @@ class MessageWriter:
         if not any(each.name == "id" for each in selection):
             selection = (*selection, Field("id"))
         self._parts = [(f'"{each.name}":', MESSAGE_FIELDS[each.name], each) for each in selection]
+        # Most messages carry nothing but text; for them the fields of content need not be tried.
+        self._plain_parts = [part for part in self._parts if part[2].name not in CONTENT_FIELDS]
         self._wants_time = any(each.name == "created_time" for each in selection)
 
     def write(self, thread: Thread, message: Message, context: Context) -> str:
         """Return the JSON of one message; a field without data is left out."""
         parts = []
-        for prefix, render, field in self._parts:
+        for prefix, render, field in self._parts if message.content else self._plain_parts:
             value = render(thread, message, field, context)
             if value:
                 parts.append(prefix + value)

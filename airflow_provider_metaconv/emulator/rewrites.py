@@ -60,9 +60,14 @@ def _no_paging_next(_: Fault, _call: Call, body: dict[str, Any]) -> None:
     body.get("paging", {}).pop("next", None)
 
 
+def _unordered_page(_: Fault, _call: Call, body: dict[str, Any]) -> None:
+    body["data"].reverse()
+
+
 REWRITES: Mapping[str, Callable[[Fault, Call, dict[str, Any]], None]] = {
     "empty_page": _empty_page,
     "repeated_cursor": _repeated_cursor,
     "foreign_next": _foreign_next,
     "no_paging_next": _no_paging_next,
+    "unordered_page": _unordered_page,
 }

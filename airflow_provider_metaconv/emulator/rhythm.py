@@ -48,8 +48,17 @@ def _session(random: Random, window: Window) -> list[tuple[int, bool]]:
         while random.random() < 0.3:
             moment += 0 if random.random() < SAME_SECOND_SHARE else int(random.expovariate(1 / 90))
             session.append((moment, random.random() < 0.6))
-    last = window.end - 1
-    return [(min(each, last), from_page) for each, from_page in session]
+    return _within(random, session, window)
+
+
+def _within(random: Random, session: list[tuple[int, bool]], window: Window) -> list[tuple[int, bool]]:
+    """Return the session, moved back by an hour or two more than needed where it runs over the end."""
+    back = session[-1][0] - (window.end - 1)
+    if back <= 0:
+        return session
+    back += random.randrange(7_200)
+    first, last = window.start, window.end - 1
+    return [(min(max(moment - back, first), last), from_page) for moment, from_page in session]
 
 
 def _start(random: Random, window: Window) -> int:

@@ -137,10 +137,7 @@ class GraphService:
         code = error.body["error"]["code"]
         now = self.now()
         if fault is not None and fault.block_seconds:
-            try:
-                self.limiter.block(call, error, now + fault.block_seconds, now)
-            except GraphError:
-                pass  # raising is how a block speaks; this call is being refused already
+            self.limiter.block(call, error, now + fault.block_seconds, now)
         self.statistics.count_error(error.label)
         usage = self._usage(call, fault, code)
         headers = usage_headers(call, usage, self.settings.usage_floor, code)

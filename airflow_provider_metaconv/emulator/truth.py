@@ -39,7 +39,9 @@ def truth(
     platform = platform.upper()
     if page_id not in world.pages or platform not in PLATFORMS or folder not in (*FOLDERS, ALL_FOLDERS):
         raise ValueError(f"there is no Page {page_id} with platform {platform} and folder {folder}")
-    message_ids, unavailable, conversations = set(), set(), 0
+    message_ids: set[str] = set()
+    unavailable: set[str] = set()
+    conversations = 0
     with world.lock:
         for thread in _threads(world, page_id, platform, folder):
             found = list(_window(thread, since, until))

@@ -7,7 +7,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .model import FOLDERS, INSTAGRAM, PLATFORMS, Message, Page, Thread
+from .model import FOLDERS, INSTAGRAM, PLATFORMS, Message, Page, Thread, message_id
+from .times import to_epoch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,6 +74,23 @@ class World:
             insort(listed, thread, key=lambda each: each.key)
             self.messages[message.id] = (thread, message)
             self.now = max(self.now, message.created_time)
+
+    def post(
+        self,
+        thread_id: str,
+        text: str = "new",
+        created_time: datetime | str | float | None = None,
+        *,
+        from_page: bool = False,
+    ) -> str:
+        """Add one message to a thread, by default a second after everything there is, and return its id."""
+        with self.lock:
+            thread = self.threads[thread_id]
+            sequence = len(thread.messages)
+            moment = self.now + 1 if created_time is None else to_epoch(created_time)
+            message = Message(message_id(thread, sequence), moment, sequence, from_page, text)
+            self.add_message(thread, message)
+        return message.id
 
     def conversations(self, page_id: str, platform: str, folder: str = "inbox") -> list[Thread]:
         """Return the threads of one list, oldest ``updated_time`` first; Instagram has no folders."""

@@ -7,47 +7,48 @@ from typing import Any
 
 from airflow_provider_metaconv.records import ContentStatus, Row
 
+_AVAILABLE = ContentStatus.AVAILABLE.value
+_UNSUPPORTED = ContentStatus.UNSUPPORTED.value
+_UNAVAILABLE = ContentStatus.UNAVAILABLE.value
+_CONTENT = frozenset(
+    {"from", "to", "message", "attachments", "shares", "story", "sticker", "reactions", "reply_to", "is_unsupported"}
+)
+
 
 def people(edge: Any) -> list[dict[str, Any]] | None:
     """The ``{id, name}`` of everybody in a Graph people list; Meta's internal e-mail aliases are left out."""
-    people = listed(edge)
-    return None if people is None else [{"id": p.get("id"), "name": _name(p)} for p in people if isinstance(p, Mapping)]
+    rows = _rows(edge)
+    return None if rows is None else [{"id": p.get("id"), "name": _name(p)} for p in rows if isinstance(p, dict)]
 
 
-def _name(person: Mapping[str, Any]) -> Any:
+def _name(person: dict[str, Any]) -> Any:
     # Messenger people have a name, Instagram people a username.
     return person.get("name") or person.get("username")
 
 
-def listed(edge: Any) -> list[Any] | None:
-    """The rows of a nested edge without its paging, whose ``next`` link carries the token.
-
-    Graph shows some edges as ``{"data": [...]}``, and in places as a bare list or a bare object.
-    """
+def _rows(edge: Any) -> list[Any] | None:
+    """The rows of a nested edge; Graph shows some as ``{"data": [...]}``, in places as a bare list or object."""
     if edge is None:
         return None
-    if isinstance(edge, Mapping):
-        edge = edge.get("data", [edge])
-    rows = edge if isinstance(edge, list) else [edge]
-    return [_without_paging(row) for row in rows]
+    if isinstance(edge, dict):
+        edge = edge.get("data", edge)
+    return edge if isinstance(edge, list) else [edge]
 
 
 def _without_paging(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _without_paging(v) for k, v in value.items() if k != "paging"}
-    if isinstance(value, list):
-        return [_without_paging(item) for item in value]
+    # Every value of every message passes here: the exact types of parsed JSON are the fastest question to ask.
+    kind = type(value)
+    if kind is dict:
+        return {key: _without_paging(inner) for key, inner in value.items() if key != "paging"}
+    if kind is list:
+        return [_without_paging(inner) for inner in value]
     return value
 
 
-_CONTENT = ("from", "to", "message", "attachments", "shares", "story", "sticker", "reactions", "reply_to")
-
-
 def _content_status(node: Mapping[str, Any]) -> str:
-    if str(node.get("is_unsupported", "")).lower() == "true":
-        return ContentStatus.UNSUPPORTED.value
-    has_content = any(name in node for name in _CONTENT)
-    return (ContentStatus.AVAILABLE if has_content else ContentStatus.UNAVAILABLE).value
+    if "is_unsupported" in node and str(node["is_unsupported"]).lower() == "true":
+        return _UNSUPPORTED
+    return _UNAVAILABLE if _CONTENT.isdisjoint(node) else _AVAILABLE
 
 
 def message_row(
@@ -63,28 +64,28 @@ def message_row(
 
     ``own_ids`` are the ids under which the business itself writes: the Page's and its Instagram account's.
     """
-    sender = node.get("from")
-    sender = sender if isinstance(sender, Mapping) else {}
+    get = node.get
+    sender = get("from")
+    sender = sender if isinstance(sender, dict) else {}
     sender_id = sender.get("id")
-    direction = None if sender_id is None else "outbound" if sender_id in own_ids else "inbound"
-    tags = listed(node.get("tags"))
+    tags = _rows(get("tags"))
     return {
         "platform": platform,
         "page_id": page_id,
         "conversation_id": conversation_id,
         "message_id": node["id"],
         "created_time": created_time,
-        "direction": direction,
+        "direction": None if sender_id is None else "outbound" if sender_id in own_ids else "inbound",
         "sender_id": sender_id,
         "sender_name": _name(sender),
-        "recipients": people(node.get("to")),
-        "text": node.get("message"),
-        "attachments": listed(node.get("attachments")),
-        "shares": listed(node.get("shares")),
-        "story": _without_paging(node.get("story")),
-        "reactions": listed(node.get("reactions")),
-        "reply_to": _without_paging(node.get("reply_to")),
-        "sticker": node.get("sticker"),
-        "tags": None if tags is None else [t.get("name") if isinstance(t, Mapping) else t for t in tags],
+        "recipients": people(get("to")),
+        "text": get("message"),
+        "attachments": _without_paging(_rows(get("attachments"))),
+        "shares": _without_paging(_rows(get("shares"))),
+        "story": _without_paging(get("story")),
+        "reactions": _without_paging(_rows(get("reactions"))),
+        "reply_to": _without_paging(get("reply_to")),
+        "sticker": get("sticker"),
+        "tags": None if tags is None else [tag.get("name") if isinstance(tag, dict) else tag for tag in tags],
         "content_status": _content_status(node),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,10 +11,10 @@ from typing import Any
 from airflow_provider_metaconv.extract.ledger import Scope
 from airflow_provider_metaconv.extract.sizes import Sizes, default_sizes
 from airflow_provider_metaconv.extract.tally import CallFigures, Tally
-from airflow_provider_metaconv.extract.walk import WORKERS, WindowWalk
+from airflow_provider_metaconv.extract.walk import WORKERS, Batch, WindowWalk
 from airflow_provider_metaconv.extract.window import Window, iso
-from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile
-from airflow_provider_metaconv.files.parts import PartsWriter, next_part_number
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number
+from airflow_provider_metaconv.files.parts import PartsWriter
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
@@ -35,7 +36,7 @@ class Extraction:
 
 
 def extract_conversations(
-    edge: ConversationsEdge,
+    edges: Sequence[ConversationsEdge],
     scope: Scope,
     storage: Storage,
     call_figures: CallFigures,
@@ -46,14 +47,15 @@ def extract_conversations(
 ) -> Extraction:
     """Writes the window's messages and ledger into the storage's folder and returns what was written.
 
+    ``edges`` are the lists to read one after the other, such as a Page's folders; a conversation counts once.
     A rerun replaces what an earlier run left there: its parts get numbers of their own, the new manifest takes the
     old one's place in one step, and only then the old parts go. A run that fails leaves the old manifest standing.
     Raises the ``GraphError`` that ended the walk, and ``StorageError`` when the destination fails.
     """
     started = datetime.now(UTC).replace(microsecond=0)
-    walk = WindowWalk(edge, scope, sizes or default_sizes(scope.platform), workers=workers)
     tally = Tally(scope, call_figures)
-    files = _write_parts(walk, storage, file_format, tally)
+    batches = _batches(edges, scope, sizes or default_sizes(scope.platform), workers)
+    files = _write_parts(batches, storage, file_format, tally)
     stats = {**tally.figures(), "started": iso(started), "finished": iso(datetime.now(UTC).replace(microsecond=0))}
     manifest = Manifest(
         page_id=scope.page_id,
@@ -74,14 +76,22 @@ def extract_conversations(
     )
 
 
-def _write_parts(walk: WindowWalk, storage: Storage, file_format: str, tally: Tally) -> tuple[ManifestFile, ...]:
+def _batches(edges: Sequence[ConversationsEdge], scope: Scope, sizes: Sizes, workers: int) -> Iterator[Batch]:
+    listed: set[str] = set()
+    for edge in edges:
+        yield from WindowWalk(edge, scope, sizes, listed, workers=workers).batches()
+
+
+def _write_parts(
+    batches: Iterator[Batch], storage: Storage, file_format: str, tally: Tally
+) -> tuple[ManifestFile, ...]:
     number = next_part_number(storage.names())
     with ExitStack() as stack:
         messages, conversations = (
             stack.enter_context(PartsWriter(storage, table, file_format, first_number=number))
             for table in (MESSAGES, CONVERSATIONS)
         )
-        for batch in walk.batches():
+        for batch in batches:
             messages.write(batch.messages)
             conversations.write(batch.conversations)
             tally.add(batch)

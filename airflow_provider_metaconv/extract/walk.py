@@ -27,7 +27,7 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
 )
 from airflow_provider_metaconv.graph.paging import LoopGuard, Page, page_of
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, ConversationStatus, Row
+from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, Row
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ class Batch:
 
     messages: list[Row]
     conversations: list[Row]
-    incomplete: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,14 @@ _Call = _ListCall | _FollowUp
 
 
 class WindowWalk:
-    """One walk over a Page's conversations; iterate ``batches()`` once. Memory: the rows of a few calls."""
+    """One walk over a list of conversations; iterate ``batches()`` once. Memory: the rows of a few calls.
 
-    def __init__(self, edge: ConversationsEdge, scope: Scope, sizes: Sizes, *, workers: int = WORKERS) -> None:
+    ``listed`` are the conversations to pass over, and grows by those that are read.
+    """
+
+    def __init__(
+        self, edge: ConversationsEdge, scope: Scope, sizes: Sizes, listed: set[str], *, workers: int = WORKERS
+    ) -> None:
         self._edge = edge
         self._scope = scope
         self._sizes = sizes
@@ -77,23 +81,26 @@ class WindowWalk:
         self._oldest_listed = scope.window.listing_edge(LISTING_MARGIN)
         self._message_fields = MESSAGES.graph_fields(scope.platform)
         self._conversation_fields = CONVERSATIONS.graph_fields(scope.platform)
-        self._listed: set[str] = set()
+        self._listed = listed
         self._list_guard = LoopGuard()
         self._waiting: deque[_Call] = deque([_ListCall(None)])
+        self._running: dict[Future[Page], tuple[_Call, Sizes]] = {}
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="metaconv")
 
     def batches(self) -> Iterator[Batch]:
         """All rows of the window, as they come; raises the ``GraphError`` that ends the walk."""
-        running: dict[Future[Page], tuple[_Call, Sizes]] = {}
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="metaconv")
         try:
-            while self._waiting or running:
-                while self._waiting and len(running) < self._workers:
-                    call = self._waiting.popleft()
-                    running[pool.submit(self._fetcher(call))] = (call, self._sizes)
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield self._handle(*running.pop(future), future)
+            while self._waiting or self._running:
+                self._send_waiting()
+                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                    yield self._handle(*self._running.pop(future), future)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _send_waiting(self) -> None:
+        while self._waiting and len(self._running) < self._workers:
+            call = self._waiting.popleft()
+            self._running[self._pool.submit(self._fetcher(call))] = (call, self._sizes)
 
     def _fetcher(self, call: _Call) -> Callable[[], Page]:
         sizes = self._sizes
@@ -133,19 +140,24 @@ class WindowWalk:
         return self._finished(conversation, [])
 
     def _read_list(self, page: Page) -> Batch:
+        self._go_on_listing(page)
         batch = Batch([], [])
-        oldest = None
         for node in page.items:
-            oldest = row_time(node.get("updated_time")) or oldest
             for part in self._read_conversation(node):
                 batch.messages.extend(part.messages)
                 batch.conversations.extend(part.conversations)
-        past_window = oldest is not None and oldest < self._oldest_listed
-        if page.after is not None and not past_window:
-            self._list_guard.check(page.after)
-            # Behind the follow-ups: open conversations are finished before new ones are listed.
-            self._waiting.append(_ListCall(page.after))
-        return _counted(batch)
+        return batch
+
+    def _go_on_listing(self, page: Page) -> None:
+        times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
+        past_window = bool(times) and times[-1] < self._oldest_listed
+        if page.after is None or past_window:
+            return
+        self._list_guard.check(page.after)
+        # Behind the follow-ups: open conversations are finished before new ones are listed. Sent before this page is
+        # read, so that Meta works while we do.
+        self._waiting.append(_ListCall(page.after))
+        self._send_waiting()
 
     def _read_conversation(self, node: dict[str, Any]) -> Iterator[Batch]:
         conversation = OpenConversation(self._scope, node)
@@ -170,12 +182,7 @@ class WindowWalk:
         return Batch(rows, [])
 
     def _finished(self, conversation: OpenConversation, rows: list[Row]) -> Batch:
-        return _counted(Batch(rows, [conversation.ledger_row()] if conversation.concerns_window else []))
-
-
-def _counted(batch: Batch) -> Batch:
-    complete = ConversationStatus.COMPLETE
-    return Batch(batch.messages, batch.conversations, sum(row["status"] != complete for row in batch.conversations))
+        return Batch(rows, [conversation.ledger_row()] if conversation.concerns_window else [])
 
 
 def _concerns_one_object(error: GraphError) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -90,18 +91,30 @@ class Manifest:
         )
 
 
-def window_folder(platform: str, page_id: str, since: datetime | None, until: datetime) -> str:
+def window_folder(
+    platform: str,
+    page_id: str,
+    since: datetime | None,
+    until: datetime,
+    narrowed_by: Mapping[str, str | None] = MappingProxyType({}),
+) -> str:
     """The folder of one window below the destination; ``since`` None means everything until then.
 
-    Raises ``ValueError`` for times without a time zone and for a Page id that is no id.
+    ``narrowed_by`` names what restricts the list, such as a Messenger folder, and becomes levels of the path.
+    Raises ``ValueError`` for times without a time zone and for a Page id or restriction that is no plain word.
 
     >>> window_folder("MESSENGER", "100", None, datetime(2026, 11, 21, tzinfo=UTC))
     'platform=messenger/page_id=100/window=begin_20261121T000000Z'
     """
     if not _PAGE_ID.fullmatch(page_id):
         raise ValueError(f"page_id must consist of letters and digits, not {page_id!r}")
+    restrictions = {name: value for name, value in narrowed_by.items() if value}
+    for name, value in restrictions.items():
+        if not _PAGE_ID.fullmatch(value):
+            raise ValueError(f"{name} must consist of letters, digits, - and _, not {value!r}")
+    levels = [f"platform={platform.lower()}", f"page_id={page_id}", *(f"{n}={v}" for n, v in restrictions.items())]
     begin = "begin" if since is None else _compact(since)
-    return f"platform={platform.lower()}/page_id={page_id}/window={begin}_{_compact(until)}"
+    return "/".join([*levels, f"window={begin}_{_compact(until)}"])
 
 
 def next_part_number(names: Iterable[str]) -> int:

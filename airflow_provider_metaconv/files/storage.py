@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_metaconv.files.errors import StorageError
+from airflow_provider_metaconv.files.errors import StorageError, storage_error
 from airflow_provider_metaconv.files.local import LocalStorage
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -71,3 +71,13 @@ def open_storage(folder_uri: str) -> Storage:
     if path is None:
         raise StorageError(f"cannot open {folder_uri}: only a local path or file:// is supported here")
     return LocalStorage(path)
+
+
+def prove_writable(storage: Storage) -> None:
+    """Raises ``StorageError`` when nothing can be written there, before a run has cost anything."""
+    temporary = storage.temporary()
+    try:
+        temporary.write_bytes(b"")
+    except OSError as error:
+        raise storage_error("write to", temporary.parent, error) from error
+    storage.discard(temporary)

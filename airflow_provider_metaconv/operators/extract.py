@@ -18,7 +18,7 @@ from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.manifest import window_folder
 from airflow_provider_metaconv.files.parts import FILE_FORMATS
-from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.files.storage import Storage, prove_writable
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 from airflow_provider_metaconv.records import PLATFORMS
@@ -41,7 +41,8 @@ class MetaConversationsExtractOperator(BaseOperator):
     """Extracts one Page's messages of one platform and window; a subclass says where the files go.
 
     ``since <= created_time < until``, ISO 8601 with a zone, by default the run's data interval; ``since=None`` is the
-    full history. ``folder`` (Messenger: ``inbox``, ``page_done``, ``spam``, ``other``) and ``user_id`` narrow the list.
+    full history. ``folder`` is one of Messenger's folders or a list of them (``inbox``, ``page_done``, ``spam``,
+    ``other``); None is Meta's default, the inbox. ``user_id`` narrows to one person's conversation.
 
     A rate limit that lasts frees the worker until Meta opens again (``on_rate_limit="reschedule"``, for at most
     ``max_rate_limit_wait`` in all) or spends a retry (``"retry"``). ``on_incomplete``: whether conversations that Meta
@@ -68,7 +69,7 @@ class MetaConversationsExtractOperator(BaseOperator):
         platform: str,
         since: str | datetime | None = "{{ data_interval_start }}",
         until: str | datetime | None = "{{ data_interval_end }}",
-        folder: str | None = None,
+        folder: str | Sequence[str] | None = None,
         user_id: str | None = None,
         file_format: str = "ndjson",
         on_rate_limit: OnRateLimit = "reschedule",
@@ -101,10 +102,11 @@ class MetaConversationsExtractOperator(BaseOperator):
         """Walks the window and publishes files and manifest; see the class for what is returned."""
         try:
             window = self._checked_window()
+            folder = self._window_folder(window)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         try:
-            extraction = self._extract(window)
+            extraction = self._extract(window, folder)
         except Exception as error:
             self._act_on(error, context)
             raise
@@ -123,20 +125,31 @@ class MetaConversationsExtractOperator(BaseOperator):
         _one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
         return Window.parse(self.since, self.until, now=pendulum.now("UTC"))
 
-    def _extract(self, window: Window) -> Extraction:
+    def _extract(self, window: Window, folder: str) -> Extraction:
         # The destination first: a folder that cannot be written to should not cost a call.
-        storage = self.open_storage(window_folder(self.platform, self.page_id, window.since, window.until))
+        storage = self.open_storage(folder)
+        prove_writable(storage)
         page = MetaGraphHook(self.meta_conn_id).get_page(self.page_id, self.platform)
-        edge = ConversationsEdge(page.client.get, self.page_id, self.platform, self.folder, self.user_id)
+        lists = [self.folder] if self.folder is None or isinstance(self.folder, str) else self.folder
+        edges = [
+            ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
+            for name in lists
+        ]
         scope = Scope(self.platform, self.page_id, page.identity.own_ids, window)
-        return extract_conversations(edge, scope, storage, page.client.statistics.as_dict, file_format=self.file_format)
+        figures = page.client.statistics.as_dict
+        return extract_conversations(edges, scope, storage, figures, file_format=self.file_format)
+
+    def _window_folder(self, window: Window) -> str:
+        # What narrows the list gets a place of its own, so that two such tasks do not replace each other's files.
+        narrowed_by = {"folder": self.folder if isinstance(self.folder, str) else None, "user_id": self.user_id}
+        return window_folder(self.platform, self.page_id, window.since, window.until, narrowed_by)
 
     def _act_on(self, error: Exception, context: Context) -> None:
         """Turns an error into Airflow's words for what to do next; returns when it is to be raised as it is."""
         decision = decide(error)
         if isinstance(decision, Reschedule) and self._may_reschedule(decision.at, context):
             self.log.warning("%s Coming back at %s; no retry is spent.", error, decision.at.isoformat())
-            raise AirflowRescheduleException(decision.at) from None
+            raise AirflowRescheduleException(decision.at) from None  # type: ignore[no-untyped-call]
         if isinstance(decision, Fail) and not HAS_RETRY_POLICY:
             raise AirflowFailException(decision.reason) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
@@ -40,8 +41,9 @@ class MetaConversationsToDuckDBOperator(BaseOperator):
 
         with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
             result = load_manifests(manifest_uris(self.manifests), warehouse)
-        self.log.info("Loaded into %s: %s", self.database, result)
-        return result.as_dict()
+        counts = {name: asdict(table) for name, table in result.tables.items()}
+        self.log.info("Loaded into %s: %s", self.database, counts)
+        return counts
 
 
 def manifest_uris(manifests: Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]) -> list[str]:
@@ -51,6 +53,9 @@ def manifest_uris(manifests: Iterable[str | Mapping[str, Any]] | str | Mapping[s
     """
     if isinstance(manifests, str | Mapping):
         manifests = [manifests]
+    if isinstance(manifests, Sequence):
+        # XComs of mapped tasks are fetched one by one when iterated, and in one go as a slice.
+        manifests = manifests[:]
     return [_uri(manifest) for manifest in manifests if manifest is not None]
 
 

@@ -1,0 +1,33 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both install what they need into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Byte code is written at install time: without it each of Airflow's starts takes twice as long.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test benchmark clean
+
+demo: $(VENV)/installed
+	@$(BIN)/python -m airflow_provider_metaconv.demo
+
+test: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+benchmark: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.extraction
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
+	@echo "Installing into $(VENV), once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+		--constraint constraints.txt --editable '.[duckdb,parquet,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .demo

@@ -1,0 +1,1 @@
+"""The whole path on one machine, through Airflow itself: ``python -m airflow_provider_metaconv.demo``."""

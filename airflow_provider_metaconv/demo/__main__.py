@@ -1,0 +1,183 @@
+"""Runs the sample DAG through Airflow against the emulator, or against real Pages, and shows what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from airflow_provider_metaconv.demo import results, screen
+from airflow_provider_metaconv.demo.source import Emulator, RealPages, running_emulator
+from airflow_provider_metaconv.demo.workspace import (
+    Workspace,
+    airflow_command,
+    process,
+    run_arguments,
+)
+
+NEW_MESSAGES = 120
+
+
+def main() -> int:
+    """Runs the demo; the exit status is 1 when a run failed or the counts are not the emulator's own."""
+    options = _options()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    workspace = Workspace(options.folder.resolve())
+    real = RealPages.from_environment(os.environ)
+    workspace.prepare(keep_data=real is not None)
+    if real is not None:
+        return _Demo(console, workspace, options.dags, real).run_real_pages(real)
+    now = datetime.now(UTC).replace(microsecond=0)
+    with running_emulator(workspace.folder, messages=options.messages, now=now) as emulator:
+        console.print(
+            f"An emulator of Meta's Graph API answers on {emulator.url}, with {options.messages:,} messages on "
+            "4 Pages; it enforces rate limits with Meta's own codes."
+        )
+        return _Demo(console, workspace, options.dags, emulator).run_emulated(emulator, now)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where everything goes (default: .demo)")
+    parser.add_argument("--dags", type=Path, default=_dags_folder(), help="folder of meta_conversations.py")
+    parser.add_argument("--messages", type=int, default=50_000, help="size of the emulated world")
+    return parser.parse_args()
+
+
+def _dags_folder() -> Path:
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent / "dags"
+    return checkout if checkout.is_dir() else package / "example_dags"
+
+
+class _Demo:
+    """One demo: an Airflow of its own in the workspace, and the console."""
+
+    def __init__(self, console: Console, workspace: Workspace, dags: Path, source: Emulator | RealPages) -> None:
+        pages = source.pages if isinstance(source, RealPages) else []
+        self._console = console
+        self._workspace = workspace
+        self._emulator = source if isinstance(source, Emulator) else None
+        self._environment = workspace.environment(source.connection, pages, dags.resolve())
+
+    def run_emulated(self, emulator: Emulator, now: datetime) -> int:
+        """The full history, then new messages, then the next interval; both compared with the truth."""
+        if not (self._prepare_airflow() and self._extract(None, now)):
+            return 1
+        self._show_warehouse()
+        self._console.rule("The next interval")
+        emulator.let_messages_arrive(NEW_MESSAGES, now)
+        until = datetime.now(UTC).replace(microsecond=0)
+        new = sum(row["messages"] for row in emulator.truth(now, until).values())
+        self._console.print(f"Meanwhile {new} new messages arrived. The next run fetches these and no others:")
+        if not self._extract(now, until):
+            return 1
+        status = self._compare(emulator, [(None, now), (now, until)])
+        self._show_places()
+        self._show_real_pages_hint()
+        return status
+
+    def run_real_pages(self, real: RealPages) -> int:
+        """One run over real Pages: the last 24 hours, or since ``META_SINCE``."""
+        until = datetime.now(UTC).replace(microsecond=0)
+        since = None if real.since == "begin" else datetime.fromisoformat(real.since or str(until - timedelta(days=1)))
+        if since is not None and since.tzinfo is None:
+            raise SystemExit(f"META_SINCE={real.since} has no time zone: write it as {real.since}+00:00.")
+        if not (self._prepare_airflow() and self._extract(since, until)):
+            return 1
+        self._show_warehouse()
+        self._show_places()
+        return 0
+
+    def _prepare_airflow(self) -> bool:
+        with self._console.status("Preparing Airflow's database"):
+            return self._finish(["db", "migrate"], watch=subprocess.Popen.wait)
+
+    def _extract(self, since: datetime | None, until: datetime) -> bool:
+        params = {"since": since.isoformat() if since else "begin", "until": until.isoformat()}
+        arguments = run_arguments(datetime.now(UTC).isoformat(), params)
+        self._console.print(f"[dim]$ airflow {shlex.join(arguments)}[/dim]", highlight=False, soft_wrap=True)
+
+        def figures() -> tuple[list[results.Extracted], dict[str, Any]]:
+            counts = self._emulator.statistics() if self._emulator else {}
+            return list(results.manifests(self._workspace.files, until)), counts
+
+        if not self._finish(arguments, watch=lambda child: screen.watch(self._console, child, figures)):
+            return False
+        extractions, _ = figures()
+        title = f"Extracted: {screen.day(since) if since else 'from the first message'} to {screen.day(until)}"
+        self._console.print(screen.extraction_table(title, extractions))
+        return True
+
+    def _finish(self, arguments: list[str], watch: Callable[[subprocess.Popen[bytes]], object]) -> bool:
+        with (
+            self._workspace.log.open("ab") as log,
+            process(airflow_command(*arguments), self._environment, log) as child,
+        ):
+            watch(child)
+            status = child.poll()
+        if status:
+            self._console.print(f"[red]Airflow ended with status {status}:[/red] read {self._workspace.log}.")
+        return status == 0
+
+    def _show_warehouse(self) -> None:
+        reasons = results.reasons(self._workspace.database)
+        if reasons:
+            self._console.print(screen.reasons_table(reasons))
+        for question, query in results.QUESTIONS.items():
+            self._console.print(screen.answer_table(question, results.ask(self._workspace.database, query)))
+
+    def _compare(self, emulator: Emulator, windows: list[tuple[datetime | None, datetime]]) -> int:
+        """Every manifest and the tables against what the emulator knows that there is."""
+        differences = []
+        for since, until in windows:
+            truth = emulator.truth(since, until)
+            extracted = {e.name: e.stats for e in results.manifests(self._workspace.files, until)}
+            differences += _differences(f"files until {screen.day(until)}", truth, extracted)
+        everything = emulator.truth(None, windows[-1][1])
+        differences += _differences("tables", everything, results.warehouse_counts(self._workspace.database))
+        errors = emulator.statistics()["errors"]
+        differences += [f"no {code} was answered" for code in ("80006", "613") if not errors.get(code)]
+        for difference in differences:
+            self._console.print(f"[red]Differs from the emulator's truth:[/red] {difference}")
+        if differences:
+            return 1
+        told = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))
+        self._console.print(
+            f"[green]Files and tables hold exactly what the emulator knows that there is:[/green] "
+            f"{sum(row['messages'] for row in everything.values()):,} messages. Errors it answered: {told}."
+        )
+        return 0
+
+    def _show_places(self) -> None:
+        workspace = self._workspace
+        self._console.print(f"Files:    {workspace.files}\nDuckDB:   {workspace.database}\nAirflow:  {workspace.log}")
+
+    def _show_real_pages_hint(self) -> None:
+        self._console.print(
+            "\nYour own Pages, last 24 hours: META_ACCESS_TOKEN=... make demo\n"
+            "(META_PAGE_IDS='123 456', META_SINCE=begin or a time, and META_APP_SECRET are optional)",
+            highlight=False,
+        )
+
+
+def _differences(where: str, truth: dict[Any, dict[str, int]], found: dict[Any, dict[str, int]]) -> list[str]:
+    return [
+        f"{where}, {'/'.join(name)}: {counts['messages']} messages and {counts['conversations']} conversations "
+        f"expected, found {found.get(name, 'nothing')}"
+        for name, counts in truth.items()
+        if {key: found.get(name, {}).get(key, 0) for key in ("messages", "conversations")}
+        != {key: counts[key] for key in ("messages", "conversations")}
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

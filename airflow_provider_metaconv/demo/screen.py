@@ -1,0 +1,110 @@
+"""What the demo shows: progress while Airflow works, then the summary."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from airflow_provider_metaconv.demo.results import Answer, Extracted
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LINES = 10.0
+
+LONGEST_RUN_SECONDS = 24 * 3600
+"""A run that takes longer hangs; Airflow's ``dags test`` ignores a polite request to end."""
+
+Figures = Callable[[], tuple[list[Extracted], dict[str, Any]]]
+"""What is finished by now, and the counts of the emulator (empty for real Pages)."""
+
+
+def watch(console: Console, child: subprocess.Popen[bytes], figures: Figures) -> None:
+    """Shows how far Airflow is until it ends: in place on a terminal, as a line now and then elsewhere."""
+    started = time.monotonic()
+    told = started
+    with Live(console=console, transient=True) if console.is_terminal else nullcontext() as live:
+        while child.poll() is None and time.monotonic() - started < LONGEST_RUN_SECONDS:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            lines = _progress(*figures(), seconds=time.monotonic() - started)
+            if live is not None:
+                live.update(Group(Spinner("dots", lines[0]), *(Text(f"  {line}") for line in lines[1:])))
+            elif time.monotonic() - told >= SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                console.print("; ".join(lines), highlight=False)
+
+
+def _progress(finished: list[Extracted], counts: dict[str, Any], *, seconds: float) -> list[str]:
+    messages = sum(extracted.stats["messages"] for extracted in finished)
+    lines = [f"{seconds:4.0f} s: {len(finished)} windows extracted, {messages:,} messages"]
+    if counts:
+        lines[0] += f", {counts['calls']} calls answered"
+    return lines + [
+        f"Page {block['page_id']} is blocked by code {block['code']}: "
+        f"{block['seconds_left']:.0f} s left of the wait that Meta orders; the worker is free meanwhile"
+        for block in counts.get("blocks", [])
+    ]
+
+
+def extraction_table(title: str, extractions: Iterable[Extracted]) -> Table:
+    """What each Page and platform gave, and what it cost."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("Page")
+    table.add_column("Platform")
+    for name in ("Conversations", "Messages", "Incomplete", "Calls", "Calls per 1,000", "Waits"):
+        table.add_column(name, justify="right")
+    totals = dict.fromkeys(("conversations", "messages", "incomplete", "calls"), 0)
+    for extracted in extractions:
+        stats = extracted.stats
+        for name in totals:
+            totals[name] += stats[name]
+        table.add_row(extracted.page_id, extracted.platform, *_cells(stats), _waits(stats))
+    table.add_section()
+    table.add_row("all", "", *_cells(totals), "", style="bold")
+    return table
+
+
+def _cells(counts: dict[str, Any]) -> list[str]:
+    per_thousand = f"{1000 * counts['calls'] / counts['messages']:.1f}" if counts["messages"] else "-"
+    plain = (f"{counts[name]:,}" for name in ("conversations", "messages", "incomplete", "calls"))
+    return [*plain, per_thousand]
+
+
+def _waits(stats: dict[str, Any]) -> str:
+    waits = stats["rate_limit_waits"]
+    return f"{waits} ({stats['rate_limit_wait_seconds']:.0f} s)" if waits else ""
+
+
+def reasons_table(reasons: Iterable[tuple[str, str, str, int]]) -> Table:
+    """Which conversations are not complete, and why."""
+    table = Table(title="Not complete, and why", title_justify="left", title_style="bold")
+    for name in ("Page", "Platform", "Why"):
+        table.add_column(name)
+    table.add_column("Conversations", justify="right")
+    for page_id, platform, reason, count in reasons:
+        table.add_row(page_id, platform, reason, f"{count:,}")
+    return table
+
+
+def answer_table(question: str, answer: Answer) -> Table:
+    """A question to the warehouse, and its answer."""
+    table = Table(title=question, title_justify="left", title_style="bold")
+    for number, column in enumerate(answer.columns):
+        is_number = bool(answer.rows) and isinstance(answer.rows[0][number], int | float)
+        table.add_column(column, justify="right" if is_number else "left")
+    for row in answer.rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int | float) else str(value) for value in row))
+    return table
+
+
+def day(moment: datetime) -> str:
+    """A moment as people read it."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,80 @@
+"""The two use-cases: load what manifests name, and check that a warehouse holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_metaconv.files import open_storage as open_storage_by_scheme
+from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, VerifiedManifest, verify_manifests
+from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, Warehouse
+
+__all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """How a warehouse compares with manifests: missing rows by the name of the table, incomplete conversations.
+
+    ``extracted`` are the Page and platform of each manifest.
+    """
+
+    manifests: int
+    extracted: frozenset[tuple[str, str]]
+    missing: Mapping[str, int]
+    incomplete: int
+
+    @property
+    def everything_loaded(self) -> bool:
+        """Whether every row of the files has its key in the warehouse; says nothing about ``incomplete``."""
+        return not any(self.missing.values())
+
+    def raise_unless_complete(self, expected: Iterable[tuple[str, str]]) -> None:
+        """Raises ``LoadError`` unless every expected Page and platform was extracted and every row was loaded."""
+        absent = sorted(f"{platform}/{page_id}" for page_id, platform in set(expected) - self.extracted)
+        if absent:
+            raise LoadError(f"not extracted: {', '.join(absent)}: see why in the log of the extract task of that name")
+        if not self.everything_loaded:
+            lacking = ", ".join(f"{count} {name}" for name, count in self.missing.items() if count)
+            raise LoadError(f"the warehouse lacks {lacking} that the files hold: run the load task again")
+
+
+def load_manifests(
+    manifest_uris: Sequence[str],
+    warehouse: Warehouse,
+    open_storage: StorageOpener = open_storage_by_scheme,
+) -> LoadResult:
+    """Merge all files of all manifests into the open warehouse in one step, after every byte of them was verified.
+
+    ``open_storage`` is for places that need credentials. Manifests that are named later count as newer. No manifest is
+    no work. Raises ``LoadError``, ``ManifestError``, ``StorageError`` or ``WarehouseError``; then nothing has changed.
+    """
+    verified = verify_manifests(manifest_uris, open_storage)
+    files = _files(verified)
+    return warehouse.load(files) if files else LoadResult.nothing()
+
+
+def check_manifests(
+    manifest_uris: Sequence[str],
+    warehouse: Warehouse,
+    open_storage: StorageOpener = open_storage_by_scheme,
+) -> CheckResult:
+    """Count what the files hold and the warehouse lacks, and the conversations that the manifests call incomplete.
+
+    Raises as ``load_manifests`` does; changes nothing.
+    """
+    verified = verify_manifests(manifest_uris, open_storage)
+    files = _files(verified)
+    missing = warehouse.missing(files) if files else {table.name: 0 for table in TABLES}
+    extracted = frozenset((one.manifest.page_id, one.manifest.platform) for one in verified)
+    return CheckResult(len(verified), extracted, missing, sum(_incomplete(one) for one in verified))
+
+
+def _files(verified: Sequence[VerifiedManifest]) -> list[SourceFile]:
+    return [file for one in verified for file in one.files]
+
+
+def _incomplete(verified: VerifiedManifest) -> int:
+    count = verified.manifest.stats.get("incomplete", 0)
+    return count if isinstance(count, int) else 0

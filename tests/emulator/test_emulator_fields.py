@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_metaconv.emulator.errors import GraphError
+from airflow_provider_metaconv.emulator.fields import Field, parse_fields
+from airflow_provider_metaconv.emulator.opaque import from_cursor, from_opaque, to_cursor, to_opaque
+
+
+def test_a_field_list_is_read_with_arguments_and_sub_fields() -> None:
+    expected = (
+        Field("id"),
+        Field("messages", (("limit", "5"), ("after", "QVFI")), (Field("id"), Field("from", (), (Field("name"),)))),
+        Field("participants", (), (Field("id"),)),
+    )
+    assert expected == parse_fields("id, messages.limit(5).after(QVFI){id, from{name}} ,participants{ id }")
+    assert "id, from{name}" == parse_fields("messages{ id, from{name} }")[0].children_text
+
+
+@pytest.mark.parametrize(
+    "text", ["id,,x", "", ",", "id}", "messages{id", "messages{}", "messages.limit{id}", "messages.limit(5", "a b", "1"]
+)
+def test_a_malformed_field_list_is_a_2500(text: str) -> None:
+    with pytest.raises(GraphError, match="Syntax error") as raised:
+        parse_fields(text)
+    assert (400, "2500") == (raised.value.status, raised.value.label)
+
+
+names = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
+trees = st.recursive(
+    names, lambda children: st.tuples(names, st.lists(children, min_size=1, max_size=4)), max_leaves=12
+)
+
+
+def written(tree: object) -> str:
+    if isinstance(tree, str):
+        return tree
+    name, children = tree  # type: ignore[misc]
+    return f"{name}.limit(3){{{','.join(map(written, children))}}}"
+
+
+@given(st.lists(trees, min_size=1, max_size=4))
+def test_any_well_formed_list_is_read(forest: list[object]) -> None:
+    parsed = parse_fields(",".join(map(written, forest)))
+    assert {each if isinstance(each, str) else each[0] for each in forest} == {each.name for each in parsed}  # type: ignore[index]
+
+
+@given(st.text())
+def test_opaque_texts_are_letters_and_digits_and_come_back(text: str) -> None:
+    assert text == from_opaque(to_opaque(text))
+    assert to_opaque(text).isalnum() or not text
+
+
+@given(st.integers(0, 2**40), st.from_regex(r"[a-zA-Z0-9_]{0,20}", fullmatch=True))
+def test_cursors_come_back(position: int, tie: str) -> None:
+    assert (position, tie) == from_cursor(to_cursor(position, tie))
+
+
+def test_the_opaque_alphabet_is_the_one_seen_in_public() -> None:
+    assert "MAZDZD" == to_opaque("0")
+    assert "aWdfZAG06MTpJR01lc3NhZA2VUaHJlYWQ6" == to_opaque("ig_dm:1:IGMessageThread:")

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.emulator import (
+    EmulatorServer,
+    EmulatorSettings,
+    Fault,
+    MessageSpec,
+    PageSpec,
+    ThreadSpec,
+    build_world,
+    uniform_world,
+)
+
+from .emulator_reader import get
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def two_pages() -> Any:
+    message = [MessageSpec("2026-11-19T00:00:00Z")]
+    return build_world([PageSpec(page_id, [ThreadSpec(messages=message)]) for page_id in ("100", "101")])
+
+
+def pool(answer: Any) -> dict[str, Any]:
+    ((_, (row,)),) = json.loads(answer.headers["x-business-use-case-usage"]).items()
+    return dict(row)
+
+
+def test_two_calls_a_second_per_page_pass_and_more_are_a_613() -> None:
+    clock = Clock()
+    with EmulatorServer(two_pages(), EmulatorSettings(calls_per_second=2, clock=clock)) as server:
+        for _ in range(60):
+            clock.now += 0.5
+            assert 200 == get(server, "100/conversations").status_code
+        burst = [get(server, "100/conversations") for _ in range(3)]
+        assert [(400, 613)] * 2 == [(each.status_code, each.json()["error"]["code"]) for each in burst[1:]]
+        assert 200 == get(server, "101/conversations", server.page_token("101")).status_code
+        assert 200 == get(server, "100").status_code
+        clock.now += 10
+        assert 200 == get(server, "100/conversations").status_code
+        assert 24 == server.statistics()["max_calls_in_10_seconds"]["100"]
+
+
+def test_the_messenger_bucket_blocks_until_it_has_room_and_says_so() -> None:
+    clock = Clock()
+    settings = EmulatorSettings(messenger_calls=(10, 600), clock=clock)
+    with EmulatorServer(two_pages(), settings) as server:
+        headers = [get(server, "100/conversations").headers for _ in range(10)]
+        assert 10 == json.loads(headers[0]["x-business-use-case-usage"])["100"][0]["call_count"]
+        clock.now += 100
+        blocked = get(server, "100/conversations")
+        assert (400, 80006) == (blocked.status_code, blocked.json()["error"]["code"])
+        assert ("messenger", 100, 9) == tuple(
+            pool(blocked)[key] for key in ("type", "call_count", "estimated_time_to_regain_access")
+        )
+        assert [{"page_id": "100", "scope": "conversations", "code": 80006}] == [
+            {key: row[key] for key in ("page_id", "scope", "code")} for row in server.statistics()["blocks"]
+        ]
+        clock.now += 499
+        last = get(server, "100/conversations")
+        assert (80006, 1) == (last.json()["error"]["code"], pool(last)["estimated_time_to_regain_access"])
+        assert 200 == get(server, "101/conversations", server.page_token("101")).status_code
+        assert 200 == get(server, "100").status_code
+        clock.now += 2
+        assert 200 == get(server, "100/conversations").status_code
+        assert [] == server.statistics()["blocks"]
+
+
+def test_the_app_limit_is_a_403_with_code_4_for_everybody() -> None:
+    clock = Clock()
+    with EmulatorServer(two_pages(), EmulatorSettings(app_calls=(3, 60), clock=clock)) as server:
+        assert [200] * 3 == [get(server, "100").status_code for _ in range(3)]
+        answer = get(server, "101/conversations", server.page_token("101"))
+        assert (403, 4) == (answer.status_code, answer.json()["error"]["code"])
+        assert 100 == json.loads(answer.headers["x-app-usage"])["call_count"]
+        clock.now += 61
+        assert 200 == get(server, "100").status_code
+
+
+@pytest.mark.parametrize(
+    ("code", "same_page", "page_node", "other_page"),
+    [
+        ("80006", 400, 200, 200),
+        ("613", 400, 200, 200),
+        ("32", 400, 400, 200),
+        ("80001", 400, 400, 200),
+        ("4", 403, 403, 403),
+    ],
+)
+def test_a_rate_limit_fault_with_block_seconds_bites_until_it_ends(
+    code: str, same_page: int, page_node: int, other_page: int
+) -> None:
+    clock = Clock()
+    with EmulatorServer(two_pages(), EmulatorSettings(clock=clock)) as server:
+        server.add_fault(Fault(code, times=1, block_seconds=90))
+        first = get(server, "100/conversations")
+        assert int(code) == first.json()["error"]["code"]
+        clock.now += 45
+
+        def calls() -> list[int]:
+            other = get(server, "101/conversations", server.page_token("101"))
+            return [get(server, "100/conversations").status_code, get(server, "100").status_code, other.status_code]
+
+        assert [same_page, page_node, other_page] == calls()
+        if code != "4":
+            assert 2 == pool(first)["estimated_time_to_regain_access"]
+            assert 1 == pool(get(server, "100/conversations"))["estimated_time_to_regain_access"]
+        clock.now += 45
+        assert [200, 200, 200] == calls()
+
+
+def test_regain_minutes_go_into_the_header_of_the_error_and_block_nobody(small: EmulatorServer) -> None:
+    small.add_fault(Fault("80006", times=1, regain_minutes=7))
+    answer = get(small, "100/conversations")
+    assert (100, 7) == (pool(answer)["call_count"], pool(answer)["estimated_time_to_regain_access"])
+    assert "x-business-use-case-usage" not in get(small, "100/conversations").headers
+
+
+def test_usage_headers_come_from_counters_and_are_absent_at_low_use() -> None:
+    with EmulatorServer(uniform_world(2, 1), EmulatorSettings(messenger_calls=(50, 60), app_calls=(100, 60))) as server:
+        first, second = get(server, "100/conversations"), get(server, "100/conversations")
+        assert "x-business-use-case-usage" not in first.headers
+        assert ("messenger", 4) == (pool(second)["type"], pool(second)["call_count"])
+        assert "x-app-usage" not in second.headers
+        wrong = get(server, "100/conversations", fields="x")
+        assert (6, 3) == (pool(wrong)["call_count"], json.loads(wrong.headers["x-app-usage"])["call_count"])
+
+
+def test_the_usage_floor_can_be_zero_and_each_edge_has_its_pool() -> None:
+    with EmulatorServer(uniform_world(2, 1), EmulatorSettings(usage_floor=0)) as server:
+        assert "pages" == pool(get(server, "100"))["type"]
+        assert "messenger" == pool(get(server, "100/conversations", platform="instagram"))["type"]
+
+
+def test_a_usage_fault_raises_the_header_only(small: EmulatorServer) -> None:
+    small.add_fault(Fault("usage", percent=95, regain_minutes=0))
+    answer = get(small, "100/conversations")
+    assert (200, 95) == (answer.status_code, pool(answer)["call_count"])
+
+
+def test_every_answer_names_its_version_and_trace(small: EmulatorServer) -> None:
+    for answer in (get(small, "100"), get(small, "100/conversations", fields="x")):
+        assert "v26.0" == answer.headers["facebook-api-version"]
+        assert "x-fb-trace-id" in answer.headers

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from facebook_business.adobjects.page import Page
+from facebook_business.adobjects.user import User
+from facebook_business.api import FacebookAdsApi
+from facebook_business.session import FacebookSession
+
+from airflow_provider_metaconv.emulator import (
+    EmulatorServer,
+    EmulatorSettings,
+    Fault,
+    World,
+    WorldSettings,
+    uniform_world,
+)
+
+from .emulator_reader import get, walk
+
+
+def test_truth_is_what_a_plain_walk_collects(varied: EmulatorServer) -> None:
+    since, until = "2026-11-05T00:00:00+00:00", "2026-11-15T12:00:00+00:00"
+    for page_id in ("100", "101"):
+        for platform in ("MESSENGER", "INSTAGRAM"):
+            walked = walk(varied, page_id, platform, 100, 50)
+            found = {
+                row["id"]: len(row) > 2
+                for _, messages in walked
+                for row in messages
+                if since[:19] <= row["created_time"][:19] < until[:19]
+            }
+            truth = varied.truth(page_id, platform, since, until)
+            assert set(found) == truth.message_ids
+            assert (len(found), list(found.values()).count(False)) == (truth.messages, truth.unavailable)
+            query = {"page_id": page_id, "platform": platform, "since": since, "until": until, "ids": "true"}
+            over_http = requests.get(f"{varied.url}/_emulator/truth", params=query, timeout=5).json()
+            assert sorted(found) == over_http["message_ids"]
+            assert (truth.conversations, truth.messages) == (over_http["conversations"], over_http["messages"])
+
+
+def test_truth_over_all_folders_adds_up_to_the_world(varied: EmulatorServer) -> None:
+    found = requests.get(f"{varied.url}/_emulator/truth?folder=all", timeout=5).json()
+    assert (4, 3_000) == (len(found), sum(row["messages"] for row in found))
+
+
+@pytest.mark.parametrize("bad", ["page_id=9", "platform=x", "since=yesterday", "until=2026-01-01T00:00:00", "folder=x"])
+def test_a_bad_question_for_the_truth_is_a_clear_400(varied: EmulatorServer, bad: str) -> None:
+    answer = requests.get(f"{varied.url}/_emulator/truth?{bad}", timeout=5)
+    assert (400, ["error"]) == (answer.status_code, list(answer.json()))
+
+
+def test_arrivals_over_http_are_repeatable_and_can_be_read(small: EmulatorServer) -> None:
+    body = {"messages": 5, "seed": 9, "created_time": "2026-11-21T00:00:00Z", "platform": "INSTAGRAM"}
+    arrived = requests.post(f"{small.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
+    assert set(arrived) == small.truth(platform="INSTAGRAM", since="2026-11-21T00:00:00+00:00").message_ids
+    with EmulatorServer(uniform_world(threads=30, messages_per_thread=3)) as other:
+        assert arrived == requests.post(f"{other.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
+    assert 200 == requests.post(f"{small.url}/_emulator/arrivals", timeout=5).status_code
+    assert 400 == requests.post(f"{small.url}/_emulator/arrivals", json={"page_id": "9"}, timeout=5).status_code
+
+
+def test_messages_keep_arriving_if_wanted() -> None:
+    with EmulatorServer(uniform_world(3, 1), EmulatorSettings(arrivals_per_minute=3_000)) as server:
+        deadline = time.monotonic() + 5
+        while len(server.world.messages) < 8 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(server.world.messages) >= 8
+
+
+def test_statistics_count_graph_calls_only(small: EmulatorServer) -> None:
+    get(small, "100/conversations")
+    get(small, "100/conversations", platform="instagram")
+    get(small, "100", fields="x")
+    requests.get(f"{small.url}/nonsense", timeout=5)
+    requests.get(f"{small.url}/_emulator/health", timeout=5)
+    report = requests.get(f"{small.url}/_emulator/statistics", timeout=5).json()
+    assert report == small.statistics()
+    assert (4, {"100": 3}) == (report["calls"], report["calls_by_page"])
+    assert {"conversations": 2, "page": 1} == report["calls_by_route"]
+    assert {"100": 1, "100/33": 1} == report["errors"]
+
+
+def test_the_page_for_people_has_commands_that_work(small: EmulatorServer) -> None:
+    page = requests.get(f"{small.url}/_emulator/", timeout=5)
+    assert page.headers["content-type"].startswith("text/html")
+    assert small.page_token() in page.text
+    assert f"curl '{small.url}/v26.0/me/accounts?access_token=emulator-user-token'" in page.text.replace("&#x27;", "'")
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_large_answers_are_gzipped_unless_switched_off(on: bool) -> None:
+    with EmulatorServer(uniform_world(30, 3), EmulatorSettings(gzip=on)) as server:
+        assert on == ("content-encoding" in get(server, "100/conversations", limit=30).headers)
+        assert "content-encoding" not in get(server, "100").headers
+
+
+def test_latency_delays_every_answer() -> None:
+    with EmulatorServer(uniform_world(1, 1), EmulatorSettings(latency_ms=80)) as server:
+        start = time.perf_counter()
+        get(server, "100")
+        assert 0.08 <= time.perf_counter() - start < 2
+
+
+def test_many_servers_start_and_stop_in_a_moment_and_leave_nothing_behind() -> None:
+    world = uniform_world(2, 1)
+    before = threading.active_count()
+    start = time.perf_counter()
+    for _ in range(10):
+        with EmulatorServer(world) as server:
+            server.add_fault(Fault("hang", delay_seconds=30, route="me"))
+            session = requests.Session()
+            session.get(f"{server.url}/_emulator/health", timeout=5)
+            with pytest.raises(requests.RequestException):
+                session.get(f"{server.url}/me?access_token={server.user_token}", timeout=0.02)
+    assert time.perf_counter() - start < 3
+    assert before == threading.active_count()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.url, timeout=1)
+
+
+def test_a_taken_port_is_an_error(small: EmulatorServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        EmulatorServer(small.world, port=int(small.url.rpartition(":")[2])).start()
+
+
+@pytest.fixture
+def sdk(varied: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The official Python SDK, pointed at the emulator."""
+    monkeypatch.setattr(FacebookSession, "GRAPH", varied.url)
+    yield
+    FacebookAdsApi.set_default_api(None)
+
+
+@pytest.mark.usefixtures("sdk")
+def test_the_official_sdk_reads_pages_conversations_and_messages(varied: EmulatorServer) -> None:
+    options = {"app_secret": varied.app_secret, "api_version": "v26.0", "crash_log": False}
+    FacebookAdsApi.init(access_token=varied.user_token, **options)
+    pages = list(User("me").get_accounts(fields=["id", "access_token"]))
+    assert ["100", "101"] == [page["id"] for page in pages]
+    FacebookAdsApi.init(access_token=pages[0]["access_token"], **options)
+    for platform in ("MESSENGER", "INSTAGRAM"):
+        threads = list(Page("100").get_conversations(fields=["id"], params={"platform": platform, "limit": 100}))
+        truth = varied.truth("100", platform)
+        assert truth.conversations == len(threads)
+        longest = max(threads[:40], key=lambda each: len(varied.world.threads[each["id"]].messages))
+        found = {message["id"] for message in longest.get_messages(fields=["id", "message"])}
+        assert {message.id for message in varied.world.threads[longest["id"]].messages} == found
+
+
+def test_the_command_line_serves_says_when_and_stops_cleanly(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    faults = '[{"name": "2", "times": 1}]'
+    options = ["--messages", "400", "--pages", "2", "--now", "2026-11-20T00:00:00Z", "--messenger-limit", "3/60"]
+    command = [sys.executable, "-m", "airflow_provider_metaconv.emulator", *options, "--faults", faults]
+    with subprocess.Popen([*command, "--ready-file", str(ready)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while not ready.exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            facts = json.loads(ready.read_text())
+            url = f"{facts['url']}/v26.0/100/conversations?access_token={facts['page_tokens']['100']}"
+            assert [500, 200, 200, 400] == [requests.get(url, timeout=5).status_code for _ in range(4)]
+            expected = EmulatorServer(World.generate(WorldSettings(messages=400, pages=2))).truth()
+            query = {"page_id": "100", "platform": "MESSENGER"}
+            truth = requests.get(f"{facts['url']}/_emulator/truth", params=query, timeout=5).json()
+            assert expected.messages == truth["messages"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            printed = process.communicate(timeout=10)[0]
+    assert 0 == process.returncode
+    assert printed.startswith(f"Graph API emulator on {facts['url']}")
+    assert facts["page_tokens"]["101"] in printed
+    assert {"url", "user_token", "page_tokens", "app_secret"} == set(facts)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--faults", '{"name": "x"}'], "there is no fault 'x'"),
+        (["--faults", "{"], "--faults is no JSON"),
+        (["--faults", "@/nonexistent"], "No such file"),
+        (["--messenger-limit", "5"], "N/SECONDS"),
+        (["--now", "yesterday"], "Invalid isoformat"),
+        (["--now", "2026-11-20"], "no zone"),
+        (["--pages", "0"], "at least 1 Page"),
+        (["--messages", "x"], "invalid int value"),
+    ],
+)
+def test_a_bad_option_is_one_clear_line(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from airflow_provider_metaconv.emulator.__main__ import main
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with pytest.raises(SystemExit) as stopped:
+        main(options)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    printed = capsys.readouterr().err
+    assert (2, 1) == (stopped.value.code, printed.count("\n"))
+    assert message in printed
+
+
+def test_the_port_is_on_this_machine_only(small: EmulatorServer) -> None:
+    assert small.url.startswith("http://127.0.0.1:")
+    with socket.create_connection(("127.0.0.1", int(small.url.rpartition(":")[2])), timeout=1):
+        pass

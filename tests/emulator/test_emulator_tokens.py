@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings, uniform_world
+
+from .emulator_reader import get, rows
+
+
+def error_of(answer: requests.Response) -> tuple[int, int, int | None]:
+    error = answer.json()["error"]
+    return answer.status_code, error["code"], error.get("error_subcode")
+
+
+def bare(server: EmulatorServer, path: str, **parameters: Any) -> requests.Response:
+    return requests.get(f"{server.url}/v26.0/{path}", params=parameters, timeout=5)
+
+
+def proof(token: str, secret: str = "emulator-app-secret") -> str:
+    return hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
+
+
+def test_who_may_call_what(varied: EmulatorServer) -> None:
+    thread = varied.world.conversations("100", "MESSENGER")[0]
+    path = "100/conversations"
+    assert (400, 104, None) == error_of(bare(varied, path))
+    assert (400, 190, None) == error_of(get(varied, path, "nonsense"))
+    for private in (path, thread.id, f"{thread.id}/messages", thread.messages[0].id):
+        refused = get(varied, private, varied.user_token)
+        assert (400, 190, None) == error_of(refused)
+        assert "(#190) This method must be called with a Page Access Token" == refused.json()["error"]["message"]
+        assert (403, 200, None) == error_of(get(varied, private, varied.page_token("101")))
+        assert 200 == bare(varied, private, access_token=varied.page_token("100")).status_code
+
+
+def test_the_page_token_is_given_only_to_whom_it_belongs_and_only_when_asked(varied: EmulatorServer) -> None:
+    fields = "id,name,access_token,tasks,instagram_business_account{id,username}"
+    for token in (varied.user_token, varied.system_user_token, varied.page_token("100")):
+        page = get(varied, "100", token, fields=fields).json()
+        assert "emulator-page-token-100" == page["access_token"]
+        assert {"id": "17841400000000100", "username": "emulated_shop_100"} == page["instagram_business_account"]
+        assert {"id": "100", "name": "Example Bakery"} == get(varied, "100", token).json()
+    assert (400, 100, 33) == error_of(get(varied, "100", varied.page_token("101"), fields=fields))
+    assert (400, 100, 33) == error_of(get(varied, "999", varied.user_token))
+    assert (400, 100, None) == error_of(get(varied, "100", fields="nonsense"))
+
+
+def test_without_a_role_there_is_no_token() -> None:
+    settings = EmulatorSettings(pages_without_role=frozenset({"101"}))
+    with EmulatorServer(World.generate(WorldSettings(pages=3, messages=0)), settings) as server:
+        assert "access_token" not in get(server, "101", server.user_token, fields="id,access_token").json()
+        assert ["100", "102"] == [row["id"] for row in rows(server, "me/accounts", server.user_token)]
+
+
+def test_accounts_are_paged_by_25() -> None:
+    with EmulatorServer(World.generate(WorldSettings(pages=60, messages=0))) as server:
+        first = get(server, "me/accounts", server.user_token).json()
+        assert (25, True) == (len(first["data"]), "next" in first["paging"])
+        assert [str(100 + number) for number in range(60)] == [
+            row["id"] for row in rows(server, "me/accounts", server.user_token, fields="id,access_token", limit=7)
+        ]
+        followed = requests.get(first["paging"]["next"], timeout=5).json()
+        assert "125" == followed["data"][0]["id"]
+        assert (400, 100, None) == error_of(get(server, "me/accounts"))
+
+
+def test_me_is_whoever_calls(varied: EmulatorServer) -> None:
+    assert "Emulator User" == get(varied, "me", varied.user_token).json()["name"]
+    assert {"id": "101", "name": "Example Bikes"} == get(varied, "me", varied.page_token("101")).json()
+    assert get(varied, "100/conversations").json() == get(varied, "me/conversations").json()
+    assert (400, 190, None) == error_of(get(varied, "me/conversations", varied.user_token))
+
+
+def test_debug_token_says_whose_it_is(varied: EmulatorServer) -> None:
+    facts = get(varied, "debug_token", varied.user_token, input_token=varied.page_token("101")).json()["data"]
+    assert ("PAGE", "101", True) == (facts["type"], facts["profile_id"], facts["is_valid"])
+    assert "pages_messaging" in facts["scopes"]
+    unknown = get(varied, "debug_token", varied.user_token, input_token="x").json()["data"]
+    assert unknown["is_valid"] is False
+
+
+def test_a_proof_is_checked_when_given_and_missed_when_required() -> None:
+    with EmulatorServer(uniform_world(1, 1)) as server:
+        assert 200 == get(server, "100").status_code
+        assert 200 == get(server, "100", appsecret_proof=proof(server.page_token())).status_code
+        wrong = get(server, "100", appsecret_proof=proof(server.user_token))
+        assert "Invalid appsecret_proof provided in the API argument" == wrong.json()["error"]["message"]
+    with EmulatorServer(uniform_world(1, 1), EmulatorSettings(require_proof=True)) as server:
+        missing = get(server, "100")
+        assert (400, 100, None) == error_of(missing)
+        assert missing.json()["error"]["message"].startswith("API calls from the server require an appsecret_proof")
+        assert 200 == get(server, "100", appsecret_proof=proof(server.page_token())).status_code
+
+
+def test_tokens_expire_come_back_and_rotate_over_http(small: EmulatorServer) -> None:
+    control = f"{small.url}/_emulator/tokens"
+    old = small.page_token("100")
+    requests.post(control, json={"expire": True, "page_id": "100", "subcode": 463}, timeout=5)
+    assert (400, 190, 463) == error_of(get(small, "100", old))
+    requests.post(control, json={"restore": old}, timeout=5)
+    assert 200 == get(small, "100", old).status_code
+    new = requests.post(control, json={"rotate": True, "page_id": "100"}, timeout=5).json()["page_tokens"]["100"]
+    assert new == small.page_token("100") != old
+    assert (400, 190, 460) == error_of(get(small, "100", old))
+    assert 200 == get(small, "100", new).status_code
+    assert new == get(small, "100", small.user_token, fields="access_token").json()["access_token"]
+    requests.post(control, json={"expire": small.user_token, "subcode": 467}, timeout=5)
+    assert (400, 190, 467) == error_of(get(small, "me", small.user_token))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {},
+        {"expire": "nonsense"},
+        {"expire": True, "page_id": "9"},
+        {"rotate": True},
+        {"rotate": True, "page_id": "9"},
+        [1],
+    ],
+)
+def test_a_bad_token_change_is_a_clear_400(small: EmulatorServer, bad: Any) -> None:
+    answer = requests.post(f"{small.url}/_emulator/tokens", json=bad, timeout=5)
+    assert (400, ["error"]) == (answer.status_code, list(answer.json()))
+
+
+@pytest.mark.parametrize("version", ["v20.0", "v26.0"])
+def test_known_versions_are_served(small: EmulatorServer, version: str) -> None:
+    url = f"{small.url}/{version}/100?access_token={small.page_token()}"
+    answer = requests.get(url, timeout=5)
+    assert (200, version) == (answer.status_code, answer.headers["facebook-api-version"])
+
+
+def test_no_version_means_the_newest(small: EmulatorServer) -> None:
+    answer = requests.get(f"{small.url}/100?access_token={small.page_token()}", timeout=5)
+    assert (200, "v26.0") == (answer.status_code, answer.headers["facebook-api-version"])
+
+
+@pytest.mark.parametrize("path", ["v2.80/me", "v99.0/me", "26.0/me", "v19.0/me", "v26.5/me"])
+def test_an_unknown_version_is_a_2500(small: EmulatorServer, path: str) -> None:
+    answer = requests.get(f"{small.url}/{path}?access_token={small.page_token()}", timeout=5)
+    assert (400, 2500, None) == error_of(answer)
+    assert "Unknown path components: /me" == answer.json()["error"]["message"]
+
+
+def test_only_reading_is_possible(small: EmulatorServer) -> None:
+    answer = requests.post(f"{small.url}/v26.0/100/conversations?access_token={small.page_token()}", timeout=5)
+    assert (400, 100, None) == error_of(answer)

@@ -1,0 +1,93 @@
+"""A real Airflow in a folder of its own, which runs the sample DAG on request."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+SECONDS_FOR_A_RUN = 90
+
+
+class Airflow:
+    """One Airflow process, its home, and all that it ever printed."""
+
+    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+        self.home = home
+        self.log = home / "printed.log"
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW") and k != "PYTHONDONTWRITEBYTECODE"},
+            "AIRFLOW_HOME": str(home / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            **environment,
+        }
+        self._results = home / "results.jsonl"
+        self._process: subprocess.Popen[str] | None = None
+        self._output: IO[str] | None = None
+
+    def start(self) -> None:
+        """Makes the database and waits for requests."""
+        self._output = self.log.open("w")
+        migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+        subprocess.run(migrate, env=self._environment, stdout=self._output, stderr=subprocess.STDOUT, check=True)
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "run_dags.py"), str(self._results)],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, logical_date: str = "2026-11-20T12:30:00+00:00", **conf: Any) -> dict[str, Any]:
+        """One run of the sample DAG with these params: state, tasks, and what they returned."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        before = self._answers()
+        self._process.stdin.write(json.dumps({"logical_date": logical_date, "conf": conf}) + "\n")
+        self._process.stdin.flush()
+        deadline = time.monotonic() + SECONDS_FOR_A_RUN
+        while len(answers := self._answers()) == len(before):
+            assert self._process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(0.05)
+        result: dict[str, Any] = json.loads(answers[-1])
+        return result
+
+    def _answers(self) -> list[str]:
+        return self._results.read_text().splitlines() if self._results.exists() else []
+
+    def stop(self) -> None:
+        """Ends the process for good: ``dag.test()`` ignores a polite request."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        if self._output is not None:
+            self._output.close()
+
+
+@pytest.fixture(scope="session")
+def airflow_at() -> Iterator[Any]:
+    """Makes Airflows, and stops them at the end."""
+    started: list[Airflow] = []
+
+    def make(home: Path, environment: dict[str, str]) -> Airflow:
+        airflow = Airflow(home, environment)
+        started.append(airflow)
+        airflow.start()
+        return airflow
+
+    yield make
+    for airflow in started:
+        airflow.stop()

@@ -1,0 +1,131 @@
+"""The sample DAG in a real Airflow: every message in the table once, a dead Page fails alone, no secret is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import requests
+
+from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
+from airflow_provider_metaconv.graph.auth import Credentials
+from tests.end_to_end.conftest import Airflow
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+PLATFORMS = ("MESSENGER", "INSTAGRAM")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An emulator, an Airflow that reads from it, and where its results go."""
+
+    server: EmulatorServer
+    airflow: Airflow
+    folder: Path
+
+    def ids(self) -> list[str]:
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
+            return [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
+
+    def truth(self, pages: tuple[str, ...], since: datetime | None, until: datetime) -> set[str]:
+        query = [("MESSENGER", "all"), ("INSTAGRAM", "inbox")]
+        parts = [
+            self.server.truth(page, platform, since, until, folder=folder).message_ids
+            for page in pages
+            for platform, folder in query
+        ]
+        return set().union(*parts)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("stage")
+    world = World.generate(WorldSettings(pages=3, messages=3000, now=NOW))
+    with EmulatorServer(world, EmulatorSettings(require_proof=True)) as server:
+        extra = {"app_secret": server.app_secret, "calls_per_second": 1000}
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
+        settings = {"destination": str(folder / "files"), "database": str(folder / "warehouse.duckdb")}
+        environment = {
+            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
+        }
+        yield Stage(server, airflow_at(folder, environment), folder)
+
+
+@pytest.fixture(scope="module")
+def first(stage: Stage) -> dict[str, Any]:
+    return stage.airflow.run(since="begin", until=NOW.isoformat())
+
+
+def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_which(first: dict[str, Any]) -> None:
+    labels = {task["label"] for name, task in first["tasks"].items() if name.startswith("extract[")}
+    assert {f"{platform}/{page}" for page in ("100", "101", "102") for platform in PLATFORMS} == labels
+    assert {"success"} == {task["state"] for task in first["tasks"].values()}
+    assert "success" == first["state"]
+
+
+def test_the_table_holds_every_message_of_every_folder_once(stage: Stage, first: dict[str, Any]) -> None:
+    assert sorted(stage.truth(("100", "101", "102"), None, NOW)) == sorted(stage.ids())
+
+
+def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, first: dict[str, Any]) -> None:
+    before = stage.ids()
+    again = stage.airflow.run(since="begin", until=NOW.isoformat())
+    loaded = again["returned"]["load"]["messages"]
+    assert (len(before), 0, 0) == (loaded["unchanged"], loaded["inserted"], loaded["updated"])
+    assert sorted(before) == sorted(stage.ids())
+
+
+def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str, Any]) -> None:
+    result = stage.airflow.run("2026-11-19T20:30:00+00:00")
+    expected = stage.truth(("100", "101", "102"), NOW - timedelta(hours=17), NOW - timedelta(hours=16))
+    extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
+    assert {"window=20261119T190000Z_20261119T200000Z"} == {Path(e["manifest"]).parent.name for e in extracted}
+    assert len(expected) == sum(e["messages"] for e in extracted) > 0
+
+
+def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage: Stage, first: dict[str, Any]) -> None:
+    server = stage.server
+    server.world.arrive(40, created_time=NOW + timedelta(minutes=1))
+    until = NOW + timedelta(minutes=10)
+    expire = {"expire": server.page_token("101"), "subcode": 463}
+    requests.post(f"{server.url}/_emulator/tokens", json=expire, timeout=10).raise_for_status()
+    result = stage.airflow.run(since=NOW.isoformat(), until=until.isoformat())
+    states = {task["label"]: task["state"] for name, task in result["tasks"].items() if name.startswith("extract[")}
+    assert {"MESSENGER/101": "failed", "INSTAGRAM/101": "failed"} == {
+        label: state for label, state in states.items() if state != "success"
+    }
+    # At once: a dead token costs no retry, let alone three.
+    assert {1} == {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")}
+    assert ("success", "failed") == (result["tasks"]["load"]["state"], result["tasks"]["check"]["state"])
+    assert "failed" == result["state"]
+    assert stage.truth(("100", "102"), NOW, until) <= set(stage.ids())
+    assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.log.read_text()
+
+
+def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, first: dict[str, Any]) -> None:
+    server = stage.server
+    tokens = [server.user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
+    proofs = [Credentials(token, server.app_secret).parameters["appsecret_proof"] for token in tokens]
+    texts = [text for text in _texts(stage) if len(text) > 25][:200]
+    left_behind = [path for path in stage.folder.rglob("*") if path.is_file()]
+    told = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
+    assert len(texts) == 200
+    assert any(path.name == "_manifest.json" for path in told)
+    assert "/conversations?platform=" in stage.airflow.log.read_text()
+    assert "appsecret_proof=***" in stage.airflow.log.read_text()
+    for path in told:
+        content = path.read_bytes()
+        for secret in (*tokens, *proofs, server.app_secret, *texts):
+            assert secret.encode() not in content, path
+
+
+def _texts(stage: Stage) -> list[str]:
+    with duckdb.connect(str(stage.folder / "warehouse.duckdb"), read_only=True) as connection:
+        return [row[0] for row in connection.execute("SELECT DISTINCT text FROM messages WHERE text <> ''").fetchall()]

@@ -1,0 +1,61 @@
+"""A window is what its ends say, in UTC, and bad ends are refused with what to change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_metaconv.extract.window import Window, WindowError, iso, row_time
+
+NOW = datetime(2026, 11, 20, 12, 0, 0, 999, tzinfo=UTC)
+PRESENT = NOW.replace(microsecond=0)
+NAIVE = PRESENT.replace(tzinfo=None)
+
+
+def test_an_end_in_the_future_is_capped_to_now_and_remembered() -> None:
+    end = PRESENT + timedelta(hours=3)
+    assert Window(None, PRESENT, capped_from=end) == Window.parse(None, end, now=NOW)
+
+
+@pytest.mark.parametrize("nothing", [None, "", "None", "begin"])
+def test_open_sides_are_everything_until_now(nothing: str | None) -> None:
+    assert Window(None, PRESENT) == Window.parse(nothing, None, now=NOW)
+
+
+def test_airflows_own_way_of_writing_times_is_understood() -> None:
+    window = Window.parse("2026-11-20 00:00:00+00:00", "2026-11-20T01:00:00Z", now=NOW)
+    assert (datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 20, 1, tzinfo=UTC)) == (window.since, window.until)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "says"),
+    [
+        ("2026-11-20T02:00:00+00:00", "2026-11-20T01:00:00+00:00", "is not before until"),
+        ("2026-11-20T01:00:00+00:00", "2026-11-20T01:00:00+00:00", "CronDataIntervalTimetable"),
+        ("2026-11-20T01:00:00", None, r"has no time zone: write it as 2026-11-20T01:00:00\+00:00"),
+        (None, NAIVE, "has no time zone"),
+        (NAIVE, None, "has no time zone"),
+        ("yesterday", None, "is no time"),
+        ("2027-01-01T00:00:00+00:00", None, "lies in the future"),
+    ],
+)
+def test_bad_ends_are_refused_in_one_line_that_says_what_to_change(since: object, until: object, says: str) -> None:
+    with pytest.raises(WindowError, match=says) as caught:
+        Window.parse(since, until, now=NOW)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+@given(st.datetimes(NAIVE - timedelta(days=9000), NAIVE + timedelta(days=9000)), st.integers(-720, 720))
+def test_row_times_sort_as_the_moments_they_mean(moment: datetime, minutes: int) -> None:
+    aware = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    later = aware + timedelta(seconds=1)
+    assert iso(aware) < iso(later)
+    assert iso(aware.replace(microsecond=0)) == row_time(aware.strftime("%Y-%m-%dT%H:%M:%S%z"))
+
+
+@pytest.mark.parametrize("value", [None, "", 17, "soon", [], "2026-13-01T00:00:00+0000x"])
+def test_what_is_no_time_is_none(value: object) -> None:
+    assert row_time(value) is None

@@ -1,0 +1,144 @@
+"""The manifest: what it holds, where it lies, and what it must refuse."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from airflow_provider_metaconv.files import (
+    FILE_FORMATS,
+    Manifest,
+    ManifestError,
+    ManifestFile,
+    next_part_number,
+    window_folder,
+)
+from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES
+
+FILE = ManifestFile("messages-00000.ndjson.gz", "messages", 3, 120, "ab" * 32)
+MANIFEST = Manifest("100", "MESSENGER", "2026-11-20T00:00:00+00:00", "2026-11-21T00:00:00+00:00", (FILE,), {"calls": 7})
+
+
+def test_the_json_is_the_documented_one():
+    expected = {
+        "version": 1,
+        "files": [
+            {"path": "messages-00000.ndjson.gz", "table": "messages", "rows": 3, "bytes": 120, "sha256": "ab" * 32}
+        ],
+        "window": {"since": "2026-11-20T00:00:00+00:00", "until": "2026-11-21T00:00:00+00:00"},
+        "page_id": "100",
+        "platform": "MESSENGER",
+        "stats": {"calls": 7},
+    }
+    assert expected == json.loads(MANIFEST.to_bytes())
+
+
+@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, since=None), replace(MANIFEST, files=())])
+def test_it_reads_back_equal(manifest):
+    assert manifest == Manifest.from_bytes(manifest.to_bytes())
+
+
+def test_people_can_read_it():
+    assert b'\n  "version": 1,\n' in MANIFEST.to_bytes()
+
+
+def test_the_format_follows_from_the_name():
+    names = ("messages-00000.ndjson.gz", "messages-00000.parquet")
+    assert ["ndjson", "parquet"] == [replace(FILE, path=name).file_format for name in names]
+
+
+def test_every_file_format_has_its_ending():
+    assert FILE_FORMATS.keys() == FORMAT_SUFFIXES.keys()
+
+
+def _changed(**changes):
+    return {**json.loads(MANIFEST.to_bytes()), **changes}
+
+
+def _with_file(**changes):
+    entry = {**_changed()["files"][0], **changes}
+    return _changed(files=[entry])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "is not JSON"),
+        ([], "is not a JSON object"),
+        (_changed(version=2), "has version 2, this release reads version 1: use the release"),
+        ({}, "has version None"),
+        *((_changed(**{key: None}), f"lacks '{key}'") for key in ("files", "window", "page_id", "platform", "stats")),
+        (_changed(window={"since": None}), "lacks 'until'"),
+        (_changed(window={"since": 5, "until": "x"}), "has a wrong value for 'since'"),
+        (_changed(files=["x"]), "an entry in 'files' that is not an object"),
+        *((_with_file(**{key: None}), f"lacks '{key}'") for key in ("path", "table", "rows", "bytes", "sha256")),
+        (_with_file(rows=True), "has a wrong value for 'rows'"),
+        (_with_file(rows=-1), "has wrong numbers"),
+        (_with_file(sha256="xyz"), "a wrong sha256"),
+        (_with_file(path="/etc/messages-00000.ndjson.gz"), "not in its own folder"),
+        (_with_file(path="../messages-00000.ndjson.gz"), "not in its own folder"),
+        (_with_file(path="..\\messages-00000.ndjson.gz"), "not in its own folder"),
+        (_with_file(path="gs://b/messages-00000.ndjson.gz"), "not in its own folder"),
+        (_with_file(path="messages-00000.csv"), "must end in .ndjson.gz or .parquet"),
+        (_with_file(table="users"), "unknown table 'users'"),
+        (_changed(files=_changed()["files"] * 2), "names a file twice"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(content, problem):
+    data = content if isinstance(content, str) else json.dumps(content)
+    with pytest.raises(ManifestError) as caught:
+        Manifest.from_bytes(data.encode(), source="/data/_manifest.json")
+    assert str(caught.value).startswith("/data/_manifest.json ")
+    assert problem in str(caught.value)
+    assert "run the extract task again" in str(caught.value)
+    assert 1 == len(str(caught.value).splitlines())
+
+
+def test_the_folder_names_the_window():
+    since, until = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)
+    expected = "platform=messenger/page_id=100/window=20261120T000000Z_20261121T000000Z"
+    assert expected == window_folder("MESSENGER", "100", since, until)
+
+
+def test_the_folder_of_a_full_history_says_begin():
+    expected = "platform=instagram/page_id=100/window=begin_20261121T000000Z"
+    assert expected == window_folder("INSTAGRAM", "100", None, datetime(2026, 11, 21, tzinfo=UTC))
+
+
+def test_the_folder_is_the_same_in_every_time_zone():
+    elsewhere = datetime(2026, 11, 21, 1, tzinfo=timezone(timedelta(hours=1)))
+    assert window_folder("MESSENGER", "1", None, elsewhere).endswith("begin_20261121T000000Z")
+
+
+def test_windows_that_differ_below_a_second_have_two_folders():
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    first, second = (window_folder("MESSENGER", "1", None, at) for at in (moment, moment + timedelta(microseconds=1)))
+    assert first != second
+
+
+def test_a_time_without_a_zone_is_refused():
+    with pytest.raises(ValueError, match="must have a time zone"):
+        window_folder("MESSENGER", "1", None, datetime(2026, 11, 21))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("page_id", ["", "../1", "1/2", ".", "1 2"])
+def test_a_page_id_cannot_lead_out_of_the_destination(page_id):
+    with pytest.raises(ValueError, match="page_id must consist of letters and digits"):
+        window_folder("MESSENGER", page_id, None, datetime(2026, 11, 21, tzinfo=UTC))
+
+
+def test_part_numbers_go_on_after_the_highest_of_all_tables_and_formats():
+    names = ["messages-00009.ndjson.gz", "conversations-00011.parquet", "_manifest.json", "notes-00099.txt"]
+    assert (0, 12) == (next_part_number([]), next_part_number(names))
+
+
+def test_what_narrows_the_list_becomes_a_level_of_the_path():
+    until = datetime(2026, 11, 21, tzinfo=UTC)
+    expected = "platform=messenger/page_id=100/folder=spam/window=begin_20261121T000000Z"
+    assert expected == window_folder("MESSENGER", "100", None, until, {"folder": "spam", "user_id": None})
+
+
+def test_what_narrows_the_list_cannot_lead_out_of_the_destination():
+    with pytest.raises(ValueError, match="folder must consist of letters, digits, - and _"):
+        window_folder("MESSENGER", "100", None, datetime(2026, 11, 21, tzinfo=UTC), {"folder": "../spam"})

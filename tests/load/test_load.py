@@ -1,0 +1,228 @@
+"""Loading: what the manifests name, proven whole, all of it or nothing."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from airflow_provider_metaconv.files import (
+    MANIFEST_NAME,
+    LocalStorage,
+    Manifest,
+    ManifestError,
+    PartsWriter,
+    StorageError,
+)
+from airflow_provider_metaconv.load import CheckResult, LoadError, check_manifests, load_manifests
+from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+from airflow_provider_metaconv.warehouse import LoadResult, RowCountError, TableResult
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+
+EXTRACTED = frozenset({("100", "MESSENGER")})
+KEY = {"platform": "MESSENGER", "page_id": "100", "conversation_id": "t_1"}
+
+
+def _message(number, **values):
+    row = KEY | {"message_id": f"m_{number}", "created_time": "2026-11-20T12:00:00+00:00", "text": f"text {number}"}
+    return row | {"content_status": "available"} | values
+
+
+def _extract(folder, *rows, file_format="ndjson", stats=None, rows_per_part=2):
+    """What an extract task leaves behind, and the manifest's path."""
+    storage = LocalStorage(folder)
+    conversation = KEY | {"messages_extracted": len(rows), "messages_unavailable": 0, "status": "complete"}
+    parts = []
+    for table, content in ((MESSAGES, rows), (CONVERSATIONS, [conversation])):
+        with PartsWriter(storage, table, file_format, rows_per_part=rows_per_part) as writer:
+            writer.write(content)
+        parts += writer.published
+    manifest = Manifest("100", "MESSENGER", None, "2026-11-21T00:00:00+00:00", tuple(parts), stats or {})
+    storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
+    return storage.uri(MANIFEST_NAME)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "meta.duckdb"
+
+
+@pytest.fixture
+def warehouse(path):
+    with DuckDBWarehouse(path) as warehouse:
+        yield warehouse
+
+
+def _texts(path):
+    with duckdb.connect(str(path)) as connection:
+        tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        if ("messages",) not in tables:
+            return []
+        return [text for (text,) in connection.execute("SELECT text FROM messages ORDER BY message_id").fetchall()]
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+def test_all_parts_of_all_manifests_arrive(tmp_path, path, warehouse, file_format):
+    texts = ["plain", "a\0b", "\ud83d", "\U0001f600", "x" * 100_000]
+    first = _extract(tmp_path / "a", *(_message(n, text=text) for n, text in enumerate(texts)), file_format=file_format)
+    second = _extract(tmp_path / "b", _message(9))
+    loaded = load_manifests([first, second], warehouse).tables
+    assert {"messages": TableResult(6, inserted=6), "conversations": TableResult(2, inserted=1)} == loaded
+    assert ["plain", "a\ufffdb", "\ufffd", "\U0001f600", "x" * 100_000, "text 9"] == _texts(path)
+
+
+def test_loading_twice_changes_nothing(tmp_path, warehouse):
+    uri = _extract(tmp_path / "a", _message(1), _message(2))
+    load_manifests([uri], warehouse)
+    expected = {"messages": TableResult(2, unchanged=2), "conversations": TableResult(1, unchanged=1)}
+    assert expected == load_manifests([uri], warehouse).tables
+
+
+def test_a_manifest_that_is_named_twice_is_loaded_once(tmp_path, warehouse):
+    uri = _extract(tmp_path / "a", _message(1))
+    same = [uri, uri, Path(uri).as_uri(), str(tmp_path / "." / "a" / MANIFEST_NAME)]
+    assert TableResult(1, inserted=1) == load_manifests(same, warehouse).tables["messages"]
+
+
+def test_a_later_manifest_is_newer(tmp_path, path, warehouse):
+    uris = [_extract(tmp_path / name, _message(1, text=name)) for name in ("z", "a")]
+    load_manifests(uris, warehouse)
+    assert ["a"] == _texts(path)
+
+
+def test_no_manifests_are_no_work(warehouse):
+    assert LoadResult.nothing() == load_manifests([], warehouse)
+
+
+def test_a_window_without_anything_is_no_work(tmp_path, warehouse):
+    storage = LocalStorage(tmp_path)
+    storage.publish_bytes(Manifest("1", "MESSENGER", None, "x", ()).to_bytes(), MANIFEST_NAME)
+    assert LoadResult.nothing() == load_manifests([storage.uri(MANIFEST_NAME)], warehouse)
+
+
+def test_a_folder_may_be_moved_with_its_manifest(tmp_path, warehouse):
+    _extract(tmp_path / "a", _message(1))
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    uri = str(tmp_path / "b" / MANIFEST_NAME)
+    assert TableResult(1, inserted=1) == load_manifests([uri], warehouse).tables["messages"]
+
+
+def test_a_relative_path_works(tmp_path, warehouse, monkeypatch):
+    _extract(tmp_path, _message(1))
+    monkeypatch.chdir(tmp_path)
+    assert TableResult(1, inserted=1) == load_manifests([MANIFEST_NAME], warehouse).tables["messages"]
+
+
+def test_storages_that_need_credentials_can_be_brought_along(tmp_path, warehouse):
+    _extract(tmp_path / "bucket", _message(1))
+    opened = []
+
+    def open_storage(folder_uri):
+        opened.append(folder_uri)
+        return LocalStorage(tmp_path / folder_uri.removeprefix("gs://"))
+
+    load_manifests([f"gs://bucket/{MANIFEST_NAME}"], warehouse, open_storage)
+    assert ["gs://bucket"] == opened
+
+
+def _missing(part):
+    part.unlink()
+
+
+def _truncated(part):
+    part.write_bytes(part.read_bytes()[:-5])
+
+
+def _changed(part):
+    data = bytearray(part.read_bytes())
+    data[-1] ^= 1
+    part.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (_missing, "is missing: run the extract task again"),
+        (_truncated, "bytes, its manifest says"),
+        (_changed, r"was changed after it was written \(its SHA-256 differs\): run the extract task again"),
+    ],
+)
+@pytest.mark.parametrize("use", [load_manifests, check_manifests])
+def test_a_damaged_part_is_named_and_nothing_is_loaded(tmp_path, path, warehouse, damage, problem, use):
+    good = _extract(tmp_path / "a", _message(1))
+    bad = _extract(tmp_path / "b", *map(_message, range(5)))
+    damage(tmp_path / "b" / "messages-00001.ndjson.gz")
+    with pytest.raises(LoadError, match=f"file .*b/messages-00001.ndjson.gz .*{problem}"):
+        use([good, bad], warehouse)
+    assert [] == _texts(path)
+
+
+def _edited(uri, **changes):
+    content = json.loads(Path(uri).read_text())
+    content["files"][0] |= changes
+    Path(uri).write_text(json.dumps(content))
+
+
+def test_a_wrong_row_count_in_a_manifest_loads_nothing(tmp_path, path, warehouse):
+    uri = _extract(tmp_path / "a", _message(1))
+    _edited(uri, rows=2)
+    with pytest.raises(RowCountError, match="table messages hold 1 rows, their manifests say 2"):
+        load_manifests([uri], warehouse)
+    assert [] == _texts(path)
+
+
+def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
+    (tmp_path / "secret.ndjson.gz").write_bytes(gzip.compress(b"{}\n"))
+    uri = _extract(tmp_path / "a", _message(1))
+    _edited(uri, path="../secret.ndjson.gz")
+    with pytest.raises(ManifestError, match=r"names '../secret.ndjson.gz', which is not in its own folder"):
+        load_manifests([uri], warehouse)
+    assert [] == _texts(path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "error", "problem"),
+    [
+        ("/nowhere/_manifest.json", LoadError, "there is no manifest /nowhere/_manifest.json: the extract has not"),
+        ("gs://bucket/_manifest.json", StorageError, "cannot open gs://bucket: only a local path or file://"),
+        ("/data/", LoadError, "'/data/' names no manifest"),
+        ("", LoadError, "'' names no manifest"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_said(warehouse, uri, error, problem):
+    with pytest.raises(error, match=problem):
+        load_manifests([uri], warehouse)
+
+
+def test_the_check_counts_what_is_missing_and_what_is_incomplete(tmp_path, warehouse):
+    loaded = _extract(tmp_path / "a", _message(1), _message(2), stats={"incomplete": 2})
+    other = _extract(tmp_path / "b", _message(2), _message(3), stats={"incomplete": 1, "calls": 5})
+    load_manifests([loaded], warehouse)
+    result = check_manifests([loaded, other, loaded], warehouse)
+    assert CheckResult(2, EXTRACTED, {"messages": 1, "conversations": 0}, incomplete=3) == result
+    assert not result.everything_loaded
+    load_manifests([other], warehouse)
+    assert check_manifests([loaded, other], warehouse).everything_loaded
+
+
+def test_the_check_of_nothing_finds_nothing(warehouse):
+    assert CheckResult(0, frozenset(), {"messages": 0, "conversations": 0}, 0) == check_manifests([], warehouse)
+
+
+def test_a_check_that_finds_everything_is_silent():
+    result = CheckResult(1, EXTRACTED, {"messages": 0, "conversations": 0}, incomplete=4)
+    assert result.raise_unless_complete([("100", "MESSENGER")]) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "missing", "problem"),
+    [
+        ([("100", "MESSENGER"), ("100", "INSTAGRAM")], {"messages": 0}, "not extracted: INSTAGRAM/100: see why"),
+        ([("100", "MESSENGER")], {"messages": 3}, "the warehouse lacks 3 messages that the files hold: run the load"),
+    ],
+)
+def test_a_check_that_finds_a_gap_says_which(expected, missing, problem):
+    with pytest.raises(LoadError, match=problem):
+        CheckResult(1, EXTRACTED, missing, incomplete=0).raise_unless_complete(expected)

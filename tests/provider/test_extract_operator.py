@@ -1,0 +1,169 @@
+"""The extract operator: its defaults, its result, its refusals, and what it does about each kind of error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
+from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
+from airflow_provider_metaconv.operators import extract as extract_module
+from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmulatorServer]:
+    with EmulatorServer(World.generate(WorldSettings(pages=1, messages=4000, now=NOW))) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatorServer]:
+    connection = {
+        "conn_type": "meta_graph",
+        "host": running.url,
+        "password": running.user_token,
+        "extra": {"calls_per_second": 1000},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))
+    yield running
+    running.clear_faults()
+
+
+class TaskInstance:
+    """What the operator asks of Airflow's task instance."""
+
+    def __init__(self, first_reschedule: datetime | None = None) -> None:
+        self.first_reschedule = first_reschedule
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return self.first_reschedule
+
+
+def operator(destination: Path, **arguments: Any) -> MetaConversationsToLocalFilesystemOperator:
+    settings = {"page_id": "100", "platform": "MESSENGER", "since": None, "until": NOW, **arguments}
+    return MetaConversationsToLocalFilesystemOperator(task_id="extract", destination=str(destination), **settings)
+
+
+def run(task: MetaConversationsToLocalFilesystemOperator, first_reschedule: datetime | None = None) -> dict[str, Any]:
+    return task.execute({"ti": TaskInstance(first_reschedule)})  # type: ignore[typeddict-item]
+
+
+def test_the_window_is_the_data_interval_unless_told_otherwise() -> None:
+    task = MetaConversationsToLocalFilesystemOperator(
+        task_id="t", page_id="100", platform="MESSENGER", destination="/data/meta"
+    )
+    assert ("{{ data_interval_start }}", "{{ data_interval_end }}") == (task.since, task.until)
+
+
+def test_all_arguments_but_the_policies_are_templates() -> None:
+    expected = {"page_id", "platform", "destination", "since", "until", "folder", "user_id", "file_format"}
+    assert expected | {"meta_conn_id"} == set(MetaConversationsToLocalFilesystemOperator.template_fields)
+
+
+def test_the_result_says_where_the_manifest_is_and_how_much_is_in_it(server: EmulatorServer, tmp_path: Path) -> None:
+    result = run(operator(tmp_path))
+    truth = server.truth("100", "MESSENGER", None, NOW)
+    place = tmp_path / "platform=messenger/page_id=100/window=begin_20261120T000000Z/_manifest.json"
+    assert {"manifest", "messages", "conversations", "incomplete", "calls"} == set(result)
+    assert (str(place), truth.messages, truth.conversations) == (
+        result["manifest"],
+        result["messages"],
+        result["conversations"],
+    )
+    assert place.exists()
+
+
+def test_parquet_is_written_when_asked_for(server: EmulatorServer, tmp_path: Path) -> None:
+    manifest = json.loads(Path(run(operator(tmp_path, file_format="parquet"))["manifest"]).read_bytes())
+    assert {".parquet"} == {Path(file["path"]).suffix for file in manifest["files"]}
+
+
+def test_lower_case_platforms_are_understood(server: EmulatorServer, tmp_path: Path) -> None:
+    assert run(operator(tmp_path, platform="instagram"))["messages"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"platform": "WHATSAPP"}, "use MESSENGER or INSTAGRAM"),
+        ({"page_id": "my-page"}, "consists of digits alone"),
+        ({"page_id": "../100"}, "consists of digits alone"),
+        ({"page_id": ""}, "consists of digits alone"),
+        ({"since": NOW + timedelta(days=9)}, "swap or widen|lies in the future"),
+        ({"since": "2026-11-19T00:00:00"}, "has no time zone"),
+        ({"file_format": "csv"}, "use ndjson or parquet"),
+        ({"on_rate_limit": "sleep"}, "use reschedule or retry"),
+        ({"on_incomplete": "ignore"}, "use warn or fail"),
+        ({"folder": "../spam"}, "folder must consist of"),
+    ],
+)
+def test_bad_input_fails_at_once_in_one_line_and_writes_nothing(
+    server: EmulatorServer, tmp_path: Path, arguments: dict[str, Any], says: str
+) -> None:
+    before = server.statistics()["calls"]
+    with pytest.raises(AirflowFailException, match=says) as caught:
+        run(operator(tmp_path, **arguments))
+    assert "\n" not in str(caught.value)
+    assert ([], before) == (list(tmp_path.iterdir()), server.statistics()["calls"])
+
+
+def test_a_long_rate_limit_frees_the_worker_until_meta_opens_again(server: EmulatorServer, tmp_path: Path) -> None:
+    server.add_fault(Fault("80006", after_calls=1, regain_minutes=19))
+    before = datetime.now(UTC)
+    with pytest.raises(AirflowRescheduleException) as caught:
+        run(operator(tmp_path))
+    waited = caught.value.reschedule_date - before
+    assert timedelta(minutes=19) <= waited <= timedelta(minutes=19, seconds=30)
+
+
+def test_rescheduling_is_bounded(server: EmulatorServer, tmp_path: Path) -> None:
+    server.add_fault(Fault("80006", regain_minutes=19))
+    with pytest.raises(RateLimitError):
+        run(operator(tmp_path), first_reschedule=datetime.now(UTC) - timedelta(hours=23, minutes=50))
+
+
+def test_a_rate_limit_spends_a_retry_when_asked_to(server: EmulatorServer, tmp_path: Path) -> None:
+    server.add_fault(Fault("80006", regain_minutes=19))
+    with pytest.raises(RateLimitError):
+        run(operator(tmp_path, on_rate_limit="retry"))
+
+
+def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
+    server: EmulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_fault(Fault("190/463"))
+    task = operator(tmp_path)
+    with pytest.raises(TokenError if HAS_RETRY_POLICY else AirflowFailException) as caught:
+        run(task)
+    if HAS_RETRY_POLICY:
+        decision = task.retry_policy.evaluate(caught.value, 1, 3)
+        assert "fail" == decision.action.value
+    # Airflow 3.1 and 3.2 have no policies: there the operator says it itself.
+    monkeypatch.setattr(extract_module, "HAS_RETRY_POLICY", False)
+    with pytest.raises(AirflowFailException, match="Create a new Page token"):
+        run(task)
+
+
+def test_incomplete_conversations_fail_the_task_only_when_asked_to(server: EmulatorServer, tmp_path: Path) -> None:
+    assert run(operator(tmp_path, platform="INSTAGRAM"))["incomplete"] > 0
+    with pytest.raises(AirflowFailException, match="conversations are not complete"):
+        run(operator(tmp_path, platform="INSTAGRAM", on_incomplete="fail"))
+
+
+def test_an_unwritable_destination_costs_no_call(server: EmulatorServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    before = server.statistics()["calls"]
+    with pytest.raises(Exception, match="choose another destination"):
+        run(operator(tmp_path / "file"))
+    assert before == server.statistics()["calls"]

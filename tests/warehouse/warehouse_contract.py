@@ -1,0 +1,303 @@
+"""What every warehouse promises; a test class for one warehouse inherits this and fills in the three fixtures.
+
+Files are written by hand here, so that these tests rest on the format and not on the package's own writers.
+"""
+
+import gzip
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES, ColumnType, ContentStatus
+from airflow_provider_metaconv.warehouse import RowCountError, SourceFile, SourceFileError, TableResult
+
+AVAILABLE, UNSUPPORTED, UNAVAILABLE = (str(status) for status in ContentStatus)
+NOON = "2026-11-20T12:00:00+00:00"
+NASTY_TEXTS = [
+    "👩‍👩‍👧‍👦 emoji",
+    "\u202e\u05de\u05d9\u05de\u05d9\u05df right to left",
+    "a\ufffdb",
+    "'; DROP TABLE messages; --",
+    '"quoted" \\ back\\u0000slash \\ud83d',
+    "line\nbreak\ttab\r",
+    "x" * 100_000,
+    "\u2028\u2029\ufeff",
+    "null",
+    "{columns} $files %s ?",
+]
+
+
+def message(number=1, **values):
+    row = dict.fromkeys(MESSAGES.column_names)
+    row |= {"platform": "MESSENGER", "page_id": "100", "conversation_id": "t_1", "message_id": f"m_{number}"}
+    return row | {"created_time": NOON, "text": "hello", "content_status": AVAILABLE} | values
+
+
+def conversation(number=1, **values):
+    row = dict.fromkeys(CONVERSATIONS.column_names)
+    row |= {"platform": "MESSENGER", "page_id": "100", "conversation_id": f"t_{number}", "status": "complete"}
+    return row | {"messages_extracted": 1, "messages_unavailable": 0, "updated_time": NOON} | values
+
+
+def at(hour):
+    return f"2026-11-20T{hour:02d}:00:00+00:00"
+
+
+def result(staged, inserted=0, updated=0, unchanged=0):
+    return TableResult(staged, inserted, updated, unchanged)
+
+
+class Files:
+    """Writes rows to files of a folder and says what a manifest would say of them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.number = 0
+
+    def __call__(self, *rows, table=MESSAGES, file_format="ndjson", said=None):
+        self.number += 1
+        ending = {"ndjson": "ndjson.gz", "parquet": "parquet"}[file_format]
+        path = self.folder / f"{table.name}-{self.number:05d}.{ending}"
+        if file_format == "ndjson":
+            path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), 1))
+        else:
+            _write_parquet(path, table, rows)
+        return SourceFile(str(path), table.name, file_format, len(rows) if said is None else said)
+
+
+def _write_parquet(path, table, rows):
+    import pyarrow
+    import pyarrow.parquet
+
+    types = {ColumnType.INTEGER: pyarrow.int64(), ColumnType.TIMESTAMP: pyarrow.timestamp("us", tz="UTC")}
+    arrays = {}
+    for column in table.columns:
+        values = [row[column.name] for row in rows]
+        if column.type is ColumnType.JSON:
+            values = [None if value is None else json.dumps(value) for value in values]
+        if column.type is ColumnType.TIMESTAMP:
+            values = [None if value is None else datetime.fromisoformat(value).astimezone(UTC) for value in values]
+        arrays[column.name] = pyarrow.array(values, types.get(column.type, pyarrow.string()))
+    pyarrow.parquet.write_table(pyarrow.table(arrays), path)
+
+
+class WarehouseContract:
+    @pytest.fixture
+    def warehouse(self):
+        """The open warehouse, empty."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def rows_of(self):
+        """A function: table name to all its rows as dicts, in the form of the files, ordered by key."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def files(self, tmp_path):
+        # The folder looks like a real one; its "platform=messenger" must not be taken for a column.
+        folder = tmp_path / "platform=messenger" / "page_id=999" / "window=begin_20261121T000000Z"
+        folder.mkdir(parents=True)
+        return Files(folder)
+
+    @pytest.fixture
+    def texts(self, rows_of):
+        return lambda: {row["message_id"]: row["text"] for row in rows_of("messages")}
+
+    def test_rows_arrive_as_they_are_in_the_files(self, warehouse, files, rows_of):
+        values = {
+            "direction": "inbound",
+            "sender_id": "7",
+            "recipients": [{"id": "100", "name": "Café"}],
+            "attachments": [{"size": 12345678901234567890123, "ratio": 1.0, "none": None}],
+            "tags": [],
+            "reply_to": {"mid": "m_0", "is_self_reply": False},
+            "created_time": "2026-11-20T12:00:00.123456+00:00",
+        }
+        row = message(**values)
+        warehouse.load([files(row), files(conversation(), table=CONVERSATIONS)])
+        assert ([row], [conversation()]) == (rows_of("messages"), rows_of("conversations"))
+
+    def test_loading_twice_is_loading_once(self, warehouse, files, rows_of):
+        sources = [files(message(1), message(2, tags=["inbox"])), files(conversation(), table=CONVERSATIONS)]
+        first = warehouse.load(sources).tables
+        before = rows_of("messages"), rows_of("conversations")
+        second = warehouse.load(sources).tables
+        assert {"messages": result(2, inserted=2), "conversations": result(1, inserted=1)} == first
+        assert {"messages": result(2, unchanged=2), "conversations": result(1, unchanged=1)} == second
+        assert before == (rows_of("messages"), rows_of("conversations"))
+
+    def test_no_files_change_nothing(self, warehouse):
+        assert {table.name: TableResult() for table in TABLES} == warehouse.load([]).tables
+
+    def test_a_file_without_rows_is_fine(self, warehouse, files, rows_of):
+        assert TableResult() == warehouse.load([files()]).tables["messages"]
+        assert [] == rows_of("messages")
+
+    def test_odd_texts_arrive_unharmed(self, warehouse, files, texts):
+        warehouse.load([files(*(message(number, text=text) for number, text in enumerate(NASTY_TEXTS)))])
+        assert NASTY_TEXTS == [texts()[f"m_{number}"] for number in range(len(NASTY_TEXTS))]
+
+    def test_both_formats_give_the_same_rows(self, warehouse, files, rows_of):
+        nested = {"b": 1.0, "a": [1e300, -0.0, 12345678901234567890123, "é\u2028/\\", None, True, {}]}
+        rows = [message(number, text=text, shares=[nested]) for number, text in enumerate(NASTY_TEXTS)]
+        warehouse.load([files(*rows)])
+        before = rows_of("messages")
+        again = warehouse.load([files(*rows, file_format="parquet")]).tables["messages"]
+        assert (result(len(rows), unchanged=len(rows)), before) == (again, rows_of("messages"))
+
+    def test_one_load_may_mix_formats_and_later_files_are_newer(self, warehouse, files, texts):
+        order = ["ndjson", "parquet", "parquet", "ndjson", "parquet"]
+        sources = [
+            files(message(text=f"version {number}"), file_format=file_format)
+            for number, file_format in enumerate(order)
+        ]
+        outcome = warehouse.load(sources).tables["messages"]
+        assert (result(5, inserted=1), 4) == (outcome, outcome.duplicates)
+        assert {"m_1": "version 4"} == texts()
+
+    @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
+    @pytest.mark.parametrize(
+        ("first", "second", "stays"),
+        [
+            ((UNAVAILABLE, None), (AVAILABLE, "text"), "text"),
+            ((UNSUPPORTED, None), (AVAILABLE, "text"), "text"),
+            ((UNAVAILABLE, "old"), (UNSUPPORTED, None), None),
+            ((AVAILABLE, "text"), (UNAVAILABLE, None), "text"),
+            ((AVAILABLE, "text"), (UNSUPPORTED, "other"), "text"),
+            ((AVAILABLE, "text"), ("unheard of", "other"), "text"),
+            ((AVAILABLE, "text"), (AVAILABLE, "edited"), "edited"),
+            ((AVAILABLE, "text"), (AVAILABLE, None), "text"),
+            ((AVAILABLE, "text"), (AVAILABLE, ""), "text"),
+        ],
+    )
+    def test_the_richer_version_of_a_message_stays(self, warehouse, files, texts, first, second, stays, at_once):
+        sources = [files(message(content_status=status, text=text)) for status, text in (first, second)]
+        for group in [sources] if at_once else [[source] for source in sources]:
+            warehouse.load(group)
+        assert {"m_1": stays} == texts()
+
+    def test_a_poorer_version_erases_nothing(self, warehouse, files, rows_of):
+        rich = message(attachments=[{"id": "1"}], sender_id="7", reactions=[{"reaction": "love"}])
+        warehouse.load([files(rich)])
+        poor = files(message(content_status=UNAVAILABLE, text=None))
+        assert result(1, unchanged=1) == warehouse.load([poor]).tables["messages"]
+        assert [rich] == rows_of("messages")
+
+    def test_between_equals_the_newly_loaded_stays_whole(self, warehouse, files, rows_of):
+        warehouse.load([files(message(reactions=[{"reaction": "love"}]))])
+        new = message(reactions=None, text="edited")
+        assert result(1, updated=1) == warehouse.load([files(new)]).tables["messages"]
+        assert [new] == rows_of("messages")
+
+    def test_the_conversation_seen_later_stays_and_the_reach_only_grows(self, warehouse, files, rows_of):
+        first = conversation(
+            updated_time=at(10), message_count=5, oldest_message_time=at(8), newest_message_time=at(10)
+        )
+        older = conversation(updated_time=at(9), message_count=3, oldest_message_time=at(3), newest_message_time=at(4))
+        newer = conversation(
+            updated_time=at(12), message_count=9, oldest_message_time=at(11), newest_message_time=at(12)
+        )
+        expected = newer | {"oldest_message_time": at(3), "newest_message_time": at(12)}
+        for row, seen in ((first, first), (older, first | {"oldest_message_time": at(3)}), (newer, expected)):
+            warehouse.load([files(row, table=CONVERSATIONS)])
+            assert [seen] == rows_of("conversations")
+
+    def test_the_order_of_conversations_in_one_load_does_not_matter(self, warehouse, files, rows_of):
+        rows = [
+            conversation(updated_time=at(hour), message_count=hour, oldest_message_time=at(hour)) for hour in (9, 12, 3)
+        ]
+        outcome = warehouse.load([files(row, table=CONVERSATIONS) for row in rows]).tables["conversations"]
+        assert (result(3, inserted=1), 2) == (outcome, outcome.duplicates)
+        assert [rows[1] | {"oldest_message_time": at(3)}] == rows_of("conversations")
+
+    @pytest.mark.parametrize("updated_time", [at(12), None])
+    def test_of_conversations_seen_at_the_same_time_the_newly_loaded_stays(
+        self, warehouse, files, rows_of, updated_time
+    ):
+        rows = [conversation(updated_time=updated_time, reason=reason) for reason in ("first", None)]
+        for row in rows:
+            warehouse.load([files(row, table=CONVERSATIONS)])
+        assert rows[1:] == rows_of("conversations")
+
+    @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
+    def test_a_conversation_without_a_time_does_not_replace_one_with_a_time(self, warehouse, files, rows_of, at_once):
+        rows = conversation(), conversation(updated_time=None, reason="x")
+        sources = [files(row, table=CONVERSATIONS) for row in rows]
+        for group in [sources] if at_once else [[source] for source in sources]:
+            warehouse.load(group)
+        assert [conversation()] == rows_of("conversations")
+
+    def test_a_key_is_there_once_and_keys_differ_in_every_part(self, warehouse, files, rows_of):
+        rows = [message(), message(platform="INSTAGRAM"), message(page_id="200"), message(2)]
+        warehouse.load([files(*rows, *rows), files(*rows, file_format="parquet")])
+        keys = [tuple(row[name] for name in MESSAGES.key) for row in rows_of("messages")]
+        assert sorted({tuple(row[name] for name in MESSAGES.key) for row in rows}) == keys
+
+    @pytest.mark.parametrize("said", [0, 1, 3])
+    @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+    def test_a_wrong_row_count_changes_nothing(self, warehouse, files, rows_of, said, table):
+        make = {"messages": message, "conversations": conversation}
+        warehouse.load([files(message(text="held"))])
+        sources = [
+            files(*(make[each.name](number) for number in (1, 2)), table=each, said=said if each is table else None)
+            for each in TABLES
+        ]
+        with pytest.raises(RowCountError, match=f"table {table.name} hold 2 rows, their manifests say {said}"):
+            warehouse.load(sources)
+        assert ([message(text="held")], []) == (rows_of("messages"), rows_of("conversations"))
+
+    @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+    @pytest.mark.parametrize("damage", ["cut", "rubbish", "empty", "missing"])
+    def test_a_broken_file_changes_nothing(self, warehouse, files, rows_of, file_format, damage):
+        warehouse.load([files(message(text="held"))])
+        good = files(message(2))
+        bad = files(*(conversation(n) for n in range(50)), table=CONVERSATIONS, file_format=file_format)
+        _damage(bad.uri, damage)
+        with pytest.raises(SourceFileError) as caught:
+            warehouse.load([good, bad])
+        assert ([message(text="held")], []) == (rows_of("messages"), rows_of("conversations"))
+        assert "run the extract task again" in str(caught.value)
+        assert 1 == len(str(caught.value).splitlines())
+
+    @pytest.mark.parametrize(
+        "wrong", [{"created_time": "secret words"}, {"message_id": None}, {"content_status": None}]
+    )
+    def test_a_row_of_the_wrong_kind_changes_nothing_and_is_not_quoted(self, warehouse, files, rows_of, wrong):
+        warehouse.load([files(message(text="held"))])
+        with pytest.raises(SourceFileError) as caught:
+            warehouse.load([files(message(2), message(3, text="secret words", **wrong))])
+        assert [message(text="held")] == rows_of("messages")
+        assert "secret" not in str(caught.value)
+        # A traceback would print what the error came from.
+        assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)
+
+    @pytest.mark.parametrize(("table", "file_format"), [("users", "ndjson"), ("messages", "csv")])
+    def test_an_unknown_table_or_format_is_said(self, warehouse, files, table, file_format):
+        with pytest.raises(SourceFileError, match="tables are conversations, messages, formats are ndjson, parquet"):
+            warehouse.load([SourceFile(files(message()).uri, table, file_format, 1)])
+
+    def test_missing_counts_keys_that_are_not_there(self, warehouse, files, rows_of):
+        held, lacking = files(message(1), message(2)), files(message(2), message(3), message(3), message(4))
+        threads = files(conversation(), table=CONVERSATIONS)
+        assert {"messages": 4, "conversations": 1} == warehouse.missing([held, lacking, threads])
+        warehouse.load([held])
+        assert {"messages": 2, "conversations": 0} == warehouse.missing([held, lacking])
+        warehouse.load([lacking])
+        assert {"messages": 0, "conversations": 1} == warehouse.missing([held, lacking, threads])
+        assert (4, []) == (len(rows_of("messages")), rows_of("conversations"))
+
+
+def _damage(path, damage):
+    from pathlib import Path
+
+    data = Path(path).read_bytes()
+    match damage:
+        case "cut":
+            Path(path).write_bytes(data[: len(data) // 2])
+        case "rubbish":
+            Path(path).write_bytes(b"rubbish" * 100)
+        case "empty":
+            Path(path).write_bytes(b"")
+        case "missing":
+            Path(path).unlink()
