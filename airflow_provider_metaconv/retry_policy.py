@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import pendulum
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
+from airflow_provider_metaconv.files.errors import ManifestError
 from airflow_provider_metaconv.graph.errors import (
     BlockedError,
     CursorError,
@@ -17,6 +18,8 @@ from airflow_provider_metaconv.graph.errors import (
     RateLimitError,
     TokenError,
 )
+from airflow_provider_metaconv.load.verify import LoadError
+from airflow_provider_metaconv.warehouse.errors import SchemaConflictError
 
 OnRateLimit = Literal["reschedule", "retry"]
 ON_RATE_LIMIT: tuple[OnRateLimit, ...] = ("reschedule", "retry")
@@ -29,6 +32,9 @@ _FINAL = (
     InvalidRequestError,
     CursorError,
     AirflowNotFoundException,
+    LoadError,
+    ManifestError,
+    SchemaConflictError,
 )
 
 
@@ -63,6 +69,16 @@ def decide(error: BaseException, *, now: datetime | None = None) -> Decision:
     if isinstance(error, _FINAL):
         return Fail(str(error))
     return Retry()
+
+
+def fail_at_once(error: BaseException) -> None:
+    """Raises ``AirflowFailException`` for an error that another try cannot mend; returns for all others.
+
+    For Airflow 3.1 and 3.2, which have no retry policies to say it.
+    """
+    decision = decide(error)
+    if isinstance(decision, Fail):
+        raise AirflowFailException(decision.reason) from None
 
 
 if TYPE_CHECKING:

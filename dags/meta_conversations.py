@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Asset, CronDataIntervalTimetable, Param, TriggerRule, dag, get_current_context, task
 
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
@@ -120,12 +121,15 @@ def meta_conversations() -> None:
     @task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
     def check(manifests: Any, expected: list[dict[str, Any]], database: str) -> dict[str, Any]:
         """Fails unless every Page and platform was extracted and every row of the manifests is in the warehouse."""
-        from airflow_provider_metaconv.load.load import check_manifests
+        from airflow_provider_metaconv.load.load import LoadError, check_manifests
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         with DuckDBWarehouse(database) as warehouse:
             result = check_manifests(manifest_uris(manifests), warehouse)
-        result.raise_unless_complete(expected=[(target["page_id"], target["platform"]) for target in expected])
+        try:
+            result.raise_unless_complete(expected=[(target["page_id"], target["platform"]) for target in expected])
+        except LoadError as error:
+            raise AirflowFailException(str(error)) from None
         return {"manifests": result.manifests, "incomplete": result.incomplete}
 
     load >> check(extract.output, wanted, chosen["database"])

@@ -26,11 +26,11 @@ from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     MAX_RATE_LIMIT_WAIT,
     ON_RATE_LIMIT,
-    Fail,
     MetaGraphRetryPolicy,
     OnRateLimit,
     Reschedule,
     decide,
+    fail_at_once,
 )
 
 OnIncomplete = Literal["warn", "fail"]
@@ -150,8 +150,8 @@ class MetaConversationsExtractOperator(BaseOperator):
         if isinstance(decision, Reschedule) and self._may_reschedule(decision.at, context):
             self.log.warning("%s Coming back at %s; no retry is spent.", error, decision.at.isoformat())
             raise AirflowRescheduleException(decision.at) from None  # type: ignore[no-untyped-call]
-        if isinstance(decision, Fail) and not HAS_RETRY_POLICY:
-            raise AirflowFailException(decision.reason) from None
+        if not HAS_RETRY_POLICY:
+            fail_at_once(error)
 
     def _may_reschedule(self, at: datetime, context: Context) -> bool:
         if self.on_rate_limit != "reschedule":

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_metaconv.load.load import load_manifests
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_at_once
 
 
 class MetaConversationsToDuckDBOperator(BaseOperator):
@@ -34,13 +35,20 @@ class MetaConversationsToDuckDBOperator(BaseOperator):
         self.manifests = manifests
         self.database = database
         self.schema = schema
+        if HAS_RETRY_POLICY and self.retry_policy is None:
+            self.retry_policy = MetaGraphRetryPolicy()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Verifies every file, then merges all of them in one transaction."""
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
-        with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
-            result = load_manifests(manifest_uris(self.manifests), warehouse)
+        try:
+            with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
+                result = load_manifests(manifest_uris(self.manifests), warehouse)
+        except Exception as error:
+            if not HAS_RETRY_POLICY:
+                fail_at_once(error)
+            raise
         counts = {name: asdict(table) for name, table in result.tables.items()}
         self.log.info("Loaded into %s: %s", self.database, counts)
         return counts

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_metaconv.files.errors import ManifestError
 from airflow_provider_metaconv.graph.errors import (
     BlockedError,
     CursorError,
@@ -17,6 +18,7 @@ from airflow_provider_metaconv.graph.errors import (
     TokenError,
     TransientError,
 )
+from airflow_provider_metaconv.load.verify import LoadError
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     Decision,
@@ -48,6 +50,8 @@ def limited(seconds: float) -> RateLimitError:
         (Fail("[368] blocked"), BlockedError("blocked", code=368)),
         (Fail("[100] wrong"), InvalidRequestError("wrong", code=100)),
         (Fail("circle"), CursorError("circle")),
+        (Fail("changed"), LoadError("changed")),
+        (Fail("no manifest"), ManifestError("no manifest")),
         (Fail("no connection"), AirflowNotFoundException("no connection")),
     ],
 )
