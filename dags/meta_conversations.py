@@ -91,13 +91,11 @@ def meta_conversations() -> None:
     def targets(settings: dict[str, Any]) -> list[dict[str, Any]]:
         """One set of arguments for the extract operator per Page and platform."""
         since, until = window(get_current_context())
-        shared = {"since": since, "until": until} | {
+        shared = {"since": since, "until": until, "folder": settings["folders"]} | {
             key: settings[key] for key in ("destination", "file_format", "meta_conn_id")
         }
-        folders = {"MESSENGER": settings["folders"]}
         return [
-            {"page_id": page_id, "platform": platform, "folder": folders.get(platform), **shared}
-            for page_id, platform in pages_and_platforms(settings)
+            {"page_id": page_id, "platform": platform, **shared} for page_id, platform in pages_and_platforms(settings)
         ]
 
     chosen = settings()

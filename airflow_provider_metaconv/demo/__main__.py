@@ -7,12 +7,11 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from airflow_provider_metaconv.demo import results, screen
 from airflow_provider_metaconv.demo.source import Emulator, RealPages, running_emulator
@@ -33,21 +32,29 @@ def main() -> int:
     workspace = Workspace(options.folder.resolve())
     real = RealPages.from_environment(os.environ)
     workspace.prepare(keep_data=real is not None)
-    if real is not None:
-        return _Demo(console, workspace, options.dags, real).run_real_pages(real)
-    now = datetime.now(UTC).replace(microsecond=0)
-    with running_emulator(workspace.folder, messages=options.messages, now=now) as emulator:
-        console.print(
-            f"An emulator of Meta's Graph API answers on {emulator.url}, with {options.messages:,} messages on "
-            "4 Pages; it enforces rate limits with Meta's own codes."
-        )
-        return _Demo(console, workspace, options.dags, emulator).run_emulated(emulator, now)
+    airflow = workspace.airflow_environment(options.dags.resolve())
+    # Airflow's database is made while the emulator makes its world: both take some seconds.
+    with workspace.log.open("ab") as log, process(airflow_command("db", "migrate"), airflow, log) as migration:
+        demo = _Demo(console, workspace, airflow, migration)
+        if real is not None:
+            return demo.run_real_pages(real)
+        now = datetime.now(UTC).replace(microsecond=0)
+        with running_emulator(workspace.folder, messages=options.messages, now=now) as emulator:
+            console.print(
+                f"An emulator of Meta's Graph API answers on {emulator.url}, with {options.messages:,} messages on "
+                "4 Pages; it enforces rate limits with Meta's own codes."
+            )
+            status = demo.run_emulated(emulator, now)
+        if options.picture:
+            screen.draw(demo.shown, options.picture)
+        return status
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where everything goes (default: .demo)")
     parser.add_argument("--dags", type=Path, default=_dags_folder(), help="folder of meta_conversations.py")
+    parser.add_argument("--picture", type=Path, help="also draw the summary as an SVG file")
     parser.add_argument("--messages", type=int, default=50_000, help="size of the emulated world")
     return parser.parse_args()
 
@@ -61,16 +68,21 @@ def _dags_folder() -> Path:
 class _Demo:
     """One demo: an Airflow of its own in the workspace, and the console."""
 
-    def __init__(self, console: Console, workspace: Workspace, dags: Path, source: Emulator | RealPages) -> None:
-        pages = source.pages if isinstance(source, RealPages) else []
+    def __init__(
+        self, console: Console, workspace: Workspace, airflow: dict[str, str], migration: subprocess.Popen[bytes]
+    ) -> None:
+        self.shown: list[RenderableType] = []
         self._console = console
         self._workspace = workspace
-        self._emulator = source if isinstance(source, Emulator) else None
-        self._environment = workspace.environment(source.connection, pages, dags.resolve())
+        self._environment = airflow
+        self._migration = migration
+        self._emulator: Emulator | None = None
 
     def run_emulated(self, emulator: Emulator, now: datetime) -> int:
         """The full history, then new messages, then the next interval; both compared with the truth."""
-        if not (self._prepare_airflow() and self._extract(None, now)):
+        self._emulator = emulator
+        self._environment |= self._workspace.settings(emulator.connection, [])
+        if not (self._is_prepared() and self._extract(None, now)):
             return 1
         self._show_warehouse()
         self._console.rule("The next interval")
@@ -91,15 +103,16 @@ class _Demo:
         since = None if real.since == "begin" else datetime.fromisoformat(real.since or str(until - timedelta(days=1)))
         if since is not None and since.tzinfo is None:
             raise SystemExit(f"META_SINCE={real.since} has no time zone: write it as {real.since}+00:00.")
-        if not (self._prepare_airflow() and self._extract(since, until)):
+        self._environment |= self._workspace.settings(real.connection, real.pages)
+        if not (self._is_prepared() and self._extract(since, until)):
             return 1
         self._show_warehouse()
         self._show_places()
         return 0
 
-    def _prepare_airflow(self) -> bool:
+    def _is_prepared(self) -> bool:
         with self._console.status("Preparing Airflow's database"):
-            return self._finish(["db", "migrate"], watch=subprocess.Popen.wait)
+            return self._succeeded(self._migration.wait())
 
     def _extract(self, since: datetime | None, until: datetime) -> bool:
         params = {"since": since.isoformat() if since else "begin", "until": until.isoformat()}
@@ -110,30 +123,30 @@ class _Demo:
             counts = self._emulator.statistics() if self._emulator else {}
             return list(results.manifests(self._workspace.files, until)), counts
 
-        if not self._finish(arguments, watch=lambda child: screen.watch(self._console, child, figures)):
-            return False
-        extractions, _ = figures()
-        title = f"Extracted: {screen.day(since) if since else 'from the first message'} to {screen.day(until)}"
-        self._console.print(screen.extraction_table(title, extractions))
-        return True
-
-    def _finish(self, arguments: list[str], watch: Callable[[subprocess.Popen[bytes]], object]) -> bool:
         with (
             self._workspace.log.open("ab") as log,
             process(airflow_command(*arguments), self._environment, log) as child,
         ):
-            watch(child)
+            screen.watch(self._console, child, figures)
             status = child.poll()
-        if status:
+        if not self._succeeded(status):
+            return False
+        extractions, _ = figures()
+        title = f"Extracted: {screen.day(since) if since else 'from the first message'} to {screen.day(until)}"
+        self._show(screen.extraction_table(title, extractions))
+        return True
+
+    def _succeeded(self, status: int | None) -> bool:
+        if status != 0:
             self._console.print(f"[red]Airflow ended with status {status}:[/red] read {self._workspace.log}.")
         return status == 0
 
     def _show_warehouse(self) -> None:
         reasons = results.reasons(self._workspace.database)
         if reasons:
-            self._console.print(screen.reasons_table(reasons))
+            self._show(screen.reasons_table(reasons))
         for question, query in results.QUESTIONS.items():
-            self._console.print(screen.answer_table(question, results.ask(self._workspace.database, query)))
+            self._show(screen.answer_table(question, results.ask(self._workspace.database, query)))
 
     def _compare(self, emulator: Emulator, windows: list[tuple[datetime | None, datetime]]) -> int:
         """Every manifest and the tables against what the emulator knows that there is."""
@@ -151,11 +164,15 @@ class _Demo:
         if differences:
             return 1
         told = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))
-        self._console.print(
+        self._show(
             f"[green]Files and tables hold exactly what the emulator knows that there is:[/green] "
             f"{sum(row['messages'] for row in everything.values()):,} messages. Errors it answered: {told}."
         )
         return 0
+
+    def _show(self, renderable: RenderableType) -> None:
+        self._console.print(renderable)
+        self.shown.append(renderable)
 
     def _show_places(self) -> None:
         workspace = self._workspace

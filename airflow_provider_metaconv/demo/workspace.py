@@ -51,14 +51,19 @@ class Workspace:
         self.log.unlink(missing_ok=True)
         self.airflow_home.mkdir(parents=True, exist_ok=True)
 
-    def environment(self, connection: Mapping[str, Any], pages: list[str], dags: Path) -> dict[str, str]:
-        """The environment of Airflow's processes: the connection, the DAG's settings, and a quiet local Airflow."""
-        settings = {"destination": str(self.files), "database": str(self.database), "pages": pages}
+    def airflow_environment(self, dags: Path) -> dict[str, str]:
+        """The environment of a quiet local Airflow; knows nothing of the demo's own token."""
         inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "META_ACCESS_TOKEN")}
         return inherited | {
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        }
+
+    def settings(self, connection: Mapping[str, Any], pages: list[str]) -> dict[str, str]:
+        """What the sample DAG reads from the environment: the connection, and the Variable with its settings."""
+        settings = {"destination": str(self.files), "database": str(self.database), "pages": pages}
+        return {
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
         }

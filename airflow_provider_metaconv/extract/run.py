@@ -79,7 +79,10 @@ def extract_conversations(
 def _batches(edges: Sequence[ConversationsEdge], scope: Scope, sizes: Sizes, workers: int) -> Iterator[Batch]:
     listed: set[str] = set()
     for edge in edges:
-        yield from WindowWalk(edge, scope, sizes, listed, workers=workers).batches()
+        walk = WindowWalk(edge, scope, sizes, listed, workers=workers)
+        yield from walk.batches()
+        # What Meta asked to be smaller in one folder it would ask for in the next one too.
+        sizes = walk.sizes
 
 
 def _write_parts(

@@ -38,8 +38,8 @@ class Sizes:
 
 # Reported to work: 100 conversations with 100 messages each on Messenger; Meta is reported to cap at 200 and 100.
 # Instagram is reported to fail on large nested reads, and shows details of 20 messages only.
-MESSENGER_SIZES = Sizes(conversations=50, nested_messages=25)
-INSTAGRAM_SIZES = Sizes(conversations=25, nested_messages=20)
+MESSENGER_SIZES = Sizes(conversations=100, nested_messages=50)
+INSTAGRAM_SIZES = Sizes(conversations=50, nested_messages=20)
 
 
 def default_sizes(platform: str) -> Sizes:

@@ -68,7 +68,8 @@ _Call = _ListCall | _FollowUp
 class WindowWalk:
     """One walk over a list of conversations; iterate ``batches()`` once. Memory: the rows of a few calls.
 
-    ``listed`` are the conversations to pass over, and grows by those that are read.
+    ``listed`` are the conversations to pass over, and grows by those that are read; ``sizes`` shrink when Meta asks
+    for less.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class WindowWalk:
     ) -> None:
         self._edge = edge
         self._scope = scope
-        self._sizes = sizes
+        self.sizes = sizes
         self._workers = workers
         self._oldest_listed = scope.window.listing_edge(LISTING_MARGIN)
         self._message_fields = MESSAGES.graph_fields(scope.platform)
@@ -100,10 +101,10 @@ class WindowWalk:
     def _send_waiting(self) -> None:
         while self._waiting and len(self._running) < self._workers:
             call = self._waiting.popleft()
-            self._running[self._pool.submit(self._fetcher(call))] = (call, self._sizes)
+            self._running[self._pool.submit(self._fetcher(call))] = (call, self.sizes)
 
     def _fetcher(self, call: _Call) -> Callable[[], Page]:
-        sizes = self._sizes
+        sizes = self.sizes
         if isinstance(call, _FollowUp):
             conversation_id, after = call.conversation.id, call.after
             return lambda: self._edge.messages(conversation_id, self._message_fields, sizes.messages, after)
@@ -131,7 +132,7 @@ class WindowWalk:
             raise error
         logger.info("Meta asks for less data: from %s to %s", sizes, smaller)
         # Of what this call asked for, not of the present sizes: several calls can fail at the same size at once.
-        self._sizes = self._sizes.at_most(smaller)
+        self.sizes = self.sizes.at_most(smaller)
         self._waiting.appendleft(call)
         return Batch([], [])
 

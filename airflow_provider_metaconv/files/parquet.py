@@ -10,8 +10,8 @@ from airflow_provider_metaconv.files.encoding import encode_json, holdable_text
 from airflow_provider_metaconv.files.sink import Sink
 from airflow_provider_metaconv.records import Column, ColumnType, Row, Table
 
-ROW_GROUP_ROWS = 50_000
-ROW_GROUP_BYTES = 64 * 1024 * 1024
+ROW_GROUP_ROWS = 20_000
+ROW_GROUP_BYTES = 16 * 1024 * 1024
 """A row group is written when it has so many rows or so many bytes in memory, which keeps memory flat."""
 
 

@@ -21,7 +21,7 @@ from airflow_provider_metaconv.files.parts import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import Storage, prove_writable
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
-from airflow_provider_metaconv.records import PLATFORMS
+from airflow_provider_metaconv.records import INSTAGRAM, PLATFORMS
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     MAX_RATE_LIMIT_WAIT,
@@ -42,7 +42,7 @@ class MetaConversationsExtractOperator(BaseOperator):
 
     ``since <= created_time < until``, ISO 8601 with a zone, by default the run's data interval; ``since=None`` is the
     full history. ``folder`` is one of Messenger's folders or a list of them (``inbox``, ``page_done``, ``spam``,
-    ``other``); None is Meta's default, the inbox. ``user_id`` narrows to one person's conversation.
+    ``other``); None is Meta's default, the inbox; Instagram has none. ``user_id`` narrows to one person's conversation.
 
     A rate limit that lasts frees the worker until Meta opens again (``on_rate_limit="reschedule"``, for at most
     ``max_rate_limit_wait`` in all) or spends a retry (``"retry"``). ``on_incomplete``: whether conversations that Meta
@@ -130,18 +130,23 @@ class MetaConversationsExtractOperator(BaseOperator):
         storage = self.open_storage(folder)
         prove_writable(storage)
         page = MetaGraphHook(self.meta_conn_id).get_page(self.page_id, self.platform)
-        lists = [self.folder] if self.folder is None or isinstance(self.folder, str) else self.folder
         edges = [
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
-            for name in lists
+            for name in self._folders()
         ]
         scope = Scope(self.platform, self.page_id, page.identity.own_ids, window)
         figures = page.client.statistics.as_dict
         return extract_conversations(edges, scope, storage, figures, file_format=self.file_format)
 
+    def _folders(self) -> Sequence[str | None]:
+        if self.platform == INSTAGRAM or not self.folder:
+            return [None]
+        return [self.folder] if isinstance(self.folder, str) else self.folder
+
     def _window_folder(self, window: Window) -> str:
         # What narrows the list gets a place of its own, so that two such tasks do not replace each other's files.
-        narrowed_by = {"folder": self.folder if isinstance(self.folder, str) else None, "user_id": self.user_id}
+        single = self._folders()[0] if isinstance(self.folder, str) else None
+        narrowed_by = {"folder": single, "user_id": self.user_id}
         return window_folder(self.platform, self.page_id, window.since, window.until, narrowed_by)
 
     def _act_on(self, error: Exception, context: Context) -> None:

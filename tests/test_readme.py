@@ -1,0 +1,105 @@
+"""What the README says is what the code does: its tables are derived from the code, its code blocks run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_metaconv.graph.errors import (
+    ERROR_CODES,
+    BlockedError,
+    CursorError,
+    GraphError,
+    InvalidRequestError,
+    ItemUnavailableError,
+    PermissionDeniedError,
+    RateLimitError,
+    TokenError,
+    TooMuchDataError,
+    TransientError,
+)
+from airflow_provider_metaconv.records import TABLES
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
+    RateLimitError: "waits up to 30 s itself; longer: frees the worker and comes back when Meta says, no retry spent",
+    TransientError: "tries again, 5 times with back-off; then an ordinary retry",
+    TooMuchDataError: "asks for half as much, and again",
+    CursorError: "fails: the list cannot be read to its end",
+    ItemUnavailableError: "goes on; the ledger names the conversation",
+    TokenError: "fails at once; the message says what a person must do",
+    PermissionDeniedError: "fails at once; the message names the permission",
+    BlockedError: "fails at once; no further call is sent",
+    InvalidRequestError: "fails at once; the message says what to change",
+}
+
+
+def error_table() -> list[str]:
+    """The error table as the README shows it, from the codes that the client knows."""
+    lines = ["| error | codes | what the task does |", "|---|---|---|"]
+    for error, does in WHAT_THE_TASK_DOES.items():
+        codes = [
+            str(code) + ("" if subcode is None else f"/{subcode}") + (f' "{row.text}"' if row.text else "")
+            for (code, subcode), rows in ERROR_CODES.items()
+            for row in rows
+            if row.error is error
+        ]
+        if error is PermissionDeniedError:
+            codes.append("200-299")
+        if error is RateLimitError:
+            codes.append("80000-80099")
+        lines.append(f"| `{error.__name__}` | {', '.join(codes)} | {does} |")
+    return lines
+
+
+def test_the_error_table_is_the_codes() -> None:
+    missing = [line for line in error_table() if line not in README]
+    assert [] == missing
+
+
+def test_every_class_of_error_is_in_the_table() -> None:
+    assert {row.error for rows in ERROR_CODES.values() for row in rows} == set(WHAT_THE_TASK_DOES)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_columns_are_the_tables(table: object) -> None:
+    names = ", ".join(f"`{column.name}`" for column in table.columns)  # type: ignore[attr-defined]
+    assert names in README
+
+
+def test_the_python_blocks_are_python_and_the_json_blocks_json() -> None:
+    blocks = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+    assert {"python", "json", "bash", "text"} >= {language for language, _ in blocks}
+    for language, code in blocks:
+        if language == "python":
+            ast.parse(code)
+        if language == "json":
+            json.loads(code)
+
+
+def test_the_dag_of_the_readme_has_twenty_lines_and_is_one() -> None:
+    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(code.splitlines()) <= 20
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    dag = names["conversations"]()  # type: ignore[operator]
+    assert {"extract", "load"} == set(dag.task_ids)
+
+
+def test_every_file_that_is_linked_exists() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", README)
+    assert [] == [link for link in links if not (REPOSITORY / link).exists()]
+
+
+def test_the_contributing_guide_justifies_every_dependency() -> None:
+    guide = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    names = re.findall(r'^\s+"([a-z-]+)[><=\[]', project, re.MULTILINE)
+    assert len(names) > 10
+    assert [] == [name for name in names if f"`{name}`" not in guide]
