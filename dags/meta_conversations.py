@@ -21,7 +21,8 @@ from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import Asset, CronDataIntervalTimetable, Param, TriggerRule, dag, get_current_context, task
+from airflow.sdk import Asset, Param, TriggerRule, dag, get_current_context, task
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator, manifest_uris

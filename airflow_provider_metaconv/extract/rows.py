@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +16,26 @@ _CONTENT = frozenset(
 )
 
 
+def text(value: Any) -> str | None:
+    """A value for a text column: texts as they are, null as null, anything unexpected as JSON rather than lost."""
+    if value is None or type(value) is str:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def count(value: Any) -> int | None:
+    """A value for an integer column: null for what is no count."""
+    return value if type(value) is int and 0 <= value < 2**63 else None
+
+
 def people(edge: Any) -> list[dict[str, Any]] | None:
     """The ``{id, name}`` of everybody in a Graph people list; Meta's internal e-mail aliases are left out."""
     rows = _rows(edge)
-    return None if rows is None else [{"id": p.get("id"), "name": _name(p)} for p in rows if isinstance(p, dict)]
+    return (
+        None
+        if rows is None
+        else [{"id": text(p.get("id")), "name": text(_name(p))} for p in rows if isinstance(p, dict)]
+    )
 
 
 def _name(person: dict[str, Any]) -> Any:
@@ -67,25 +84,25 @@ def message_row(
     get = node.get
     sender = get("from")
     sender = sender if isinstance(sender, dict) else {}
-    sender_id = sender.get("id")
+    sender_id = text(sender.get("id"))
     tags = _rows(get("tags"))
     return {
         "platform": platform,
         "page_id": page_id,
         "conversation_id": conversation_id,
-        "message_id": node["id"],
+        "message_id": text(node["id"]),
         "created_time": created_time,
         "direction": None if sender_id is None else "outbound" if sender_id in own_ids else "inbound",
         "sender_id": sender_id,
-        "sender_name": _name(sender),
+        "sender_name": text(_name(sender)),
         "recipients": people(get("to")),
-        "text": get("message"),
+        "text": text(get("message")),
         "attachments": _without_paging(_rows(get("attachments"))),
         "shares": _without_paging(_rows(get("shares"))),
         "story": _without_paging(get("story")),
         "reactions": _without_paging(_rows(get("reactions"))),
         "reply_to": _without_paging(get("reply_to")),
-        "sticker": get("sticker"),
+        "sticker": text(get("sticker")),
         "tags": None if tags is None else [tag.get("name") if isinstance(tag, dict) else tag for tag in tags],
         "content_status": _content_status(node),
     }

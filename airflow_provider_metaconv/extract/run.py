@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Saved
+from airflow_provider_metaconv.extract.cost import CallFigures, Cost
 from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.sizes import Sizes, default_sizes
-from airflow_provider_metaconv.extract.tally import CallFigures, Tally
+from airflow_provider_metaconv.extract.sizes import AdaptiveSizes, Sizes, default_sizes
+from airflow_provider_metaconv.extract.tally import Tally
 from airflow_provider_metaconv.extract.walk import WORKERS, Batch, WindowWalk
-from airflow_provider_metaconv.extract.window import Window, iso
+from airflow_provider_metaconv.extract.window import iso
+from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number
-from airflow_provider_metaconv.files.parts import PartsWriter
+from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
+from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.graph.errors import RateLimitError
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,79 +43,205 @@ class Extraction:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an extraction works: the form of its files, the sizes of its first calls, how many are in flight."""
+
+    file_format: str = "ndjson"
+    sizes: Sizes | None = None
+    workers: int = WORKERS
+    rows_per_part: int = ROWS_PER_PART
+
+
 def extract_conversations(
     edges: Sequence[ConversationsEdge],
     scope: Scope,
     storage: Storage,
     call_figures: CallFigures,
-    *,
-    file_format: str = "ndjson",
-    sizes: Sizes | None = None,
-    workers: int = WORKERS,
+    settings: Settings = Settings(),
+    known_ids: Callable[[], Iterable[str]] = tuple,
 ) -> Extraction:
     """Writes the window's messages and ledger into the storage's folder and returns what was written.
 
     ``edges`` are the lists to read one after the other, such as a Page's folders; a conversation counts once.
+    ``known_ids`` are conversations of earlier runs, asked for when a list cannot be read to its end.
+
     A rerun replaces what an earlier run left there: its parts get numbers of their own, the new manifest takes the
-    old one's place in one step, and only then the old parts go. A run that fails leaves the old manifest standing.
-    Raises the ``GraphError`` that ended the walk, and ``StorageError`` when the destination fails.
+    old one's place in one step, and only then the old parts go. A run that fails leaves the old manifest standing,
+    and a checkpoint from which the next try goes on.
+
+    Raises the ``GraphError`` that ended the walk, and ``StorageError`` when the destination fails or another task is
+    writing there.
     """
-    started = datetime.now(UTC).replace(microsecond=0)
-    tally = Tally(scope, call_figures)
-    batches = _batches(edges, scope, sizes or default_sizes(scope.platform), workers)
-    files = _write_parts(batches, storage, file_format, tally)
-    stats = {**tally.figures(), "started": iso(started), "finished": iso(datetime.now(UTC).replace(microsecond=0))}
-    manifest = Manifest(
-        page_id=scope.page_id,
-        platform=scope.platform,
-        since=scope.since or None,
-        until=scope.until,
-        files=files,
-        stats=stats | _capped(scope.window),
-    )
-    _publish(storage, manifest)
-    tally.tell("Done")
-    return Extraction(
-        manifest=storage.uri(MANIFEST_NAME),
-        messages=tally.messages,
-        conversations=tally.conversations,
-        incomplete=tally.incomplete,
-        calls=stats["calls"],
-    )
+    with storage.lock():
+        storage.remove_temporaries()
+        return _Run(edges, scope, storage, call_figures, settings, known_ids).run()
 
 
-def _batches(edges: Sequence[ConversationsEdge], scope: Scope, sizes: Sizes, workers: int) -> Iterator[Batch]:
-    listed: set[str] = set()
-    for edge in edges:
-        walk = WindowWalk(edge, scope, sizes, listed, workers=workers)
-        yield from walk.batches()
-        # What Meta asked to be smaller in one folder it would ask for in the next one too.
-        sizes = walk.sizes
+class _Run:
+    def __init__(
+        self,
+        edges: Sequence[ConversationsEdge],
+        scope: Scope,
+        storage: Storage,
+        call_figures: CallFigures,
+        settings: Settings,
+        known_ids: Callable[[], Iterable[str]],
+    ) -> None:
+        self._edges = edges
+        self._scope = scope
+        self._storage = storage
+        self._settings = settings
+        self._known_ids = known_ids
+        self._cost = Cost(call_figures)
+        self._tally = Tally(scope, self._cost)
+        self._sizes = AdaptiveSizes(settings.sizes or default_sizes(scope.platform))
+        self._checkpoint = Checkpoint(storage, _identity(edges, scope, settings))
+        self._listed: set[str] = set()
+        self._gaps: list[str] = []
+        self._earlier_parts: tuple[ManifestFile, ...] = ()
+        self._started = _now()
+        self._edge_number = 0
+        self._walk: WindowWalk | None = None
 
+    def run(self) -> Extraction:
+        saved = self._checkpoint.load()
+        number = next_part_number(self._storage.names())
+        with ExitStack() as stack:
+            self._writers = tuple(
+                stack.enter_context(
+                    PartsWriter(self._storage, table, self._settings.file_format, self._settings.rows_per_part, number)
+                )
+                for table in (MESSAGES, CONVERSATIONS)
+            )
+            if saved is not None:
+                self._resume(saved)
+            try:
+                self._walk_all(saved.state["walk"] if saved is not None else None)
+            except BaseException as error:
+                self._leave_checkpoint(error)
+                raise
+            for writer in self._writers:
+                writer.close()
+        return self._publish_manifest()
 
-def _write_parts(
-    batches: Iterator[Batch], storage: Storage, file_format: str, tally: Tally
-) -> tuple[ManifestFile, ...]:
-    number = next_part_number(storage.names())
-    with ExitStack() as stack:
-        messages, conversations = (
-            stack.enter_context(PartsWriter(storage, table, file_format, first_number=number))
-            for table in (MESSAGES, CONVERSATIONS)
+    def _walk_all(self, state: dict[str, Any] | None) -> None:
+        while self._edge_number < len(self._edges):
+            self._walk = WindowWalk(
+                self._edges[self._edge_number],
+                self._scope,
+                self._sizes,
+                self._listed,
+                workers=self._settings.workers,
+                known_ids=self._known_ids,
+            )
+            if state is not None:
+                self._walk.resume(state)
+                state = None
+            for batch in self._walk.batches():
+                self._take(batch)
+            if self._walk.gap is not None:
+                self._gaps.append(self._walk.gap)
+            self._edge_number, self._walk = self._edge_number + 1, None
+
+    def _take(self, batch: Batch) -> None:
+        self._checkpoint.add(batch)
+        self._tally.add(batch)
+        published = self._parts
+        self._write(batch)
+        if self._parts != published:
+            # A part is full: with the rows of the others published as well, no row needs to be kept a second time.
+            for writer in self._writers:
+                writer.roll()
+            self._checkpoint.commit_in_parts(self._state(), self._parts, self._cost.calls)
+        elif self._checkpoint.is_due(calls := self._cost.calls):
+            self._checkpoint.commit(self._state(), self._parts, calls)
+
+    def _write(self, batch: Batch) -> None:
+        messages, conversations = self._writers
+        messages.write(batch.messages)
+        conversations.write(batch.conversations)
+
+    @property
+    def _parts(self) -> tuple[ManifestFile, ...]:
+        return (*self._earlier_parts, *(file for writer in self._writers for file in writer.published))
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "edge": self._edge_number,
+            "walk": None if self._walk is None else self._walk.state(),
+            "gaps": self._gaps,
+            "tally": self._tally.state(),
+            "cost": self._cost.figures(),
+            "started": self._started,
+        }
+
+    def _resume(self, saved: Saved) -> None:
+        state = saved.state
+        self._edge_number, self._gaps, self._started = state["edge"], state["gaps"], state["started"]
+        self._tally.resume(state["tally"])
+        self._cost.resume(state["cost"])
+        self._earlier_parts = saved.parts
+        for part in saved.parts:
+            if part.table == CONVERSATIONS.name:
+                self._listed.update(row["conversation_id"] for row in read_part(self._storage, part))
+        for batch in saved.batches:
+            self._listed.update(row["conversation_id"] for row in batch.conversations)
+            self._write(batch)
+        if self._parts != saved.parts:
+            for writer in self._writers:
+                writer.roll()
+            self._checkpoint.commit_in_parts(state, self._parts, 0)
+        self._tally.tell("Going on where an earlier try ended")
+
+    def _leave_checkpoint(self, error: BaseException) -> None:
+        if isinstance(error, RateLimitError):
+            self._cost.add_wait(error)
+        # The error that ended the run is the one to show; without this checkpoint the one before it counts.
+        with suppress(FilesError):
+            self._checkpoint.commit(self._state(), self._parts, self._cost.calls)
+
+    def _publish_manifest(self) -> Extraction:
+        parts, incomplete = self._parts, self._tally.incomplete + len(self._gaps)
+        figures = self._tally.figures() | {"incomplete": incomplete, "started": self._started, "finished": _now()}
+        if self._gaps:
+            figures["gaps"] = self._gaps
+        if self._scope.window.capped_from is not None:
+            figures["until_capped_from"] = iso(self._scope.window.capped_from)
+        manifest = Manifest(
+            page_id=self._scope.page_id,
+            platform=self._scope.platform,
+            since=self._scope.since or None,
+            until=self._scope.until,
+            files=parts,
+            stats=figures,
         )
-        for batch in batches:
-            messages.write(batch.messages)
-            conversations.write(batch.conversations)
-            tally.add(batch)
-        return (*messages.close(), *conversations.close())
+        self._storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
+        kept = {MANIFEST_NAME, *(part.path for part in parts)}
+        for name in self._storage.names():
+            if name not in kept:
+                self._storage.delete(name)
+        self._tally.tell("Done")
+        return Extraction(
+            manifest=self._storage.uri(MANIFEST_NAME),
+            messages=self._tally.messages,
+            conversations=self._tally.conversations,
+            incomplete=incomplete,
+            calls=figures["calls"],
+        )
 
 
-def _capped(window: Window) -> dict[str, str]:
-    return {} if window.capped_from is None else {"until_capped_from": iso(window.capped_from)}
+def _identity(edges: Sequence[ConversationsEdge], scope: Scope, settings: Settings) -> dict[str, Any]:
+    """What must be the same for a later try to go on from a checkpoint."""
+    return {
+        "page_id": scope.page_id,
+        "platform": scope.platform,
+        "since": scope.since,
+        "until": scope.until,
+        "lists": [[edge.folder, edge.user_id] for edge in edges],
+        "file_format": settings.file_format,
+    }
 
 
-def _publish(storage: Storage, manifest: Manifest) -> None:
-    storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
-    kept = {MANIFEST_NAME, *(file.path for file in manifest.files)}
-    for name in storage.names():
-        if name not in kept:
-            storage.delete(name)
+def _now() -> str:
+    return iso(datetime.now(UTC).replace(microsecond=0))

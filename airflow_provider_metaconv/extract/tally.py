@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow_provider_metaconv.extract.cost import Cost
 from airflow_provider_metaconv.extract.ledger import Scope
 from airflow_provider_metaconv.extract.walk import Batch
 from airflow_provider_metaconv.records import ConversationStatus
@@ -16,16 +17,13 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 60.0
 
-CallFigures = Callable[[], Mapping[str, Any]]
-"""What the calls cost so far: at least ``calls`` and ``usage_percent``, numbers all of them."""
-
 
 class Tally:
     """Counts what was written, and says so once a minute; ``clock`` gives monotonic seconds."""
 
-    def __init__(self, scope: Scope, call_figures: CallFigures, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, scope: Scope, cost: Cost, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = f"{scope.platform}/{scope.page_id}"
-        self._call_figures = call_figures
+        self._cost = cost
         self._clock = clock
         self._told = clock()
         self._statuses: Counter[str] = Counter()
@@ -44,7 +42,7 @@ class Tally:
     def tell(self, opening: str) -> None:
         """Writes one line of progress."""
         self._told = self._clock()
-        calls = self._call_figures()
+        calls = self._cost.figures()
         logger.info(
             "%s: %s: %d conversations, %d messages, %d calls, fullest limit at %s %%",
             opening,
@@ -54,6 +52,15 @@ class Tally:
             calls["calls"],
             calls["usage_percent"],
         )
+
+    def state(self) -> dict[str, Any]:
+        """The counts so far, in JSON types."""
+        return {"statuses": dict(self._statuses), "messages": self.messages, "unavailable": self.unavailable}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Goes on from the counts of an earlier try."""
+        self._statuses = Counter(state["statuses"])
+        self.messages, self.unavailable = state["messages"], state["unavailable"]
 
     @property
     def conversations(self) -> int:
@@ -77,5 +84,5 @@ class Tally:
                 for status in ConversationStatus
                 if status is not ConversationStatus.COMPLETE and self._statuses[status]
             },
-            **self._call_figures(),
+            **self._cost.figures(),
         }

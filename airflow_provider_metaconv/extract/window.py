@@ -20,13 +20,13 @@ def row_time(value: Any) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    if _META_TIME.fullmatch(value):
-        return value[:19] + "+00:00"
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        if _META_TIME.fullmatch(value):
+            return value[:19] + "+00:00"
+        return iso(moment if moment.tzinfo else moment.replace(tzinfo=pendulum.UTC))
+    except (ValueError, OverflowError):
         return None
-    return iso(moment if moment.tzinfo else moment.replace(tzinfo=pendulum.UTC))
 
 
 def iso(moment: datetime) -> str:
@@ -64,7 +64,8 @@ class Window:
     def parse(cls, since: datetime | str | None, until: datetime | str | None, *, now: datetime) -> Window:
         """The window between two times as users give them; an end that is missing or in the future becomes ``now``.
 
-        Texts are ISO 8601 with a zone; None, ``""``, ``"None"`` and ``"begin"`` leave that side open.
+        Texts are ISO 8601 with a zone; None and ``"begin"`` leave that side open. ``"None"`` and ``""`` do not: a
+        template that rendered nothing must not turn into a full history.
         """
         first, last = _moment("since", since), _moment("until", until)
         present = now.replace(microsecond=0)
@@ -84,12 +85,12 @@ class Window:
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
     if isinstance(value, datetime):
         return value
-    if value is None or value.strip() in ("", "None", "begin"):
+    if value is None or value.strip() == "begin":
         return None
     try:
         moment = datetime.fromisoformat(value.strip())
     except ValueError:
-        raise WindowError(f"{name}={value!r} is no time: write it as 2026-11-20T00:00:00+00:00.") from None
+        raise WindowError(f"{name}={value!r} is no time: write it as 2026-11-20T00:00:00+00:00, or begin.") from None
     if moment.utcoffset() is None:
         raise WindowError(f"{name}={value!r} has no time zone: write it as {value.strip()}+00:00.")
     return moment

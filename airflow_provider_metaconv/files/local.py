@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, storage_error
 
 TEMPORARY_PREFIX = ".temporary-"
+LOCK_NAME = ".lock"
 
 
 class LocalStorage:
@@ -31,27 +35,58 @@ class LocalStorage:
 
     def publish(self, temporary: Path, name: str) -> None:
         """Rename the file to ``name`` once its bytes are on the disk."""
-        destination = self._path(name)
-        try:
-            _sync(temporary)
-            # The manifest is the commit: whatever it names must survive a power cut, so the folder is synced as well.
-            temporary.replace(destination)
-            _sync(self.folder)
-        except OSError as error:
-            raise storage_error("publish", destination, error) from error
+        self._publish(temporary, name, durable=True)
 
-    def publish_bytes(self, data: bytes, name: str) -> None:
+    def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
         """Write ``data`` to a temporary file and publish that; nothing is left behind when this fails."""
         destination, temporary = self._path(name), self.temporary()
         try:
             temporary.write_bytes(data)
-            self.publish(temporary, name)
+            self._publish(temporary, name, durable=durable)
         except OSError as error:
             self.discard(temporary)
             raise storage_error("write", destination, error) from error
         except StorageError:
             self.discard(temporary)
             raise
+
+    def _publish(self, temporary: Path, name: str, *, durable: bool) -> None:
+        destination = self._path(name)
+        try:
+            if durable:
+                _sync(temporary)
+            temporary.replace(destination)
+            if durable:
+                # The manifest is the commit: what it names must survive a power cut, so the folder is synced as well.
+                _sync(self.folder)
+        except OSError as error:
+            raise storage_error("publish", destination, error) from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder's lock file; the system lets go of it when the process ends, however it ends."""
+        path = self.temporary().with_name(LOCK_NAME)
+        try:
+            descriptor = _locked(path)
+        except BlockingIOError:
+            raise StorageError(
+                f"another task is writing to {self.folder}: let it finish, and give each task a window of its own"
+            ) from None
+        except OSError as error:
+            raise storage_error("lock", self.folder, error) from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def neighbours(self) -> list[LocalStorage]:
+        """The other folders of the parent folder, sorted by name."""
+        try:
+            folders = sorted(path for path in self.folder.parent.iterdir() if path.is_dir() and path != self.folder)
+        except OSError as error:
+            raise storage_error("list", self.folder.parent, error) from error
+        return [LocalStorage(path) for path in folders]
 
     def read(self, name: str) -> bytes:
         """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
@@ -106,6 +141,21 @@ class LocalStorage:
         if not name or name[0] == "." or "/" in name or "\\" in name or "\0" in name:
             raise StorageError(f"{name!r} is no name for a file in {self.folder}: use a plain file name")
         return self.folder / name
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds the lock of a file at that path; raises ``BlockingIOError`` when somebody else does."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Whoever held it before has removed the file in the meantime: this is the lock of nothing.
+        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

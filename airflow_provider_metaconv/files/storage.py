@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -26,8 +28,11 @@ class Storage(Protocol):
     def publish(self, temporary: Path, name: str) -> None:
         """Make the written file appear under ``name``, whole and durable, in place of what had that name."""
 
-    def publish_bytes(self, data: bytes, name: str) -> None:
-        """Make ``data`` appear under ``name``, whole and durable, in place of what had that name."""
+    def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
+        """Make ``data`` appear under ``name``, whole, in place of what had that name.
+
+        What is not ``durable`` outlives the process, but need not outlive a power cut.
+        """
 
     def read(self, name: str) -> bytes:
         """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
@@ -46,6 +51,12 @@ class Storage(Protocol):
 
     def remove_temporaries(self) -> None:
         """Remove what dead earlier attempts left behind; call it only before anything of this run is written."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep all other writers out of the folder; raises ``StorageError`` at once when one is at work there."""
+
+    def neighbours(self) -> Sequence[Storage]:
+        """The folders beside this one, which hold other windows."""
 
     def uri(self, name: str) -> str:
         """Where ``name`` is or would be, in the form that other tasks and warehouses can open."""

@@ -36,11 +36,12 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, scrub: 
     """The data in an answer; raises the ``GraphError`` that it means. ``scrub`` blots secrets out of Meta's text."""
     usage = read_usage(headers)
     data = _json_object(body)
-    if data is not None and isinstance(data.get("error"), dict):
-        raise _graph_error(status, data["error"], usage, scrub)
-    if data is None or not 200 <= status <= 299:
-        raise _http_error(status)
-    return Answer(data, usage)
+    if data is not None and 200 <= status <= 299 and not isinstance(data.get("error"), dict):
+        return Answer(data, usage)
+    is_graph_error = data is not None and isinstance(data.get("error"), dict)
+    error = _graph_error(status, data["error"], usage, scrub) if data and is_graph_error else _http_error(status)
+    error.usage_percent = usage.percent
+    raise error
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -64,7 +65,7 @@ def _graph_error(status: int, error: Mapping[str, Any], usage: Usage, scrub: Cal
     text = str(error.get("message", ""))
     transient = bool(error.get("is_transient")) or (code is None and status >= 500)
     row = error_code(code, subcode, text, is_transient=transient)
-    said = scrub(" ".join(text.split())[:_LONGEST_TEXT])
+    said = scrub(" ".join(text.split()))[:_LONGEST_TEXT]
     message = " ".join(filter(None, (row.meaning, row.advice, f"Meta says: {said}" if said else "")))
     raised = row.error(
         message, code=code, subcode=subcode, fbtrace_id=_trace(error.get("fbtrace_id")), http_status=status

@@ -13,6 +13,8 @@ from typing import Any
 from airflow_provider_metaconv.graph.errors import InvalidRequestError, PermissionDeniedError, TokenError
 from airflow_provider_metaconv.graph.paging import pages
 
+logger = logging.getLogger(__name__)
+
 Get = Callable[[str, Mapping[str, str]], dict[str, Any]]
 
 _SECRET_PATTERNS = re.compile(
@@ -140,6 +142,11 @@ def list_pages(get: Get) -> list[PageIdentity]:
         if error.code != 100:
             raise
         nodes = [get("me", {"fields": fields})]
+    for node in nodes:
+        if "access_token" not in node:
+            logger.warning(
+                "Page %s is left out: the token's person has no task there that gives access", node.get("id")
+            )
     return [_identity(node) for node in nodes if "access_token" in node]
 
 

@@ -17,9 +17,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from airflow_provider_metaconv.graph.answer import Answer, read_answer
 from airflow_provider_metaconv.graph.auth import Credentials, SecretFilter
 from airflow_provider_metaconv.graph.errors import (
+    BlockedError,
     GraphError,
     InvalidRequestError,
     RateLimitError,
+    TokenError,
     TransientError,
 )
 from airflow_provider_metaconv.graph.pacing import Pacer
@@ -108,6 +110,7 @@ class GraphClient:
         self._max_inline_wait = max_inline_wait
         self._clock = clock
         self._limit: tuple[float, RateLimitError] | None = None
+        self._final: TokenError | BlockedError | None = None
         self.statistics = CallStatistics()
         self._back_off = wait_exponential_jitter(initial=1, max=20)
         self._retrying = Retrying(
@@ -128,6 +131,7 @@ class GraphClient:
     def use_token(self, token: str) -> None:
         """Goes on under another token, the Page's own; the app secret stays."""
         self._credentials = Credentials(token, self._credentials.app_secret)
+        self._final = None
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object at a path below the API version, such as ``100/conversations``.
@@ -139,17 +143,20 @@ class GraphClient:
 
     def _get_once(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         self._pacer.wait_turn()
-        self._refuse_while_limited()
+        self._refuse_what_is_hopeless()
         try:
             answer = self._answer(path, parameters)
         except GraphError as error:
             self.statistics.failed(error)
-            if isinstance(error, RateLimitError):
-                self._remember(error)
+            self._observe(error.usage_percent)
+            self._remember(error)
             raise
-        self.statistics.answered(answer.usage.percent)
-        self._pacer.observe(answer.usage.percent)
+        self._observe(answer.usage.percent)
         return answer.data
+
+    def _observe(self, percent: float) -> None:
+        self.statistics.answered(percent)
+        self._pacer.observe(percent)
 
     def _answer(self, path: str, parameters: Mapping[str, str]) -> Answer:
         self.statistics.sent()
@@ -174,7 +181,10 @@ class GraphClient:
         request.headers.update(self._credentials.headers)
         return request
 
-    def _refuse_while_limited(self) -> None:
+    def _refuse_what_is_hopeless(self) -> None:
+        # Meta counts calls under a dead token or a block against the app, and prolongs the block.
+        if self._final is not None:
+            raise self._final
         if self._limit is not None:
             until, error = self._limit
             remaining = until - self._clock()
@@ -182,8 +192,12 @@ class GraphClient:
                 error.retry_after = remaining
                 raise error
 
-    def _remember(self, error: RateLimitError) -> None:
-        if error.retry_after > self._max_inline_wait:
+    def _remember(self, error: GraphError) -> None:
+        if isinstance(error, TokenError | BlockedError):
+            self._final = error
+        elif not isinstance(error, RateLimitError):
+            return
+        elif error.retry_after > self._max_inline_wait:
             self._limit = (self._clock() + error.retry_after, error)
         else:
             self._pacer.pause(error.retry_after)
@@ -209,14 +223,21 @@ _SECRET_FILTER = SecretFilter()
 
 
 def _root(base_url: str, api_version: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise InvalidRequestError(
-            f"The host {base_url!r} is no web address: write it with its scheme, such as {BASE_URL}."
-        )
+    if not _is_address(base_url):
+        # Not shown: a token ends up in the wrong field more often than one would think.
+        raise InvalidRequestError(f"The connection's host is no web address: write it with its scheme, as {BASE_URL}.")
     if not re.fullmatch(r"v\d+\.\d+", api_version):
         raise InvalidRequestError(f"The api_version {api_version!r} is none: write it as {API_VERSION}.")
     return f"{base_url.rstrip('/')}/{api_version}"
+
+
+def _is_address(base_url: str) -> bool:
+    try:
+        parts = urlsplit(base_url)
+        is_plain = not (parts.query or parts.fragment or parts.username or parts.port == 0)
+        return is_plain and parts.scheme in ("http", "https") and base_url.isprintable() and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

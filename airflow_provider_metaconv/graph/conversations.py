@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_metaconv.graph.auth import Get
 from airflow_provider_metaconv.graph.paging import Page, page_of
@@ -30,6 +31,10 @@ class ConversationsEdge:
         parameters = {"platform": self.platform, "fields": ",".join(fields), "limit": str(limit)}
         optional = {"folder": self.folder, "user_id": self.user_id, "after": after}
         return page_of(self.get(f"{self.page_id}/conversations", parameters | _given(optional)))
+
+    def conversation(self, conversation_id: str, fields: Sequence[str]) -> dict[str, Any]:
+        """One conversation by its id, without its place in the list."""
+        return self.get(conversation_id, {"fields": ",".join(fields)})
 
     def messages(self, conversation_id: str, fields: Sequence[str], limit: int, after: str | None = None) -> Page:
         """One page of a conversation's messages, newest first; ``limit`` up to 100."""

@@ -26,7 +26,7 @@ class GraphError(Exception):
     """The Graph API refused a call; ``str()`` is one line that says what happened and what to do, without secrets.
 
     ``code`` and ``subcode`` are Meta's (None when no Graph answer came), ``http_status`` is the status of the answer,
-    ``fbtrace_id`` what Meta's support asks for.
+    ``fbtrace_id`` what Meta's support asks for, ``usage_percent`` how full the limits are by the answer's own headers.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class GraphError(Exception):
         self.subcode = subcode
         self.fbtrace_id = fbtrace_id
         self.http_status = http_status
+        self.usage_percent = 0.0
 
     def __str__(self) -> str:
         if self.code is None:

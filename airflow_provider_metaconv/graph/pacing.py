@@ -45,7 +45,6 @@ class Pacer:
         self._next = 0.0
         self._paused_until = 0.0
         self._share = 1.0
-        self.waited_seconds = 0.0
 
     def wait_turn(self) -> None:
         """Returns when the next call may be sent."""
@@ -54,7 +53,6 @@ class Pacer:
                 now = self._clock()
                 turn = max(now, self._next, self._paused_until)
                 self._next = turn + self._gap / self._share
-                self.waited_seconds += turn - now
             if turn > now:
                 self._sleep(turn - now)
             # A pause ordered while this thread slept holds it too: nothing goes to a blocked Page.

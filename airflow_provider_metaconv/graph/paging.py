@@ -37,9 +37,12 @@ def page_of(edge: Any) -> Page:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise TransientError("Meta's answer holds no list where one belongs.")
     paging = edge.get("paging") or {}
+    cursors = paging.get("cursors") or {} if isinstance(paging, dict) else None
+    if not isinstance(cursors, dict):
+        raise TransientError("Meta's answer holds something else where the paging belongs.")
     if not paging.get("next"):
         return Page(rows, None)
-    after = (paging.get("cursors") or {}).get("after") or _cursor_in(paging["next"])
+    after = cursors.get("after") or _cursor_in(paging["next"])
     if not after:
         raise CursorError("Meta announces a next page but gives no cursor for it.")
     return Page(rows, str(after))

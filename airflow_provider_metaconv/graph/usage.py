@@ -19,6 +19,9 @@ from typing import Any
 
 import orjson
 
+LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
+"""No limit of Meta's lasts longer than a day: a larger number is a mistake, and must not stop a Page for ever."""
+
 _PERCENTAGES = ("call_count", "total_cputime", "total_time", "acc_id_util_pct")
 
 
@@ -75,7 +78,8 @@ def _simple_pool(headers: Mapping[str, str], name: str, bucket: str) -> Iterator
 
 def _pool(object_id: str, bucket: str, entry: Mapping[str, Any]) -> Pool:
     percent = max(_number(entry.get(key)) for key in _PERCENTAGES)
-    return Pool(object_id, bucket, percent, 60.0 * _number(entry.get("estimated_time_to_regain_access")))
+    regain = 60.0 * _number(entry.get("estimated_time_to_regain_access"))
+    return Pool(object_id, bucket, percent, min(regain, LONGEST_WAIT_SECONDS))
 
 
 def _parsed(header: str | None) -> dict[str, Any]:

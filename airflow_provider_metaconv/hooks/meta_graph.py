@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,8 @@ class MetaGraphHook(BaseHook):
         ``InvalidRequestError`` for a host, version or pace that cannot be used.
         """
         connection = self._connection()
-        extra = connection.extra_dejson
-        credentials = Credentials(connection.password or "", extra.get("app_secret") or None)
+        extra = _extra(connection)
+        credentials = Credentials(connection.password or "", str(extra.get("app_secret") or "") or None)
         for secret in (credentials.token, credentials.app_secret, *credentials.parameters.values()):
             if secret:
                 mask_secret(secret)
@@ -56,7 +57,7 @@ class MetaGraphHook(BaseHook):
             requests.Session(),
             credentials,
             base_url=_base_url(connection),
-            api_version=extra.get("api_version") or API_VERSION,
+            api_version=str(extra.get("api_version") or API_VERSION),
             pacer=Pacer(_calls_per_second(extra.get("calls_per_second"))),
         )
 
@@ -105,6 +106,17 @@ class MetaGraphHook(BaseHook):
             "relabeling": FIELD_BEHAVIOUR["relabeling"],
             "placeholders": FIELD_BEHAVIOUR["placeholders"],
         }
+
+
+def _extra(connection: Connection) -> dict[str, Any]:
+    try:
+        extra = json.loads(connection.extra or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        # Airflow reads broken JSON as no extra at all, which would drop the app secret without a word.
+        raise InvalidRequestError('The connection\'s extra is no JSON object: write it as {"api_version": "v26.0"}.')
+    return extra
 
 
 def _base_url(connection: Connection) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,8 +13,9 @@ import pendulum
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
 
+from airflow_provider_metaconv.extract.known import known_conversations
 from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.run import Extraction, extract_conversations
+from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.manifest import window_folder
@@ -34,6 +36,11 @@ from airflow_provider_metaconv.retry_policy import (
 )
 
 OnIncomplete = Literal["warn", "fail"]
+SETTLING = timedelta(seconds=5)
+"""So long after its end a window is read: by then Meta lists what belongs to it."""
+
+INBOX = "inbox"
+
 ON_INCOMPLETE: tuple[OnIncomplete, ...] = ("warn", "fail")
 
 
@@ -101,7 +108,7 @@ class MetaConversationsExtractOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Walks the window and publishes files and manifest; see the class for what is returned."""
         try:
-            window = self._checked_window()
+            window = self._checked_window(_present(context))
             folder = self._window_folder(window)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
@@ -113,7 +120,7 @@ class MetaConversationsExtractOperator(BaseOperator):
         self._report_incomplete(extraction)
         return extraction.as_dict()
 
-    def _checked_window(self) -> Window:
+    def _checked_window(self, now: datetime) -> Window:
         """The window; raises ``ValueError`` with one line that says which argument to change."""
         self.page_id = str(self.page_id)
         if not (self.page_id.isascii() and self.page_id.isdigit()):
@@ -123,20 +130,27 @@ class MetaConversationsExtractOperator(BaseOperator):
         _one_of("file_format", self.file_format, tuple(FILE_FORMATS))
         _one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
         _one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
-        return Window.parse(self.since, self.until, now=pendulum.now("UTC"))
+        return Window.parse(self.since, self.until, now=now)
 
     def _extract(self, window: Window, folder: str) -> Extraction:
         # The destination first: a folder that cannot be written to should not cost a call.
         storage = self.open_storage(folder)
         prove_writable(storage)
+        _let_settle(window)
         page = MetaGraphHook(self.meta_conn_id).get_page(self.page_id, self.platform)
         edges = [
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
             for name in self._folders()
         ]
         scope = Scope(self.platform, self.page_id, page.identity.own_ids, window)
-        figures = page.client.statistics.as_dict
-        return extract_conversations(edges, scope, storage, figures, file_format=self.file_format)
+        return extract_conversations(
+            edges,
+            scope,
+            storage,
+            page.client.statistics.as_dict,
+            Settings(file_format=self.file_format),
+            known_ids=lambda: known_conversations(storage),
+        )
 
     def _folders(self) -> Sequence[str | None]:
         if self.platform == INSTAGRAM or not self.folder:
@@ -145,8 +159,10 @@ class MetaConversationsExtractOperator(BaseOperator):
 
     def _window_folder(self, window: Window) -> str:
         # What narrows the list gets a place of its own, so that two such tasks do not replace each other's files.
-        single = self._folders()[0] if isinstance(self.folder, str) else None
-        narrowed_by = {"folder": single, "user_id": self.user_id}
+        # A list with the inbox in it stands for the Page as a whole.
+        folders = [name for name in self._folders() if name]
+        whole = not folders or (INBOX in folders and len(folders) > 1)
+        narrowed_by = {"folder": None if whole else "-".join(sorted(folders)), "user_id": self.user_id}
         return window_folder(self.platform, self.page_id, window.since, window.until, narrowed_by)
 
     def _act_on(self, error: Exception, context: Context) -> None:
@@ -191,6 +207,19 @@ class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperato
     def open_storage(self, folder: str) -> Storage:
         """The window's folder below ``destination``, created if needed."""
         return LocalStorage(Path(self.destination) / folder)
+
+
+def _present(context: Context) -> datetime:
+    """The present for windows that end in it: when the run began, so that each try of it has the same window."""
+    dag_run = context.get("dag_run")
+    started: datetime | None = getattr(dag_run, "start_date", None)
+    return started or pendulum.now("UTC")
+
+
+def _let_settle(window: Window) -> None:
+    # A run that starts at the very end of its window, by a clock that is ahead of Meta's, would miss the last moments.
+    missing = window.until + SETTLING - pendulum.now("UTC")
+    time.sleep(min(max(missing, timedelta()), SETTLING).total_seconds())
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

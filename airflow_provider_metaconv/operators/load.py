@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, Context
 
 from airflow_provider_metaconv.load.load import load_manifests
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_at_once
@@ -18,7 +18,7 @@ class MetaConversationsToDuckDBOperator(BaseOperator):
     ``manifests`` are manifest paths, or the extract operators' results as XCom hands them over (``extract.output``).
     Loading twice changes nothing. One process at a time may open a DuckDB file: give the task a pool of one slot.
 
-    Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``.
+    Without a manifest there is nothing to do, and the task is skipped. Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``.
     """
 
     template_fields: Sequence[str] = ("manifests", "database", "schema")
@@ -43,8 +43,14 @@ class MetaConversationsToDuckDBOperator(BaseOperator):
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         try:
+            uris = manifest_uris(self.manifests)
+        except (TypeError, ValueError) as error:
+            raise AirflowFailException(str(error)) from None
+        if not uris:
+            raise AirflowSkipException("There is no manifest to load: no extract task succeeded.")
+        try:
             with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
-                result = load_manifests(manifest_uris(self.manifests), warehouse)
+                result = load_manifests(uris, warehouse)
         except Exception as error:
             if not HAS_RETRY_POLICY:
                 fail_at_once(error)

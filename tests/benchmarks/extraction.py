@@ -44,7 +44,7 @@ def measure(url: str, token: str, file_format: str) -> None:
     import requests
 
     from airflow_provider_metaconv.extract.ledger import Scope
-    from airflow_provider_metaconv.extract.run import extract_conversations
+    from airflow_provider_metaconv.extract.run import Settings, extract_conversations
     from airflow_provider_metaconv.extract.window import Window
     from airflow_provider_metaconv.files.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
@@ -64,7 +64,7 @@ def measure(url: str, token: str, file_format: str) -> None:
         scope = Scope(platform, "100", frozenset({"100"}), Window(None, datetime(2026, 11, 21, tzinfo=UTC)))
         with tempfile.TemporaryDirectory() as folder:
             figures = client.statistics.as_dict
-            done = extract_conversations(edges, scope, LocalStorage(folder), figures, file_format=file_format)
+            done = extract_conversations(edges, scope, LocalStorage(folder), figures, Settings(file_format))
         messages, calls = messages + done.messages, calls + done.calls
     seconds = time.perf_counter() - started
     print(

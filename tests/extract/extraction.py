@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +14,9 @@ from typing import Any
 import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer
+from airflow_provider_metaconv.extract.known import known_conversations
 from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.run import Extraction, extract_conversations
+from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
 from airflow_provider_metaconv.extract.sizes import Sizes
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
@@ -24,11 +26,30 @@ from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.pacing import Pacer
 
 
+class SkippedTime:
+    """A clock on which every wait is over at once."""
+
+    def __init__(self) -> None:
+        self._skipped = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        self._skipped += seconds
+
+
 def unpaced_client(server: EmulatorServer, token: str | None = None) -> GraphClient:
     """A client that waits for nothing, so that tests take no longer than they must."""
-    nothing = Pacer(1e6, sleep=lambda _: None)
-    credentials = Credentials(token or server.user_token)
-    return GraphClient(requests.Session(), credentials, base_url=server.url, pacer=nothing, sleep=lambda _: None)
+    clock = SkippedTime()
+    return GraphClient(
+        requests.Session(),
+        Credentials(token or server.user_token),
+        base_url=server.url,
+        pacer=Pacer(1e6, clock=clock, sleep=clock.skip),
+        clock=clock,
+        sleep=clock.skip,
+    )
 
 
 def extract(
@@ -42,6 +63,8 @@ def extract(
     workers: int = 4,
     list_folders: Sequence[str | None] = (None,),
     user_id: str | None = None,
+    file_format: str = "ndjson",
+    rows_per_part: int = 100_000,
 ) -> Extraction:
     """Page 100's messages of that window, into that folder."""
     client = unpaced_client(server)
@@ -49,9 +72,10 @@ def extract(
     client.use_token(identity.token)
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
     scope = Scope(platform, "100", identity.own_ids, Window(since, until))
-    return extract_conversations(
-        edges, scope, LocalStorage(folder), client.statistics.as_dict, sizes=sizes, workers=workers
-    )
+    storage = LocalStorage(folder)
+    settings = Settings(file_format, sizes, workers, rows_per_part)
+    figures = client.statistics.as_dict
+    return extract_conversations(edges, scope, storage, figures, settings, lambda: known_conversations(storage))
 
 
 @dataclass(frozen=True)

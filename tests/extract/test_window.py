@@ -20,7 +20,7 @@ def test_an_end_in_the_future_is_capped_to_now_and_remembered() -> None:
     assert Window(None, PRESENT, capped_from=end) == Window.parse(None, end, now=NOW)
 
 
-@pytest.mark.parametrize("nothing", [None, "", "None", "begin"])
+@pytest.mark.parametrize("nothing", [None, "begin"])
 def test_open_sides_are_everything_until_now(nothing: str | None) -> None:
     assert Window(None, PRESENT) == Window.parse(nothing, None, now=NOW)
 
@@ -39,6 +39,8 @@ def test_airflows_own_way_of_writing_times_is_understood() -> None:
         (None, NAIVE, "has no time zone"),
         (NAIVE, None, "has no time zone"),
         ("yesterday", None, "is no time"),
+        ("None", None, "is no time"),
+        ("", None, "is no time"),
         ("2027-01-01T00:00:00+00:00", None, "lies in the future"),
     ],
 )
@@ -56,6 +58,6 @@ def test_row_times_sort_as_the_moments_they_mean(moment: datetime, minutes: int)
     assert iso(aware.replace(microsecond=0)) == row_time(aware.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
 
-@pytest.mark.parametrize("value", [None, "", 17, "soon", [], "2026-13-01T00:00:00+0000x"])
+@pytest.mark.parametrize("value", [None, "", 17, "soon", [], "2026-13-01T00:00:00+0000", "0001-01-01T00:00:00+0900"])
 def test_what_is_no_time_is_none(value: object) -> None:
     assert row_time(value) is None

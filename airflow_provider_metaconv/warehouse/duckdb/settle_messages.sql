@@ -1,16 +1,19 @@
 -- Leaves those staged versions of messages that belong into the table: at most one for each key, none poorer than the
--- version held. A version is poorer when Meta gave less of it, or the same with the text missing.
-CREATE OR REPLACE TEMP MACRO poverty(status, body) AS
-    2 * coalesce(list_position([{statuses}], status), 1 + len([{statuses}])) + (coalesce(body, '') = '')::INTEGER;
+-- version held. A version is poorer when Meta gave less of it, or the same with the text or what hangs on it missing.
+CREATE OR REPLACE TEMP MACRO poverty(status, body, attachments, shares, story) AS
+    9 * coalesce(list_position([{statuses}], status), 1 + len([{statuses}]))
+    + 2 * (coalesce(body, '') = '')::INTEGER
+    + 2 * (attachments IS NULL)::INTEGER + (shares IS NULL)::INTEGER + (story IS NULL)::INTEGER;
 
 DELETE FROM {staging}
 WHERE rowid IN (
     SELECT rowid
     FROM {staging}
-    QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY poverty(content_status, text), rowid DESC) > 1
+    QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY poverty(content_status, text, attachments, shares, story), rowid DESC) > 1
 );
 
 DELETE FROM {staging} AS fresh
 USING {target} AS held
 WHERE {same_key}
-    AND poverty(fresh.content_status, fresh.text) > poverty(held.content_status, held.text);
+    AND poverty(fresh.content_status, fresh.text, fresh.attachments, fresh.shares, fresh.story)
+        > poverty(held.content_status, held.text, held.attachments, held.shares, held.story);

@@ -1,0 +1,135 @@
+"""What a later try needs to go on where this one ended: rows that are in no part yet, and the state of the walk.
+
+Beside the parts lie, until the manifest is published::
+
+    _checkpoint-00007.json   the rows since the checkpoint before, in the order in which they came
+    _checkpoint.json         which of those and which parts count, the walk's state, what it cost: replaced as a whole
+
+A try that is killed loses what came after its last ``_checkpoint.json`` and nothing else. Whatever does not fit, a
+missing or changed file, another window, another version, means starting over: a checkpoint is only ever a saving.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from airflow_provider_metaconv.extract.walk import Batch
+from airflow_provider_metaconv.files.encoding import encode_json
+from airflow_provider_metaconv.files.errors import NotPublishedError
+from airflow_provider_metaconv.files.manifest import ManifestFile
+from airflow_provider_metaconv.files.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_NAME = "_checkpoint.json"
+CHECKPOINT_VERSION = 1
+
+FEWEST_CALLS = 2
+SHARE_OF_CALLS = 0.01
+MOST_ROWS = 5_000
+"""A checkpoint is due after so many calls or that share of all calls so far, which is what a killed try may lose;
+and after so many rows, which is what is held in memory.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What an earlier try left: the state of its walk and its counts, its parts, and its rows that are in none."""
+
+    state: dict[str, Any]
+    parts: tuple[ManifestFile, ...]
+    batches: tuple[Batch, ...]
+
+
+class Checkpoint:
+    """The checkpoint of one window; ``identity`` says which run may go on from it."""
+
+    def __init__(self, storage: Storage, identity: Mapping[str, Any]) -> None:
+        self._storage = storage
+        self._identity = {"version": CHECKPOINT_VERSION, **identity}
+        self._pending = Batch()
+        self._segments: list[dict[str, str]] = []
+        self._number = 0
+        self._calls = 0
+
+    def add(self, batch: Batch) -> None:
+        """Remembers rows until the next ``commit``."""
+        self._pending.add(batch)
+
+    def is_due(self, calls: int) -> bool:
+        """Whether it is time for the next checkpoint, now that the run has cost so many calls."""
+        if len(self._pending.messages) >= MOST_ROWS:
+            return True
+        return calls - self._calls >= max(FEWEST_CALLS, int(SHARE_OF_CALLS * calls))
+
+    def commit(self, state: Mapping[str, Any], parts: tuple[ManifestFile, ...], calls: int) -> None:
+        """Makes everything so far what a later try goes on from; raises ``StorageError``."""
+        if self._pending.messages or self._pending.conversations:
+            self._segments.append(self._write_segment())
+            self._pending = Batch()
+        self._publish(state, parts)
+        self._calls = calls
+
+    def commit_in_parts(self, state: Mapping[str, Any], parts: tuple[ManifestFile, ...], calls: int) -> None:
+        """The same when all rows so far are in published parts: no row needs to be kept here any longer."""
+        old, self._segments, self._pending = self._segments, [], Batch()
+        self._publish(state, parts)
+        for segment in old:
+            self._storage.delete(segment["name"])
+        self._calls = calls
+
+    def _write_segment(self) -> dict[str, str]:
+        name = f"_checkpoint-{self._number:05d}.json"
+        self._number += 1
+        data = encode_json({"messages": self._pending.messages, "conversations": self._pending.conversations})
+        self._storage.publish_bytes(data, name, durable=False)
+        return {"name": name, "sha256": hashlib.sha256(data).hexdigest()}
+
+    def _publish(self, state: Mapping[str, Any], parts: tuple[ManifestFile, ...]) -> None:
+        content = {
+            "identity": self._identity,
+            "segments": self._segments,
+            "number": self._number,
+            "parts": [asdict(part) for part in parts],
+            "state": dict(state),
+        }
+        self._storage.publish_bytes(orjson.dumps(content), CHECKPOINT_NAME, durable=False)
+
+    def load(self) -> Saved | None:
+        """What an earlier try of the same run left; None when there is nothing to go on from."""
+        try:
+            content = orjson.loads(self._storage.read(CHECKPOINT_NAME))
+            if content["identity"] != orjson.loads(orjson.dumps(self._identity)):
+                logger.info("A checkpoint of another run lies here: starting over")
+                return None
+            batches = tuple(self._read_segments(content["segments"]))
+            parts = tuple(ManifestFile(**part) for part in content["parts"])
+            self._check_parts(parts)
+        except NotPublishedError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
+            return None
+        self._segments, self._number = content["segments"], content["number"]
+        return Saved(content["state"], parts, batches)
+
+    def _read_segments(self, segments: list[dict[str, str]]) -> Iterator[Batch]:
+        for segment in segments:
+            data = self._storage.read(segment["name"])
+            if hashlib.sha256(data).hexdigest() != segment["sha256"]:
+                raise ValueError(segment["name"])
+            # Not orjson: it turns integers beyond 64 bits into floats.
+            rows = json.loads(data)
+            yield Batch(rows["messages"], rows["conversations"])
+
+    def _check_parts(self, parts: tuple[ManifestFile, ...]) -> None:
+        missing = {part.path for part in parts} - set(self._storage.names())
+        if missing:
+            raise ValueError(f"parts are missing: {sorted(missing)}")

@@ -1,0 +1,20 @@
+"""Published parts back to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from airflow_provider_metaconv.files.manifest import ManifestFile
+from airflow_provider_metaconv.files.ndjson import read_ndjson
+from airflow_provider_metaconv.files.parquet import read_parquet
+from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.records import Row, table_named
+
+
+def read_part(storage: Storage, file: ManifestFile) -> Iterator[Row]:
+    """The rows of one part, one after the other; raises ``StorageError`` when it is not there."""
+    with storage.open(file.path) as stream:
+        if file.file_format == "parquet":
+            yield from read_parquet(stream, table_named(file.table))
+        else:
+            yield from read_ndjson(stream)

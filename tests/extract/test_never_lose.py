@@ -1,0 +1,344 @@
+"""Whatever Meta does while a run works: every message of the window once, or a ledger that says what is not and why."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from math import ceil, log2
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_metaconv.emulator import (
+    CallArrivals,
+    EmulatorServer,
+    EmulatorSettings,
+    Fault,
+    MessageSpec,
+    PageSpec,
+    ThreadSpec,
+    build_world,
+    uniform_world,
+)
+from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.files.errors import StorageError
+from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.graph.errors import CursorError, GraphError, RateLimitError, TokenError
+from tests.extract.extraction import Written, extract, written
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+END = START + timedelta(seconds=700)
+
+
+def seconds(offset: int) -> datetime:
+    return START + timedelta(seconds=offset)
+
+
+MESSAGES = st.lists(st.builds(MessageSpec, st.integers(0, 600).map(seconds)), min_size=1, max_size=25)
+PLATFORM = st.sampled_from(["MESSENGER", "INSTAGRAM"])
+THREADS = st.lists(st.builds(ThreadSpec, PLATFORM, MESSAGES), min_size=1, max_size=7)
+SIZES = st.builds(Sizes, st.integers(1, 5), st.integers(1, 8), st.integers(1, 8))
+# Troubles that pass, in any number at once: each strikes a few times and then no more.
+TROUBLE = st.sampled_from(
+    [
+        *("1", "1/99", "2", "613", "100/cursor", "html_500", "service_unavailable_200", "reset_before", "reset_middle"),
+        *("truncated_json", "truncated_gzip", "empty_page", "short_page", "repeated_cursor", "foreign_next"),
+    ]
+)
+FAULTS = st.lists(
+    st.builds(Fault, TROUBLE, times=st.integers(1, 2), after_calls=st.integers(1, 15), every=st.integers(1, 4)),
+    max_size=5,
+)
+ARRIVALS = st.none() | st.builds(
+    CallArrivals, every_calls=st.integers(1, 4), messages=st.integers(1, 3), seed=st.integers(0, 99), times=st.just(12)
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(THREADS, PLATFORM, SIZES, st.none() | st.integers(0, 500), FAULTS, ARRIVALS, st.integers(1, 4))
+def test_whatever_arrives_and_fails_meanwhile_every_message_of_the_window_is_written_once(
+    threads: list[ThreadSpec],
+    platform: str,
+    sizes: Sizes,
+    since: int | None,
+    faults: list[Fault],
+    arrivals: CallArrivals | None,
+    workers: int,
+) -> None:
+    begin = None if since is None else seconds(since)
+    world = build_world([PageSpec("100", threads)], END)
+    with EmulatorServer(world, EmulatorSettings(call_arrivals=arrivals)) as server, tempfile.TemporaryDirectory() as f:
+        for fault in faults:
+            server.add_fault(fault)
+        folder = Path(f) / "page" / "window"
+        # As Airflow would: a try that fails is followed by another, which goes on where it ended.
+        for _ in range(30):
+            try:
+                extract(server, folder, platform=platform, since=begin, until=END, sizes=sizes, workers=workers)
+                break
+            except GraphError:
+                assert not (folder / "_manifest.json").exists()
+        truth = server.truth("100", platform, begin, END)
+        found = written(folder)
+    assert sorted(truth.message_ids) == sorted(found.message_ids)
+    assert len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
+
+
+def statuses(found: Written) -> dict[str, str]:
+    return {row["conversation_id"]: row["status"] for row in found.conversations}
+
+
+def numbered(count: int, platform: str = "MESSENGER", messages: int = 2) -> list[ThreadSpec]:
+    """Threads t_0 (the newest) to t_{count-1}, each with some messages a second apart."""
+    return [
+        ThreadSpec(
+            platform,
+            [MessageSpec(END - timedelta(seconds=60 * (n + 1) + m)) for m in range(messages)],
+            thread_id=f"t_{n}",
+        )
+        for n in range(count)
+    ]
+
+
+def test_a_thread_that_moves_to_the_top_during_the_walk_is_read_from_there(tmp_path: Path) -> None:
+    world = build_world([PageSpec("100", numbered(30))], END)
+    with EmulatorServer(world, EmulatorSettings()) as server:
+        calls = 0
+
+        def move(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 3:
+                world.post("t_29", created_time=END + timedelta(seconds=1))
+
+        server.service.before_call = move  # type: ignore[attr-defined]
+        server.add_fault(Fault("usage", percent=1))
+        world.post("t_28", created_time=END + timedelta(seconds=1))
+        extract(server, tmp_path, until=END, sizes=Sizes(5, 5))
+        assert sorted(server.truth("100", "MESSENGER", None, END).message_ids) == sorted(written(tmp_path).message_ids)
+
+
+@pytest.mark.parametrize("position", [0, 1, 37, 63, 99])
+def test_one_thread_that_spoils_every_list_is_isolated_in_few_calls_and_read_by_itself(
+    tmp_path: Path, position: int
+) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(100))], END)) as server:
+        server.add_fault(Fault("poisoned_thread", thread_id=f"t_{position}"))
+        extraction = extract(server, tmp_path, until=END, sizes=Sizes(64, 16))
+        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+    assert 0 == extraction.incomplete
+    undisturbed = 1 + 2 + 1
+    assert extraction.calls <= undisturbed + 3 * ceil(log2(64)) + 4
+
+
+def test_a_thread_that_cannot_be_read_by_itself_either_is_in_the_ledger_as_unreadable(tmp_path: Path) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(40))], END)) as server:
+        server.add_fault(Fault("poisoned_thread", thread_id="t_17", alone=True))
+        extraction = extract(server, tmp_path, until=END, sizes=Sizes(16, 16))
+    found = written(tmp_path)
+    assert {"unreadable": ["t_17"]} == {"unreadable": [i for i, s in statuses(found).items() if s != "complete"]}
+    assert (1, 39 * 2, 40) == (extraction.incomplete, extraction.messages, extraction.conversations)
+    [row] = [row for row in found.conversations if row["conversation_id"] == "t_17"]
+    assert "[1] Too much data" in row["reason"]
+
+
+def test_sizes_grow_back_after_meta_asked_for_less(tmp_path: Path) -> None:
+    with EmulatorServer(uniform_world(threads=600, messages_per_thread=2, now=END, spacing_seconds=1)) as server:
+        server.add_fault(Fault("1", times=3, after_calls=2))
+        extraction = extract(server, tmp_path, until=END, sizes=Sizes(20, 4))
+        assert 1200 == extraction.messages
+    # 30 undisturbed; three halvings to 2 conversations a call, and back to 20 in steps.
+    assert extraction.calls < 30 + 3 + 80
+
+
+def test_a_rate_limit_never_shrinks_what_is_asked_for(tmp_path: Path) -> None:
+    with EmulatorServer(uniform_world(threads=100, messages_per_thread=2, now=END, spacing_seconds=1)) as server:
+        server.add_fault(Fault("613", times=5, after_calls=2, every=2))
+        extraction = extract(server, tmp_path, until=END, sizes=Sizes(10, 4))
+    assert 1 + 10 + 1 + 5 == extraction.calls
+
+
+@pytest.mark.parametrize("fault", ["100/cursor", "repeated_cursor"])
+def test_a_cursor_that_fails_costs_a_way_down_from_the_top_and_nothing_else(tmp_path: Path, fault: str) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
+        server.add_fault(Fault(fault, route="conversations", after_calls=3, times=1))
+        extract(server, tmp_path, until=END, sizes=Sizes(5, 5))
+        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+
+
+@pytest.mark.parametrize("fault", ["100/cursor", "repeated_cursor"])
+def test_a_true_circle_ends_in_an_error_and_nothing_is_published_as_complete(tmp_path: Path, fault: str) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
+        server.add_fault(Fault(fault, route="conversations", after_calls=3))
+        with pytest.raises(CursorError):
+            extract(server, tmp_path, until=END, sizes=Sizes(5, 5))
+        assert server.statistics()["calls"] < 60
+    assert not (tmp_path / "_manifest.json").exists()
+
+
+def test_a_circle_within_one_conversation_makes_that_one_unreadable(tmp_path: Path) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(3, messages=12))], END)) as server:
+        server.add_fault(Fault("repeated_cursor", route="messages", match="t_1/"))
+        extract(server, tmp_path, until=END, sizes=Sizes(10, 3, 3))
+        found = written(tmp_path)
+    assert {"t_0": "complete", "t_1": "unreadable", "t_2": "complete"} == statuses(found)
+    assert len(set(found.message_ids)) == len(found.message_ids)
+
+
+def test_a_list_out_of_order_is_read_to_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
+        server.add_fault(Fault("unordered_page", route="conversations"))
+        begin = END - timedelta(seconds=60 * 40)
+        extract(server, tmp_path, since=begin, until=END, sizes=Sizes(7, 5))
+        truth = server.truth("100", "MESSENGER", begin, END)
+    assert sorted(truth.message_ids) == sorted(written(tmp_path).message_ids)
+    assert "not in order" in caplog.text
+
+
+def test_a_page_too_busy_to_be_listed_is_read_by_the_ids_that_an_earlier_run_knew(tmp_path: Path) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(20))], END)) as server:
+        extract(server, tmp_path / "window=1", until=END)
+        server.world.post("t_7", created_time=END + timedelta(seconds=30))
+        server.add_fault(Fault("1", route="conversations"))
+        extraction = extract(server, tmp_path / "window=2", since=END, until=END + timedelta(seconds=60))
+    found = written(tmp_path / "window=2")
+    assert ["t_7"] == [row["conversation_id"] for row in found.messages]
+    [gap] = found.manifest["stats"]["gaps"]
+    assert gap.startswith("the list of conversations cannot be read below its top")
+    assert 1 == extraction.incomplete
+
+
+def test_without_an_earlier_run_a_page_too_busy_to_be_listed_fails(tmp_path: Path) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(5))], END)) as server:
+        server.add_fault(Fault("1", route="conversations"))
+        with pytest.raises(GraphError, match="Too much data"):
+            extract(server, tmp_path / "pages" / "window=1", until=END)
+    assert not (tmp_path / "pages" / "window=1" / "_manifest.json").exists()
+
+
+def test_a_single_message_that_cannot_be_read_is_stepped_over_and_counted(tmp_path: Path) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(1, messages=9))], END)) as server:
+        # The fifth message: everything that would show it is too much, but for its id and time.
+        server.add_fault(Fault("1", route="messages", match=r"from.*limit=1&", after_calls=1, times=1))
+        server.add_fault(Fault("1", route="messages", match=r"limit=[2-9]"))
+        extraction = extract(server, tmp_path, until=END, sizes=Sizes(1, 3, 2))
+        truth = server.truth("100")
+    found = written(tmp_path)
+    assert sorted(truth.message_ids) == sorted(found.message_ids)
+    assert ["unavailable"] == [r["content_status"] for r in found.messages if r["content_status"] != "available"]
+    assert 9 == extraction.messages
+
+
+# ---- going on where an earlier try ended
+
+
+def test_after_a_long_rate_limit_the_next_try_goes_on_and_spends_a_few_calls_at_most(tmp_path: Path) -> None:
+    world = uniform_world(threads=400, messages_per_thread=5, now=END, spacing_seconds=1)
+    with EmulatorServer(world) as server:
+        undisturbed = extract(server, tmp_path / "a", until=END, sizes=Sizes(10, 3, 3))
+        server.add_fault(Fault("80006", after_calls=90, times=1, regain_minutes=7))
+        with pytest.raises(RateLimitError):
+            extract(server, tmp_path / "b", until=END, sizes=Sizes(10, 3, 3))
+        resumed = extract(server, tmp_path / "b", until=END, sizes=Sizes(10, 3, 3))
+    a, b = written(tmp_path / "a"), written(tmp_path / "b")
+    assert sorted(a.message_ids) == sorted(b.message_ids)
+    assert by_id(a) == by_id(b)
+    assert resumed.calls <= undisturbed.calls * 1.02 + 5
+    assert (2, 1, 420.0) == tuple(
+        b.manifest["stats"][key] for key in ("attempts", "rate_limit_waits", "rate_limit_wait_seconds")
+    )
+
+
+def by_id(found: Written) -> dict[str, object]:
+    return {row["conversation_id"]: row for row in found.conversations}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(THREADS, PLATFORM, SIZES, st.lists(st.integers(1, 12), min_size=1, max_size=5), ARRIVALS, st.integers(1, 9))
+def test_any_number_of_interrupted_tries_end_in_the_same_rows(
+    threads: list[ThreadSpec],
+    platform: str,
+    sizes: Sizes,
+    interruptions: list[int],
+    arrivals: CallArrivals | None,
+    rows_per_part: int,
+) -> None:
+    world = build_world([PageSpec("100", threads)], END)
+    with EmulatorServer(world, EmulatorSettings(call_arrivals=arrivals)) as server, tempfile.TemporaryDirectory() as f:
+        for calls in interruptions:
+            server.clear_faults()
+            server.add_fault(Fault("80006", after_calls=calls, regain_minutes=9))
+            with suppress(RateLimitError):
+                extract(server, Path(f), platform=platform, until=END, sizes=sizes, rows_per_part=rows_per_part)
+        server.clear_faults()
+        extract(server, Path(f), platform=platform, until=END, sizes=sizes, rows_per_part=rows_per_part)
+        truth = server.truth("100", platform, None, END)
+        found = written(Path(f))
+    assert sorted(truth.message_ids) == sorted(found.message_ids)
+    assert len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
+    assert len(found.messages) == found.manifest["stats"]["messages"]
+
+
+def test_a_token_that_dies_keeps_the_checkpoint_and_a_new_one_goes_on(tmp_path: Path) -> None:
+    world = uniform_world(threads=200, messages_per_thread=2, now=END, spacing_seconds=1)
+    with EmulatorServer(world) as server:
+        server.add_fault(Fault("190/463", after_calls=15, times=1))
+        with pytest.raises(TokenError):
+            extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
+        calls = server.statistics()["calls"]
+        extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
+        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert server.statistics()["calls"] - calls < 12
+
+
+@pytest.mark.parametrize("damage", ["state", "segment", "missing segment", "other run"])
+def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, damage: str) -> None:
+    world = uniform_world(threads=60, messages_per_thread=2, now=END, spacing_seconds=1)
+    with EmulatorServer(world) as server:
+        server.add_fault(Fault("190", after_calls=5, times=1))
+        with pytest.raises(TokenError):
+            extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
+        segment = next(iter(sorted(tmp_path.glob("_checkpoint-*"))))
+        if damage == "state":
+            (tmp_path / "_checkpoint.json").write_text('{"identity": 1')
+        elif damage == "segment":
+            segment.write_bytes(segment.read_bytes()[:-9])
+        elif damage == "missing segment":
+            segment.unlink()
+        else:
+            text = (tmp_path / "_checkpoint.json").read_text()
+            (tmp_path / "_checkpoint.json").write_text(text.replace('"page_id":"100"', '"page_id":"101"'))
+        extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
+        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+
+
+def test_two_tasks_that_write_the_same_window_one_wins_whole_and_the_other_fails_clearly(tmp_path: Path) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(5))], END)) as server:
+        with (
+            LocalStorage(tmp_path).lock(),
+            pytest.raises(StorageError, match="another task is writing"),
+        ):
+            extract(server, tmp_path, until=END)
+        extract(server, tmp_path, until=END)
+        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+
+
+def test_parquet_goes_on_from_a_checkpoint_too(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    world = uniform_world(threads=100, messages_per_thread=2, now=END, spacing_seconds=1)
+    with EmulatorServer(world) as server:
+        server.add_fault(Fault("80006", after_calls=8, times=1, regain_minutes=7))
+        arguments = {"until": END, "sizes": Sizes(10, 3), "file_format": "parquet", "rows_per_part": 70}
+        with pytest.raises(RateLimitError):
+            extract(server, tmp_path, **arguments)  # type: ignore[arg-type]
+        extract(server, tmp_path, **arguments)  # type: ignore[arg-type]
+        ids = [
+            value
+            for path in sorted(tmp_path.glob("messages-*.parquet"))
+            for value in pyarrow.parquet.read_table(path)["message_id"].to_pylist()
+        ]
+        assert sorted(server.truth("100").message_ids) == sorted(ids)
