@@ -164,6 +164,10 @@ CONVERSATIONS = Table(
         Column("oldest_message_time", _TIMESTAMP, "Time of the oldest message that the run wrote, UTC."),
         Column("newest_message_time", _TIMESTAMP, "Time of the newest message that the run wrote, UTC."),
         Column(
+            "window_since", _TIMESTAMP, "Begin of the window that status speaks of, UTC; null: from the first message."
+        ),
+        Column("window_until", _TIMESTAMP, "End of the window that status speaks of, UTC."),
+        Column(
             "status",
             _TEXT,
             "complete, truncated_by_platform or unreadable: what the run holds of its window.",

@@ -7,8 +7,9 @@ Nothing here needs editing. Settings come from, later ones winning:
 3. the run's params, for a run by hand: ``since`` and ``until`` (ISO 8601 with a zone; ``since: "begin"`` for the full
    history), ``pages`` and ``platforms``.
 
-Without ``pages`` all Pages of the connection's token are read. A scheduled run takes the messages of its data interval,
-and of the time before it that no successful run has covered; a run by hand without an interval the last 24 hours.
+Without ``pages`` all Pages of the connection's token are read. A scheduled run takes the messages of its data interval;
+for a Page and platform that earlier runs left a gap before it, those of the gap as well, since with catchup off Airflow
+skips the intervals that it was down for. A run by hand without an interval takes the last 24 hours.
 The schedule and the pools are fixed when the file is parsed, so they come from the environment.
 """
 
@@ -81,23 +82,28 @@ def meta_conversations() -> None:
         from airflow.sdk import Variable
 
         stored = Variable.get("meta_conversations", default={}, deserialize_json=True)
-        unknown = sorted(set(stored) - set(DEFAULTS))
-        if unknown:
-            raise ValueError(f"The Variable meta_conversations has unknown keys {unknown}: use {sorted(DEFAULTS)}.")
         params = get_current_context()["params"]
-        given = {key: params[key] for key in ("pages", "platforms") if params[key]}
-        return {**DEFAULTS, **stored, **given}
+        return checked({**DEFAULTS, **stored, **{key: params[key] for key in ("pages", "platforms") if params[key]}})
 
     @task
     def targets(settings: dict[str, Any]) -> list[dict[str, Any]]:
         """One set of arguments for the extract operator per Page and platform."""
         since, until = window(get_current_context())
-        shared = {"since": since, "until": until, "folder": settings["folders"]} | {
-            key: settings[key] for key in ("destination", "file_format", "meta_conn_id")
-        }
-        return [
-            {"page_id": page_id, "platform": platform, **shared} for page_id, platform in pages_and_platforms(settings)
+        shared = {key: settings[key] for key in ("destination", "file_format", "meta_conn_id")}
+        wanted = [
+            {
+                "page_id": page_id,
+                "platform": platform,
+                "folder": settings["folders"],
+                "since": without_gap(since, settings["destination"], page_id, platform),
+                "until": until,
+                **shared,
+            }
+            for page_id, platform in pages_and_platforms(settings)
         ]
+        if not wanted:
+            raise AirflowFailException("The connection's token can read no Page: see its person's tasks on the Pages.")
+        return wanted
 
     chosen = settings()
     wanted = targets(chosen)
@@ -118,11 +124,13 @@ def meta_conversations() -> None:
     )
 
     @task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
-    def check(manifests: Any, expected: list[dict[str, Any]], database: str) -> dict[str, Any]:
+    def check(manifests: Any, expected: list[dict[str, Any]] | None, database: str) -> dict[str, Any]:
         """Fails unless every Page and platform was extracted and every row of the manifests is in the warehouse."""
         from airflow_provider_metaconv.load.load import LoadError, check_manifests
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
+        if not expected:
+            raise AirflowFailException("Nothing was extracted: see why in the log of the tasks settings and targets.")
         with DuckDBWarehouse(database) as warehouse:
             result = check_manifests(manifest_uris(manifests), warehouse)
         try:
@@ -134,17 +142,42 @@ def meta_conversations() -> None:
     load >> check(extract.output, wanted, chosen["database"])
 
 
+def checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, lists without repeats and platforms in capitals; anything else is one clear line."""
+    unknown = sorted(set(settings) - set(DEFAULTS))
+    if unknown:
+        raise AirflowFailException(
+            f"The Variable meta_conversations has unknown keys {unknown}: use {sorted(DEFAULTS)}."
+        )
+    for key in ("pages", "platforms", "folders"):
+        if not isinstance(settings[key], list):
+            raise AirflowFailException(f"{key} in the Variable meta_conversations is no list: write it in brackets.")
+    platforms = [str(platform).upper() for platform in settings["platforms"]]
+    lists = {"pages": map(str, settings["pages"]), "platforms": platforms, "folders": settings["folders"]}
+    return settings | {key: list(dict.fromkeys(values)) for key, values in lists.items()}
+
+
 def window(context: Any) -> tuple[str | None, str]:
-    """The run's window: its params, or its data interval and the gap before it, or the last 24 hours."""
+    """The run's window: its params, or its data interval, or the last 24 hours; None: from the first message."""
     params, run = context["params"], context["dag_run"]
-    end = run.data_interval_end or pendulum.now("UTC")
+    end = run.data_interval_end or run.start_date or pendulum.now("UTC")
     start = run.data_interval_start or end - timedelta(hours=24)
-    covered = context.get("prev_data_interval_end_success")
-    if run.run_type == "scheduled" and covered is not None:
-        # With catchup off Airflow skips the intervals that it was down for; their messages are not skipped.
-        start = min(start, covered)
     since = params["since"] or start.isoformat()
     return (None if since == "begin" else since), params["until"] or end.isoformat()
+
+
+def without_gap(since: str | None, destination: str, page_id: str, platform: str) -> str | None:
+    """For a scheduled run the end of what earlier runs read of this Page without a gap, if that is before ``since``."""
+    if since is None or get_current_context()["dag_run"].run_type != "scheduled":
+        return since
+    from airflow_provider_metaconv.files.coverage import covered_until, finished_windows
+    from airflow_provider_metaconv.files.local import LocalStorage
+    from airflow_provider_metaconv.files.manifest import window_folder
+
+    start = pendulum.parse(since)
+    here = LocalStorage(Path(destination) / window_folder(platform, page_id, None, start))
+    covered = covered_until(finished_windows(here), start)
+    return since if covered is None else covered.isoformat()
 
 
 def pages_and_platforms(settings: dict[str, Any]) -> list[tuple[str, str]]:

@@ -233,6 +233,8 @@ class OpenConversation:
             "messages_unavailable": progress.unavailable,
             "oldest_message_time": progress.oldest,
             "newest_message_time": progress.newest,
+            "window_since": self._scope.since or None,
+            "window_until": self._scope.until,
             "status": self.status.value,
             "reason": self.reason,
         }

@@ -29,7 +29,7 @@ def count(value: Any) -> int | None:
 
 
 def people(edge: Any) -> list[dict[str, Any]] | None:
-    """The ``{id, name}`` of everybody in a Graph people list; Meta's internal e-mail aliases are left out."""
+    """The ``{id, name}`` of everybody in a Graph list; Meta's internal e-mail aliases are left out."""
     rows = _rows(edge)
     return (
         None

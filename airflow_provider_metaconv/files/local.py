@@ -84,6 +84,8 @@ class LocalStorage:
         """The other folders of the parent folder, sorted by name."""
         try:
             folders = sorted(path for path in self.folder.parent.iterdir() if path.is_dir() and path != self.folder)
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise storage_error("list", self.folder.parent, error) from error
         return [LocalStorage(path) for path in folders]

@@ -144,9 +144,7 @@ def list_pages(get: Get) -> list[PageIdentity]:
         nodes = [get("me", {"fields": fields})]
     for node in nodes:
         if "access_token" not in node:
-            logger.warning(
-                "Page %s is left out: the token's person has no task there that gives access", node.get("id")
-            )
+            logger.warning("Page %s is left out: the token's person has no task that gives access", node.get("id"))
     return [_identity(node) for node in nodes if "access_token" in node]
 
 

@@ -18,7 +18,8 @@ class MetaConversationsToDuckDBOperator(BaseOperator):
     ``manifests`` are manifest paths, or the extract operators' results as XCom hands them over (``extract.output``).
     Loading twice changes nothing. One process at a time may open a DuckDB file: give the task a pool of one slot.
 
-    Without a manifest there is nothing to do, and the task is skipped. Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``.
+    Without a manifest there is nothing to do, and the task is skipped. Returns the counts per table: rows ``staged``,
+    ``inserted``, ``updated``, ``unchanged``.
     """
 
     template_fields: Sequence[str] = ("manifests", "database", "schema")

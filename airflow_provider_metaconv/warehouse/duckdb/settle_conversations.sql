@@ -27,4 +27,16 @@ SET oldest_message_time = held.oldest, newest_message_time = held.newest
 FROM reach AS held
 WHERE {same_key};
 
+-- What is missing stays missing until a run over the same time, or more, has brought it.
+UPDATE {staging} AS fresh
+SET status = held.status, reason = held.reason, window_since = held.window_since, window_until = held.window_until
+FROM {target} AS held
+WHERE {same_key}
+    AND held.status <> 'complete'
+    AND fresh.status = 'complete'
+    AND NOT (
+        coalesce(fresh.window_since, '-infinity'::TIMESTAMPTZ) <= coalesce(held.window_since, '-infinity'::TIMESTAMPTZ)
+        AND fresh.window_until >= held.window_until
+    );
+
 DROP TABLE reach;
