@@ -109,6 +109,22 @@ def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage:
     assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.log.read_text()
 
 
+def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, first: dict[str, Any]) -> None:
+    server = stage.server
+    expire = {"expire": server.user_token, "subcode": 460}
+    requests.post(f"{server.url}/_emulator/tokens", json=expire, timeout=10).raise_for_status()
+    result = stage.airflow.run(since="begin", until=NOW.isoformat())
+    requests.post(f"{server.url}/_emulator/tokens", json={"restore": server.user_token}, timeout=10).raise_for_status()
+    assert ("failed", "failed", "failed") == (
+        result["state"],
+        result["tasks"]["targets"]["state"],
+        result["tasks"]["check"]["state"],
+    )
+    assert "success" != result["tasks"]["load"]["state"]
+    assert {1} == {result["tasks"][name]["try"] for name in ("targets", "check")}
+    assert "Nothing was extracted: see why in the log" in stage.airflow.log.read_text()
+
+
 def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, first: dict[str, Any]) -> None:
     server = stage.server
     tokens = [server.user_token, *(server.page_token(page) for page in ("100", "101", "102"))]

@@ -220,6 +220,34 @@ class WarehouseContract:
             warehouse.load([files(row, table=CONVERSATIONS)])
         assert rows[1:] == rows_of("conversations")
 
+    @pytest.mark.parametrize(
+        ("status", "since", "until"),
+        [
+            ("unreadable", at(11), at(12)),
+            ("unreadable", at(9), at(10)),
+            ("complete", at(10), at(11)),
+            ("complete", at(9), at(12)),
+            ("complete", None, at(11)),
+        ],
+    )
+    def test_what_is_missing_stays_missing_until_a_run_over_the_same_time(
+        self, warehouse, files, rows_of, status, since, until
+    ):
+        window = {"window_since": at(10), "window_until": at(11)}
+        held = conversation(status="unreadable", reason="why", updated_time=at(11), **window)
+        fresh = conversation(updated_time=at(12), window_since=since, window_until=until)
+        warehouse.load([files(held, table=CONVERSATIONS)])
+        warehouse.load([files(fresh, table=CONVERSATIONS)])
+        [row] = rows_of("conversations")
+        expected = "why" if status == "unreadable" else None
+        assert (status, expected) == (row["status"], row["reason"])
+
+    def test_attachments_are_not_erased_by_a_version_without_them(self, warehouse, files, rows_of):
+        warehouse.load([files(message(text="", attachments=[{"id": "1"}]))])
+        warehouse.load([files(message(text="", attachments=None))])
+        [row] = rows_of("messages")
+        assert row["attachments"] is not None
+
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     def test_a_conversation_without_a_time_does_not_replace_one_with_a_time(self, warehouse, files, rows_of, at_once):
         rows = conversation(), conversation(updated_time=None, reason="x")
