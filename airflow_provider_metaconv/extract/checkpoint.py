@@ -41,11 +41,14 @@ and after so many rows, which is what is held in memory.
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What an earlier try left: the state of its walk and its counts, its parts, and its rows that are in none."""
+    """What an earlier try left: the state of its walk and its counts, its parts, and its rows that are in none.
+
+    ``batches`` are read as they are taken, since they can be many.
+    """
 
     state: dict[str, Any]
     parts: tuple[ManifestFile, ...]
-    batches: tuple[Batch, ...]
+    batches: Iterator[Batch]
 
 
 class Checkpoint:
@@ -109,7 +112,8 @@ class Checkpoint:
             if content["identity"] != orjson.loads(orjson.dumps(self._identity)):
                 logger.info("A checkpoint of another run lies here: starting over")
                 return None
-            batches = tuple(self._read_segments(content["segments"]))
+            for segment in content["segments"]:
+                self._read_segment(segment)
             parts = tuple(ManifestFile(**part) for part in content["parts"])
             self._check_parts(parts)
         except NotPublishedError:
@@ -118,16 +122,18 @@ class Checkpoint:
             logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
             return None
         self._segments, self._number = content["segments"], content["number"]
-        return Saved(content["state"], parts, batches)
+        return Saved(content["state"], parts, map(self._batch_of, tuple(self._segments)))
 
-    def _read_segments(self, segments: list[dict[str, str]]) -> Iterator[Batch]:
-        for segment in segments:
-            data = self._storage.read(segment["name"])
-            if hashlib.sha256(data).hexdigest() != segment["sha256"]:
-                raise ValueError(segment["name"])
-            # Not orjson: it turns integers beyond 64 bits into floats.
-            rows = json.loads(data)
-            yield Batch(rows["messages"], rows["conversations"])
+    def _read_segment(self, segment: Mapping[str, str]) -> bytes:
+        data = self._storage.read(segment["name"])
+        if hashlib.sha256(data).hexdigest() != segment["sha256"]:
+            raise ValueError(segment["name"])
+        return data
+
+    def _batch_of(self, segment: Mapping[str, str]) -> Batch:
+        # Not orjson: it turns integers beyond 64 bits into floats.
+        rows = json.loads(self._read_segment(segment))
+        return Batch(rows["messages"], rows["conversations"])
 
     def _check_parts(self, parts: tuple[ManifestFile, ...]) -> None:
         missing = {part.path for part in parts} - set(self._storage.names())

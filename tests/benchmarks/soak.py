@@ -1,0 +1,133 @@
+"""A million messages under all troubles at once: ``make soak``. Prints what it cost, and fails if one is missing.
+
+An emulator in a process of its own answers with every kind of fault; each try of the extraction is a process of its
+own, so that its peak memory is its own, and a try that a rate limit ends is followed by another, as Airflow would.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+
+UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
+TRIES = 40
+MESSENGER_FOLDERS = ("inbox", "page_done", "spam", "other")
+FAULTS: list[dict[str, Any]] = [
+    {"code": 80006, "after_calls": 400, "every": 1500, "times": 4, "block_seconds": 3, "regain_minutes": 1},
+    {"code": 613, "every": 700, "times": 6, "after_calls": 100, "regain_minutes": 0},
+    {"name": "100/cursor", "after_calls": 900, "every": 3000, "times": 2, "route": "conversations"},
+    {"name": "repeated_cursor", "after_calls": 1700, "times": 1, "route": "conversations"},
+    {"name": "too_much_data", "more_than": 4000},
+    *(
+        {"name": name, "probability": 0.004, "seed": seed}
+        for seed, name in enumerate(
+            ("2", "1/99", "html_500", "service_unavailable_200", "reset_before", "reset_middle", "truncated_json")
+        )
+    ),
+    *(
+        {"name": name, "probability": 0.004, "seed": seed}
+        for seed, name in enumerate(("truncated_gzip", "empty_page", "short_page", "foreign_next"), start=100)
+    ),
+]
+
+
+def main(messages: int = 1_000_000) -> None:
+    """Extracts both platforms and prints a line for each try and a summary."""
+    with tempfile.TemporaryDirectory() as folder, emulator(Path(folder), messages) as told:
+        started = time.perf_counter()
+        for platform in ("MESSENGER", "INSTAGRAM"):
+            peaks = list(tries(told, Path(folder) / platform, platform))
+            check(told, Path(folder) / platform, platform)
+            print(f"{platform}: {len(peaks)} tries, peak memory {max(peaks):.0f} MB, {min(peaks):.0f} MB at the least")
+        statistics = requests.get(f"{told['url']}/_emulator/statistics", timeout=60).json()
+        print(f"{statistics['calls']} calls in {time.perf_counter() - started:.0f} s; faults: {statistics['faults']}")
+
+
+@contextmanager
+def emulator(folder: Path, messages: int) -> Iterator[dict[str, Any]]:
+    """The emulator with its faults, on a free port."""
+    ready = folder / "ready.json"
+    command = [sys.executable, "-m", "airflow_provider_metaconv.emulator", "--pages", "1", "--days", "365"]
+    command += ["--messages", str(messages), "--now", UNTIL.isoformat(), "--ready-file", str(ready)]
+    with subprocess.Popen([*command, "--faults", json.dumps(FAULTS)], stdout=subprocess.DEVNULL) as process:
+        try:
+            while not ready.exists():
+                assert process.poll() is None, "the emulator did not start"
+                time.sleep(0.2)
+            yield json.loads(ready.read_text())
+        finally:
+            process.terminate()
+
+
+def tries(told: dict[str, Any], folder: Path, platform: str) -> Iterator[float]:
+    """Tries until the extraction is done; the peak memory of each in megabytes."""
+    for _ in range(TRIES):
+        command = [sys.executable, "-m", "tests.benchmarks.soak", told["url"], told["page_tokens"]["100"]]
+        done = subprocess.run([*command, str(folder), platform], capture_output=True, text=True)
+        figures = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {"ended": done.stderr[-2000:]}
+        print(f"  {platform}: {figures}", flush=True)
+        yield figures["peak_megabytes"]
+        if figures["ended"] == "done":
+            return
+        time.sleep(figures.get("wait", 0))
+    raise SystemExit("the extraction does not end")
+
+
+def check(told: dict[str, Any], folder: Path, platform: str) -> None:
+    """Every message once, by the emulator's own count and the ids in the files."""
+    import duckdb
+
+    query = {"page_id": "100", "platform": platform, "folder": "all", "until": UNTIL.isoformat(), "ids": "true"}
+    truth = requests.get(f"{told['url']}/_emulator/truth", params=query, timeout=600).json()
+    found = duckdb.sql(f"SELECT message_id FROM read_json('{folder}/messages-*.ndjson.gz')").fetchall()
+    ids = sorted(row[0] for row in found)
+    assert truth["message_ids"] == ids, f"{len(truth['message_ids'])} expected, {len(ids)} found"
+    stats = json.loads((folder / "_manifest.json").read_bytes())["stats"]
+    print(f"{platform}: all {len(ids):,} messages, each once; {stats}")
+
+
+def one_try(url: str, token: str, folder: str, platform: str) -> None:
+    """One try in this process; prints its figures as JSON."""
+    from airflow_provider_metaconv.extract.ledger import Scope
+    from airflow_provider_metaconv.extract.run import extract_conversations
+    from airflow_provider_metaconv.extract.window import Window
+    from airflow_provider_metaconv.files.local import LocalStorage
+    from airflow_provider_metaconv.graph.auth import Credentials
+    from airflow_provider_metaconv.graph.client import GraphClient
+    from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+    from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
+    from airflow_provider_metaconv.graph.pacing import Pacer
+
+    client = GraphClient(
+        requests.Session(), Credentials(token), base_url=url, pacer=Pacer(1e9), sleep=lambda s: time.sleep(s / 20)
+    )
+    folders = MESSENGER_FOLDERS if platform == "MESSENGER" else (None,)
+    edges = [ConversationsEdge(client.get, "100", platform, name) for name in folders]
+    scope = Scope(platform, "100", frozenset({"100"}), Window(None, UNTIL))
+    figures: dict[str, Any] = {"ended": "done"}
+    try:
+        extract_conversations(edges, scope, LocalStorage(folder), client.statistics.as_dict)
+    except RateLimitError as error:
+        figures = {"ended": str(error)[:60], "wait": min(error.retry_after, 3)}
+    except GraphError as error:
+        figures = {"ended": str(error)[:60]}
+    # Not ru_maxrss: a new process inherits that of the one that started it.
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    print(json.dumps(figures | {"calls": client.calls, "peak_megabytes": round(int(line.split()[1]) / 1024, 1)}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        one_try(*sys.argv[1:])
+    else:
+        main(*map(int, sys.argv[1:]))

@@ -1,0 +1,181 @@
+"""A real Airflow with a scheduler and LocalExecutor, as processes on this machine alone, and without a triggerer."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+# No log server: it would listen on every address of the machine.
+PARTS = (("api-server",), ("dag-processor",), ("scheduler", "--skip-serve-logs"))
+SECONDS_TO_MIGRATE = 60
+SECONDS_TO_START = 60
+SECONDS_TO_STOP = 10
+SECONDS_BETWEEN_LOOKS = 0.25
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A task instance when it was first seen in that state and with that try number."""
+
+    task_id: str
+    state: str | None
+    try_number: int
+    start: datetime | None
+    end: datetime | None
+
+    @staticmethod
+    def from_row(row: dict[str, Any]) -> Seen:
+        start, end = (datetime.fromisoformat(row[name]) if row[name] else None for name in ("start_date", "end_date"))
+        return Seen(row["task_id"], row["state"], row["try_number"], start, end)
+
+
+class Scheduler:
+    """Airflow's parts, each in a session of its own, so that nothing that they start outlives ``stop()``."""
+
+    def __init__(self, home: Path, dags: Path, environment: dict[str, str], *, workers: int) -> None:
+        port = _free_port()
+        self._home = home
+        self._url = f"http://127.0.0.1:{port}"
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW") and k != "PYTHONDONTWRITEBYTECODE"},
+            "AIRFLOW_HOME": str(home / "airflow"),
+            "AIRFLOW__API__BASE_URL": self._url,
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": str(workers),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            **environment,
+        }
+        self._parts: list[subprocess.Popen[bytes]] = []
+        self._outputs = ExitStack()
+
+    def start(self, dag_id: str) -> None:
+        """Returns when the DAG can be run."""
+        migration = self._launch("db", "migrate")
+        assert 0 == migration.wait(SECONDS_TO_MIGRATE), self._printed()
+        for arguments in PARTS:
+            self._launch(*arguments)
+        self._wait(SECONDS_TO_START, lambda: self._answers(f"dags/{dag_id}"))
+
+    def run(self, dag_id: str, seconds: float) -> list[Seen]:
+        """One run of the DAG, from its start to its end: what each of its task instances went through, in order."""
+        body = {"logical_date": None}
+        response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
+        response.raise_for_status()
+        run = f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
+        seen: list[Seen] = []
+        last: dict[str, tuple[str | None, int]] = {}
+
+        def has_ended() -> bool:
+            # The run before its tasks: when it has ended, none of them changes any more.
+            state = self._get(run)["state"]
+            for each in map(Seen.from_row, self._get(f"{run}/taskInstances")["task_instances"]):
+                if last.get(each.task_id) != (each.state, each.try_number):
+                    last[each.task_id] = (each.state, each.try_number)
+                    seen.append(each)
+            return state in ("success", "failed")
+
+        self._wait(seconds, has_ended, lambda: "\n".join(map(str, seen)))
+        return seen
+
+    def stop(self) -> None:
+        """Ends every process of every part, at first politely; raises ``AssertionError`` when one is left."""
+        sessions = {part.pid for part in self._parts}
+        for part in self._parts:
+            if part.poll() is None:
+                os.killpg(part.pid, signal.SIGTERM)
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        for part in self._parts:
+            with suppress(subprocess.TimeoutExpired):
+                part.wait(max(0.0, deadline - time.monotonic()))
+        # By session and not by group: each task runs in a group of its own.
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        while left := _processes_of(sessions):
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            for part in self._parts:
+                part.poll()
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+        self._outputs.close()
+
+    def _launch(self, *arguments: str) -> subprocess.Popen[bytes]:
+        output = self._outputs.enter_context((self._home / f"{arguments[0]}.log").open("wb"))
+        part = subprocess.Popen(
+            [sys.executable, "-m", "airflow", *arguments],
+            cwd=self._home,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._parts.append(part)
+        return part
+
+    def _wait(self, seconds: float, is_over: Callable[[], bool], told: Callable[[], str] = str) -> None:
+        deadline = time.monotonic() + seconds
+        while not is_over():
+            ended = [part.args for part in self._parts[1:] if part.poll() is not None]
+            assert not ended, f"{ended} ended\n{told()}\n{self._printed()}"
+            assert time.monotonic() < deadline, f"not within {seconds} s\n{told()}\n{self._printed()}"
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _answers(self, path: str) -> bool:
+        try:
+            return requests.get(f"{self._url}/api/v2/{path}", timeout=10).ok
+        except requests.RequestException:
+            return False
+
+    def _get(self, path: str) -> dict[str, Any]:
+        response = requests.get(f"{self._url}/api/v2/{path}", timeout=10)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _printed(self) -> str:
+        logs = sorted(self._home.glob("*.log")) + sorted((self._home / "airflow" / "logs").rglob("attempt=*.log"))
+        return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+
+
+def as_time(seconds: float) -> datetime:
+    """A moment as Airflow says it."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _processes_of(sessions: set[int]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
