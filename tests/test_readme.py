@@ -31,7 +31,7 @@ WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
     RateLimitError: "waits up to 30 s itself; longer: frees the worker and comes back when Meta says, no retry spent",
     TransientError: "tries again, 5 times with back-off; then an ordinary retry",
     TooMuchDataError: "asks for half as much, and again",
-    CursorError: "fails: the list cannot be read to its end",
+    CursorError: "seeks its last position from the top, 3 times without progress at most; then fails",
     ItemUnavailableError: "goes on; the ledger names the conversation",
     TokenError: "fails at once; the message says what a person must do",
     PermissionDeniedError: "fails at once; the message names the permission",
@@ -90,6 +90,12 @@ def test_the_dag_of_the_readme_has_twenty_lines_and_is_one() -> None:
     exec(compile(code, "README.md", "exec"), names)
     dag = names["conversations"]()  # type: ignore[operator]
     assert {"extract", "load"} == set(dag.task_ids)
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    links = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", README)
+    assert len(links) > 15
+    assert [] == [(name, path) for name, path in links if f"def {name}(" not in (REPOSITORY / path).read_text()]
 
 
 def test_every_file_that_is_linked_exists() -> None:
