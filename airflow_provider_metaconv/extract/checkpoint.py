@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from airflow_provider_metaconv.extract.walk import Batch
+from airflow_provider_metaconv.extract.reader import Batch
 from airflow_provider_metaconv.files.encoding import encode_json
 from airflow_provider_metaconv.files.errors import NotPublishedError
 from airflow_provider_metaconv.files.manifest import ManifestFile

@@ -12,9 +12,10 @@ from typing import Any
 from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Saved
 from airflow_provider_metaconv.extract.cost import CallFigures, Cost
 from airflow_provider_metaconv.extract.ledger import Scope
+from airflow_provider_metaconv.extract.reader import Batch
 from airflow_provider_metaconv.extract.sizes import AdaptiveSizes, Sizes, default_sizes
 from airflow_provider_metaconv.extract.tally import Tally
-from airflow_provider_metaconv.extract.walk import WORKERS, Batch, WindowWalk
+from airflow_provider_metaconv.extract.walk import WORKERS, WindowWalk
 from airflow_provider_metaconv.extract.window import iso
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_metaconv.extract.cost import Cost
 from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.walk import Batch
+from airflow_provider_metaconv.extract.reader import Batch
 from airflow_provider_metaconv.records import ConversationStatus
 
 logger = logging.getLogger(__name__)
