@@ -21,7 +21,7 @@ import requests
 
 # No log server: it would listen on every address of the machine.
 PARTS = (("api-server",), ("dag-processor",), ("scheduler", "--skip-serve-logs"))
-SECONDS_TO_MIGRATE = 60
+SECONDS_TO_MIGRATE = 30
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 10
 SECONDS_BETWEEN_LOOKS = 0.25
@@ -89,8 +89,11 @@ class Scheduler:
 
         def has_ended() -> bool:
             # The run before its tasks: when it has ended, none of them changes any more.
-            state = self._get(run)["state"]
-            for each in map(Seen.from_row, self._get(f"{run}/taskInstances")["task_instances"]):
+            try:
+                state, rows = self._get(run)["state"], self._get(f"{run}/taskInstances")["task_instances"]
+            except requests.RequestException:  # a busy machine; the next look may succeed
+                return False
+            for each in map(Seen.from_row, rows):
                 if last.get(each.task_id) != (each.state, each.try_number):
                     last[each.task_id] = (each.state, each.try_number)
                     seen.append(each)
@@ -156,8 +159,9 @@ class Scheduler:
         return answer
 
     def _printed(self) -> str:
-        logs = sorted(self._home.glob("*.log")) + sorted((self._home / "airflow" / "logs").rglob("attempt=*.log"))
-        return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+        parts, tries = self._home.glob("*.log"), (self._home / "airflow" / "logs").rglob("attempt=*.log")
+        ends = [(log, 1500) for log in sorted(parts)] + [(log, 3000) for log in sorted(tries)]
+        return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-length:]}" for log, length in ends)
 
 
 def as_time(seconds: float) -> datetime:

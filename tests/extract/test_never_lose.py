@@ -87,6 +87,37 @@ def test_whatever_arrives_and_fails_meanwhile_every_message_of_the_window_is_wri
     assert len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(MESSAGES, st.sampled_from(["fine", "fine", "spoils lists", "unreadable"])), max_size=6),
+    PLATFORM,
+    SIZES,
+    st.none() | st.integers(0, 500),
+)
+def test_the_status_of_every_conversation_is_exact(
+    kinds: list[tuple[list[MessageSpec], str]], platform: str, sizes: Sizes, since: int | None
+) -> None:
+    begin = START if since is None else seconds(since)
+    specs = [ThreadSpec(platform, messages, thread_id=f"t_{n}") for n, (messages, _) in enumerate(kinds)]
+    expected = {}
+    with (
+        EmulatorServer(build_world([PageSpec("100", specs)], END)) as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        for n, (messages, kind) in enumerate(kinds):
+            times = sorted((message.created_time for message in messages), reverse=True)
+            hidden = platform == "INSTAGRAM" and any(time >= begin for time in times[20:])
+            if kind != "fine":
+                server.add_fault(Fault("poisoned_thread", thread_id=f"t_{n}", alone=kind == "unreadable"))
+            if kind == "unreadable" and times[0] >= begin - timedelta(minutes=5):
+                expected[f"t_{n}"] = "unreadable"
+            elif times[0] >= begin:
+                expected[f"t_{n}"] = "truncated_by_platform" if hidden else "complete"
+        extract(server, Path(folder), platform=platform, since=begin, until=END, sizes=sizes)
+        found = written(Path(folder))
+    assert expected == statuses(found)
+
+
 def statuses(found: Written) -> dict[str, str]:
     return {row["conversation_id"]: row["status"] for row in found.conversations}
 

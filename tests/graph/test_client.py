@@ -115,6 +115,39 @@ def test_what_passes_by_itself_is_tried_again(server: EmulatorServer, fault: str
     assert 3 == client.calls
 
 
+def test_a_slow_answer_is_waited_for(server: EmulatorServer) -> None:
+    server.add_fault(Fault("hang", delay_seconds=1.5, times=1))
+    client = client_of(server)
+    assert 3 == len(client.get(*CONVERSATIONS)["data"])
+    assert 1 == client.calls
+
+
+@pytest.mark.parametrize("fault", ["190/463", "368"])
+def test_after_a_dead_token_or_a_block_nothing_more_is_sent(server: EmulatorServer, fault: str) -> None:
+    server.add_fault(Fault(fault))
+    client = client_of(server)
+    for _ in range(3):
+        with pytest.raises((TokenError, BlockedError)):
+            client.get(*CONVERSATIONS)
+    assert 1 == client.calls
+
+
+def test_usage_on_an_error_answer_slows_the_pace_as_well(server: EmulatorServer) -> None:
+    server.add_fault(Fault("80006", times=1, regain_minutes=7))
+    client = client_of(server)
+    with pytest.raises(RateLimitError):
+        client.get(*CONVERSATIONS)
+    assert client.statistics.usage_percent >= 100
+
+
+def test_a_token_in_the_wrong_field_is_not_shown(server: EmulatorServer) -> None:
+    for host in ("EAABsecret", "https://user:EAABsecret@graph.example.com", "https://x.example.com/?access_token=abc"):
+        with pytest.raises(InvalidRequestError) as caught:
+            client_of(server, base_url=host)
+        assert "EAAB" not in str(caught.value)
+        assert "abc" not in str(caught.value)
+
+
 def test_the_tries_for_what_passes_by_itself_are_bounded(server: EmulatorServer) -> None:
     server.add_fault(Fault("2"))
     client = client_of(server, attempts=4)
