@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test benchmark soak clean
+.PHONY: demo test test-scheduler benchmark soak clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -16,6 +16,9 @@ test: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+test-scheduler: $(VENV)/installed
+	$(BIN)/python -m pytest -m scheduler tests/end_to_end/test_scheduler.py
 
 benchmark: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.extraction

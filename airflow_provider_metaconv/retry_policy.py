@@ -24,6 +24,8 @@ from airflow_provider_metaconv.warehouse.errors import SchemaConflictError
 OnRateLimit = Literal["reschedule", "retry"]
 ON_RATE_LIMIT: tuple[OnRateLimit, ...] = ("reschedule", "retry")
 MAX_RATE_LIMIT_WAIT = timedelta(hours=24)
+WAIT_MARGIN = timedelta(seconds=5)
+"""Meta tells its waits in whole minutes, and a call that comes too early prolongs them."""
 
 _FINAL = (
     TokenError,
@@ -65,7 +67,7 @@ Decision = Reschedule | Retry | Fail
 def decide(error: BaseException, *, now: datetime | None = None) -> Decision:
     """What to do next after an error; ``now`` (aware) is when it happened, the present when left out."""
     if isinstance(error, RateLimitError):
-        return Reschedule((now or pendulum.now("UTC")) + timedelta(seconds=error.retry_after))
+        return Reschedule((now or pendulum.now("UTC")) + timedelta(seconds=error.retry_after) + WAIT_MARGIN)
     if isinstance(error, _FINAL):
         return Fail(str(error))
     return Retry()

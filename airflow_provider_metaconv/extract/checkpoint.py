@@ -2,8 +2,8 @@
 
 Beside the parts lie, until the manifest is published::
 
-    _checkpoint-00007.json   the rows since the checkpoint before, in the order in which they came
-    _checkpoint.json         which of those and which parts count, the walk's state, what it cost: replaced as a whole
+    _checkpoint-00007.ndjson   the rows since the checkpoint before: messages, then conversations
+    _checkpoint.json           which of those and which parts count, the walk's state, what it cost: replaced as a whole
 
 A try that is killed loses what came after its last ``_checkpoint.json`` and nothing else. Whatever does not fit, a
 missing or changed file, another window, another version, means starting over: a checkpoint is only ever a saving.
@@ -21,9 +21,9 @@ from typing import Any
 import orjson
 
 from airflow_provider_metaconv.extract.reader import Batch
-from airflow_provider_metaconv.files.encoding import encode_json
 from airflow_provider_metaconv.files.errors import NotPublishedError
 from airflow_provider_metaconv.files.manifest import ManifestFile
+from airflow_provider_metaconv.files.ndjson import encode_lines
 from airflow_provider_metaconv.files.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Checkpoint:
         self._storage = storage
         self._identity = {"version": CHECKPOINT_VERSION, **identity}
         self._pending = Batch()
-        self._segments: list[dict[str, str]] = []
+        self._segments: list[dict[str, Any]] = []
         self._number = 0
         self._calls = 0
 
@@ -88,12 +88,13 @@ class Checkpoint:
             self._storage.delete(segment["name"])
         self._calls = calls
 
-    def _write_segment(self) -> dict[str, str]:
-        name = f"_checkpoint-{self._number:05d}.json"
+    def _write_segment(self) -> dict[str, Any]:
+        name = f"_checkpoint-{self._number:05d}.ndjson"
         self._number += 1
-        data = encode_json({"messages": self._pending.messages, "conversations": self._pending.conversations})
+        data = encode_lines(self._pending.messages) + encode_lines(self._pending.conversations)
         self._storage.publish_bytes(data, name, durable=False)
-        return {"name": name, "sha256": hashlib.sha256(data).hexdigest()}
+        messages = len(self._pending.messages)
+        return {"name": name, "messages": messages, "sha256": hashlib.sha256(data).hexdigest()}
 
     def _publish(self, state: Mapping[str, Any], parts: tuple[ManifestFile, ...]) -> None:
         content = {
@@ -124,16 +125,16 @@ class Checkpoint:
         self._segments, self._number = content["segments"], content["number"]
         return Saved(content["state"], parts, map(self._batch_of, tuple(self._segments)))
 
-    def _read_segment(self, segment: Mapping[str, str]) -> bytes:
+    def _read_segment(self, segment: Mapping[str, Any]) -> bytes:
         data = self._storage.read(segment["name"])
         if hashlib.sha256(data).hexdigest() != segment["sha256"]:
             raise ValueError(segment["name"])
         return data
 
-    def _batch_of(self, segment: Mapping[str, str]) -> Batch:
+    def _batch_of(self, segment: Mapping[str, Any]) -> Batch:
         # Not orjson: it turns integers beyond 64 bits into floats.
-        rows = json.loads(self._read_segment(segment))
-        return Batch(rows["messages"], rows["conversations"])
+        rows = [json.loads(line) for line in self._read_segment(segment).splitlines()]
+        return Batch(rows[: segment["messages"]], rows[segment["messages"] :])
 
     def _check_parts(self, parts: tuple[ManifestFile, ...]) -> None:
         missing = {part.path for part in parts} - set(self._storage.names())

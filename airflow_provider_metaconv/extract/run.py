@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_metaconv import __version__
 from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Saved
 from airflow_provider_metaconv.extract.cost import CallFigures, Cost
 from airflow_provider_metaconv.extract.ledger import Scope
@@ -74,9 +75,15 @@ def extract_conversations(
     Raises the ``GraphError`` that ended the walk, and ``StorageError`` when the destination fails or another task is
     writing there.
     """
+
+    def new_run() -> _Run:
+        return _Run(edges, scope, storage, call_figures, settings, known_ids)
+
     with storage.lock():
         storage.remove_temporaries()
-        return _Run(edges, scope, storage, call_figures, settings, known_ids).run()
+        run = new_run()
+        # A run that is half resumed must never be: it is thrown away whole.
+        return run.run() if run.is_ready() else new_run().run()
 
 
 class _Run:
@@ -104,9 +111,21 @@ class _Run:
         self._started = _now()
         self._edge_number = 0
         self._walk: WindowWalk | None = None
+        self._saved: Saved | None = None
+
+    def is_ready(self) -> bool:
+        """Whether the run can begin: there is no checkpoint, or one that fits and that it goes on from."""
+        self._saved = self._checkpoint.load()
+        if self._saved is None:
+            return True
+        try:
+            self._resume(self._saved)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            logger.warning("The checkpoint does not fit (%s): starting over", type(error).__name__)
+            return False
+        return True
 
     def run(self) -> Extraction:
-        saved = self._checkpoint.load()
         number = next_part_number(self._storage.names())
         with ExitStack() as stack:
             self._writers = tuple(
@@ -115,10 +134,10 @@ class _Run:
                 )
                 for table in (MESSAGES, CONVERSATIONS)
             )
-            if saved is not None:
-                self._resume(saved)
+            if self._saved is not None:
+                self._write_again(self._saved)
             try:
-                self._walk_all(saved.state["walk"] if saved is not None else None)
+                self._walk_all()
             except BaseException as error:
                 self._leave_checkpoint(error)
                 raise
@@ -126,19 +145,19 @@ class _Run:
                 writer.close()
         return self._publish_manifest()
 
-    def _walk_all(self, state: dict[str, Any] | None) -> None:
+    def _new_walk(self) -> WindowWalk:
+        return WindowWalk(
+            self._edges[self._edge_number],
+            self._scope,
+            self._sizes,
+            self._listed,
+            workers=self._settings.workers,
+            known_ids=self._known_ids,
+        )
+
+    def _walk_all(self) -> None:
         while self._edge_number < len(self._edges):
-            self._walk = WindowWalk(
-                self._edges[self._edge_number],
-                self._scope,
-                self._sizes,
-                self._listed,
-                workers=self._settings.workers,
-                known_ids=self._known_ids,
-            )
-            if state is not None:
-                self._walk.resume(state)
-                state = None
+            self._walk = self._walk or self._new_walk()
             for batch in self._walk.batches():
                 self._take(batch)
             if self._walk.gap is not None:
@@ -179,20 +198,26 @@ class _Run:
 
     def _resume(self, saved: Saved) -> None:
         state = saved.state
-        self._edge_number, self._gaps, self._started = state["edge"], state["gaps"], state["started"]
+        self._edge_number, self._gaps, self._started = state["edge"], list(state["gaps"]), state["started"]
         self._tally.resume(state["tally"])
         self._cost.resume(state["cost"])
         self._earlier_parts = saved.parts
         for part in saved.parts:
             if part.table == CONVERSATIONS.name:
                 self._listed.update(row["conversation_id"] for row in read_part(self._storage, part))
+        if state["walk"] is not None:
+            self._walk = self._new_walk()
+            self._walk.resume(state["walk"])
+
+    def _write_again(self, saved: Saved) -> None:
+        """Brings the rows that are in no part yet back into the parts of this try."""
         for batch in saved.batches:
             self._listed.update(row["conversation_id"] for row in batch.conversations)
             self._write(batch)
         if self._parts != saved.parts:
             for writer in self._writers:
                 writer.roll()
-            self._checkpoint.commit_in_parts(state, self._parts, 0)
+            self._checkpoint.commit_in_parts(saved.state, self._parts, 0)
         self._tally.tell("Going on where an earlier try ended")
 
     def _leave_checkpoint(self, error: BaseException) -> None:
@@ -235,6 +260,7 @@ class _Run:
 def _identity(edges: Sequence[ConversationsEdge], scope: Scope, settings: Settings) -> dict[str, Any]:
     """What must be the same for a later try to go on from a checkpoint."""
     return {
+        "release": __version__,
         "page_id": scope.page_id,
         "platform": scope.platform,
         "since": scope.since,

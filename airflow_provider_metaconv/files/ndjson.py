@@ -40,7 +40,7 @@ class NdjsonWriter:
     def write(self, rows: Sequence[Row]) -> None:
         """Append the rows; raises ``TypeError`` for what is no JSON value."""
         for start in range(0, len(rows), SLICE_ROWS):
-            self._append(self._compressor.compress(_encode(rows[start : start + SLICE_ROWS])))
+            self._append(self._compressor.compress(encode_lines(rows[start : start + SLICE_ROWS])))
 
     def finish(self) -> None:
         """Write what gzip still holds; the sink stays open."""
@@ -51,7 +51,8 @@ class NdjsonWriter:
             self._sink.write(compressed)
 
 
-def _encode(rows: Sequence[Row]) -> bytes:
+def encode_lines(rows: Sequence[Row]) -> bytes:
+    """The rows as lines of JSON; an odd one among them costs the others nothing. Raises ``TypeError`` as above."""
     try:
         encoded = b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
     except TypeError:  # one of them is odd or wrong; row by row tells which

@@ -52,8 +52,8 @@ class MetaConversationsExtractOperator(BaseOperator):
     ``other``); None is Meta's default, the inbox; Instagram has none. ``user_id`` narrows to one person's conversation.
 
     A rate limit that lasts frees the worker until Meta opens again (``on_rate_limit="reschedule"``, for at most
-    ``max_rate_limit_wait`` in all) or spends a retry (``"retry"``). ``on_incomplete``: whether conversations that Meta
-    does not hand over whole are a warning or fail the task, after the files are written.
+    ``max_rate_limit_wait`` in each try) or spends a retry (``"retry"``). ``on_incomplete``: whether conversations that
+    Meta does not hand over whole are a warning or fail the task, after the files are written.
 
     Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n}``.
     """

@@ -19,7 +19,7 @@ from airflow_provider_metaconv.files.manifest import window_folder
 from tests.end_to_end.scheduler import Scheduler, Seen, as_time
 from tests.extract.extraction import extract, written
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.scheduler]
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAG_ID = "rate_limits"

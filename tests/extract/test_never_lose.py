@@ -325,13 +325,13 @@ def test_a_token_that_dies_keeps_the_checkpoint_and_a_new_one_goes_on(tmp_path: 
         assert server.statistics()["calls"] - calls < 12
 
 
-@pytest.mark.parametrize("damage", ["state", "segment", "missing segment", "other run"])
+@pytest.mark.parametrize("damage", ["state", "segment", "missing segment", "other run", "other shape", "later shape"])
 def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, damage: str) -> None:
     world = uniform_world(threads=60, messages_per_thread=2, now=END, spacing_seconds=1)
     with EmulatorServer(world) as server:
         server.add_fault(Fault("190", after_calls=5, times=1))
         with pytest.raises(TokenError):
-            extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
+            extract(server, tmp_path, until=END, sizes=Sizes(10, 1))
         segment = next(iter(sorted(tmp_path.glob("_checkpoint-*"))))
         if damage == "state":
             (tmp_path / "_checkpoint.json").write_text('{"identity": 1')
@@ -340,8 +340,14 @@ def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, dama
         elif damage == "missing segment":
             segment.unlink()
         else:
+            old, new = {
+                "other run": ('"page_id":"100"', '"page_id":"101"'),
+                "other shape": ('"reader":', '"writer":'),
+                "later shape": ('"extracted":', '"taken":'),
+            }[damage]
             text = (tmp_path / "_checkpoint.json").read_text()
-            (tmp_path / "_checkpoint.json").write_text(text.replace('"page_id":"100"', '"page_id":"101"'))
+            assert old in text
+            (tmp_path / "_checkpoint.json").write_text(text.replace(old, new))
         extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
         assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 

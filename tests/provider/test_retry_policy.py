@@ -41,7 +41,7 @@ def limited(seconds: float) -> RateLimitError:
 @pytest.mark.parametrize(
     ("expected", "error"),
     [
-        (Reschedule(NOW + timedelta(minutes=19)), limited(19 * 60)),
+        (Reschedule(NOW + timedelta(minutes=19, seconds=5)), limited(19 * 60)),
         (Retry(), TransientError("reset")),
         (Retry(), GraphError("unknown", code=424242)),
         (Retry(), OSError("disk")),
@@ -71,7 +71,7 @@ def test_the_policy_fails_at_once_what_a_person_must_mend() -> None:
 @needs_policies
 def test_the_policy_waits_as_long_as_meta_says() -> None:
     decision = MetaGraphRetryPolicy(on_rate_limit="retry").evaluate(limited(90), 1, 3)
-    assert ("retry", timedelta(seconds=90)) == (decision.action.value, decision.retry_delay)
+    assert ("retry", timedelta(seconds=95)) == (decision.action.value, decision.retry_delay)
 
 
 @needs_policies
