@@ -26,7 +26,7 @@ FAULTS: list[dict[str, Any]] = [
     {"code": 80006, "page_id": "100", "route": "conversations", "after_calls": 3, "times": 1, "regain_minutes": 1,
      "block_seconds": 60},
     {"code": 613, "page_id": "101", "after_calls": 5, "times": 1, "block_seconds": 5, "regain_minutes": 0},
-    {"name": "too_much_data", "page_id": "102", "more_than": 1000},
+    {"name": "too_much_data", "page_id": "102", "more_than": 3000},
 ]  # fmt: skip
 
 
