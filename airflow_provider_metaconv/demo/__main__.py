@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import subprocess
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, RenderableType
 
 from airflow_provider_metaconv.demo import results, screen
 from airflow_provider_metaconv.demo.source import Emulator, RealPages, running_emulator
-from airflow_provider_metaconv.demo.workspace import (
-    Workspace,
-    airflow_command,
-    process,
-    run_arguments,
-)
+from airflow_provider_metaconv.demo.workspace import Airflow, Workspace, process
 
 NEW_MESSAGES = 120
 
@@ -34,12 +29,15 @@ def main() -> int:
     workspace.prepare(keep_data=real is not None)
     airflow = workspace.airflow_environment(options.dags.resolve())
     # Airflow's database is made while the emulator makes its world: both take some seconds.
-    with workspace.log.open("ab") as log, process(airflow_command("db", "migrate"), airflow, log) as migration:
-        demo = _Demo(console, workspace, airflow, migration)
+    with workspace.log.open("ab") as log, process(["airflow", "db", "migrate"], airflow, log) as migration:
         if real is not None:
-            return demo.run_real_pages(real)
+            with _Demo(console, workspace, airflow, migration) as demo:
+                return demo.run_real_pages(real)
         now = datetime.now(UTC).replace(microsecond=0)
-        with running_emulator(workspace.folder, messages=options.messages, now=now) as emulator:
+        with (
+            running_emulator(workspace.folder, messages=options.messages, now=now) as emulator,
+            _Demo(console, workspace, airflow, migration) as demo,
+        ):
             console.print(
                 f"An emulator of Meta's Graph API answers on {emulator.url}, with {options.messages:,} messages on "
                 "4 Pages; it enforces rate limits with Meta's own codes."
@@ -77,6 +75,14 @@ class _Demo:
         self._environment = airflow
         self._migration = migration
         self._emulator: Emulator | None = None
+        self._stack = ExitStack()
+        self._started: Airflow | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def run_emulated(self, emulator: Emulator, now: datetime) -> int:
         """The full history, then new messages, then the next interval; both compared with the truth."""
@@ -116,25 +122,33 @@ class _Demo:
 
     def _extract(self, since: datetime | None, until: datetime) -> bool:
         params = {"since": since.isoformat() if since else "begin", "until": until.isoformat()}
-        arguments = run_arguments(datetime.now(UTC).isoformat(), params)
-        self._console.print(f"[dim]$ airflow {shlex.join(arguments)}[/dim]", highlight=False, soft_wrap=True)
+        self._console.print(f"Airflow runs the DAG meta_conversations with {params}", highlight=False)
 
         def figures() -> tuple[list[results.Extracted], dict[str, Any]]:
             counts = self._emulator.statistics() if self._emulator else {}
             return list(results.manifests(self._workspace.files, until)), counts
 
-        with (
-            self._workspace.log.open("ab") as log,
-            process(airflow_command(*arguments), self._environment, log) as child,
-        ):
-            screen.watch(self._console, child, figures)
-            status = child.poll()
-        if not self._succeeded(status):
+        airflow = self._airflow()
+        airflow.start_run(datetime.now(UTC).isoformat(), params)
+        screen.watch(self._console, airflow.is_running, figures)
+        if not airflow.states() or airflow.states()[-1] != "success":
+            self._console.print(f"[red]Airflow's run did not succeed:[/red] read {self._workspace.log}.")
+            for reason in results.failures(self._workspace.log):
+                self._console.print(f"  {reason}", markup=False, highlight=False)
             return False
         extractions, _ = figures()
         title = f"Extracted: {screen.day(since) if since else 'from the first message'} to {screen.day(until)}"
         self._show(screen.extraction_table(title, extractions))
         return True
+
+    def _airflow(self) -> Airflow:
+        """The Airflow of this demo, started when it is first needed."""
+        if self._started is None:
+            log = self._stack.enter_context(self._workspace.log.open("ab"))
+            command = ["airflow_provider_metaconv.demo.runs", str(self._workspace.results)]
+            child = self._stack.enter_context(process(command, self._environment, log))
+            self._started = Airflow(child, self._workspace.results)
+        return self._started
 
     def _succeeded(self, status: int | None) -> bool:
         if status != 0:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+_FAILURE = re.compile(r"(?:airflow_provider_metaconv|airflow)\.[\w.]*(?:Error|FailException): (.+)")
 
 QUESTIONS = {
     "Messages by day (the last seven)": """
@@ -68,6 +71,12 @@ def manifests(files: Path, until: datetime) -> Iterator[Extracted]:
         manifest = json.loads(path.read_bytes())
         if datetime.fromisoformat(manifest["window"]["until"]) == until:
             yield Extracted(manifest["page_id"], manifest["platform"], manifest["stats"])
+
+
+def failures(log: Path) -> list[str]:
+    """What tasks failed with, each once, as the log has it: this package's errors and Airflow's failing at once."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return list(dict.fromkeys(match[1] for line in lines if (match := _FAILURE.match(line))))
 
 
 def ask(database: Path, query: str) -> Answer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -30,12 +29,12 @@ Figures = Callable[[], tuple[list[Extracted], dict[str, Any]]]
 """What is finished by now, and the counts of the emulator (empty for real Pages)."""
 
 
-def watch(console: Console, child: subprocess.Popen[bytes], figures: Figures) -> None:
+def watch(console: Console, is_running: Callable[[], bool], figures: Figures) -> None:
     """Shows how far Airflow is until it ends: in place on a terminal, as a line now and then elsewhere."""
     started = time.monotonic()
     told = started
     with Live(console=console, transient=True) if console.is_terminal else nullcontext() as live:
-        while child.poll() is None and time.monotonic() - started < LONGEST_RUN_SECONDS:
+        while is_running() and time.monotonic() - started < LONGEST_RUN_SECONDS:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             lines = _progress(*figures(), seconds=time.monotonic() - started)
             if live is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ class RealPages:
     pages: list[str]
     since: str | None
     api_version: str | None
+    host: str | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RealPages | None:
@@ -52,13 +52,15 @@ class RealPages:
             pages=environment.get("META_PAGE_IDS", "").replace(",", " ").split(),
             since=environment.get("META_SINCE") or None,
             api_version=environment.get("META_API_VERSION") or None,
+            host=environment.get("META_HOST") or None,
         )
 
     @property
     def connection(self) -> dict[str, Any]:
         """The Airflow connection to them."""
         extra = {"app_secret": self.app_secret, "api_version": self.api_version}
-        return {"conn_type": "meta_graph", "password": self.token, "extra": {k: v for k, v in extra.items() if v}}
+        given = {k: v for k, v in extra.items() if v}
+        return {"conn_type": "meta_graph", "host": self.host, "password": self.token, "extra": given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def running_emulator(folder: Path, *, messages: int, now: datetime) -> Iterator[
     """An emulator on a free loopback port with the trial's Pages and rate limits; stopped at the end of the block."""
     ready = folder / "emulator.json"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "airflow_provider_metaconv.emulator", "--port", "0", "--pages", str(PAGES)]
+    command = ["airflow_provider_metaconv.emulator", "--port", "0", "--pages", str(PAGES)]
     command += ["--messages", str(messages), "--now", now.isoformat(), "--ready-file", str(ready)]
     command += ["--faults", json.dumps(FAULTS)]
     with (folder / "emulator.log").open("wb") as log, process(command, os.environ, log) as child:

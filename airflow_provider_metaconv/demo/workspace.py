@@ -9,12 +9,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-
-DAG_ID = "meta_conversations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,11 @@ class Workspace:
         return self.folder / "meta_conversations.duckdb"
 
     @property
+    def results(self) -> Path:
+        """How each of Airflow's runs ended."""
+        return self.folder / "runs.txt"
+
+    @property
     def log(self) -> Path:
         """What Airflow printed."""
         return self.folder / "airflow.log"
@@ -49,6 +52,7 @@ class Workspace:
             shutil.rmtree(self.files, ignore_errors=True)
             self.database.unlink(missing_ok=True)
         self.log.unlink(missing_ok=True)
+        self.results.unlink(missing_ok=True)
         self.airflow_home.mkdir(parents=True, exist_ok=True)
 
     def airflow_environment(self, dags: Path) -> dict[str, str]:
@@ -69,24 +73,16 @@ class Workspace:
         }
 
 
-def airflow_command(*arguments: str) -> list[str]:
-    """The command line of this Python's own Airflow."""
-    return [sys.executable, "-m", "airflow", *arguments]
-
-
-def run_arguments(logical_date: str, params: Mapping[str, Any]) -> list[str]:
-    """What to tell Airflow to run the sample DAG once, in the foreground."""
-    return ["dags", "test", DAG_ID, logical_date, "--conf", json.dumps(dict(params))]
-
-
 @contextmanager
-def process(command: list[str], environment: Mapping[str, str], output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own; whatever of the group is left is ended when the block is."""
+def process(
+    arguments: list[str], environment: Mapping[str, str], output: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A module of this Python in a process group of its own; what is left of it is ended when the block is."""
     # Started from this list alone, without a shell.
     child = subprocess.Popen(  # noqa: S603
-        command,
+        [sys.executable, "-m", *arguments],
         env=dict(environment),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -94,6 +90,30 @@ def process(command: list[str], environment: Mapping[str, str], output: IO[bytes
     try:
         yield child
     finally:
-        if child.poll() is None:
+        # For good: Airflow's dag.test() ignores a polite request.
+        with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        child.wait()
+
+
+class Airflow:
+    """One Airflow process that runs the sample DAG, and the results it has given so far."""
+
+    def __init__(self, child: subprocess.Popen[bytes], results: Path) -> None:
+        self._child = child
+        self._results = results
+
+    def start_run(self, logical_date: str, params: Mapping[str, Any]) -> None:
+        """Begins a run of the DAG with these params."""
+        assert self._child.stdin is not None  # noqa: S101  (it was started with a pipe)
+        self._asked = len(self.states()) + 1
+        self._child.stdin.write(json.dumps({"logical_date": logical_date, "conf": dict(params)}).encode() + b"\n")
+        self._child.stdin.flush()
+
+    def is_running(self) -> bool:
+        """Whether the run that was begun last is still at work."""
+        return self._child.poll() is None and len(self.states()) < self._asked
+
+    def states(self) -> list[str]:
+        """How the runs ended so far."""
+        return self._results.read_text().splitlines() if self._results.exists() else []

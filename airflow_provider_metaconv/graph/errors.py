@@ -238,7 +238,7 @@ ERROR_CODES: Codes = {
             "Stop, and read the app's and the Page's inbox at Meta.",
         ),
     ),
-    (613, None): (_limit("The rate of calls is too high.", 10, "messenger"),),
+    (613, None): (_limit("The rate of calls is too high.", 5, "messenger"),),
     (803, None): (ErrorCode(InvalidRequestError, "There is no such id or name.", "Check the Page id."),),
     (2500, None): (
         _token(

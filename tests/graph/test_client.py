@@ -160,8 +160,8 @@ def test_a_short_rate_limit_is_waited_out_by_the_call(server: EmulatorServer) ->
     server.add_fault(Fault("613", times=1))
     client = client_of(server)
     assert 3 == len(client.get(*CONVERSATIONS)["data"])
-    assert (2, 10) == (client.calls, sum(client.sleeps))  # type: ignore[attr-defined]
-    assert (1, 10.0) == (client.statistics.limit_waits, client.statistics.limit_wait_seconds)
+    assert (2, 5) == (client.calls, sum(client.sleeps))  # type: ignore[attr-defined]
+    assert (1, 5.0) == (client.statistics.limit_waits, client.statistics.limit_wait_seconds)
 
 
 def test_a_long_rate_limit_is_raised_and_nothing_more_is_sent(server: EmulatorServer) -> None:
