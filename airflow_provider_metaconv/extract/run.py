@@ -18,7 +18,7 @@ from airflow_provider_metaconv.extract.sizes import AdaptiveSizes, Sizes, defaul
 from airflow_provider_metaconv.extract.tally import Tally
 from airflow_provider_metaconv.extract.walk import WORKERS, WindowWalk
 from airflow_provider_metaconv.extract.window import iso
-from airflow_provider_metaconv.files.errors import FilesError
+from airflow_provider_metaconv.files.errors import FilesError, StorageError
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number
 from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
 from airflow_provider_metaconv.files.reading import read_part
@@ -229,6 +229,12 @@ class _Run:
 
     def _publish_manifest(self) -> Extraction:
         parts, incomplete = self._parts, self._tally.incomplete + len(self._gaps)
+        missing = {part.path for part in parts} - set(self._storage.names())
+        if missing:
+            raise StorageError(
+                f"{', '.join(sorted(missing))} of this run is gone from {self._storage.uri(MANIFEST_NAME)}'s folder: something removes files "
+                "there while a task runs, stop that and run the task again"
+            )
         figures = self._tally.figures() | {"incomplete": incomplete, "started": self._started, "finished": _now()}
         if self._gaps:
             figures["gaps"] = self._gaps

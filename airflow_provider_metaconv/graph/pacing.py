@@ -12,17 +12,21 @@ from collections.abc import Callable
 
 CALLS_PER_SECOND = 2.0
 SLOW_FROM_PERCENT = 80.0
-SLOWEST_SHARE = 0.1
+LONGEST_GAP_SECONDS = 30.0
+"""However full a limit is, a call is sent this often: what lasts longer is left to Meta's own word, which frees the
+worker."""
+
 # Sleeping and sending are never exact to the millisecond: a 2 % wider gap keeps any 10 seconds below the limit.
 MARGIN = 1.02
 
 
 def pace_share(percent: float) -> float:
-    """The share of the full pace at that usage: all up to 80 %, then evenly less, a tenth from 100 % on."""
-    if percent <= SLOW_FROM_PERCENT:
-        return 1.0
-    used = min(percent, 100.0) - SLOW_FROM_PERCENT
-    return 1.0 - (1.0 - SLOWEST_SHARE) * used / (100.0 - SLOW_FROM_PERCENT)
+    """The share of the full pace at that usage: all up to 80 %, then the square of what is left, nothing at 100 %.
+
+    The square, since what is left must last until the oldest calls no longer count, and nobody says when that is.
+    """
+    left = (100.0 - min(max(percent, SLOW_FROM_PERCENT), 100.0)) / (100.0 - SLOW_FROM_PERCENT)
+    return left * left
 
 
 class Pacer:
@@ -44,7 +48,7 @@ class Pacer:
         self._lock = threading.Lock()
         self._next = 0.0
         self._paused_until = 0.0
-        self._share = 1.0
+        self._gap_now = self._gap
 
     def wait_turn(self) -> None:
         """Returns when the next call may be sent."""
@@ -52,7 +56,7 @@ class Pacer:
             with self._lock:
                 now = self._clock()
                 turn = max(now, self._next, self._paused_until)
-                self._next = turn + self._gap / self._share
+                self._next = turn + self._gap_now
             if turn > now:
                 self._sleep(turn - now)
             # A pause ordered while this thread slept holds it too: nothing goes to a blocked Page.
@@ -62,7 +66,9 @@ class Pacer:
     def observe(self, percent: float) -> None:
         """Sets the pace by how full the fullest limit is, in percent."""
         with self._lock:
-            self._share = pace_share(percent)
+            share = pace_share(percent)
+            longest = max(LONGEST_GAP_SECONDS, self._gap)
+            self._gap_now = min(self._gap / share, longest) if share else longest
 
     def pause(self, seconds: float) -> None:
         """Lets nobody send for that long from now on: a limit was reached."""

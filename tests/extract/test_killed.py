@@ -88,3 +88,20 @@ def test_killed_again_and_again(server: EmulatorServer, tmp_path: Path) -> None:
         moment = calls(server) + 120
         kill_when(start(server, tmp_path), lambda moment=moment: calls(server) >= moment)  # type: ignore[misc]
     finish_and_compare(server, tmp_path)
+
+
+def test_a_destination_that_vanishes_ends_the_try_and_the_next_one_starts_over(
+    server: EmulatorServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files" / "window"
+    child = start(server, folder)
+    while not (folder / "messages-00002.ndjson.gz").exists():
+        assert child.poll() is None
+        time.sleep(0.001)
+    (tmp_path / "files").rename(tmp_path / "unmounted")
+    child.wait()
+    # The process may have made the folder anew; what it wrote there never counts as a finished window by mistake.
+    if child.returncode == 0:
+        found = written(folder)
+        assert sorted(server.truth("100").message_ids) == sorted(found.message_ids)
+    finish_and_compare(server, folder)

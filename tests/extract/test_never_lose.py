@@ -325,6 +325,19 @@ def test_a_token_that_dies_keeps_the_checkpoint_and_a_new_one_goes_on(tmp_path: 
         assert server.statistics()["calls"] - calls < 12
 
 
+def test_a_stored_cursor_that_no_longer_holds_is_replaced_by_the_way_down_from_the_top(tmp_path: Path) -> None:
+    # As after a new token: Meta refuses cursors that another token was given.
+    with EmulatorServer(build_world([PageSpec("100", numbered(120, messages=7))], END)) as server:
+        server.add_fault(Fault("190/460", after_calls=40, times=1))
+        with pytest.raises(TokenError):
+            extract(server, tmp_path, until=END, sizes=Sizes(5, 3, 3))
+        server.add_fault(Fault("100/cursor", match="after=", times=4))
+        extract(server, tmp_path, until=END, sizes=Sizes(5, 3, 3))
+        found = written(tmp_path)
+        assert sorted(server.truth("100").message_ids) == sorted(found.message_ids)
+    assert {"complete"} == set(statuses(found).values())
+
+
 @pytest.mark.parametrize("damage", ["state", "segment", "missing segment", "other run", "other shape", "later shape"])
 def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, damage: str) -> None:
     world = uniform_world(threads=60, messages_per_thread=2, now=END, spacing_seconds=1)

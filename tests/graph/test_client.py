@@ -182,6 +182,24 @@ def test_usage_is_read_on_success_and_on_errors(server: EmulatorServer) -> None:
     assert 91 == client.statistics.usage_percent
 
 
+def test_a_steady_run_never_hits_the_wall() -> None:
+    skipped = Sleeps()
+    world = uniform_world(threads=1, messages_per_thread=1, platform="MESSENGER", page_id="100", now=NOW)
+    # 200 calls in any minute, and a client that would send 20 a second: six times as many.
+    settings = EmulatorSettings(messenger_calls=(200, 60), clock=skipped.clock)
+    with EmulatorServer(world, settings) as limited:
+        pacer = Pacer(20, clock=skipped.clock, sleep=skipped)
+        credentials = Credentials(limited.page_token("100"))
+        client = GraphClient(
+            requests.Session(), credentials, base_url=limited.url, pacer=pacer, clock=skipped.clock, sleep=skipped
+        )
+        for _ in range(700):
+            client.get(*CONVERSATIONS)
+        assert {} == limited.statistics()["errors"]
+    # And it is not slower than it must be: at least a third of what the limit allows.
+    assert sum(skipped) < 3 * 700 / (200 / 60)
+
+
 def test_no_answer_at_all_names_the_host_and_no_secret() -> None:
     world = uniform_world(threads=1, messages_per_thread=1, platform="MESSENGER", page_id="100", now=NOW)
     with EmulatorServer(world, EmulatorSettings()) as gone:

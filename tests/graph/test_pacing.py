@@ -54,6 +54,16 @@ def test_two_calls_a_second_are_used_when_there_is_work() -> None:
     assert 200 / (clock.now - 1000) > 0.95 * 2
 
 
-@pytest.mark.parametrize(("share", "percent"), [(1, 0), (1, 80), (0.55, 90), (0.1, 100), (0.1, 250)])
+@pytest.mark.parametrize(("share", "percent"), [(1, 0), (1, 80), (0.25, 90), (0.01, 98), (0, 100), (0, 250)])
 def test_the_pace_falls_from_eighty_percent_usage_on(share: float, percent: float) -> None:
     assert share == pytest.approx(pace_share(percent))
+
+
+def test_however_full_a_limit_is_a_call_is_sent_every_thirty_seconds() -> None:
+    clock = Clock()
+    pacer = Pacer(2, clock=clock, sleep=clock.sleep)
+    pacer.observe(100)
+    pacer.wait_turn()
+    before = clock.now
+    pacer.wait_turn()
+    assert 30 == clock.now - before
