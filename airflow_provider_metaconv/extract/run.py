@@ -232,8 +232,8 @@ class _Run:
         missing = {part.path for part in parts} - set(self._storage.names())
         if missing:
             raise StorageError(
-                f"{', '.join(sorted(missing))} is gone from beside {self._storage.uri(MANIFEST_NAME)}: something removes "
-                "files there while a task runs, stop that and run the task again"
+                f"{', '.join(sorted(missing))} is gone from beside {self._storage.uri(MANIFEST_NAME)}: something "
+                "removes files there while a task runs, stop that and run the task again"
             )
         figures = self._tally.figures() | {"incomplete": incomplete, "started": self._started, "finished": _now()}
         if self._gaps:
