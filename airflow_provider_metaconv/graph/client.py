@@ -148,15 +148,15 @@ class GraphClient:
             answer = self._answer(path, parameters)
         except GraphError as error:
             self.statistics.failed(error)
-            self._observe(error.usage_percent)
+            self.statistics.answered(error.usage_percent)
+            if not isinstance(error, RateLimitError):
+                # How long a limit that was reached lasts, the error says itself; the pace after it, the next answer.
+                self._pacer.observe(error.usage_percent)
             self._remember(error)
             raise
-        self._observe(answer.usage.percent)
+        self.statistics.answered(answer.usage.percent)
+        self._pacer.observe(answer.usage.percent)
         return answer.data
-
-    def _observe(self, percent: float) -> None:
-        self.statistics.answered(percent)
-        self._pacer.observe(percent)
 
     def _answer(self, path: str, parameters: Mapping[str, str]) -> Answer:
         self.statistics.sent()

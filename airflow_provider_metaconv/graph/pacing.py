@@ -16,6 +16,8 @@ LONGEST_GAP_SECONDS = 30.0
 """However full a limit is, a call is sent this often: what lasts longer is left to Meta's own word, which frees the
 worker."""
 
+LONGEST_NAP_SECONDS = 1.0
+
 # Sleeping and sending are never exact to the millisecond: a 2 % wider gap keeps any 10 seconds below the limit.
 MARGIN = 1.02
 
@@ -46,22 +48,24 @@ class Pacer:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._next = 0.0
+        self._last = float("-inf")
         self._paused_until = 0.0
         self._gap_now = self._gap
 
     def wait_turn(self) -> None:
         """Returns when the next call may be sent."""
-        while True:
-            with self._lock:
-                now = self._clock()
-                turn = max(now, self._next, self._paused_until)
-                self._next = turn + self._gap_now
-            if turn > now:
-                self._sleep(turn - now)
-            # A pause ordered while this thread slept holds it too: nothing goes to a blocked Page.
-            if self._clock() >= self._paused_until:
-                return
+        while (seconds := self._take_turn()) > 0:
+            # In naps: a pause holds who waits already, and a limit that empties lets them go.
+            self._sleep(min(seconds, LONGEST_NAP_SECONDS))
+
+    def _take_turn(self) -> float:
+        """Takes the turn if it has come, else says in how many seconds it will."""
+        with self._lock:
+            now = self._clock()
+            turn = max(self._last + self._gap_now, self._paused_until)
+            if now >= turn:
+                self._last = now
+            return turn - now
 
     def observe(self, percent: float) -> None:
         """Sets the pace by how full the fullest limit is, in percent."""

@@ -164,6 +164,14 @@ def test_a_short_rate_limit_is_waited_out_by_the_call(server: EmulatorServer) ->
     assert (1, 5.0) == (client.statistics.limit_waits, client.statistics.limit_wait_seconds)
 
 
+def test_after_a_short_rate_limit_the_pace_is_the_ordinary_one_again(server: EmulatorServer) -> None:
+    server.add_fault(Fault("613", times=1))
+    client = client_of(server)
+    for _ in range(5):
+        client.get(*CONVERSATIONS)
+    assert 5 == pytest.approx(sum(client.sleeps), abs=0.1)  # type: ignore[attr-defined]
+
+
 def test_a_long_rate_limit_is_raised_and_nothing_more_is_sent(server: EmulatorServer) -> None:
     server.add_fault(Fault("80006", times=1, regain_minutes=7))
     client = client_of(server)

@@ -67,3 +67,18 @@ def test_however_full_a_limit_is_a_call_is_sent_every_thirty_seconds() -> None:
     before = clock.now
     pacer.wait_turn()
     assert 30 == clock.now - before
+
+
+def test_who_waits_for_a_full_limit_goes_as_soon_as_it_empties() -> None:
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        pacer.observe(0)
+
+    pacer = Pacer(2, clock=clock, sleep=sleep)
+    pacer.wait_turn()
+    pacer.observe(100)
+    before = clock.now
+    pacer.wait_turn()
+    assert clock.now - before <= 1
