@@ -135,6 +135,11 @@ MESSAGES = Table(
             (INSTAGRAM,),
             required=True,
         ),
+        Column(
+            "extracted_time",
+            _TIMESTAMP,
+            "When the run began that brought this version of the row, UTC; the later version of two equally rich stays.",
+        ),
     ),
 )
 
@@ -174,10 +179,18 @@ CONVERSATIONS = Table(
             required=True,
         ),
         Column("reason", _TEXT, "Why it is not complete; null when it is."),
+        Column(
+            "extracted_time",
+            _TIMESTAMP,
+            "When the run began that brought this version of the row, UTC; the later of two versions stays.",
+        ),
     ),
 )
 
 TABLES = (MESSAGES, CONVERSATIONS)
+
+VERSION_COLUMN = "extracted_time"
+"""Says which of two versions of a row is the later one, and alone is no reason to write a row again."""
 
 
 def table_named(name: str) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_metaconv.extract.rows import count, message_row, people, text
@@ -19,12 +20,13 @@ Source: https://developers.facebook.com/docs/graph-api/reference/conversation/
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What all conversations of a run share: whose they are and which time is extracted."""
+    """What all conversations of a run share: whose they are, which time is extracted, and when that is done."""
 
     platform: str
     page_id: str
     own_ids: frozenset[str]
     window: Window
+    extracted_time: str = field(default_factory=lambda: iso(datetime.now(UTC)))
     since: str = field(init=False)
     until: str = field(init=False)
 
@@ -166,6 +168,7 @@ class OpenConversation:
             conversation_id=progress.id,
             own_ids=self._scope.own_ids,
             created_time=created,
+            extracted_time=self._scope.extracted_time,
         )
         progress.extracted += 1
         progress.oldest = min(created, progress.oldest or created)
@@ -237,4 +240,5 @@ class OpenConversation:
             "window_until": self._scope.until,
             "status": self.status.value,
             "reason": self.reason,
+            "extracted_time": self._scope.extracted_time,
         }

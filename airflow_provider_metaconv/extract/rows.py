@@ -76,6 +76,7 @@ def message_row(
     conversation_id: str,
     own_ids: frozenset[str],
     created_time: str,
+    extracted_time: str,
 ) -> Row:
     """The row of a Graph message node; fields that it lacks are null, fields unknown here are left out.
 
@@ -105,4 +106,5 @@ def message_row(
         "sticker": text(get("sticker")),
         "tags": None if tags is None else [tag.get("name") if isinstance(tag, dict) else tag for tag in tags],
         "content_status": _content_status(node),
+        "extracted_time": extracted_time,
     }

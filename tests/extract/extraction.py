@@ -26,6 +26,10 @@ from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.pacing import Pacer
 
 
+EXTRACTED = "2026-11-22T00:00:00+00:00"
+"""The same in all extractions, so that their rows can be compared."""
+
+
 class SkippedTime:
     """A clock on which every wait is over at once."""
 
@@ -71,7 +75,7 @@ def extract(
     identity = page_identity(client.get, "100", with_instagram=platform == "INSTAGRAM")
     client.use_token(identity.token)
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
-    scope = Scope(platform, "100", identity.own_ids, Window(since, until))
+    scope = Scope(platform, "100", identity.own_ids, Window(since, until), EXTRACTED)
     storage = LocalStorage(folder)
     settings = Settings(file_format, sizes, workers, rows_per_part)
     figures = client.statistics.as_dict

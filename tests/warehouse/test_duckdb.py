@@ -46,7 +46,12 @@ def _value(column, value):
     return datetime.fromisoformat(value).isoformat()
 
 
-def read_rows(path, table_name, schema="main"):
+def rows_in(path, table_name, schema="main"):
+    """All rows of a table, in the form of the files, but for the time of extraction."""
+    return [row | {"extracted_time": None} for row in whole_rows_in(path, table_name, schema)]
+
+
+def whole_rows_in(path, table_name, schema="main"):
     table = table_named(table_name)
     columns = ", ".join(
         f"{column.name}::VARCHAR" if column.type is ColumnType.TIMESTAMP else column.name for column in table.columns
@@ -77,10 +82,10 @@ class TestDuckDB(WarehouseContract):
             yield warehouse
 
     @pytest.fixture
-    def rows_of(self, path):
+    def read_rows(self, path):
         def read(table_name):
             try:
-                return read_rows(path, table_name)
+                return whole_rows_in(path, table_name)
             except duckdb.CatalogException:
                 return []
 
@@ -122,7 +127,7 @@ def test_another_schema_is_made(path, files):
     with DuckDBWarehouse(path, schema="Meta_raw") as warehouse:
         warehouse.load([files(message())])
         warehouse.load([files(message(2))])
-    assert ["m_1", "m_2"] == [row["message_id"] for row in read_rows(path, "messages", "Meta_raw")]
+    assert ["m_1", "m_2"] == [row["message_id"] for row in rows_in(path, "messages", "Meta_raw")]
 
 
 @pytest.mark.parametrize("schema", ["", "a b", 'x"; DROP TABLE messages; --', "1x"])
@@ -161,7 +166,7 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(path, fi
     with DuckDBWarehouse(path) as warehouse:
         outcome = warehouse.load([files(message(1, tags=["inbox"]), message(2))])
     assert result(2, inserted=1, updated=1) == outcome.tables["messages"]
-    assert [message(1, tags=["inbox"]), message(2)] == read_rows(path, "messages")
+    assert [message(1, tags=["inbox"]), message(2)] == rows_in(path, "messages")
     with duckdb.connect(str(path)) as connection:
         notes = connection.execute("SELECT note FROM messages ORDER BY message_id").fetchall()
     assert [("mine",), (None,)] == notes
@@ -176,7 +181,7 @@ def test_an_old_ledger_row_that_lacks_a_required_column_takes_it_from_a_row_seen
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(earlier, table=CONVERSATIONS)])
     expected = [conversation(messages_extracted=7, messages_unavailable=3)]
-    assert expected == read_rows(path, "conversations")
+    assert expected == rows_in(path, "conversations")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +290,7 @@ def test_two_processes_that_load_at_once_lose_and_repeat_nothing(path, files):
         subprocess.Popen([sys.executable, "-c", LOADER, str(path), source.uri, str(source.rows)]) for source in sources
     ]
     assert [0, 0] == [process.wait(60) for process in processes]
-    assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in read_rows(path, "messages")]
+    assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in rows_in(path, "messages")]
 
 
 def test_two_threads_that_load_at_once_lose_and_repeat_nothing(path, files):
@@ -300,7 +305,7 @@ def test_two_threads_that_load_at_once_lose_and_repeat_nothing(path, files):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in read_rows(path, "messages")]
+    assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in rows_in(path, "messages")]
 
 
 @pytest.mark.parametrize("content", [b"hello" * 3_000, b""])
@@ -356,7 +361,7 @@ def test_a_load_that_is_killed_changes_nothing(path, files):
     ) as process:
         process.stdout.readline()
         process.kill()
-    assert [message(text="held")] == read_rows(path, "messages")
+    assert [message(text="held")] == rows_in(path, "messages")
 
 
 VERSIONS = st.lists(
@@ -382,7 +387,7 @@ def test_however_versions_are_split_into_loads_the_same_one_stays(versions, data
         with DuckDBWarehouse(path) as warehouse:
             for start, end in itertools.pairwise([0, *cuts, len(sources)]):
                 warehouse.load(sources[start:end])
-        texts = {row["message_id"]: row["text"] for row in read_rows(path, "messages")}
+        texts = {row["message_id"]: row["text"] for row in rows_in(path, "messages")}
     assert {f"m_{number}": text for number, (_, text) in model.items()} == texts
 
 
@@ -391,7 +396,7 @@ def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files,
     for file_format in ("ndjson", "parquet"):
         with DuckDBWarehouse(path) as warehouse:
             warehouse.load([files(message(file_format), file_format=file_format)])
-    assert [NOON, NOON] == [row["created_time"] for row in read_rows(path, "messages")]
+    assert [NOON, NOON] == [row["created_time"] for row in rows_in(path, "messages")]
 
 
 def test_every_table_of_records_has_its_rules():

@@ -1,4 +1,4 @@
-"""What every warehouse promises; a test class for one warehouse inherits this and fills in the three fixtures.
+"""What every warehouse promises; a test class for one warehouse inherits this and fills in the fixtures.
 
 Files are written by hand here, so that these tests rest on the format and not on the package's own writers.
 """
@@ -49,7 +49,10 @@ def result(staged, inserted=0, updated=0, unchanged=0):
 
 
 class Files:
-    """Writes rows to files of a folder and says what a manifest would say of them."""
+    """Writes rows to files of a folder and says what a manifest would say of them.
+
+    Each file is of a run of its own, a second after the one before: its rows were extracted then, unless they say when.
+    """
 
     def __init__(self, folder):
         self.folder = folder
@@ -57,6 +60,8 @@ class Files:
 
     def __call__(self, *rows, table=MESSAGES, file_format="ndjson", said=None):
         self.number += 1
+        extracted = {"extracted_time": f"2026-11-21T00:{self.number // 60:02d}:{self.number % 60:02d}+00:00"}
+        rows = [row if row["extracted_time"] else row | extracted for row in rows]
         ending = {"ndjson": "ndjson.gz", "parquet": "parquet"}[file_format]
         path = self.folder / f"{table.name}-{self.number:05d}.{ending}"
         if file_format == "ndjson":
@@ -89,9 +94,14 @@ class WarehouseContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def rows_of(self):
+    def read_rows(self):
         """A function: table name to all its rows as dicts, in the form of the files, ordered by key."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def rows_of(self, read_rows):
+        """The same without the time of extraction, which files give to rows that have none."""
+        return lambda table_name: [row | {"extracted_time": None} for row in read_rows(table_name)]
 
     @pytest.fixture
     def files(self, tmp_path):
@@ -203,6 +213,33 @@ class WarehouseContract:
             warehouse.load([files(row, table=CONVERSATIONS)])
             assert [seen] == rows_of("conversations")
 
+    @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
+    @pytest.mark.parametrize("order", [1, -1], ids=["older first", "newer first"])
+    def test_of_equals_the_one_extracted_later_stays_whichever_is_loaded_first(
+        self, warehouse, files, read_rows, order, at_once
+    ):
+        times = [at(10), at(11)]
+        sources = [
+            [
+                files(message(text=text, extracted_time=time)),
+                files(conversation(reason=text, extracted_time=time), table=CONVERSATIONS),
+            ]
+            for text, time in zip(("first", "second"), times, strict=True)
+        ][::order]
+        for group in [sum(sources, [])] if at_once else sources:
+            warehouse.load(group)
+        [[kept], [thread]] = read_rows("messages"), read_rows("conversations")
+        assert ("second", at(11)) == (kept["text"], kept["extracted_time"])
+        assert ("second", at(11)) == (thread["reason"], thread["extracted_time"])
+
+    def test_a_row_that_was_extracted_again_and_is_the_same_is_not_written_again(self, warehouse, files, read_rows):
+        row, thread = message(extracted_time=at(10)), conversation(extracted_time=at(10))
+        warehouse.load([files(row), files(thread, table=CONVERSATIONS)])
+        later = {"extracted_time": at(11)}
+        outcome = warehouse.load([files(row | later), files(thread | later, table=CONVERSATIONS)]).tables
+        assert {"messages": result(1, unchanged=1), "conversations": result(1, unchanged=1)} == outcome
+        assert ([row], [thread]) == (read_rows("messages"), read_rows("conversations"))
+
     def test_the_order_of_conversations_in_one_load_does_not_matter(self, warehouse, files, rows_of):
         rows = [
             conversation(updated_time=at(hour), message_count=hour, oldest_message_time=at(hour)) for hour in (9, 12, 3)
@@ -230,14 +267,16 @@ class WarehouseContract:
             ("complete", None, at(11)),
         ],
     )
+    @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     def test_what_is_missing_stays_missing_until_a_run_over_the_same_time(
-        self, warehouse, files, rows_of, status, since, until
+        self, warehouse, files, rows_of, status, since, until, at_once
     ):
         window = {"window_since": at(10), "window_until": at(11)}
         held = conversation(status="unreadable", reason="why", updated_time=at(11), **window)
         fresh = conversation(updated_time=at(12), window_since=since, window_until=until)
-        warehouse.load([files(held, table=CONVERSATIONS)])
-        warehouse.load([files(fresh, table=CONVERSATIONS)])
+        sources = [files(row, table=CONVERSATIONS) for row in (held, fresh)]
+        for group in [sources] if at_once else [[source] for source in sources]:
+            warehouse.load(group)
         [row] = rows_of("conversations")
         expected = "why" if status == "unreadable" else None
         assert (status, expected) == (row["status"], row["reason"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from airflow_provider_metaconv.records import Column, ColumnType, ContentStatus, Table
+from airflow_provider_metaconv.records import VERSION_COLUMN, Column, ColumnType, ContentStatus, Table
 
 COLUMN_TYPES = {
     ColumnType.TEXT: "VARCHAR",
@@ -67,7 +67,9 @@ def _names(table: Table, schema: str) -> dict[str, str]:
         "same_key": " AND ".join(f"held.{name} = fresh.{name}" for name in key),
         "fresh_values": ", ".join(f"{name} = fresh.{name}" for name in values),
         "held_values": ", ".join(_held_value(column) for column in table.columns if column.name not in table.key),
-        "any_difference": " OR ".join(f"held.{name} IS DISTINCT FROM fresh.{name}" for name in values),
+        "any_difference": " OR ".join(
+            f"held.{name} IS DISTINCT FROM fresh.{name}" for name in values if name != identifier(VERSION_COLUMN)
+        ),
         "statuses": ", ".join(literal(status) for status in ContentStatus),
     }
 
