@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.google_servers.fixtures"]
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
