@@ -2,8 +2,8 @@
 
 Beside the parts lie, until the manifest is published::
 
-    _checkpoint-00007.ndjson   the rows since the checkpoint before: messages, then conversations
-    _checkpoint.json           which of those and which parts count, the walk's state, what it cost: replaced as a whole
+    _checkpoint-00007-1b9d6bcd.ndjson   the rows since the checkpoint before: messages, then conversations
+    _checkpoint.json   which of those and which parts count, the walk's state, what it cost: replaced as a whole
 
 A try that is killed loses what came after its last ``_checkpoint.json`` and nothing else. Whatever does not fit, a
 missing or changed file, another window, another version, means starting over: a checkpoint is only ever a saving.
@@ -14,7 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import math
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,7 +38,7 @@ FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01
 MOST_ROWS = 5_000
 """A checkpoint is due after so many calls or that share of all calls so far, which is what a killed try may lose;
-and after so many rows, which is what is held in memory.
+and after so many rows, which is what is held in memory; but never sooner than the storage takes a replacement.
 """
 
 
@@ -54,13 +57,19 @@ class Saved:
 class Checkpoint:
     """The checkpoint of one window; ``identity`` says which run may go on from it."""
 
-    def __init__(self, storage: Storage, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, storage: Storage, identity: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._storage = storage
+        # Two tries that run at once never write the same bytes, nor segments of the same name.
+        self._writer = uuid.uuid4().hex[:8]
         self._identity = {"version": CHECKPOINT_VERSION, **identity}
         self._pending = Batch()
         self._segments: list[dict[str, Any]] = []
         self._number = 0
         self._calls = 0
+        self._clock = clock
+        self._earliest_replacement = -math.inf
 
     def add(self, batch: Batch) -> None:
         """Remembers rows until the next ``commit``."""
@@ -68,6 +77,8 @@ class Checkpoint:
 
     def is_due(self, calls: int) -> bool:
         """Whether it is time for the next checkpoint, now that the run has cost so many calls."""
+        if self._clock() < self._earliest_replacement:
+            return False
         if len(self._pending.messages) >= MOST_ROWS:
             return True
         return calls - self._calls >= max(FEWEST_CALLS, int(SHARE_OF_CALLS * calls))
@@ -89,7 +100,7 @@ class Checkpoint:
         self._calls = calls
 
     def _write_segment(self) -> dict[str, Any]:
-        name = f"_checkpoint-{self._number:05d}.ndjson"
+        name = f"_checkpoint-{self._number:05d}-{self._writer}.ndjson"
         self._number += 1
         data = encode_lines(self._pending.messages) + encode_lines(self._pending.conversations)
         self._storage.publish_bytes(data, name, durable=False)
@@ -99,12 +110,14 @@ class Checkpoint:
     def _publish(self, state: Mapping[str, Any], parts: tuple[ManifestFile, ...]) -> None:
         content = {
             "identity": self._identity,
+            "writer": self._writer,
             "segments": self._segments,
             "number": self._number,
             "parts": [asdict(part) for part in parts],
             "state": dict(state),
         }
         self._storage.publish_bytes(orjson.dumps(content), CHECKPOINT_NAME, durable=False)
+        self._earliest_replacement = self._clock() + self._storage.seconds_between_replacements
 
     def load(self) -> Saved | None:
         """What an earlier try of the same run left; None when there is nothing to go on from."""

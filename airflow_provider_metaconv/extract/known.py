@@ -17,7 +17,7 @@ def known_conversations(storage: Storage) -> Iterator[str]:
     Raises ``ManifestError`` and ``StorageError`` for ledgers that cannot be read.
     """
     known: set[str] = set()
-    for folder in storage.neighbours():
+    for folder in storage.neighbours(MANIFEST_NAME):
         try:
             manifest = Manifest.from_bytes(folder.read(MANIFEST_NAME), folder.uri(MANIFEST_NAME))
         except NotPublishedError:

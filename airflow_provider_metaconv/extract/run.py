@@ -112,6 +112,7 @@ class _Run:
         self._edge_number = 0
         self._walk: WindowWalk | None = None
         self._saved: Saved | None = None
+        self._writers: tuple[PartsWriter, ...] = ()
 
     def is_ready(self) -> bool:
         """Whether the run can begin: there is no checkpoint, or one that fits and that it goes on from."""
@@ -126,6 +127,7 @@ class _Run:
         return True
 
     def run(self) -> Extraction:
+        self._claim()
         number = next_part_number(self._storage.names())
         with ExitStack() as stack:
             self._writers = tuple(
@@ -144,6 +146,11 @@ class _Run:
             for writer in self._writers:
                 writer.close()
         return self._publish_manifest()
+
+    def _claim(self) -> None:
+        """Writes the checkpoint anew, as it is: from now on no other try that runs at once can replace it."""
+        state = self._state() if self._saved is None else self._saved.state
+        self._checkpoint.commit(state, self._parts, 0)
 
     def _new_walk(self) -> WindowWalk:
         return WindowWalk(

@@ -3,6 +3,7 @@
 from airflow_provider_metaconv.files.errors import (
     FilesError,
     ManifestError,
+    NameTakenError,
     NotPublishedError,
     StorageError,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "ManifestFile",
+    "NameTakenError",
     "NotPublishedError",
     "PartsWriter",
     "Storage",

@@ -35,9 +35,7 @@ def covered_until(windows: Iterable[str], start: datetime) -> datetime | None:
 
 def finished_windows(storage: Storage) -> list[str]:
     """The names of the finished windows beside that of a storage: those with a manifest."""
-    return [
-        folder.uri(MANIFEST_NAME).split("/")[-2] for folder in storage.neighbours() if MANIFEST_NAME in folder.names()
-    ]
+    return [folder.uri(MANIFEST_NAME).split("/")[-2] for folder in storage.neighbours(MANIFEST_NAME)]
 
 
 def _moment(text: str) -> datetime:

@@ -13,6 +13,14 @@ class StorageError(FilesError):
     """The place where the files go, or come from, cannot do what was asked of it."""
 
 
+class NameTakenError(StorageError):
+    """Another task has published a file of that name, where there was none when this task began."""
+
+
+class StorageRefusedError(StorageError):
+    """Only a person can change what stands in the way: a bucket that is not there, a permission that is missing."""
+
+
 class NotPublishedError(StorageError):
     """A file was asked for that was never published, or has been removed since."""
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, storage_error
+from airflow_provider_metaconv.files.errors import StorageError, storage_error
+from airflow_provider_metaconv.files.shared import another_writer, checked_name, measured, not_published, remove
 
 TEMPORARY_PREFIX = ".temporary-"
 LOCK_NAME = ".lock"
@@ -21,6 +22,8 @@ class LocalStorage:
 
     Temporary files live in the folder itself: a rename is atomic only within one file system.
     """
+
+    seconds_between_replacements = 0.0
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder).absolute()
@@ -33,7 +36,7 @@ class LocalStorage:
             raise storage_error("make the folder", self.folder, error) from error
         return self.folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
 
-    def publish(self, temporary: Path, name: str) -> None:
+    def publish(self, temporary: Path, name: str, *, sha256: str | None = None) -> None:
         """Rename the file to ``name`` once its bytes are on the disk."""
         self._publish(temporary, name, durable=True)
 
@@ -69,9 +72,7 @@ class LocalStorage:
         try:
             descriptor = _locked(path)
         except BlockingIOError:
-            raise StorageError(
-                f"another task is writing to {self.folder}: let it finish, and give each task a window of its own"
-            ) from None
+            raise another_writer(self.folder) from None
         except OSError as error:
             raise storage_error("lock", self.folder, error) from error
         try:
@@ -80,11 +81,21 @@ class LocalStorage:
             path.unlink(missing_ok=True)
             os.close(descriptor)
 
-    def neighbours(self) -> list[LocalStorage]:
-        """The other folders of the parent folder, sorted by name."""
+    def prove_writable(self) -> None:
+        """Make the folder, and write and remove an empty file in it."""
+        temporary = self.temporary()
         try:
-            folders = sorted(path for path in self.folder.parent.iterdir() if path.is_dir() and path != self.folder)
-        except FileNotFoundError:
+            temporary.write_bytes(b"")
+        except OSError as error:
+            raise storage_error("write to", self.folder, error) from error
+        self.discard(temporary)
+
+    def neighbours(self, holding: str) -> list[LocalStorage]:
+        """The other folders of the parent folder in which there is such a file, sorted by name."""
+        try:
+            siblings = [path for path in self.folder.parent.iterdir() if path != self.folder]
+            folders = sorted(path for path in siblings if (path / checked_name(holding, path)).is_file())
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise storage_error("list", self.folder.parent, error) from error
@@ -104,9 +115,17 @@ class LocalStorage:
         try:
             return path.open("rb")
         except (FileNotFoundError, NotADirectoryError):
-            raise NotPublishedError(f"there is no file {path}: run the task that writes it first") from None
+            raise not_published(path) from None
         except OSError as error:
             raise storage_error("read", path, error) from error
+
+    def measure(self, name: str) -> tuple[int, str]:
+        """Size and SHA-256 of a published file, by reading all of it."""
+        with self.open(name) as stream:
+            try:
+                return measured(stream)
+            except OSError as error:
+                raise storage_error("read", self._path(name), error) from error
 
     def names(self) -> list[str]:
         """The names of the folder's files without the hidden ones, sorted; empty when there is no folder."""
@@ -119,11 +138,11 @@ class LocalStorage:
 
     def delete(self, name: str) -> None:
         """Remove a published file; nothing happens when there is none."""
-        _remove(self._path(name))
+        remove(self._path(name))
 
     def discard(self, temporary: Path) -> None:
         """Remove a temporary file; nothing happens when it was never written."""
-        _remove(temporary)
+        remove(temporary)
 
     def remove_temporaries(self) -> None:
         """Remove what dead earlier attempts left behind; call it only before anything of this run is written."""
@@ -132,17 +151,14 @@ class LocalStorage:
         except OSError as error:
             raise storage_error("list", self.folder, error) from error
         for temporary in left_behind:
-            _remove(temporary)
+            remove(temporary)
 
     def uri(self, name: str) -> str:
         """The absolute path of ``name``."""
         return str(self._path(name))
 
     def _path(self, name: str) -> Path:
-        # Hidden names are refused because names() would never list them again.
-        if not name or name[0] == "." or "/" in name or "\\" in name or "\0" in name:
-            raise StorageError(f"{name!r} is no name for a file in {self.folder}: use a plain file name")
-        return self.folder / name
+        return self.folder / checked_name(name, self.folder)
 
 
 def _locked(path: Path) -> int:
@@ -166,12 +182,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise storage_error("remove", path, error) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from airflow_provider_metaconv.files.errors import storage_error
+from airflow_provider_metaconv.files.errors import NameTakenError, storage_error
 from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES, ManifestFile
 from airflow_provider_metaconv.files.ndjson import NdjsonWriter
 from airflow_provider_metaconv.files.parquet import ParquetWriter
@@ -21,6 +21,9 @@ ROWS_PER_PART = 100_000
 BYTES_PER_PART = 64 * 1024 * 1024
 CHUNK_ROWS = 500
 """Rows handed to the format at once: Parquet needs some hundreds to be fast."""
+
+MOST_TAKEN = 20
+"""So many numbers in a row may be another task's before that is an error."""
 
 
 class RowWriter(Protocol):
@@ -172,12 +175,25 @@ class PartsWriter:
         with self._one_line_errors():
             part.writer.finish()
             part.sink.close()
-        name = self._name()
-        self._storage.publish(part.temporary, name)
+        name = self._publish_as_new(part)
         self._part = None
         self._number += 1
         file = ManifestFile(name, self._table.name, part.rows, part.sink.size, part.sink.sha256)
         self._published.append(file)
+
+    def _publish_as_new(self, part: _Part) -> str:
+        """Publishes under the first number that is free; a task that is taken for dead may still use up numbers."""
+        last = self._number + MOST_TAKEN
+        while True:
+            name = self._name()
+            try:
+                self._storage.publish(part.temporary, name, sha256=part.sink.sha256)
+            except NameTakenError:
+                if self._number == last:
+                    raise
+                self._number += 1
+            else:
+                return name
 
     def _name(self) -> str:
         return f"{self._table.name}-{self._number:05d}{self._suffix}"

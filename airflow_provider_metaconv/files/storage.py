@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_metaconv.files.errors import StorageError, storage_error
+from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.local import LocalStorage
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -22,11 +22,21 @@ class Storage(Protocol):
     an upload, is the storage's business. Every method raises ``StorageError`` with one clear line.
     """
 
+    seconds_between_replacements: float
+    """How long to wait between two writes of the same name, so that the storage need not slow them down."""
+
+    def prove_writable(self) -> None:
+        """Raises ``StorageError`` when nothing can be written there, before a run has cost anything."""
+
     def temporary(self) -> Path:
         """A fresh local path, not yet existing, to write one file to before it is published or discarded."""
 
-    def publish(self, temporary: Path, name: str) -> None:
-        """Make the written file appear under ``name``, whole and durable, in place of what had that name."""
+    def publish(self, temporary: Path, name: str, *, sha256: str | None = None) -> None:
+        """Make the written file appear under ``name``, whole and durable, in place of what had that name.
+
+        Who knows its SHA-256 already may spare the storage from computing it again. Raises ``NameTakenError`` for a
+        name that was free when this task locked the folder, and that another task has taken since.
+        """
 
     def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
         """Make ``data`` appear under ``name``, whole, in place of what had that name.
@@ -39,6 +49,9 @@ class Storage(Protocol):
 
     def open(self, name: str) -> BinaryIO:
         """A stream of a published file, to be closed; raises ``NotPublishedError`` when there is none."""
+
+    def measure(self, name: str) -> tuple[int, str]:
+        """Size and SHA-256 (hexadecimal) of a published file; raises ``NotPublishedError`` when there is none."""
 
     def names(self) -> list[str]:
         """The names of all published files, sorted; empty when the folder does not exist."""
@@ -53,10 +66,13 @@ class Storage(Protocol):
         """Remove what dead earlier attempts left behind; call it only before anything of this run is written."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep all other writers out of the folder; raises ``StorageError`` at once when one is at work there."""
+        """Keep two writers of one folder from mixing their files: one of them gets a ``StorageError``.
 
-    def neighbours(self) -> Sequence[Storage]:
-        """The folders beside this one, which hold other windows."""
+        Which one, and whether at once or when it next publishes, is the storage's business.
+        """
+
+    def neighbours(self, holding: str) -> Sequence[Storage]:
+        """The folders beside this one in which a file of that name is published, sorted."""
 
     def uri(self, name: str) -> str:
         """Where ``name`` is or would be, in the form that other tasks and warehouses can open."""
@@ -76,19 +92,9 @@ def local_path(location: str) -> Path | None:
 def open_storage(folder_uri: str) -> Storage:
     """The storage for a folder, chosen by the scheme of its address: a plain path or ``file://``.
 
-    Raises ``StorageError`` for any other scheme; storages that need credentials are made by who holds them.
+    Raises ``StorageRefusedError`` for any other scheme; storages that need credentials are made by who holds them.
     """
     path = local_path(folder_uri)
     if path is None:
-        raise StorageError(f"cannot open {folder_uri}: only a local path or file:// is supported here")
+        raise StorageRefusedError(f"cannot open {folder_uri}: only a local path or file:// is supported here")
     return LocalStorage(path)
-
-
-def prove_writable(storage: Storage) -> None:
-    """Raises ``StorageError`` when nothing can be written there, before a run has cost anything."""
-    temporary = storage.temporary()
-    try:
-        temporary.write_bytes(b"")
-    except OSError as error:
-        raise storage_error("write to", temporary.parent, error) from error
-    storage.discard(temporary)

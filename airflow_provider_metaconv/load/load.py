@@ -10,7 +10,7 @@ from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, Veri
 from airflow_provider_metaconv.records import TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, Warehouse
 
-__all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests"]
+__all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "verified_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,20 @@ def load_manifests(
     warehouse: Warehouse,
     open_storage: StorageOpener = open_storage_by_scheme,
 ) -> LoadResult:
-    """Merge all files of all manifests into the open warehouse in one step, after every byte of them was verified.
+    """Merge all files of all manifests into the open warehouse in one step, after each of them was proven whole.
 
-    ``open_storage`` is for places that need credentials. Manifests that are named later count as newer. No manifest is
-    no work. Raises ``LoadError``, ``ManifestError``, ``StorageError`` or ``WarehouseError``; then nothing has changed.
+    ``open_storage`` is for places that need credentials. No manifest is no work. Raises ``LoadError``,
+    ``ManifestError``, ``StorageError`` or ``WarehouseError``; then nothing has changed.
     """
-    verified = verify_manifests(manifest_uris, open_storage)
-    files = _files(verified)
+    files = verified_files(manifest_uris, open_storage)
     return warehouse.load(files) if files else LoadResult.nothing()
+
+
+def verified_files(
+    manifest_uris: Sequence[str], open_storage: StorageOpener = open_storage_by_scheme
+) -> list[SourceFile]:
+    """All files of all manifests, proven whole, as a warehouse's ``load`` takes them; raises as ``load_manifests``."""
+    return _files(verify_manifests(manifest_uris, open_storage))
 
 
 def check_manifests(

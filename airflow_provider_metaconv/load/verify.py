@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,6 @@ from airflow_provider_metaconv.files import (
 )
 from airflow_provider_metaconv.warehouse import SourceFile
 
-_BLOCK_BYTES = 1024 * 1024
 _RUN_AGAIN = "run the extract task again"
 
 StorageOpener = Callable[[str], Storage]
@@ -34,7 +32,7 @@ class VerifiedManifest:
 
 
 def verify_manifests(uris: Sequence[str], open_storage: StorageOpener) -> list[VerifiedManifest]:
-    """Read each manifest and all bytes of its files; a manifest that is named twice counts once.
+    """Read each manifest and measure its files; a manifest that is named twice counts once.
 
     Raises ``ManifestError`` for a manifest that is wrong, ``LoadError`` for a manifest or file that is missing or not
     whole, ``StorageError`` for a place that cannot be read.
@@ -66,20 +64,11 @@ def _verify(uri: str, storage: Storage, name: str) -> VerifiedManifest:
 def _source_file(storage: Storage, file: ManifestFile) -> SourceFile:
     uri = storage.uri(file.path)
     try:
-        size, sha256 = _measure(storage, file.path)
+        size, sha256 = storage.measure(file.path)
     except NotPublishedError:
         raise LoadError(f"file {uri} is missing: {_RUN_AGAIN}") from None
     if size != file.bytes:
         raise LoadError(f"file {uri} has {size} bytes, its manifest says {file.bytes}: {_RUN_AGAIN}")
     if sha256 != file.sha256:
         raise LoadError(f"file {uri} was changed after it was written (its SHA-256 differs): {_RUN_AGAIN}")
-    return SourceFile(uri, file.table, file.file_format, file.rows)
-
-
-def _measure(storage: Storage, name: str) -> tuple[int, str]:
-    size, sha256 = 0, hashlib.sha256()
-    with storage.open(name) as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            size += len(block)
-            sha256.update(block)
-    return size, sha256.hexdigest()
+    return SourceFile(uri, file.table, file.file_format, file.rows, sha256)

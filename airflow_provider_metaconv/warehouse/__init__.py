@@ -8,6 +8,7 @@ from airflow_provider_metaconv.warehouse.errors import (
     WarehouseBusyError,
     WarehouseError,
     WarehouseOpenError,
+    WarehouseRefusedError,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "WarehouseBusyError",
     "WarehouseError",
     "WarehouseOpenError",
+    "WarehouseRefusedError",
 ]

@@ -12,12 +12,16 @@ from airflow_provider_metaconv.records import TABLES
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file to load: its local path or URI, the table's name, ``ndjson`` or ``parquet``, and its number of rows."""
+    """One file to load: its local path or URI, the table's name, ``ndjson`` or ``parquet``, and its number of rows.
+
+    ``sha256`` is the checksum of its bytes where it is known: it tells it from another file of that name and size.
+    """
 
     uri: str
     table: str
     file_format: str
     rows: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class Warehouse(Protocol):
     """Two tables that files are merged into; used as a context manager, which opens and closes it.
 
     Loading is all or nothing over all tables, and loading the same files twice changes nothing. Which of two versions
-    of one row stays does not depend on who loads first: the richer message, the conversation seen later. Between equals
-    the one loaded last stays. Every method raises ``WarehouseError`` with one clear line.
+    of one row stays does not depend on which is loaded first: the richer message, the conversation updated later, and
+    between equals the one extracted later. Every method raises ``WarehouseError`` with one clear line.
     """
 
     def __enter__(self) -> Self: ...
@@ -65,7 +69,7 @@ class Warehouse(Protocol):
     ) -> None: ...
 
     def load(self, files: Sequence[SourceFile]) -> LoadResult:
-        """Stage all files, check their row counts, and merge them in one transaction; later files count as newer."""
+        """Stage all files, check their row counts, and merge them in one transaction."""
 
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """How many of the files' keys each table of ``records`` lacks; writes nothing."""

@@ -11,6 +11,10 @@ class WarehouseOpenError(WarehouseError):
     """The warehouse cannot be opened: the path is wrong, not writable, or not a database."""
 
 
+class WarehouseRefusedError(WarehouseOpenError):
+    """Only a person can change what stands in the way: a permission, a name, a place."""
+
+
 class WarehouseBusyError(WarehouseError):
     """Someone else holds the warehouse or changed it at the same time; trying again later is right."""
 

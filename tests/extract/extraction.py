@@ -20,11 +20,11 @@ from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_
 from airflow_provider_metaconv.extract.sizes import Sizes
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.pacing import Pacer
-
 
 EXTRACTED = "2026-11-22T00:00:00+00:00"
 """The same in all extractions, so that their rows can be compared."""
@@ -58,7 +58,7 @@ def unpaced_client(server: EmulatorServer, token: str | None = None) -> GraphCli
 
 def extract(
     server: EmulatorServer,
-    folder: Path,
+    folder: Path | Storage,
     *,
     platform: str = "MESSENGER",
     since: datetime | None = None,
@@ -70,13 +70,13 @@ def extract(
     file_format: str = "ndjson",
     rows_per_part: int = 100_000,
 ) -> Extraction:
-    """Page 100's messages of that window, into that folder."""
+    """Page 100's messages of that window, into that folder or storage."""
     client = unpaced_client(server)
     identity = page_identity(client.get, "100", with_instagram=platform == "INSTAGRAM")
     client.use_token(identity.token)
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
     scope = Scope(platform, "100", identity.own_ids, Window(since, until), EXTRACTED)
-    storage = LocalStorage(folder)
+    storage = LocalStorage(folder) if isinstance(folder, Path) else folder
     settings = Settings(file_format, sizes, workers, rows_per_part)
     figures = client.statistics.as_dict
     return extract_conversations(edges, scope, storage, figures, settings, lambda: known_conversations(storage))

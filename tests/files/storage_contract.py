@@ -1,5 +1,9 @@
 """What every storage promises; a test class for one storage inherits this and says how to make it."""
 
+import contextlib
+import hashlib
+import re
+
 import pytest
 
 from airflow_provider_metaconv.files import NotPublishedError, Storage, StorageError
@@ -7,8 +11,13 @@ from airflow_provider_metaconv.files import NotPublishedError, Storage, StorageE
 
 class StorageContract:
     @pytest.fixture
-    def storage(self) -> Storage:
+    def open_folder(self):
+        """A function that makes the storage of a folder, given below a place of this test alone."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def storage(self, open_folder) -> Storage:
+        return open_folder("deep/folder")
 
     def test_an_unused_folder_is_empty(self, storage):
         assert [] == storage.names()
@@ -61,7 +70,7 @@ class StorageContract:
         storage.delete("part")
         assert [] == storage.names()
 
-    @pytest.mark.parametrize("method", ["read", "open"])
+    @pytest.mark.parametrize("method", ["read", "open", "measure"])
     def test_a_file_that_is_not_there_has_its_own_error(self, storage, method):
         with pytest.raises(NotPublishedError, match="part: run the task that writes it first"):
             getattr(storage, method)("part")
@@ -70,6 +79,72 @@ class StorageContract:
     def test_a_name_cannot_lead_out_of_the_folder(self, storage, name):
         with pytest.raises(StorageError, match="use a plain file name"):
             storage.publish_bytes(b"", name)
+
+    @pytest.mark.parametrize("size", [0, 1, 3_000_000])
+    def test_a_file_is_measured_by_its_size_and_its_checksum(self, storage, size):
+        data = bytes(range(1, 251)) * (size // 250) or b"x" * size
+        storage.publish_bytes(data, "part")
+        assert (len(data), hashlib.sha256(data).hexdigest()) == storage.measure("part")
+
+    def test_what_replaces_a_file_is_measured(self, storage):
+        storage.publish_bytes(b"old", "part")
+        storage.publish_bytes(b"newer", "part")
+        assert (5, hashlib.sha256(b"newer").hexdigest()) == storage.measure("part")
+
+    def test_neighbours_are_the_other_folders_that_hold_such_a_file(self, open_folder):
+        for folder in ("deep/b", "deep/a", "deep/folder", "deep/a/below", "deeper/a"):
+            open_folder(folder).publish_bytes(folder.encode(), "sought")
+        for folder, name in (("deep/other", "sought.not"), ("deep/third", "notsought"), ("deep", "sought")):
+            open_folder(folder).publish_bytes(b"", name)
+        neighbours = open_folder("deep/folder").neighbours("sought")
+        assert [b"deep/a", b"deep/b"] == [folder.read("sought") for folder in neighbours]
+
+    def test_a_folder_alone_has_no_neighbours(self, open_folder):
+        assert [] == list(open_folder("nowhere/folder").neighbours("sought"))
+
+    @pytest.mark.parametrize("name", ["a/b", "../x", ".hidden"])
+    def test_neighbours_are_sought_by_a_plain_name_only(self, open_folder, name):
+        open_folder("deep/other").publish_bytes(b"", "part")
+        with pytest.raises(StorageError, match="use a plain file name"):
+            open_folder("deep/folder").neighbours(name)
+
+    def test_proving_a_folder_writable_leaves_nothing_in_it(self, storage):
+        storage.publish_bytes(b"earlier", "part")
+        storage.prove_writable()
+        assert ["part"] == storage.names()
+
+    def test_a_folder_can_be_locked_again_and_again_by_one_after_the_other(self, open_folder):
+        for content in (b"1", b"2"):
+            storage = open_folder("deep/folder")
+            with storage.lock():
+                storage.publish_bytes(content, "part")
+                storage.publish_bytes(content, "part")
+        assert b"2" == open_folder("deep/folder").read("part")
+
+    def test_of_two_writers_one_is_told_and_the_files_of_the_other_stand(self, open_folder):
+        writers = [open_folder("deep/folder") for _ in range(2)]
+        told: list[tuple[Storage, StorageError]] = []
+        with contextlib.ExitStack() as locks:
+            for storage in writers:
+                self._or_told(told, storage, lambda storage=storage: locks.enter_context(storage.lock()))
+            for round_number in range(2):
+                for number, storage in enumerate(writers):
+                    if all(storage is not loser for loser, _ in told):
+                        content = f"{number} in round {round_number}".encode()
+                        self._or_told(told, storage, lambda s=storage, c=content: s.publish_bytes(c, "part"))
+        assert [True] == [bool(re.fullmatch("another task is writing to .*", str(error))) for _, error in told]
+        loser = told[0][0]
+        winner = next(number for number, storage in enumerate(writers) if storage is not loser)
+        assert f"{winner} in round 1".encode() == open_folder("deep/folder").read("part")
+
+    def _or_told(self, told, storage, action):
+        try:
+            action()
+        except StorageError as error:
+            told.append((storage, error))
+
+    def test_replacements_may_be_waited_for(self, storage):
+        assert 0 <= storage.seconds_between_replacements < 5
 
     def test_the_uri_ends_with_the_name(self, storage):
         assert storage.uri("part").endswith("/part")

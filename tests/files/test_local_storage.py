@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter, StorageError, open_storage
-from airflow_provider_metaconv.files.storage import prove_writable
 from airflow_provider_metaconv.records import MESSAGES
 from tests.files.storage_contract import StorageContract
 
@@ -18,8 +17,8 @@ ROW = {"platform": "MESSENGER", "page_id": "1", "message_id": "m", "text": "x"}
 
 class TestLocalStorage(StorageContract):
     @pytest.fixture
-    def storage(self, tmp_path):
-        return LocalStorage(tmp_path / "deep" / "folder")
+    def open_folder(self, tmp_path):
+        return lambda folder: LocalStorage(tmp_path / folder)
 
 
 def test_reading_makes_no_folder(tmp_path):
@@ -125,11 +124,6 @@ def test_a_relative_folder_gives_absolute_uris(tmp_path, monkeypatch):
     assert str(Path.cwd() / "folder" / "x") == LocalStorage("folder").uri("x")
 
 
-def test_proving_a_folder_writable_leaves_nothing_in_it(tmp_path):
-    prove_writable(LocalStorage(tmp_path / "new"))
-    assert [] == list((tmp_path / "new").iterdir())
-
-
 def test_a_folder_that_is_not_writable_is_said_before_a_run():
     with pytest.raises(StorageError, match="cannot make the folder /proc/meta"):
-        prove_writable(LocalStorage("/proc/meta"))
+        LocalStorage("/proc/meta").prove_writable()

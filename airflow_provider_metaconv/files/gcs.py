@@ -1,0 +1,241 @@
+"""A folder in a bucket of Google Cloud Storage; import it only where Google's libraries are installed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import stat
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud import storage
+
+from airflow_provider_metaconv.files.errors import NameTakenError, StorageError, storage_error
+from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
+from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
+from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, ForeignObjectError, Proof, upload
+from airflow_provider_metaconv.files.shared import another_writer, checked_name, measured, not_published, remove
+
+__all__ = ["GCSStorage", "parse_gs_uri"]
+
+RETRY_SECONDS = 120.0
+"""How long one request is repeated before the task is left to Airflow's own retries."""
+
+PROBE_NAME = ".writable"
+
+
+class GCSStorage:
+    """The ``Storage`` of one folder of a bucket; what is not published lies on this machine's disk.
+
+    Two tasks never mix their files, though no object locks the folder that a killed task could leave locked: under
+    ``lock`` every write replaces, and every delete removes, only the generation that this task has seen or written.
+    Of two tasks the first that writes a name they share (their checkpoint, their manifest) goes on, and the other gets
+    a ``StorageError`` when it writes that name. What appeared after ``lock`` and is not its own no task removes.
+    """
+
+    # Google takes about one write a second to the same name.
+    seconds_between_replacements = 1.1
+
+    def __init__(self, bucket: storage.Bucket, folder: str, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._bucket = bucket
+        self._folder = normalised(folder)
+        self._retry_seconds = retry_seconds
+        self._options: dict[str, Any] = {
+            "timeout": TIMEOUT,
+            "retry": storage.retry.DEFAULT_RETRY.with_timeout(retry_seconds),
+        }
+        self._generations: dict[str, int] | None = None
+        digest = hashlib.sha256(self._place.encode()).hexdigest()[:16]
+        self._temporaries = Path(tempfile.gettempdir()) / f"airflow-provider-metaconv-{os.getuid()}-{digest}"
+
+    def prove_writable(self) -> None:
+        """Write and delete an object that no list shows, and a local file."""
+        temporary = self.temporary()
+        with self._clear_errors("write to", str(temporary.parent)):
+            temporary.write_bytes(b"")
+        self.discard(temporary)
+        probe = self._bucket.blob(self._key(PROBE_NAME))
+        with self._clear_errors("write to", self._place):
+            probe.upload_from_string(b"", checksum="crc32c", **self._options)
+            self._delete(probe)
+
+    def temporary(self) -> Path:
+        """A fresh path in a folder of this machine that belongs to this user and this folder of the bucket alone."""
+        try:
+            self._temporaries.mkdir(mode=0o700, exist_ok=True)
+            found = self._temporaries.lstat()
+        except OSError as error:
+            raise storage_error("make the folder", self._temporaries, error) from error
+        # Its name can be guessed, and others may write beside it.
+        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+            raise StorageError(f"{self._temporaries} belongs to somebody else: remove it")
+        return self._temporaries / uuid.uuid4().hex
+
+    def publish(self, temporary: Path, name: str, *, sha256: str | None = None) -> None:
+        """Upload the file under ``name`` and remove it here."""
+        try:
+            content = temporary.open("rb")
+        except FileNotFoundError:
+            raise StorageError(
+                f"cannot publish {self.uri(name)}: {temporary} is gone (another task writes the same window on this "
+                "machine, or something cleans up there: stop it)"
+            ) from None
+        except OSError as error:
+            raise storage_error("read", temporary, error) from error
+        with content:
+            self._upload(content, name, sha256)
+        self.discard(temporary)
+
+    def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
+        """Upload ``data`` under ``name``; what Google has taken is always durable."""
+        self._upload(io.BytesIO(data), name)
+
+    def _upload(self, content: BinaryIO, name: str, sha256: str | None = None) -> None:
+        key, expected = self._key(checked_name(name, self._place)), self._expected(name)
+        with self._clear_errors("write", self.uri(name)):
+            try:
+                proof = Proof.of(content, sha256)
+                generation = upload(self._bucket, key, content, proof, expected, self._options["retry"])
+            except ForeignObjectError:
+                raise another_writer(self._place, StorageError if expected else NameTakenError) from None
+        if self._generations is not None:
+            self._generations[name] = generation
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
+        stream = io.BytesIO()
+        self._download(name, stream)
+        return stream.getvalue()
+
+    def open(self, name: str) -> BinaryIO:
+        """A copy of a published file in an anonymous local file, verified; raises ``NotPublishedError``."""
+        with contextlib.ExitStack() as on_error:
+            with self._clear_errors("make a file in", tempfile.gettempdir()):
+                stream = cast(BinaryIO, on_error.enter_context(tempfile.TemporaryFile()))
+            self._download(name, stream)
+            stream.seek(0)
+            on_error.pop_all()
+            return stream
+
+    def _download(self, name: str, stream: BinaryIO) -> None:
+        blob = self._blob(name)
+        with self._clear_errors("read", self.uri(name)), self._missing(name):
+            blob.download_to_file(stream, checksum="crc32c", **self._options)
+
+    def measure(self, name: str) -> tuple[int, str]:
+        """Size and SHA-256 of a published file, as stored with it in the upload that Google verified."""
+        blob = self._blob(name)
+        with self._clear_errors("read", self.uri(name)), self._missing(name):
+            blob.reload(**self._options)
+        sha256 = (blob.metadata or {}).get(SHA256_KEY)
+        if sha256:
+            return int(blob.size), sha256
+        with self.open(name) as stream:  # somebody else's copy
+            return measured(stream)
+
+    def names(self) -> list[str]:
+        """The names of the objects directly in the folder without the hidden ones, sorted."""
+        return sorted(name for name in self._listed() if name[0] != ".")
+
+    def _listed(self) -> dict[str, int]:
+        prefix = self._key("")
+        objects = ((blob.name.removeprefix(prefix), blob) for blob in self._list(prefix, delimiter="/"))
+        # Some tools make an object without a name to stand for a folder.
+        return {name: int(blob.generation) for name, blob in objects if name}
+
+    def _list(self, prefix: str, **options: str) -> list[storage.Blob]:
+        fields = "items(name,generation),nextPageToken"
+        with self._clear_errors("list", self._place):
+            return list(self._bucket.list_blobs(prefix=prefix or None, fields=fields, **options, **self._options))
+
+    def delete(self, name: str) -> None:
+        """Remove a published file; nothing happens when there is none, or another task's by now."""
+        blob, generation = self._blob(name), self._expected(name)
+        with self._clear_errors("remove", self.uri(name)):
+            if generation:
+                self._delete(blob, if_generation_match=generation)
+        if self._generations is not None:
+            self._generations.pop(name, None)
+
+    def _delete(self, blob: storage.Blob, **condition: int) -> None:
+        try:
+            blob.delete(**condition, **self._options)
+        except (NotFound, PreconditionFailed):
+            return
+
+    def discard(self, temporary: Path) -> None:
+        """Remove a temporary file; nothing happens when it was never written."""
+        remove(temporary)
+
+    def remove_temporaries(self) -> None:
+        """Remove what dead earlier attempts left on this machine."""
+        for path in self._temporaries.glob("*"):
+            remove(path)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Write and delete from now on only what this task knows; see the class for what that promises."""
+        self._generations = self._listed()
+        try:
+            yield
+        finally:
+            self._generations = None
+            with contextlib.suppress(OSError):
+                self._temporaries.rmdir()
+
+    def neighbours(self, holding: str) -> list[GCSStorage]:
+        """The other folders beside this one in which there is such an object, sorted; one list, however many."""
+        parent = self._folder[: self._folder.rfind("/") + 1]
+        pattern = f"{parent}*/{normalised(checked_name(holding, self._place))}"
+        keys = [blob.name for blob in self._list(parent, match_glob=pattern)]
+        folders = {key.removesuffix(f"/{holding}") for key in keys} - {self._folder}
+        # Others may have objects whose names no folder of ours would have.
+        usable = [folder for folder in sorted(folders) if self._folder and is_folder(folder)]
+        return [GCSStorage(self._bucket, folder, self._retry_seconds) for folder in usable]
+
+    def uri(self, name: str) -> str:
+        """The ``gs://`` address of ``name``."""
+        return f"gs://{self._bucket.name}/{self._key(checked_name(name, self._place))}"
+
+    @property
+    def _place(self) -> str:
+        return f"gs://{self._bucket.name}/{self._folder}"
+
+    def _key(self, name: str) -> str:
+        return f"{self._folder}/{name}" if self._folder else name
+
+    def _blob(self, name: str) -> storage.Blob:
+        return self._bucket.blob(self._key(checked_name(name, self._place)))
+
+    def _expected(self, name: str) -> int:
+        """The generation that a write may replace; 0 when there must be none."""
+        if self._generations is not None:
+            return self._generations.get(name, 0)
+        with self._clear_errors("read", self.uri(name)):
+            blob = self._bucket.get_blob(self._key(name), **self._options)
+        return 0 if blob is None else int(blob.generation)
+
+    @contextlib.contextmanager
+    def _missing(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except NotFound as error:
+            if is_bucket_missing(error):
+                raise
+            raise not_published(self.uri(name)) from None
+
+    @contextlib.contextmanager
+    def _clear_errors(self, action: str, place: str) -> Iterator[None]:
+        # Without the cause: Google's errors quote addresses of upload sessions, which let anybody write.
+        try:
+            yield
+        except SERVICE_ERRORS as error:
+            raise gcs_error(action, place, error) from None
+        except OSError as error:
+            raise storage_error(action, place, error) from None

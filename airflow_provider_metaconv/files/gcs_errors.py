@@ -1,0 +1,107 @@
+"""Whatever Google's libraries raise as one line that says what to change, and that quotes nothing secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError, RetryError
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.cloud import storage
+
+from airflow_provider_metaconv.files.errors import StorageError, StorageRefusedError
+
+DataCorruption, InvalidResponse = storage.exceptions.DataCorruption, storage.exceptions.InvalidResponse
+SERVICE_ERRORS = (GoogleAPIError, GoogleAuthError, requests.RequestException, DataCorruption, InvalidResponse)
+"""What a call of Google Cloud Storage can raise."""
+
+_ROLE = "the role Storage Object Admin"
+_GOES_ON = "the task's retry goes on from its checkpoint"
+_CREDENTIALS = "Google does not accept the credentials (check the Google Cloud connection that the task names)"
+_NO_CONNECTION = f"Google Cloud Storage cannot be reached (check the worker's network and proxy; {_GOES_ON})"
+_DAMAGED = f"what arrived is not what Google holds ({_GOES_ON})"
+_SILENT = f"Google does not answer (try later; {_GOES_ON})"
+_KEPT = "its retention policy or a hold forbids it (the bucket must allow to replace and delete; choose another one)"
+
+_REFUSED_CODES = (403, 404)
+_PERMISSION = re.compile(r"\bstorage\.[a-z]+\.[a-zA-Z]+\b(?=[^:/?&=]*\b(?:access|denied|permission))")
+_KEPT_REASON = re.compile(r"retentionPolicyNotMet|objectUnderActiveHold|(?i:retention policy|active .{0,30}hold)")
+_WORD = re.compile(r"[A-Za-z]{1,60}")
+
+
+def gcs_error(action: str, uri: str, error: Exception) -> StorageError:
+    """One line for an error of Google's libraries: what failed, on which ``gs://`` address, and what to do about it."""
+    kind = StorageRefusedError if _code(error) in _REFUSED_CODES else StorageError
+    return kind(f"cannot {action} {uri}: {_advice(error, uri.split('/')[2])}")
+
+
+def is_bucket_missing(error: GoogleAPICallError) -> bool:
+    """Whether a 404 is about the bucket, not about an object in it."""
+    return "bucket does not exist" in error.message
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What Google answered; the message may quote addresses and tokens, the reason is one word such as forbidden."""
+
+    code: int
+    reason: str | None
+    message: str
+
+
+def _code(error: BaseException | None) -> int:
+    if isinstance(error, RetryError):
+        return _code(error.cause)
+    if isinstance(error, GoogleAPICallError):
+        return error.code or 0
+    return error.response.status_code if isinstance(error, InvalidResponse) else 0
+
+
+def _advice(error: BaseException | None, bucket: str) -> str:
+    if isinstance(error, RetryError):
+        # What it gave up on says more than that it gave up.
+        return _SILENT if error.cause is None else _advice(error.cause, bucket)
+    if isinstance(error, GoogleAPICallError):
+        return _advice_on(_Answer(error.code or 0, _reason(error.response), error.message), bucket)
+    if isinstance(error, InvalidResponse):
+        response = error.response
+        return _advice_on(_Answer(response.status_code, _reason(response), response.text), bucket)
+    if isinstance(error, DataCorruption):
+        return _DAMAGED
+    if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
+        return _CREDENTIALS
+    return _NO_CONNECTION
+
+
+def _advice_on(answer: _Answer, bucket: str) -> str:
+    if answer.code == 401:
+        return _CREDENTIALS
+    if answer.code == 403:
+        return _forbidden(answer, bucket)
+    if answer.code == 404:
+        return f"there is no bucket {bucket} (make it, or change bucket=...)"
+    if answer.code == 429 or answer.code >= 500:
+        return f"Google still answers {answer.code} after many tries (try later; {_GOES_ON})"
+    return _soft(answer)
+
+
+def _forbidden(answer: _Answer, bucket: str) -> str:
+    if _KEPT_REASON.search(f"{answer.reason} {answer.message}"):
+        return _KEPT
+    if permission := _PERMISSION.search(answer.message):
+        return f"the permission {permission[0]} is missing (give the service account {_ROLE} on the bucket {bucket})"
+    return f"{_soft(answer)} (has the service account {_ROLE} on the bucket {bucket}?)"
+
+
+def _soft(answer: _Answer) -> str:
+    return f"Google answered {answer.code}{f', {answer.reason}' if answer.reason else ''}"
+
+
+def _reason(response: Any) -> str | None:
+    try:
+        reason = response.json()["error"]["errors"][0]["reason"]
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
+    return reason if isinstance(reason, str) and _WORD.fullmatch(reason) else None

@@ -1,0 +1,48 @@
+"""What every storage does alike: which names it takes, how it proves and how it removes a file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import BinaryIO
+
+from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, storage_error
+
+BLOCK_BYTES = 1024 * 1024
+
+
+def checked_name(name: str, folder: object) -> str:
+    """The name, if it is one for a file directly in a folder; raises ``StorageError`` for any other."""
+    # Hidden names are refused because names() would never list them again.
+    if not name or name[0] == "." or "/" in name or "\\" in name or "\0" in name:
+        raise StorageError(f"{name!r} is no name for a file in {folder}: use a plain file name")
+    return name
+
+
+def not_published(place: object) -> NotPublishedError:
+    """What to raise when a file was asked for that is not there."""
+    return NotPublishedError(f"there is no file {place}: run the task that writes it first")
+
+
+def another_writer(folder: object, kind: type[StorageError] = StorageError) -> StorageError:
+    """What to raise when somebody else writes to the same folder."""
+    return kind(f"another task is writing to {folder}: let it finish, and give each task a window of its own")
+
+
+def measured(stream: BinaryIO) -> tuple[int, str]:
+    """Size and SHA-256 of what is left in a stream; little of it is in memory at a time."""
+    size, sha256 = 0, hashlib.sha256()
+    while block := stream.read(BLOCK_BYTES):
+        size += len(block)
+        sha256.update(block)
+    return size, sha256.hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove a local file; nothing happens when there is none."""
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise storage_error("remove", path, error) from error
