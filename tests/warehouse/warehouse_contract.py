@@ -226,7 +226,7 @@ class WarehouseContract:
             ]
             for text, time in zip(("first", "second"), times, strict=True)
         ][::order]
-        for group in [sum(sources, [])] if at_once else sources:
+        for group in [[*sources[0], *sources[1]]] if at_once else sources:
             warehouse.load(group)
         [[kept], [thread]] = read_rows("messages"), read_rows("conversations")
         assert ("second", at(11)) == (kept["text"], kept["extracted_time"])

@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM (SELECT DISTINCT {key} FROM {staged_key})

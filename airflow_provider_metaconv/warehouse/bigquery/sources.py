@@ -1,0 +1,95 @@
+"""The files of a load: checked, sorted by table and format, local ones opened for sending."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import unquote
+
+from airflow_provider_metaconv.records import TABLES, Table, table_named
+from airflow_provider_metaconv.warehouse.base import SourceFile
+from airflow_provider_metaconv.warehouse.errors import SourceFileError
+
+RUN_AGAIN = "run the extract task again"
+
+_FORMATS = ("ndjson", "parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Files of one table and one format: ``remote`` ones that BigQuery reads itself, and those on this machine."""
+
+    table: Table
+    file_format: str
+    rows: int
+    remote: tuple[str, ...]
+    local: tuple[str, ...]
+    checksums: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> list[object]:
+        """What makes these files these files, for the names of jobs."""
+        local = [(uri, (stat := local_path(uri).stat()).st_size, stat.st_mtime_ns) for uri in self.local]
+        return [self.table.name, self.file_format, self.rows, self.remote, local, self.checksums]
+
+
+def sources(files: Sequence[SourceFile]) -> list[Sources]:
+    """The files by table and format; raises ``SourceFileError`` for one that is unknown or not there."""
+    for file in files:
+        _check(file)
+    groups: dict[tuple[str, str], list[SourceFile]] = {}
+    for file in files:
+        groups.setdefault((file.table, file.file_format), []).append(file)
+    return [_sources(table_named(name), kind, groups[name, kind]) for name, kind in sorted(groups)]
+
+
+@contextlib.contextmanager
+def opened(uri: str, file_format: str) -> Iterator[BinaryIO]:
+    """A local file for sending, NDJSON unpacked: only then does BigQuery read it with more than one worker."""
+    path = local_path(uri)
+    try:
+        with gzip.open(path) if file_format == "ndjson" else path.open("rb") as stream:
+            yield cast(BinaryIO, stream)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise SourceFileError(f"{uri} is no whole gzip file: {RUN_AGAIN}") from None
+
+
+def local_path(uri: str) -> Path:
+    """Where a file that BigQuery cannot read itself lies on this machine."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return Path(uri)
+    if scheme != "file":
+        raise SourceFileError(f"BigQuery loads gs:// and local files, not {uri}: extract to a bucket of Google's")
+    return Path(unquote(rest.removeprefix("localhost")))
+
+
+def _check(file: SourceFile) -> None:
+    names = sorted(table.name for table in TABLES)
+    if file.table not in names or file.file_format not in _FORMATS:
+        raise SourceFileError(
+            f"{file.uri} is of table {file.table!r} and format {file.file_format!r}: "
+            f"tables are {', '.join(names)}, formats are {', '.join(_FORMATS)}"
+        )
+    if not _is_remote(file.uri):
+        if not local_path(file.uri).is_file():
+            raise SourceFileError(f"there is no file {file.uri}: {RUN_AGAIN}")
+    elif "*" in file.uri:
+        raise SourceFileError(f"BigQuery takes the * in {file.uri} for a pattern: extract to a folder without it")
+
+
+def _sources(table: Table, file_format: str, files: Sequence[SourceFile]) -> Sources:
+    # Naming a file twice is reading it twice, for BigQuery as for the row counts.
+    remote = tuple(file.uri for file in files if _is_remote(file.uri))
+    local = tuple(file.uri for file in files if not _is_remote(file.uri))
+    checksums = tuple(file.sha256 for file in files)
+    return Sources(table, file_format, sum(file.rows for file in files), remote, local, checksums)
+
+
+def _is_remote(uri: str) -> bool:
+    return uri.startswith("gs://")

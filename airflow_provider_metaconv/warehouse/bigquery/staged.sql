@@ -1,0 +1,1 @@
+SELECT {values} FROM {staging}

@@ -1,0 +1,174 @@
+"""Files into staging tables: load jobs read them, all rows or none, and every row is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from google.api_core.exceptions import Conflict, GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigquery import LoadJob, LoadJobConfig, SchemaField, SourceFormat
+from google.cloud.bigquery import Table as BigQueryTable
+
+from airflow_provider_metaconv.records import TABLES, ColumnType, Table, table_named
+from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
+from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, milliseconds, raise_if_failed, submit, wait
+from airflow_provider_metaconv.warehouse.bigquery.sources import RUN_AGAIN, Sources, opened
+from airflow_provider_metaconv.warehouse.bigquery.step import Staging
+from airflow_provider_metaconv.warehouse.bigquery.tables import field
+from airflow_provider_metaconv.warehouse.errors import RowCountError
+
+TRIES = 20
+"""So many names are tried before one is made up: each failed try of a load may have used one."""
+
+_EXPIRES_AFTER = timedelta(hours=24)
+_SECONDS_TO_DROP = 20.0
+_FILES_PER_JOB = 10_000
+_FORMATS = {"ndjson": SourceFormat.NEWLINE_DELIMITED_JSON, "parquet": SourceFormat.PARQUET}
+
+
+def stage(connection: Connection, sources: Sources, location: str, token: str) -> Staging:
+    """Send the load jobs of these files, or find those that an earlier try of the same ``token`` has sent.
+
+    Does not wait. All jobs of one staging table are of one try: were one of them lost, rows would be missing or double.
+    """
+    prefix = f"metaconv_staging_{sources.table.name}_{sources.file_format}_{digest(token, sources.identity)}"
+    for ending in (*map(str, range(TRIES)), uuid.uuid4().hex[:12]):
+        name = f"{prefix}_{ending}"
+        created = _make(connection, sources, name)
+        jobs = _submit_all(connection, sources, name, location, created)
+        if jobs is not None:
+            return Staging(sources.table.name, sources.file_format, name, created, sources.rows, jobs)
+        drop(connection, [name])
+    raise AssertionError("a name that was made up just now cannot be taken")
+
+
+def staged_rows(connection: Connection, stagings: Iterable[Staging], location: str) -> dict[Table, int]:
+    """Wait for the load jobs, and return how many rows each table's files hold.
+
+    Raises ``SourceFileError`` for a broken file and ``RowCountError`` when the rows are not as many as expected.
+    """
+    counts: dict[Table, int] = {}
+    expected: dict[Table, int] = {}
+    for staging in stagings:
+        table = table_named(staging.table)
+        expected[table] = expected.get(table, 0) + staging.rows
+        counts[table] = counts.get(table, 0) + sum(_rows_of(connection, job, location) for job in staging.jobs)
+    for table, count in counts.items():
+        if count != expected[table]:
+            raise RowCountError(
+                f"the files of table {table.name} hold {count} rows, their manifests say {expected[table]}: {RUN_AGAIN}"
+            )
+    return counts
+
+
+def by_table(stagings: Iterable[Staging]) -> dict[Table, list[Staging]]:
+    """The staging tables of each table, in the order of ``records``."""
+    stagings = list(stagings)
+    groups = {table: [each for each in stagings if each.table == table.name] for table in TABLES}
+    return {table: group for table, group in groups.items() if group}
+
+
+def drop(connection: Connection, names: Iterable[str]) -> None:
+    """Remove staging tables as far as that can be done in little time; what stays is gone after a day."""
+    retry = connection.retry.with_timeout(min(_SECONDS_TO_DROP, connection.call_timeout.total_seconds()))
+    for name in names:
+        with contextlib.suppress(GoogleAPIError, GoogleAuthError, OSError):
+            connection.client.delete_table(
+                connection.table(name),
+                not_found_ok=True,
+                retry=retry,
+                timeout=connection.seconds_per_answer,
+            )
+
+
+def digest(*parts: object) -> str:
+    """A short name for the parts, which must be what JSON knows."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+def _make(connection: Connection, sources: Sources, name: str) -> int:
+    """Make the staging table unless it is there, and return when it was made."""
+    wanted = BigQueryTable(connection.table(name), _schema(sources))
+    wanted.expires = datetime.now(UTC) + _EXPIRES_AFTER
+    wanted.labels = LABELS
+    retry, timeout = connection.retry, connection.seconds_per_answer
+    try:
+        made = connection.client.create_table(wanted, retry=retry, timeout=timeout)
+    except Conflict:
+        made = connection.client.get_table(connection.table(name), retry=retry, timeout=timeout)
+    return milliseconds(made.created)
+
+
+def _schema(sources: Sources) -> list[SchemaField]:
+    # Nothing is required here: BigQuery takes every column of a Parquet file for one that may be null.
+    fields = [field(column, required=False) for column in sources.table.columns]
+    if sources.file_format == "ndjson":
+        return fields
+    # Nested values are JSON text in Parquet, which BigQuery does not load into JSON columns.
+    texts = {column.name for column in sources.table.columns if column.type is ColumnType.JSON}
+    return [SchemaField(each.name, "STRING") if each.name in texts else each for each in fields]
+
+
+def _submit_all(
+    connection: Connection, sources: Sources, name: str, location: str, created: int
+) -> tuple[str, ...] | None:
+    jobs: list[str] = []
+    for send in _senders(connection, sources, name, location):
+        job_id = f"{name}_{len(jobs)}"
+        if submit(connection, partial(send, job_id), job_id, location, not_before=created) is None:
+            return None
+        jobs.append(job_id)
+    return tuple(jobs)
+
+
+def _senders(connection: Connection, sources: Sources, name: str, location: str) -> Iterator[Callable[[str], LoadJob]]:
+    config = LoadJobConfig(
+        source_format=_FORMATS[sources.file_format],
+        schema=_schema(sources),
+        create_disposition="CREATE_NEVER",
+        write_disposition="WRITE_APPEND",
+        max_bad_records=0,
+        labels=LABELS,
+    )
+    client, table = connection.client, connection.table(name)
+
+    def from_bucket(uris: tuple[str, ...], job_id: str) -> LoadJob:
+        return client.load_table_from_uri(
+            uris,
+            table,
+            job_id=job_id,
+            location=location,
+            job_config=config,
+            retry=connection.retry,
+            timeout=connection.seconds_per_answer,
+        )
+
+    def from_here(uri: str, job_id: str) -> LoadJob:
+        with opened(uri, sources.file_format) as stream:
+            return client.load_table_from_file(
+                stream,
+                table,
+                job_id=job_id,
+                location=location,
+                job_config=config,
+                timeout=connection.seconds_per_answer,
+            )
+
+    for start in range(0, len(sources.remote), _FILES_PER_JOB):
+        yield partial(from_bucket, sources.remote[start : start + _FILES_PER_JOB])
+    for uri in sources.local:
+        yield partial(from_here, uri)
+
+
+def _rows_of(connection: Connection, job_id: str, location: str) -> int:
+    job = get_job(connection, job_id, location)
+    wait(connection, job)
+    files = getattr(job, "source_uris", None) or ["a local file"]
+    raise_if_failed(connection, job, files)
+    return int(getattr(job, "output_rows", 0) or 0)

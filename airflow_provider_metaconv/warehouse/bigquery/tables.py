@@ -1,0 +1,152 @@
+"""The dataset and its tables: made when they are not there, completed when they are older than ``records``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud.bigquery import Dataset, SchemaField, TimePartitioning
+from google.cloud.bigquery import Table as BigQueryTable
+
+from airflow_provider_metaconv.records import TABLES, Column, ColumnType, Table
+from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
+from airflow_provider_metaconv.warehouse.bigquery.sql import PARTITION_COLUMNS
+from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseRefusedError
+
+COLUMN_TYPES = {
+    ColumnType.TEXT: "STRING",
+    ColumnType.INTEGER: "INTEGER",
+    ColumnType.TIMESTAMP: "TIMESTAMP",
+    ColumnType.JSON: "JSON",
+}
+
+_CLUSTERING = ["page_id", "platform", "conversation_id"]
+_OTHER_NAMES = {"INT64": "INTEGER"}
+_TRIES_TO_ADD = 5
+
+
+def dataset_location(connection: Connection, location: str | None, create: bool) -> str:
+    """Where the dataset is, after it was made in ``location`` if it was not there and ``create`` says so.
+
+    Raises ``WarehouseRefusedError`` when it is not there, or somewhere else than in ``location``.
+    """
+    client, retry, timeout = connection.client, connection.retry, connection.seconds_per_answer
+    try:
+        dataset = client.get_dataset(connection.dataset, retry=retry, timeout=timeout)
+    except NotFound:
+        if not create:
+            raise WarehouseRefusedError(
+                f"there is no dataset {connection.name}: make it or let it be made (create_tables), or check its name"
+            ) from None
+        wanted = Dataset(connection.dataset)
+        wanted.location = location or client.location
+        dataset = client.create_dataset(wanted, exists_ok=True, retry=retry, timeout=timeout)
+    found = str(dataset.location or "US")
+    if location is not None and location.upper() != found.upper():
+        raise WarehouseRefusedError(f"dataset {connection.name} is in {found}, not in {location}: leave location out")
+    return found
+
+
+def ensure_tables(connection: Connection, create: bool, partition_expiration: timedelta | None) -> None:
+    """Make the tables, or add the columns they lack.
+
+    Raises ``SchemaConflictError`` before anything was changed when one cannot hold what ``records`` declares, and
+    ``WarehouseRefusedError`` when one is not there and may not be made.
+    """
+    existing = {table: existing_table(connection, table) for table in TABLES}
+    for table, held in existing.items():
+        if held is None and not create:
+            raise WarehouseRefusedError(
+                f"there is no table {connection.name}.{table.name}: make it or let it be made (create_tables)"
+            )
+    for table, held in existing.items():
+        if held is None:
+            _make(connection, table, partition_expiration)
+        else:
+            _add_columns(connection, table, held)
+
+
+def existing_table(connection: Connection, table: Table) -> BigQueryTable | None:
+    """The table as it is, if it is there; raises ``SchemaConflictError`` as ``ensure_tables`` does."""
+    try:
+        held = connection.client.get_table(
+            connection.table(table.name), retry=connection.retry, timeout=connection.seconds_per_answer
+        )
+    except NotFound:
+        return None
+    _check(table, held, f"{connection.name}.{table.name}")
+    return held
+
+
+def existing_columns(connection: Connection) -> dict[Table, frozenset[str]]:
+    """The names of the columns of those tables that are there; raises as ``existing_table`` does."""
+    tables = {table: existing_table(connection, table) for table in TABLES}
+    return {
+        table: frozenset(each.name.lower() for each in held.schema)
+        for table, held in tables.items()
+        if held is not None
+    }
+
+
+def field(column: Column, required: bool) -> SchemaField:
+    """A column as BigQuery's schemas want it."""
+    mode = "REQUIRED" if required else "NULLABLE"
+    return SchemaField(column.name, COLUMN_TYPES[column.type], mode, description=column.description)
+
+
+def _make(connection: Connection, table: Table, partition_expiration: timedelta | None) -> None:
+    wanted = BigQueryTable(connection.table(table.name), [field(column, column.required) for column in table.columns])
+    wanted.description = table.description
+    wanted.labels = LABELS
+    wanted.clustering_fields = _CLUSTERING
+    if (partition_column := PARTITION_COLUMNS.get(table.name)) is not None:
+        expiration = None if partition_expiration is None else round(partition_expiration.total_seconds() * 1000)
+        wanted.time_partitioning = TimePartitioning("DAY", field=partition_column, expiration_ms=expiration)
+    connection.client.create_table(
+        wanted, exists_ok=True, retry=connection.retry, timeout=connection.seconds_per_answer
+    )
+
+
+def _add_columns(connection: Connection, table: Table, held: BigQueryTable | None) -> None:
+    for _ in range(_TRIES_TO_ADD):
+        names = {each.name.lower() for each in held.schema} if held else set()
+        lacking = [column for column in table.columns if column.name not in names]
+        if held is None or not lacking:
+            return
+        # Not required, which old rows would break: they get the column's value when they are loaded again.
+        held.schema = [*held.schema, *(field(column, required=False) for column in lacking)]
+        try:
+            connection.client.update_table(
+                held, ["schema"], retry=connection.retry, timeout=connection.seconds_per_answer
+            )
+        except PreconditionFailed:
+            held = existing_table(connection, table)
+        else:
+            return
+    raise WarehouseBusyError(f"table {connection.name}.{table.name} changes all the time: let the task try again")
+
+
+def _check(table: Table, held: BigQueryTable, place: str) -> None:
+    if held.table_type != "TABLE":
+        kind = str(held.table_type).lower().replace("_", " ")
+        raise SchemaConflictError(f"{place} is a {kind}, not a table: rename it, or load into another dataset")
+    columns = {column.name: column for column in table.columns}
+    for found in held.schema:
+        _check_field(columns.get(found.name.lower()), found, place)
+
+
+def _check_field(column: Column | None, found: SchemaField, place: str) -> None:
+    if found.mode == "REQUIRED" and (column is None or not column.required):
+        raise SchemaConflictError(
+            f"column {found.name} of {place} is REQUIRED, and not every row has it: make it NULLABLE"
+        )
+    if column is None:
+        return
+    kind = _OTHER_NAMES.get(found.field_type, found.field_type)
+    kind = f"REPEATED {kind}" if found.mode == "REPEATED" else kind
+    wanted = COLUMN_TYPES[column.type]
+    if kind != wanted:
+        raise SchemaConflictError(
+            f"column {column.name} of {place} is {kind}, must be {wanted}: "
+            "rename or convert that column, or load into another dataset"
+        )
