@@ -138,7 +138,7 @@ MESSAGES = Table(
         Column(
             "extracted_time",
             _TIMESTAMP,
-            "When the run began that brought this version of the row, UTC; the later version of two equally rich stays.",
+            "When the run began that brought this version of the row, UTC; of equally rich ones the later stays.",
         ),
     ),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
-from airflow_provider_metaconv.files.errors import ManifestError
+from airflow_provider_metaconv.files.errors import ManifestError, StorageRefusedError
 from airflow_provider_metaconv.graph.errors import (
     BlockedError,
     CursorError,
@@ -19,7 +19,7 @@ from airflow_provider_metaconv.graph.errors import (
     TokenError,
 )
 from airflow_provider_metaconv.load.verify import LoadError
-from airflow_provider_metaconv.warehouse.errors import SchemaConflictError
+from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseRefusedError
 
 OnRateLimit = Literal["reschedule", "retry"]
 ON_RATE_LIMIT: tuple[OnRateLimit, ...] = ("reschedule", "retry")
@@ -36,7 +36,9 @@ _FINAL = (
     AirflowNotFoundException,
     LoadError,
     ManifestError,
+    StorageRefusedError,
     SchemaConflictError,
+    WarehouseRefusedError,
 )
 
 

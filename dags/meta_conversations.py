@@ -1,11 +1,14 @@
-"""Every conversation of your Facebook Pages, Messenger and Instagram, into files and a DuckDB table, every hour.
+"""Every conversation of your Facebook Pages, Messenger and Instagram, into files and a warehouse table, every hour.
 
 Nothing here needs editing. Settings come from, later ones winning:
 
 1. the defaults below,
 2. the Airflow Variable ``meta_conversations`` (JSON, the keys of ``DEFAULTS``),
 3. the run's params, for a run by hand: ``since`` and ``until`` (ISO 8601 with a zone; ``since: "begin"`` for the full
-   history), ``pages`` and ``platforms``.
+   history), ``pages`` and ``platforms``, ``destination`` and ``dataset``.
+
+``destination`` is a local folder or ``gs://bucket/prefix``. The tables are in the DuckDB file ``database`` unless
+``dataset`` names one of BigQuery (``dataset`` or ``project.dataset``).
 
 Without ``pages`` all Pages of the connection's token are read. A scheduled run takes the messages of its data interval;
 for a Page and platform that earlier runs left a gap before it, those of the gap as well, since with catchup off Airflow
@@ -25,8 +28,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Asset, Param, TriggerRule, dag, get_current_context, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
-from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator, manifest_uris
+from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
+from airflow_provider_metaconv.operators.extract import MetaConversationsToStorageOperator
+from airflow_provider_metaconv.operators.load import (
+    MetaConversationsToBigQueryOperator,
+    MetaConversationsToDuckDBOperator,
+    manifest_uris,
+)
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy
 
 HOME = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "meta_conversations"
@@ -37,8 +45,12 @@ DEFAULTS: dict[str, Any] = {
     "folders": ["inbox", "page_done", "spam", "other"],
     "destination": str(HOME / "files"),
     "database": str(HOME / "meta_conversations.duckdb"),
+    "dataset": "",
+    "project_id": None,
+    "location": None,
     "file_format": "ndjson",
     "meta_conn_id": "meta_graph_default",
+    "gcp_conn_id": "google_cloud_default",
 }
 # Meta shows only the 20 newest messages of an Instagram thread: the busier the threads, the shorter the interval.
 SCHEDULE = os.environ.get("META_CONVERSATIONS_SCHEDULE", "@hourly")
@@ -69,6 +81,8 @@ if HAS_RETRY_POLICY:
         ),
         "since": Param(None, type=["null", "string"], description='ISO 8601 with a zone, or "begin" for everything.'),
         "until": Param(None, type=["null", "string"], description="ISO 8601 with a zone."),
+        "destination": Param("", type="string", description="A folder or gs://…; empty: as the Variable says."),
+        "dataset": Param("", type="string", description="Of BigQuery; empty: as the Variable says."),
     },
     tags=["meta", "conversations"],
     doc_md=__doc__,
@@ -83,19 +97,20 @@ def meta_conversations() -> None:
 
         stored = Variable.get("meta_conversations", default={}, deserialize_json=True)
         params = get_current_context()["params"]
-        return checked({**DEFAULTS, **stored, **{key: params[key] for key in ("pages", "platforms") if params[key]}})
+        given = {key: params[key] for key in ("pages", "platforms", "destination", "dataset") if params[key]}
+        return checked({**DEFAULTS, **stored, **given})
 
     @task
     def targets(settings: dict[str, Any]) -> list[dict[str, Any]]:
         """One set of arguments for the extract operator per Page and platform."""
         since, until = window(get_current_context())
-        shared = {key: settings[key] for key in ("destination", "file_format", "meta_conn_id")}
+        shared = {key: settings[key] for key in ("destination", "file_format", "meta_conn_id", "gcp_conn_id")}
         wanted = [
             {
                 "page_id": page_id,
                 "platform": platform,
                 "folder": settings["folders"],
-                "since": without_gap(since, settings["destination"], page_id, platform),
+                "since": without_gap(since, settings, page_id, platform),
                 "until": until,
                 **shared,
             }
@@ -105,41 +120,54 @@ def meta_conversations() -> None:
             raise AirflowFailException("The connection's token can read no Page: see its person's tasks on the Pages.")
         return wanted
 
+    @task.branch
+    def warehouse(settings: dict[str, Any]) -> str:
+        """Which of the two loads is to run."""
+        return "load_into_bigquery" if settings["dataset"] else "load_into_duckdb"
+
     chosen = settings()
     wanted = targets(chosen)
-    extract = MetaConversationsToLocalFilesystemOperator.partial(
+    extract = MetaConversationsToStorageOperator.partial(
         task_id="extract",
         pool=EXTRACT_POOL,
         map_index_template="{{ task.platform }}/{{ task.page_id }}",
     ).expand_kwargs(wanted)
 
-    load = MetaConversationsToDuckDBOperator(
-        task_id="load",
-        manifests=extract.output,
-        database=chosen["database"],
-        pool=WAREHOUSE_POOL,
+    load: dict[str, Any] = {
+        "manifests": extract.output,
+        "pool": WAREHOUSE_POOL,
         # A Page whose token is dead fails its own task; the others' messages are loaded all the same.
-        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
-        outlets=[MESSAGES, CONVERSATIONS],
-    )
+        "trigger_rule": TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        "outlets": [MESSAGES, CONVERSATIONS],
+    }
+    loads = [
+        MetaConversationsToDuckDBOperator(task_id="load_into_duckdb", database=chosen["database"], **load),
+        MetaConversationsToBigQueryOperator(
+            task_id="load_into_bigquery",
+            dataset=chosen["dataset"],
+            project_id=chosen["project_id"],
+            location=chosen["location"],
+            gcp_conn_id=chosen["gcp_conn_id"],
+            **load,
+        ),
+    ]
 
     @task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
-    def check(manifests: Any, expected: list[dict[str, Any]] | None, database: str) -> dict[str, Any]:
+    def check(manifests: Any, expected: list[dict[str, Any]] | None, settings: dict[str, Any]) -> dict[str, Any]:
         """Fails unless every Page and platform was extracted and every row of the manifests is in the warehouse."""
         from airflow_provider_metaconv.load.load import LoadError, check_manifests
-        from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         if not expected:
             raise AirflowFailException("Nothing was extracted: see why in the log of the tasks settings and targets.")
-        with DuckDBWarehouse(database) as warehouse:
-            result = check_manifests(manifest_uris(manifests), warehouse)
+        with opened_warehouse(settings) as warehouse:
+            result = check_manifests(manifest_uris(manifests), warehouse, cloud(settings).open_storage)
         try:
             result.raise_unless_complete(expected=[(target["page_id"], target["platform"]) for target in expected])
         except LoadError as error:
             raise AirflowFailException(str(error)) from None
         return {"manifests": result.manifests, "incomplete": result.incomplete}
 
-    load >> check(extract.output, wanted, chosen["database"])
+    warehouse(chosen) >> loads >> check(extract.output, wanted, chosen)
 
 
 def checked(settings: dict[str, Any]) -> dict[str, Any]:
@@ -166,16 +194,16 @@ def window(context: Any) -> tuple[str | None, str]:
     return (None if since == "begin" else since), params["until"] or end.isoformat()
 
 
-def without_gap(since: str | None, destination: str, page_id: str, platform: str) -> str | None:
+def without_gap(since: str | None, settings: dict[str, Any], page_id: str, platform: str) -> str | None:
     """For a scheduled run the end of what earlier runs read of this Page without a gap, if that is before ``since``."""
     if since is None or get_current_context()["dag_run"].run_type != "scheduled":
         return since
     from airflow_provider_metaconv.files.coverage import covered_until, finished_windows
-    from airflow_provider_metaconv.files.local import LocalStorage
     from airflow_provider_metaconv.files.manifest import window_folder
 
     start = pendulum.parse(since)
-    here = LocalStorage(Path(destination) / window_folder(platform, page_id, None, start))
+    folder = window_folder(platform, page_id, None, start)
+    here = cloud(settings).open_storage(f"{settings['destination']}/{folder}")
     covered = covered_until(finished_windows(here), start)
     return since if covered is None else covered.isoformat()
 
@@ -192,6 +220,23 @@ def pages_and_platforms(settings: dict[str, Any]) -> list[tuple[str, str]]:
         for platform in settings["platforms"]
         if platform != "INSTAGRAM" or page["instagram_account_id"]
     ]
+
+
+def cloud(settings: dict[str, Any]) -> GoogleCloud:
+    """What opens destinations: local folders without any connection, buckets with Google's."""
+    return GoogleCloud(settings["gcp_conn_id"])
+
+
+def opened_warehouse(settings: dict[str, Any]) -> Any:
+    """The warehouse that the settings choose."""
+    if not settings["dataset"]:
+        from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+
+        return DuckDBWarehouse(settings["database"])
+    from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
+
+    client = cloud(settings).bigquery_client(settings["project_id"], settings["location"])
+    return BigQueryWarehouse(client, settings["dataset"], location=settings["location"])
 
 
 meta_conversations()

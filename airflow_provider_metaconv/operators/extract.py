@@ -20,8 +20,9 @@ from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.manifest import window_folder
 from airflow_provider_metaconv.files.parts import FILE_FORMATS
-from airflow_provider_metaconv.files.storage import Storage, prove_writable
+from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 from airflow_provider_metaconv.records import INSTAGRAM, PLATFORMS
 from airflow_provider_metaconv.retry_policy import (
@@ -135,7 +136,7 @@ class MetaConversationsExtractOperator(BaseOperator):
     def _extract(self, window: Window, folder: str) -> Extraction:
         # The destination first: a folder that cannot be written to should not cost a call.
         storage = self.open_storage(folder)
-        prove_writable(storage)
+        storage.prove_writable()
         _let_settle(window)
         page = MetaGraphHook(self.meta_conn_id).get_page(self.page_id, self.platform)
         edges = [
@@ -207,6 +208,73 @@ class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperato
     def open_storage(self, folder: str) -> Storage:
         """The window's folder below ``destination``, created if needed."""
         return LocalStorage(Path(self.destination) / folder)
+
+
+class MetaConversationsToStorageOperator(MetaConversationsExtractOperator):
+    """Extracts one Page's messages of one platform and window to where ``destination`` says.
+
+    ``destination`` is a local folder or ``gs://bucket/prefix``, for DAGs that leave the choice to their settings.
+    """
+
+    template_fields: Sequence[str] = (
+        *MetaConversationsExtractOperator.template_fields,
+        "destination",
+        "gcp_conn_id",
+        "impersonation_chain",
+    )
+
+    def __init__(
+        self,
+        *,
+        destination: str,
+        gcp_conn_id: str = GCP_CONN_ID,
+        impersonation_chain: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.destination = destination
+        self.gcp_conn_id = gcp_conn_id
+        self.impersonation_chain = impersonation_chain
+
+    def open_storage(self, folder: str) -> Storage:
+        """The window's folder below ``destination``."""
+        return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage(f"{self.destination}/{folder}")
+
+
+class MetaConversationsToGCSOperator(MetaConversationsExtractOperator):
+    """Extracts one Page's messages of one platform and window into a bucket of Google Cloud Storage, below ``prefix``.
+
+    ``gcp_conn_id`` and ``impersonation_chain`` are as in Google's own operators. Needs the extra ``google``; the
+    account needs the role Storage Object User on the bucket.
+    """
+
+    template_fields: Sequence[str] = (
+        *MetaConversationsExtractOperator.template_fields,
+        "bucket",
+        "prefix",
+        "gcp_conn_id",
+        "impersonation_chain",
+    )
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        prefix: str = "",
+        gcp_conn_id: str = GCP_CONN_ID,
+        impersonation_chain: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.prefix = prefix
+        self.gcp_conn_id = gcp_conn_id
+        self.impersonation_chain = impersonation_chain
+
+    def open_storage(self, folder: str) -> Storage:
+        """The window's folder in the bucket, below ``prefix``."""
+        place = "/".join(filter(None, [self.bucket, self.prefix, folder]))
+        return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage(f"gs://{place}")
 
 
 def _present(context: Context) -> datetime:

@@ -60,10 +60,11 @@ def test_a_scheduled_run_closes_the_gap_that_a_page_has_and_no_other_run_does(
     covered.mkdir(parents=True)
     (covered / "_manifest.json").write_text("{}")
     monkeypatch.setattr(sample, "get_current_context", lambda: context(run_type))
-    assert (expected or since) == sample.without_gap(since, str(tmp_path), "100", "MESSENGER")
+    settings = {**sample.DEFAULTS, "destination": str(tmp_path)}
+    assert (expected or since) == sample.without_gap(since, settings, "100", "MESSENGER")
     # Another Page, or the same on the other platform, has a coverage of its own.
-    assert since == sample.without_gap(since, str(tmp_path), "101", "MESSENGER")
-    assert since == sample.without_gap(since, str(tmp_path), "100", "INSTAGRAM")
+    assert since == sample.without_gap(since, settings, "101", "MESSENGER")
+    assert since == sample.without_gap(since, settings, "100", "INSTAGRAM")
 
 
 def test_settings_are_put_in_order(sample: ModuleType) -> None:
