@@ -83,6 +83,13 @@ def test_the_python_blocks_are_python_and_the_json_blocks_json() -> None:
             json.loads(code)
 
 
+def test_the_settings_of_the_readme_are_the_sample_dags() -> None:
+    sample = (REPOSITORY / "dags" / "meta_conversations.py").read_text(encoding="utf-8")
+    blocks = [json.loads(code) for code in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
+    assert len(blocks) >= 2
+    assert [] == [key for block in blocks for key in block if f'"{key}": ' not in sample]
+
+
 def test_the_dag_of_the_readme_has_twenty_lines_and_is_one() -> None:
     [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(code.splitlines()) <= 20

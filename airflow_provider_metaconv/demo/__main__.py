@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any, Self
 from rich.console import Console, RenderableType
 
 from airflow_provider_metaconv.demo import results, screen
+from airflow_provider_metaconv.demo.google import GooglePlace
+from airflow_provider_metaconv.demo.places import COUNTS, REASONS, LocalPlace, Place
 from airflow_provider_metaconv.demo.source import Emulator, RealPages, running_emulator
 from airflow_provider_metaconv.demo.workspace import Airflow, Workspace, process
 
@@ -25,18 +29,21 @@ def main() -> int:
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 120)
     workspace = Workspace(options.folder.resolve())
+    place = GooglePlace.from_environment(os.environ) if options.google else LocalPlace(workspace.folder)
     real = RealPages.from_environment(os.environ)
-    workspace.prepare(keep_data=real is not None)
+    if real is None:
+        place.clean()
+    workspace.prepare()
     airflow = workspace.airflow_environment(options.dags.resolve())
     # Airflow's database is made while the emulator makes its world: both take some seconds.
     with workspace.log.open("ab") as log, process(["airflow", "db", "migrate"], airflow, log) as migration:
         if real is not None:
-            with _Demo(console, workspace, airflow, migration) as demo:
+            with _Demo(console, workspace, place, airflow, migration) as demo:
                 return demo.run_real_pages(real)
         now = datetime.now(UTC).replace(microsecond=0)
         with (
             running_emulator(workspace.folder, messages=options.messages, now=now) as emulator,
-            _Demo(console, workspace, airflow, migration) as demo,
+            _Demo(console, workspace, place, airflow, migration) as demo,
         ):
             console.print(
                 f"An emulator of Meta's Graph API answers on {emulator.url}, with {options.messages:,} messages on "
@@ -53,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where everything goes (default: .demo)")
     parser.add_argument("--dags", type=Path, default=_dags_folder(), help="folder of meta_conversations.py")
     parser.add_argument("--picture", type=Path, help="also draw the summary as an SVG file")
+    parser.add_argument("--google", action="store_true", help="Cloud Storage and BigQuery instead of files and DuckDB")
     parser.add_argument("--messages", type=int, default=50_000, help="size of the emulated world")
     return parser.parse_args()
 
@@ -67,11 +75,17 @@ class _Demo:
     """One demo: an Airflow of its own in the workspace, and the console."""
 
     def __init__(
-        self, console: Console, workspace: Workspace, airflow: dict[str, str], migration: subprocess.Popen[bytes]
+        self,
+        console: Console,
+        workspace: Workspace,
+        place: Place,
+        airflow: dict[str, str],
+        migration: subprocess.Popen[bytes],
     ) -> None:
         self.shown: list[RenderableType] = []
         self._console = console
         self._workspace = workspace
+        self._place = place
         self._environment = airflow
         self._migration = migration
         self._emulator: Emulator | None = None
@@ -87,7 +101,7 @@ class _Demo:
     def run_emulated(self, emulator: Emulator, now: datetime) -> int:
         """The full history, then new messages, then the next interval; both compared with the truth."""
         self._emulator = emulator
-        self._environment |= self._workspace.settings(emulator.connection, [])
+        self._prepare_airflow(emulator.connection, [])
         if not (self._is_prepared() and self._extract(None, now)):
             return 1
         self._show_warehouse()
@@ -109,12 +123,20 @@ class _Demo:
         since = None if real.since == "begin" else datetime.fromisoformat(real.since or str(until - timedelta(days=1)))
         if since is not None and since.tzinfo is None:
             raise SystemExit(f"META_SINCE={real.since} has no time zone: write it as {real.since}+00:00.")
-        self._environment |= self._workspace.settings(real.connection, real.pages)
+        self._prepare_airflow(real.connection, real.pages)
         if not (self._is_prepared() and self._extract(since, until)):
             return 1
         self._show_warehouse()
         self._show_places()
         return 0
+
+    def _prepare_airflow(self, connection: Mapping[str, Any], pages: list[str]) -> None:
+        """What the sample DAG reads from the environment: the connections, and the Variable with its settings."""
+        self._environment |= {
+            **self._place.environment,
+            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({**self._place.variable, "pages": pages}),
+        }
 
     def _is_prepared(self) -> bool:
         with self._console.status("Preparing Airflow's database"):
@@ -126,7 +148,7 @@ class _Demo:
 
         def figures() -> tuple[list[results.Extracted], dict[str, Any]]:
             counts = self._emulator.statistics() if self._emulator else {}
-            return list(results.manifests(self._workspace.files, until)), counts
+            return list(results.windows_until(until, self._place.manifests())), counts
 
         airflow = self._airflow()
         airflow.start_run(datetime.now(UTC).isoformat(), params)
@@ -156,21 +178,21 @@ class _Demo:
         return status == 0
 
     def _show_warehouse(self) -> None:
-        reasons = results.reasons(self._workspace.database)
+        reasons = results.reasons(self._place.ask(REASONS))
         if reasons:
             self._show(screen.reasons_table(reasons))
-        for question, query in results.QUESTIONS.items():
-            self._show(screen.answer_table(question, results.ask(self._workspace.database, query)))
+        for question, query in self._place.questions.items():
+            self._show(screen.answer_table(question, self._place.ask(query)))
 
     def _compare(self, emulator: Emulator, windows: list[tuple[datetime | None, datetime]]) -> int:
         """Every manifest and the tables against what the emulator knows that there is."""
         differences = []
         for since, until in windows:
             truth = emulator.truth(since, until)
-            extracted = {e.name: e.stats for e in results.manifests(self._workspace.files, until)}
+            extracted = {e.name: e.stats for e in results.windows_until(until, self._place.manifests())}
             differences += _differences(f"files until {screen.day(until)}", truth, extracted)
         everything = emulator.truth(None, windows[-1][1])
-        differences += _differences("tables", everything, results.warehouse_counts(self._workspace.database))
+        differences += _differences("tables", everything, results.counts_by_page(self._place.ask(COUNTS)))
         errors = emulator.statistics()["errors"]
         differences += [f"no {code} was answered" for code in ("80006", "613") if not errors.get(code)]
         for difference in differences:
@@ -189,8 +211,7 @@ class _Demo:
         self.shown.append(renderable)
 
     def _show_places(self) -> None:
-        workspace = self._workspace
-        self._console.print(f"Files:    {workspace.files}\nDuckDB:   {workspace.database}\nAirflow:  {workspace.log}")
+        self._console.print("\n".join([*self._place.lines, f"Airflow:  {self._workspace.log}"]), highlight=False)
 
     def _show_real_pages_hint(self) -> None:
         self._console.print(

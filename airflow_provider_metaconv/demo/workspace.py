@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,16 +26,6 @@ class Workspace:
         return self.folder / "airflow"
 
     @property
-    def files(self) -> Path:
-        """The extracted files and their manifests."""
-        return self.folder / "files"
-
-    @property
-    def database(self) -> Path:
-        """The DuckDB file."""
-        return self.folder / "meta_conversations.duckdb"
-
-    @property
     def results(self) -> Path:
         """How each of Airflow's runs ended."""
         return self.folder / "runs.txt"
@@ -46,11 +35,8 @@ class Workspace:
         """What Airflow printed."""
         return self.folder / "airflow.log"
 
-    def prepare(self, *, keep_data: bool) -> None:
-        """Makes the folder; removes what an earlier demo extracted unless it is to be kept."""
-        if not keep_data:
-            shutil.rmtree(self.files, ignore_errors=True)
-            self.database.unlink(missing_ok=True)
+    def prepare(self) -> None:
+        """Makes the folder; removes what Airflow printed the last time."""
         self.log.unlink(missing_ok=True)
         self.results.unlink(missing_ok=True)
         self.airflow_home.mkdir(parents=True, exist_ok=True)
@@ -62,14 +48,6 @@ class Workspace:
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        }
-
-    def settings(self, connection: Mapping[str, Any], pages: list[str]) -> dict[str, str]:
-        """What the sample DAG reads from the environment: the connection, and the Variable with its settings."""
-        settings = {"destination": str(self.files), "database": str(self.database), "pages": pages}
-        return {
-            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
-            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
         }
 
 

@@ -1,0 +1,165 @@
+"""Google Cloud as a demo's place: a bucket and a BigQuery dataset, on local servers or in a real project."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_metaconv.demo.places import COUNTS, REASONS
+from airflow_provider_metaconv.demo.results import Answer
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from google.cloud import bigquery, storage
+
+LOCAL_PROJECT = "example-project"
+LOCAL_BUCKET = "example-bucket"
+SECONDS_BETWEEN_LISTS = 2.0
+SECONDS_FOR_AN_ANSWER = 120
+
+
+class GooglePlace:
+    """A bucket's folder and a dataset that are new for each demo, so that nothing of anybody is replaced."""
+
+    def __init__(self, project: str, bucket: str, *, real: bool, stamp: str, location: str | None = None) -> None:
+        self._project, self._bucket, self._location = project, bucket, location
+        self._real = real
+        self._prefix = f"metaconv-demo-{stamp}"
+        self._dataset = f"metaconv_demo_{stamp}"
+        self._manifests: dict[str, bytes] = {}
+        self._listed = float("-inf")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], now: datetime | None = None) -> GooglePlace:
+        """The real bucket in ``META_GCS_BUCKET`` and project in ``GOOGLE_CLOUD_PROJECT``, or the local servers.
+
+        ``META_BIGQUERY_LOCATION`` is where the dataset is made, by default where BigQuery likes. Ends the program when
+        there is neither a bucket nor a local server.
+        """
+        stamp = (now or datetime.now(UTC)).strftime("%Y%m%d_%H%M%S")
+        bucket, project = environment.get("META_GCS_BUCKET", ""), environment.get("GOOGLE_CLOUD_PROJECT", "")
+        location = environment.get("META_BIGQUERY_LOCATION") or None
+        if bucket and project:
+            return cls(project, bucket.removeprefix("gs://"), real=True, stamp=stamp, location=location)
+        if bucket:
+            raise SystemExit("META_GCS_BUCKET is set without a project: set GOOGLE_CLOUD_PROJECT as well.")
+        if "STORAGE_EMULATOR_HOST" not in environment:
+            raise SystemExit("There is no bucket: set META_GCS_BUCKET and GOOGLE_CLOUD_PROJECT, or run make demo-gcp.")
+        return cls(LOCAL_PROJECT, LOCAL_BUCKET, real=False, stamp=stamp)
+
+    @property
+    def variable(self) -> dict[str, Any]:
+        """The folder of the bucket and the dataset."""
+        return {
+            "destination": f"gs://{self._bucket}/{self._prefix}",
+            "dataset": self._dataset,
+            "project_id": self._project,
+            "location": self._location,
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Google's connection: this machine's own login, or nobody at all for the local servers."""
+        extra: dict[str, Any] = {"project": self._project} | ({} if self._real else {"is_anonymous": True})
+        connection = {"conn_type": "google_cloud_platform", "extra": extra}
+        return {"AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection)}
+
+    @property
+    def lines(self) -> list[str]:
+        """Both places, and how to remove them where they cost money."""
+        lines = [f"Files:    gs://{self._bucket}/{self._prefix}", f"BigQuery: {self._project}.{self._dataset}"]
+        if self._real:
+            lines.append(
+                f"To remove them: gcloud storage rm -r gs://{self._bucket}/{self._prefix}; "
+                f"bq rm -r -f {self._project}:{self._dataset}"
+            )
+        return lines
+
+    def clean(self) -> None:
+        """Nothing: each demo has a folder and a dataset of its own."""
+
+    def manifests(self) -> Iterator[bytes]:
+        """The manifests of all finished windows, listed every other second at most."""
+        if time.monotonic() - self._listed >= SECONDS_BETWEEN_LISTS:
+            bucket = self._storage.bucket(self._bucket)
+            for blob in bucket.list_blobs(prefix=f"{self._prefix}/", timeout=SECONDS_FOR_AN_ANSWER):
+                if blob.name.endswith("/_manifest.json") and blob.name not in self._manifests:
+                    self._manifests[blob.name] = blob.download_as_bytes(timeout=SECONDS_FOR_AN_ANSWER)
+            self._listed = time.monotonic()
+        for name in sorted(self._manifests):
+            yield self._manifests[name]
+
+    def ask(self, query: str) -> Answer:
+        """BigQuery's answer."""
+        from google.cloud import bigquery
+
+        configuration = bigquery.QueryJobConfig(default_dataset=f"{self._project}.{self._dataset}")
+        job = self._bigquery.query(_QUERIES.get(query, query), job_config=configuration, timeout=SECONDS_FOR_AN_ANSWER)
+        rows = job.result(timeout=SECONDS_FOR_AN_ANSWER)
+        return Answer([field.name for field in rows.schema], [tuple(row.values()) for row in rows])
+
+    @cached_property
+    def _storage(self) -> storage.Client:
+        from google.cloud import storage
+
+        return storage.Client(project=self._project, credentials=self._credentials)
+
+    @cached_property
+    def _bigquery(self) -> bigquery.Client:
+        from google.cloud import bigquery
+
+        return bigquery.Client(project=self._project, credentials=self._credentials, location=self._location)
+
+    @property
+    def _credentials(self) -> Credentials | None:
+        from google.auth.credentials import AnonymousCredentials
+
+        return None if self._real else AnonymousCredentials()  # type: ignore[no-untyped-call]
+
+    questions: Mapping[str, str] = {
+        "Messages by day (the last seven)": """
+            SELECT FORMAT_DATE('%Y-%m-%d', DATE(created_time)) AS day,
+                   COUNTIF(direction = 'inbound') AS received,
+                   COUNTIF(direction = 'outbound') AS sent
+            FROM messages GROUP BY day ORDER BY day DESC LIMIT 7
+        """,
+        "Median time to the first response, per Page": """
+            WITH turns AS (
+                SELECT page_id, platform, created_time, direction,
+                       LAG(direction) OVER thread AS earlier,
+                       MIN(IF(direction = 'outbound', created_time, NULL))
+                           OVER (thread ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS answered
+                FROM messages
+                WINDOW thread AS (PARTITION BY platform, page_id, conversation_id ORDER BY created_time)
+            )
+            SELECT page_id, platform, COUNT(*) AS questions,
+                   ROUND(APPROX_QUANTILES(TIMESTAMP_DIFF(answered, created_time, SECOND), 2)[OFFSET(1)] / 60) AS minutes
+            FROM turns
+            WHERE direction = 'inbound' AND IFNULL(earlier, '') <> 'inbound' AND answered IS NOT NULL
+            GROUP BY page_id, platform ORDER BY page_id, platform
+        """,
+        "Busiest hours (UTC)": """
+            SELECT FORMAT('%02d:00', EXTRACT(HOUR FROM created_time)) AS hour, COUNT(*) AS received
+            FROM messages WHERE direction = 'inbound'
+            GROUP BY hour ORDER BY received DESC LIMIT 5
+        """,
+    }
+
+
+_QUERIES = {
+    COUNTS: """
+        SELECT page_id, platform, COUNTIF(kind = 'm') AS messages, COUNTIF(kind = 'c') AS conversations
+        FROM (SELECT page_id, platform, 'm' AS kind FROM messages
+              UNION ALL SELECT page_id, platform, 'c' FROM conversations)
+        GROUP BY page_id, platform
+    """,
+    REASONS: """
+        SELECT page_id, platform, CONCAT(status, ': ', SPLIT(reason, ':')[OFFSET(0)]) AS why, COUNT(*) AS conversations
+        FROM conversations WHERE status <> 'complete'
+        GROUP BY page_id, platform, why ORDER BY page_id, platform, why
+    """,
+}

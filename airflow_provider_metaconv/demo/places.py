@@ -1,0 +1,127 @@
+"""Where a demo's results go and are read back from: what a place must offer, and the local folder with DuckDB."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from airflow_provider_metaconv.demo.results import Answer
+
+COUNTS = "counts"
+"""Rows of a query under this name: Page, platform, messages, conversations."""
+REASONS = "reasons"
+"""Rows of a query under this name: Page, platform, status with reason, conversations that are not complete."""
+
+
+class Place(Protocol):
+    """Files and tables of one demo."""
+
+    @property
+    def variable(self) -> dict[str, Any]:
+        """What the sample DAG's Variable says of it."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What Airflow needs in its environment to get there."""
+
+    @property
+    def questions(self) -> Mapping[str, str]:
+        """Questions that people ask of such tables, as they can be typed into the warehouse."""
+
+    @property
+    def lines(self) -> list[str]:
+        """Where to look, for people."""
+
+    def clean(self) -> None:
+        """Removes what an earlier demo left there."""
+
+    def manifests(self) -> Iterator[bytes]:
+        """The manifests of all finished windows."""
+
+    def ask(self, query: str) -> Answer:
+        """The warehouse's answer to a query, or to one of its own under the names ``COUNTS`` and ``REASONS``."""
+
+
+class LocalPlace:
+    """Files in a folder, tables in a DuckDB file."""
+
+    environment: Mapping[str, str] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self._files = folder / "files"
+        self._database = folder / "meta_conversations.duckdb"
+
+    @property
+    def variable(self) -> dict[str, Any]:
+        """The folder and the DuckDB file."""
+        return {"destination": str(self._files), "database": str(self._database)}
+
+    @property
+    def lines(self) -> list[str]:
+        """Both paths."""
+        return [f"Files:    {self._files}", f"DuckDB:   {self._database}"]
+
+    def clean(self) -> None:
+        """Removes files and tables."""
+        shutil.rmtree(self._files, ignore_errors=True)
+        self._database.unlink(missing_ok=True)
+
+    def manifests(self) -> Iterator[bytes]:
+        """The manifests of all finished windows."""
+        for path in sorted(self._files.glob("platform=*/page_id=*/window=*/_manifest.json")):
+            yield path.read_bytes()
+
+    def ask(self, query: str) -> Answer:
+        """DuckDB's answer."""
+        import duckdb
+
+        with duckdb.connect(str(self._database), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            result = connection.execute(_QUERIES.get(query, query))
+            return Answer([column[0] for column in result.description], result.fetchall())
+
+    questions: Mapping[str, str] = {
+        "Messages by day (the last seven)": """
+            SELECT strftime(created_time::DATE, '%Y-%m-%d') AS day,
+                   count(*) FILTER (direction = 'inbound') AS received,
+                   count(*) FILTER (direction = 'outbound') AS sent
+            FROM messages GROUP BY day ORDER BY day DESC LIMIT 7
+        """,
+        "Median time to the first response, per Page": """
+            WITH turns AS (
+                SELECT page_id, platform, conversation_id, created_time, direction,
+                       lag(direction) OVER thread AS before,
+                       min(created_time) FILTER (direction = 'outbound')
+                           OVER (thread ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS answered
+                FROM messages
+                WINDOW thread AS (PARTITION BY platform, page_id, conversation_id ORDER BY created_time)
+            )
+            SELECT page_id, platform, count(*) AS questions,
+                   round(median(epoch(answered - created_time)) / 60) AS minutes
+            FROM turns
+            WHERE direction = 'inbound' AND before IS DISTINCT FROM 'inbound' AND answered IS NOT NULL
+            GROUP BY page_id, platform ORDER BY page_id, platform
+        """,
+        "Busiest hours (UTC)": """
+            SELECT printf('%02d:00', hour(created_time)) AS hour, count(*) AS received
+            FROM messages WHERE direction = 'inbound'
+            GROUP BY 1 ORDER BY received DESC LIMIT 5
+        """,
+    }
+
+
+_QUERIES = {
+    COUNTS: """
+        SELECT page_id, platform, count(*) FILTER (kind = 'm'), count(*) FILTER (kind = 'c')
+        FROM (SELECT page_id, platform, 'm' AS kind FROM messages
+              UNION ALL SELECT page_id, platform, 'c' FROM conversations)
+        GROUP BY page_id, platform
+    """,
+    REASONS: """
+        SELECT page_id, platform, status || ': ' || split_part(any_value(reason), ':', 1), count(*)
+        FROM conversations WHERE status <> 'complete'
+        GROUP BY page_id, platform, status, split_part(reason, ':', 1) ORDER BY ALL
+    """,
+}

@@ -1,0 +1,144 @@
+"""A million messages through a bucket into BigQuery: ``make benchmark-gcp``. Figures, not asserts.
+
+The servers are local, so the seconds say little about Google's. What counts are the numbers of requests, for a small
+and for a large run, and the speed of our upload beside a bare ``blob.upload_from_filename`` of the same files.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, storage
+
+from airflow_provider_metaconv.files import Manifest, PartsWriter
+from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
+from airflow_provider_metaconv.load import load_manifests
+from airflow_provider_metaconv.records import MESSAGES
+from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
+from tests.google_servers.servers import BigQueryServer, StorageServer
+
+ROUNDS = 3
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+WORDS = ("where", "is", "my", "order", "thanks", "a lot", "please", "call", "tomorrow", "the blue one", "in size nine")
+
+
+def main() -> None:
+    """Prints the upload's ratio, then requests and seconds of a small and a large run, for both formats."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        StorageServer(Path(folder) / "objects") as objects,
+        BigQueryServer(objects.direct_url) as tables,
+    ):
+        nobody = AnonymousCredentials()
+        options = ClientOptions(api_endpoint=objects.direct_url)
+        bucket = storage.Client("example-project", nobody, client_options=options).create_bucket("example-bucket")
+        compare_uploads(bucket, Path(folder))
+        for file_format in ("ndjson", "parquet"):
+            for messages in (10_000, 1_000_000):
+                run(objects, tables, messages, file_format)
+
+
+def rows(count: int) -> Iterator[dict[str, Any]]:
+    """Messages of a year, with texts as long as people write them."""
+    chance = random.Random(7)
+    empty = dict.fromkeys(MESSAGES.column_names)
+    for number in range(count):
+        yield empty | {
+            "platform": "MESSENGER",
+            "page_id": "100",
+            "conversation_id": f"t_{number // 8}",
+            "message_id": f"m_{number}_{chance.getrandbits(128):032x}",
+            "created_time": (DAY - timedelta(seconds=number * 31)).isoformat(),
+            "direction": chance.choice(("inbound", "outbound")),
+            "sender_id": str(chance.getrandbits(53)),
+            "recipients": [{"id": "100", "name": "Example Page"}],
+            "text": " ".join(chance.choices(WORDS, k=chance.randint(1, 30))),
+            "content_status": "available",
+            "extracted_time": DAY.isoformat(),
+        }
+
+
+def compare_uploads(bucket: storage.Bucket, folder: Path) -> None:
+    """Our upload against a bare one, in turns, of ten files of 20 MB."""
+    sources = [folder / f"source-{number}" for number in range(10)]
+    for source in sources:
+        source.write_bytes(random.Random(source.name).randbytes(20_000_000))
+    ratios = []
+    for number in range(ROUNDS):
+        started = time.perf_counter()
+        for source in sources:
+            bucket.blob(f"bare-{number}/{source.name}").upload_from_filename(source)
+        bare = time.perf_counter() - started
+        ours = _publish_all(GCSStorage(bucket, f"ours-{number}"), sources)
+        ratios.append(bare / ours)
+        print(f"200 MB: bare upload_from_filename {bare:.2f} s, ours {ours:.2f} s")
+    print(f"our speed beside the bare one: {statistics.median(ratios):.2f} (median of {ROUNDS})", flush=True)
+
+
+def _publish_all(destination: GCSStorage, sources: list[Path]) -> float:
+    seconds = 0.0
+    with destination.lock():
+        for source in sources:
+            temporary = destination.temporary()
+            temporary.write_bytes(source.read_bytes())
+            started = time.perf_counter()
+            destination.publish(temporary, source.name)
+            seconds += time.perf_counter() - started
+    return seconds
+
+
+def run(objects: StorageServer, tables: BigQueryServer, messages: int, file_format: str) -> None:
+    """One run of so many messages: written into the bucket, loaded twice, each with its requests."""
+    nobody = AnonymousCredentials()
+    client = storage.Client("example-project", nobody, client_options=ClientOptions(api_endpoint=objects.url))
+    warehouse = bigquery.Client(tables.project, nobody, client_options=ClientOptions(api_endpoint=tables.url))
+    name = f"{file_format}_{messages}"
+    place = GCSStorage(client.bucket("example-bucket"), name)
+    objects.forget_requests()
+    started = time.perf_counter()
+    manifest = write(place, messages, file_format)
+    told(f"{messages:,} messages as {file_format} into {len(manifest.files)} parts", started, objects.requests)
+
+    def open_storage(uri: str) -> GCSStorage:
+        bucket, folder = parse_gs_uri(uri)
+        return GCSStorage(client.bucket(bucket), folder)
+
+    for attempt in ("loaded", "loaded again"):
+        objects.forget_requests()
+        tables.forget_requests()
+        started = time.perf_counter()
+        with BigQueryWarehouse(warehouse, name) as opened:
+            result = load_manifests([place.uri("_manifest.json")], opened, open_storage)
+        counted = result.tables["messages"]
+        told(f"  {attempt}: {counted}", started, objects.requests)
+        told("  BigQuery", started, tables.requests)
+
+
+def write(place: GCSStorage, messages: int, file_format: str) -> Manifest:
+    """The parts and the manifest of a run, without the walk."""
+    with place.lock():
+        with PartsWriter(place, MESSAGES, file_format) as writer:
+            writer.write(rows(messages))
+        manifest = Manifest("100", "MESSENGER", None, DAY.isoformat(), writer.published)
+        place.publish_bytes(manifest.to_bytes(), "_manifest.json")
+    return manifest
+
+
+def told(what: str, started: float, requests: list[str]) -> None:
+    """One line: seconds, and the requests by method."""
+    kinds = Counter(request.split()[0] for request in requests)
+    print(f"{what}: {time.perf_counter() - started:.1f} s, {len(requests)} requests {dict(kinds)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
