@@ -5,7 +5,7 @@ Nothing here needs editing. Settings come from, later ones winning:
 1. the defaults below,
 2. the Airflow Variable ``meta_conversations`` (JSON, the keys of ``DEFAULTS``),
 3. the run's params, for a run by hand: ``since`` and ``until`` (ISO 8601 with a zone; ``since: "begin"`` for the full
-   history), ``pages`` and ``platforms``, ``destination`` and ``dataset``.
+   history), ``pages`` and ``platforms``, ``destination``, ``dataset`` and ``file_format``.
 
 ``destination`` is a local folder or ``gs://bucket/prefix``. The tables are in the DuckDB file ``database`` unless
 ``dataset`` names one of BigQuery (``dataset`` or ``project.dataset``).
@@ -83,6 +83,7 @@ if HAS_RETRY_POLICY:
         "until": Param(None, type=["null", "string"], description="ISO 8601 with a zone."),
         "destination": Param("", type="string", description="A folder or gs://…; empty: as the Variable says."),
         "dataset": Param("", type="string", description="Of BigQuery; empty: as the Variable says."),
+        "file_format": Param("", type="string", description="ndjson, parquet; empty: as the Variable says."),
     },
     tags=["meta", "conversations"],
     doc_md=__doc__,
@@ -97,8 +98,7 @@ def meta_conversations() -> None:
 
         stored = Variable.get("meta_conversations", default={}, deserialize_json=True)
         params = get_current_context()["params"]
-        given = {key: params[key] for key in ("pages", "platforms", "destination", "dataset") if params[key]}
-        return checked({**DEFAULTS, **stored, **given})
+        return checked({**DEFAULTS, **stored, **{key: params[key] for key in DEFAULTS if params.get(key)}})
 
     @task
     def targets(settings: dict[str, Any]) -> list[dict[str, Any]]:

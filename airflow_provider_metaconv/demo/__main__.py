@@ -215,7 +215,7 @@ class _Demo:
 
     def _show_real_pages_hint(self) -> None:
         self._console.print(
-            "\nYour own Pages, last 24 hours: META_ACCESS_TOKEN=... make demo\n"
+            f"\nYour own Pages, last 24 hours: META_ACCESS_TOKEN=... {self._place.command}\n"
             "(META_PAGE_IDS='123 456', META_SINCE=begin or a time, and META_APP_SECRET are optional)",
             highlight=False,
         )

@@ -25,6 +25,8 @@ SECONDS_FOR_AN_ANSWER = 120
 class GooglePlace:
     """A bucket's folder and a dataset that are new for each demo, so that nothing of anybody is replaced."""
 
+    command = "make demo-gcp"
+
     def __init__(self, project: str, bucket: str, *, real: bool, stamp: str, location: str | None = None) -> None:
         self._project, self._bucket, self._location = project, bucket, location
         self._real = real

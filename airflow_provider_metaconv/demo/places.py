@@ -16,7 +16,9 @@ REASONS = "reasons"
 
 
 class Place(Protocol):
-    """Files and tables of one demo."""
+    """Files and tables of one demo; ``command`` is how people start it."""
+
+    command: str
 
     @property
     def variable(self) -> dict[str, Any]:
@@ -47,6 +49,7 @@ class Place(Protocol):
 class LocalPlace:
     """Files in a folder, tables in a DuckDB file."""
 
+    command = "make demo"
     environment: Mapping[str, str] = {}
 
     def __init__(self, folder: Path) -> None:

@@ -166,6 +166,15 @@ def test_files_on_this_machine_go_into_bigquery_too(stage: Stage, local: dict[st
     assert stage.duckdb_rows("messages") == stage.bigquery_rows("messages", "from_files")
 
 
+def test_parquet_takes_the_same_path_to_the_same_rows(stage: Stage, local: dict[str, Any]) -> None:
+    place = {"destination": f"gs://{BUCKET}/parquet", "dataset": "from_parquet", "file_format": "parquet"}
+    result = stage.airflow.run(since="begin", until=NOW.isoformat(), **place)
+    assert ("success", "success") == (result["state"], result["tasks"]["load_into_bigquery"]["state"])
+    assert any(blob.name.endswith(".parquet") for blob in stage.objects.list_blobs(prefix="parquet/"))
+    for table in TABLES:
+        assert stage.duckdb_rows(table.name) == stage.bigquery_rows(table.name, "from_parquet")
+
+
 def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(stage: Stage) -> None:
     before = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     until = NOW + timedelta(minutes=1)
