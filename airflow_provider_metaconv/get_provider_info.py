@@ -7,23 +7,26 @@ from typing import Any
 FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["login", "port", "schema"],
     "relabeling": {"password": "Access token", "host": "Host"},
-    "placeholders": {"host": "https://graph.facebook.com", "password": "Page, user or system-user token"},
+    "placeholders": {"host": "https://graph.facebook.com", "password": "System-user, Page or user token"},
 }
 
-_CONNECTION_FIELDS: dict[str, Any] = {
+CONNECTION_FIELDS: dict[str, Any] = {
     "api_version": {
         "label": "API version",
-        "description": "Version of the Graph API, such as v26.0.",
+        "description": "Version of the Graph API; empty: v26.0.",
         "schema": {"type": ["string", "null"], "pattern": "^v[0-9]+\\.[0-9]+$"},
     },
     "app_secret": {
         "label": "App secret",
-        "description": "Secret of the app that issued the token; needed where the app demands proofs.",
+        "description": (
+            "Secret of the app that issued the token; needed where the app demands proofs, and to learn when the "
+            "token expires."
+        ),
         "schema": {"type": ["string", "null"], "format": "password"},
     },
     "calls_per_second": {
         "label": "Calls a second",
-        "description": "Calls a second per Page. Meta allows 2.",
+        "description": "Calls a second per Page, above 0; empty: 2, which Meta allows.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 2},
     },
 }
@@ -56,6 +59,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_provider_metaconv.operators.extract",
                     "airflow_provider_metaconv.operators.load",
+                    "airflow_provider_metaconv.operators.token",
                 ],
             }
         ],
@@ -65,7 +69,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "airflow_provider_metaconv.hooks.meta_graph.MetaGraphHook",
                 "hook-name": "Meta Graph API",
                 "ui-field-behaviour": FIELD_BEHAVIOUR,
-                "conn-fields": _CONNECTION_FIELDS,
+                "conn-fields": CONNECTION_FIELDS,
             }
         ],
     }

@@ -1,4 +1,4 @@
-"""The routes about the caller: Pages, ``/me``, ``/me/accounts`` and ``/debug_token``."""
+"""The routes about the caller: Pages, ``/me``, ``/me/accounts``, ``/me/permissions``, ``/app`` and ``/debug_token``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,9 @@ from .fields import Selection, parse_fields
 from .jsontext import pick_node, to_json
 from .model import Page
 from .paging import Link
-from .tokens import Token, TokenBook
+from .settings import EmulatorSettings
+from .tokens import APP_ID, APP_NAME, SCOPES, Token, TokenBook
 
-SCOPES = (
-    "pages_show_list",
-    "pages_messaging",
-    "pages_manage_metadata",
-    "pages_read_engagement",
-    "instagram_basic",
-    "instagram_manage_messages",
-    "business_management",
-)
 TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
 PAGE_FIELDS = frozenset(
     {
@@ -31,17 +23,23 @@ PAGE_FIELDS = frozenset(
     }
 )  # fmt: skip
 ACCOUNTS_FIELDS = "access_token,category,name,id,tasks"
+NOT_AN_INSPECTOR = (
+    "(#100) You must provide an app access token, or a user access token that is an owner or developer of the app"
+)
 
 
 class AccountRoutes:
     """Answers that depend on who calls."""
 
-    def __init__(self, tokens: TokenBook) -> None:
+    def __init__(self, tokens: TokenBook, settings: EmulatorSettings) -> None:
         self._tokens = tokens
+        self._settings = settings
         self.routes: Mapping[str, Callable[[Call, Reader], str]] = {
             "page": self.page,
             "me": self.me,
+            "app": self.app,
             "accounts": self.accounts,
+            "permissions": self.permissions,
             "debug_token": self.debug_token,
         }
 
@@ -51,6 +49,7 @@ class AccountRoutes:
 
     def me(self, call: Call, reader: Reader) -> str:
         """Return the user the token belongs to; a Page token is led to its Page."""
+        _no_app(reader)
         selection = _selection(call, "id,name")
         name = "Emulator User" if reader.token.kind == "USER" else "Emulator System User"
         for each in selection:
@@ -58,19 +57,39 @@ class AccountRoutes:
                 raise no_such_field(each.name, "User")
         return to_json(pick_node({"id": reader.token.owner_id, "name": name}, selection))
 
+    def app(self, call: Call, _: Reader) -> str:
+        """Return the app that issued the token."""
+        selection = _selection(call, "link,name,id")
+        return to_json(pick_node({"link": "https://www.facebook.com/", "name": APP_NAME, "id": APP_ID}, selection))
+
     def accounts(self, call: Call, reader: Reader) -> str:
         """Return the Pages a user has a role on, with their tokens."""
+        _no_app(reader)
         if reader.token.kind == "PAGE":
             raise no_such_field("accounts", "Page")
         selection = _selection(call, ACCOUNTS_FIELDS)
         page_ids = [page_id for page_id in reader.world.pages if self._tokens.has_role(page_id)]
+        if "pages_show_list" not in reader.token.permissions:
+            page_ids = []
         rows = [to_json(self._page_node(page_id, reader, selection)) for page_id in page_ids]
         parameters = {name: call.parameters[name] for name in ("fields",) if name in call.parameters}
         link = Link(f"{call.base_url}/{reader.token.owner_id}/accounts", reader.token.value, parameters)
         return plain_page(rows, link, call.parameters)
 
+    def permissions(self, _: Call, reader: Reader) -> str:
+        """Return what a user granted the app and what they declined; a Page has no such list."""
+        _no_app(reader)
+        if reader.token.kind == "PAGE":
+            raise no_such_field("permissions", "Page")
+        granted = reader.token.permissions
+        rows = [{"permission": name, "status": "granted"} for name in granted]
+        rows += [{"permission": name, "status": "declined"} for name in SCOPES if name not in granted]
+        return to_json({"data": rows})
+
     def debug_token(self, call: Call, reader: Reader) -> str:
-        """Return what is known of a token: whose it is and whether it still works."""
+        """Return what is known of a token: whose it is and whether it still works; not every token may ask."""
+        if reader.token.kind not in self._settings.inspectors:
+            raise GraphError(400, error_body(100, NOT_AN_INSPECTOR))
         value = call.parameters.get("input_token")
         if not value:
             raise GraphError(400, error_body(100, "(#100) You must provide an input token"))
@@ -87,39 +106,52 @@ class AccountRoutes:
                 raise no_such_field(each.name, "Page")
         page = reader.world.pages[page_id]
         caller = reader.token
-        if caller.kind == "PAGE" and caller.owner_id != page_id:
+        if caller.kind == "APP" or (caller.kind == "PAGE" and caller.owner_id != page_id):
             raise no_such_object(page_id)
-        node = _public(page, selection)
-        if caller.kind == "PAGE" or self._tokens.has_role(page_id):
-            node.update({"access_token": self._tokens.page_tokens[page_id], "tasks": list(TASKS)})
+        node = self._public(page, selection)
+        if caller.kind == "PAGE":
+            node["access_token"] = self._tokens.page_tokens[page_id]
+        elif self._tokens.has_role(page_id):
+            tasks = self._settings.page_tasks.get(page_id, TASKS)
+            node.update({"access_token": self._tokens.page_tokens[page_id], "tasks": list(tasks)})
         return pick_node(node, selection)
 
+    def _public(self, page: Page, selection: Selection) -> dict[str, Any]:
+        node: dict[str, Any] = {
+            "id": page.id,
+            "name": page.name,
+            "category": "Retail",
+            "link": f"https://www.facebook.com/{page.id}",
+        }
+        if page.id in self._settings.pages_without_instagram:
+            return node  # a field without data is left out
+        account = {"id": page.instagram_id, "username": page.instagram_username, "name": page.name}
+        asked = next((each for each in selection if each.name == "instagram_business_account"), None)
+        if asked is None or not asked.children:
+            account = {"id": page.instagram_id}
+        node["instagram_business_account"] = account
+        node["connected_instagram_account"] = {"id": page.instagram_id}
+        return node
 
-def _public(page: Page, selection: Selection) -> dict[str, Any]:
-    account = {"id": page.instagram_id, "username": page.instagram_username, "name": page.name}
-    asked = next((each for each in selection if each.name == "instagram_business_account"), None)
-    if asked is None or not asked.children:
-        account = {"id": page.instagram_id}
-    return {
-        "id": page.id,
-        "name": page.name,
-        "category": "Retail",
-        "link": f"https://www.facebook.com/{page.id}",
-        "instagram_business_account": account,
-        "connected_instagram_account": {"id": page.instagram_id},
-    }
+
+def _no_app(reader: Reader) -> None:
+    if reader.token.kind == "APP":
+        raise known_error("2500")
 
 
 def _token_facts(token: Token, error: str | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "app_id": "1",
+        "app_id": APP_ID,
         "type": token.kind,
-        "application": "Emulator",
-        "expires_at": 0,
-        "data_access_expires_at": 0,
+        "application": APP_NAME,
+        "expires_at": token.expires_at,
+        "data_access_expires_at": token.data_access_expires_at,
         "is_valid": error is None,
-        "scopes": list(SCOPES),
+        "scopes": list(token.permissions),
+        "granular_scopes": [_granular(token, name) for name in token.permissions],
     }
+    if token.kind == "APP":
+        return {name: facts[name] for name in ("app_id", "type", "application", "is_valid", "scopes")}
     if token.kind == "PAGE":
         facts["profile_id"] = token.owner_id
     else:
@@ -128,6 +160,11 @@ def _token_facts(token: Token, error: str | None) -> dict[str, Any]:
         body = known_error(error).body["error"]
         facts["error"] = {"code": 190, "message": body["message"], "subcode": body.get("error_subcode")}
     return facts
+
+
+def _granular(token: Token, name: str) -> dict[str, Any]:
+    targets = token.targets.get(name)
+    return {"scope": name} if targets is None else {"scope": name, "target_ids": list(targets)}
 
 
 def _selection(call: Call, default: str) -> Selection:

@@ -61,11 +61,11 @@ def read_call(request: Request, world: World, token_page_id: str | None) -> Call
         base_url = f"{request.origin}/{version}"
         return Call(route, object_id, page_id, platform, parameters, request.target, version, base_url, request.token)
 
-    if object_id == "me" and token_page_id is not None and edge != "accounts":
+    if object_id == "me" and token_page_id is not None and edge not in ("accounts", "permissions"):
         object_id = token_page_id
-    if object_id == "debug_token" and edge is None:
-        return call("debug_token", None, None)
-    if object_id in ("me", USER_ID, SYSTEM_USER_ID) and edge in (None, "accounts"):
+    if object_id in ("debug_token", "app") and edge is None:
+        return call(object_id, None, None)
+    if object_id in ("me", USER_ID, SYSTEM_USER_ID) and edge in (None, "accounts", "permissions"):
         return call(edge or "me", None, None)
     if object_id in world.pages and edge in (None, "conversations"):
         return call(edge or "page", object_id, _platform(parameters) if edge else None)

@@ -88,17 +88,21 @@ class Control:
         return JSONResponse({"message_ids": world.arrive(count, seed, created_time, **body)})
 
     async def tokens(self, request: Request) -> Response:
-        """Show the tokens; expire, restore or rotate one, named by its value or its Page."""
+        """Show the tokens; expire, restore, rotate or describe one, named by its value or its Page."""
         if request.method == "POST":
             change_tokens(self._service, await _json(request))
         return JSONResponse({"page_tokens": self._service.tokens.page_tokens})
 
 
 def change_tokens(service: GraphService, body: Mapping[str, Any]) -> None:
-    """Expire, restore or rotate: ``{"expire": <token or true>, "page_id": …, "subcode": …}``, raises ValueError."""
-    actions = [name for name in ("expire", "restore", "rotate") if body.get(name)]
+    """Expire, restore or rotate: ``{"expire": <token or true>, "page_id": …, "subcode": …}``, raises ValueError.
+
+    Or say what a token may do and for how long: ``{"describe": <token or true>, "page_id": …, "expires_at": …,
+    "data_access_expires_at": …, "permissions": […], "targets": {…}}``; times as ISO 8601 or epoch, 0 for no end.
+    """
+    actions = [name for name in ("expire", "restore", "rotate", "describe") if body.get(name)]
     if len(actions) != 1:
-        raise ValueError("say one of expire, restore or rotate")
+        raise ValueError("say one of expire, restore, rotate or describe")
     action, book = actions[0], service.tokens
     page_id = str(body.get("page_id", ""))
     value = body[action] if isinstance(body[action], str) else book.page_tokens.get(page_id, "")
@@ -106,6 +110,8 @@ def change_tokens(service: GraphService, body: Mapping[str, Any]) -> None:
         book.rotate(page_id, body.get("subcode", 460))
     elif action == "expire":
         book.expire(value, body.get("subcode", 463))
+    elif action == "describe":
+        book.describe(value, {name: body[name] for name in body if name not in ("describe", "page_id")})
     else:
         book.restore(value)
 

@@ -25,7 +25,7 @@ from .paging import (
     slice_threads,
     thread_cursor,
 )
-from .tokens import Token, page_only
+from .tokens import Token, page_only, permitted
 from .world import World
 
 
@@ -122,6 +122,7 @@ def attachments(call: Call, reader: Reader) -> str:
 
 def _own_page(call: Call, reader: Reader) -> str:
     error = page_only(reader.token, call.page_id or "")
+    error = error or permitted(reader.token, call.platform)
     if error is not None:
         raise error
     if call.page_id is None:

@@ -112,6 +112,16 @@ class EmulatorServer:
         """Return the counters, the same dict as over HTTP."""
         return self.service.report()
 
+    @property
+    def app_token(self) -> str:
+        """The app's own token: its id and its secret."""
+        return self.service.tokens.app_token
+
+    def describe_token(self, token: str, **description: Any) -> None:
+        """Change what a token may do and when it ends, the same properties as over HTTP."""
+        with self.world.lock:
+            self.service.tokens.describe(token, description)
+
     def page_token(self, page_id: str = "100") -> str:
         """Return the current token of a Page."""
         return self.service.tokens.page_tokens[page_id]

@@ -45,7 +45,7 @@ class GraphService:
     def __init__(self, world: World, settings: EmulatorSettings) -> None:
         self.world = world
         self.settings = settings
-        self.tokens = TokenBook(world.pages, settings.pages_without_role)
+        self.tokens = TokenBook(world.pages, settings.pages_without_role, settings.app_secret, settings.clock)
         self.limiter = Limiter(settings)
         self.faults = FaultBook()
         self.statistics = Statistics()
@@ -57,7 +57,7 @@ class GraphService:
             "messages": edges.messages,
             "message": edges.message,
             "attachments": edges.attachments,
-            **AccountRoutes(self.tokens).routes,
+            **AccountRoutes(self.tokens, settings).routes,
         }
 
     def answer(self, request: Request) -> Answer:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -50,7 +50,9 @@ class EmulatorSettings:
 
     ``calls_per_second`` is per Page on the Conversations API (613), ``messenger_calls`` is (calls, window in
     seconds) per Page (80006), ``app_calls`` the same for the whole app (4). ``usage_floor`` is the percentage
-    below which no usage header is sent; 0 sends one with every answer.
+    below which no usage header is sent; 0 sends one with every answer. ``inspectors`` are the kinds of tokens that
+    may ask ``/debug_token``: Meta documents the app's own, and a user's who is a developer of the app.
+    ``page_tasks`` holds the tasks of the tokens' people on a Page where they are not all of them.
     """
 
     calls_per_second: float | None = None
@@ -65,4 +67,7 @@ class EmulatorSettings:
     arrivals_per_minute: float = 0
     call_arrivals: CallArrivals | None = None
     pages_without_role: frozenset[str] = frozenset()
+    pages_without_instagram: frozenset[str] = frozenset()
+    page_tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inspectors: frozenset[str] = frozenset({"APP", "USER"})
     clock: Callable[[], float] = time.time

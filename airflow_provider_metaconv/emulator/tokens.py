@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from .errors import ERRORS, GraphError, known_error
+from .model import INSTAGRAM
+from .settings import APP_SECRET
+from .times import to_epoch
 
 USER_TOKEN = "emulator-user-token"  # noqa: S105  (trial values, they open nothing)
 SYSTEM_USER_TOKEN = "emulator-system-user-token"  # noqa: S105
 USER_ID = "5000000000000001"
 SYSTEM_USER_ID = "5000000000000002"
+APP_ID = "1"
+APP_NAME = "Emulator"
+SCOPES = (
+    "pages_show_list",
+    "pages_messaging",
+    "pages_manage_metadata",
+    "pages_read_engagement",
+    "instagram_basic",
+    "instagram_manage_messages",
+    "business_management",
+)
 
 
 @dataclass(frozen=True)
 class Token:
-    """Who calls: a person, a system user or a Page."""
+    """Who calls: a person, a system user, a Page or the app; and what the token may do, for how long.
+
+    Times are seconds since 1970, 0 for no end. ``targets`` holds the ids that a permission is limited to.
+    """
 
     value: str
-    kind: Literal["USER", "SYSTEM_USER", "PAGE"]
+    kind: Literal["USER", "SYSTEM_USER", "PAGE", "APP"]
     owner_id: str
+    permissions: tuple[str, ...] = SCOPES
+    expires_at: int = 0
+    data_access_expires_at: int = 0
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class TokenBook:
     """The tokens the emulator knows, and what became of those that no longer work."""
 
-    def __init__(self, page_ids: Iterable[str], pages_without_role: frozenset[str]) -> None:
+    def __init__(
+        self,
+        page_ids: Iterable[str],
+        pages_without_role: frozenset[str],
+        app_secret: str = APP_SECRET,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._without_role = pages_without_role
+        self._clock = clock
+        self.app_token = f"{APP_ID}|{app_secret}"
         self._tokens = {
             USER_TOKEN: Token(USER_TOKEN, "USER", USER_ID),
             SYSTEM_USER_TOKEN: Token(SYSTEM_USER_TOKEN, "SYSTEM_USER", SYSTEM_USER_ID),
+            self.app_token: Token(self.app_token, "APP", APP_ID, permissions=()),
         }
         self._page_tokens: dict[str, str] = {}
         self._invalid: dict[str, str] = {}
@@ -57,15 +89,27 @@ class TokenBook:
         """Return who calls; raises 104 without a token and 190 for one that does not work."""
         if not value:
             raise known_error("104")
-        if value in self._invalid:
-            raise known_error(self._invalid[value])
         if value not in self._tokens:
             raise known_error("190")
-        return self._tokens[value]
+        token, error = self.known(value)
+        if error is not None:
+            raise known_error(error)
+        return token
 
     def known(self, value: str) -> tuple[Token, str | None]:
         """Return a token and the name of the error it answers with, None while it works; raises KeyError."""
-        return self._tokens[value], self._invalid.get(value)
+        token, error = self._tokens[value], self._invalid.get(value)
+        if error is None and 0 < token.expires_at <= self._clock():
+            error = "190/463"
+        return token, error
+
+    def describe(self, value: str, description: Mapping[str, Any]) -> None:
+        """Change what a token may do and when it ends; raises ValueError for an unknown token or property."""
+        unknown = set(description) - _DESCRIPTION.keys()
+        if value not in self._tokens or unknown:
+            raise ValueError(f"there is no token {value!r} or no property {sorted(unknown)} of one")
+        changes = {name: _DESCRIPTION[name](given) for name, given in description.items()}
+        self._tokens[value] = dataclasses.replace(self._tokens[value], **changes)
 
     def expire(self, value: str, subcode: int | None = 463) -> None:
         """Answer 190 with the subcode from now on; raises ValueError for an unknown token or subcode."""
@@ -88,6 +132,18 @@ class TokenBook:
         return self._page_tokens[page_id]
 
 
+def _moment(value: Any) -> int:
+    return to_epoch(value) if value else 0
+
+
+_DESCRIPTION: dict[str, Callable[[Any], Any]] = {
+    "permissions": tuple,
+    "expires_at": _moment,
+    "data_access_expires_at": _moment,
+    "targets": lambda targets: {name: tuple(ids) for name, ids in targets.items()},
+}
+
+
 def check_proof(secret: str, token: str, proof: str | None, *, required: bool) -> None:
     """Raise 100 for a wrong ``appsecret_proof``, or for none where one is required."""
     if proof is None:
@@ -104,3 +160,10 @@ def page_only(token: Token, page_id: str) -> GraphError | None:
     if token.kind != "PAGE":
         return known_error("190/page_token")
     return None if token.owner_id == page_id else known_error("200")
+
+
+def permitted(token: Token, platform: str | None) -> GraphError | None:
+    """Return the error of a Page token that lacks the permission for a platform's messages."""
+    if platform == INSTAGRAM:
+        return None if "instagram_manage_messages" in token.permissions else known_error("10")
+    return None if "pages_messaging" in token.permissions else known_error("230")

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_metaconv.graph.errors import InvalidRequestError, PermissionDeniedError, TokenError
 from airflow_provider_metaconv.graph.paging import pages
@@ -16,6 +16,7 @@ from airflow_provider_metaconv.graph.paging import pages
 logger = logging.getLogger(__name__)
 
 Get = Callable[[str, Mapping[str, str]], dict[str, Any]]
+Answer = TypeVar("Answer")
 
 _SECRET_PATTERNS = re.compile(
     r"((?:access_token|input_token|appsecret_proof|client_secret|fb_exchange_token)(?:=|%3D|\"?\s*:\s*\"?))[^&\s\"'\\,}]+"
@@ -93,12 +94,25 @@ class PageIdentity:
     name: str
     token: str = field(repr=False)
     instagram_account_id: str | None = None
+    tasks: tuple[str, ...] | None = None
+    """What the token's person may do on the Page; None where Meta does not say, as for a Page's own token."""
+
+    @property
+    def lacks_messages_task(self) -> bool:
+        """Whether the person has neither of the tasks that conversations need; False where Meta does not say."""
+        return self.tasks is not None and MESSAGES_TASKS.isdisjoint(self.tasks)
 
     @property
     def own_ids(self) -> frozenset[str]:
         """The ids that mark a message as written by the business itself."""
         return frozenset(filter(None, (self.page_id, self.instagram_account_id)))
 
+
+MESSAGES_TASKS = frozenset({"MESSAGING", "MODERATE", "PROFILE_PLUS_MESSAGING", "PROFILE_PLUS_MODERATE"})
+"""The tasks that let a person read conversations: Meta's guide names the first two, its SDK the names of new Pages.
+
+Source: https://developers.facebook.com/docs/messenger-platform/conversations
+"""
 
 _PAGE_FIELDS = "id,name,access_token"
 _INSTAGRAM_FIELD = ",instagram_business_account{id,username}"
@@ -132,20 +146,42 @@ def page_identity(get: Get, page_id: str, *, with_instagram: bool) -> PageIdenti
 def list_pages(get: Get) -> list[PageIdentity]:
     """All Pages that a token can read, with their linked Instagram accounts: a Page token's one, a user token's all.
 
+    One call per 100 Pages; a Page token, and one that may not see Instagram accounts, cost one more.
     Source: https://developers.facebook.com/docs/graph-api/reference/user/accounts/
     """
-    fields = _PAGE_FIELDS + _INSTAGRAM_FIELD
     try:
-        nodes = _accounts(get, fields)
+        return pages_of_person(get)
     except InvalidRequestError as error:
-        # A Page has no accounts of its own: "(#100) Tried accessing nonexisting field (accounts)".
-        if error.code != 100:
+        if not is_missing_field(error):
             raise
-        nodes = [get("me", {"fields": fields})]
+        return [own_page(get)]
+
+
+def is_missing_field(error: InvalidRequestError) -> bool:
+    """Whether this can be Meta's word that a Page has no such edge, as ``accounts`` and ``permissions``: code 100."""
+    return error.code == 100
+
+
+def pages_of_person(get: Get) -> list[PageIdentity]:
+    """The Pages of a user or system-user token, with the person's tasks on them; raises (#100) for a Page token."""
+    nodes = _with_instagram(lambda instagram: _accounts(get, f"{_PAGE_FIELDS},tasks{instagram}"))
     for node in nodes:
         if "access_token" not in node:
             logger.warning("Page %s is left out: the token's person has no task that gives access", node.get("id"))
     return [_identity(node) for node in nodes if "access_token" in node]
+
+
+def own_page(get: Get) -> PageIdentity:
+    """The Page that a Page token speaks for."""
+    return _identity(_with_instagram(lambda instagram: get("me", {"fields": _PAGE_FIELDS + instagram})))
+
+
+def _with_instagram(ask: Callable[[str], Answer]) -> Answer:
+    try:
+        return ask(_INSTAGRAM_FIELD)
+    except PermissionDeniedError:
+        # A token for Messenger alone may not ask for Instagram accounts, and needs none.
+        return ask("")
 
 
 def _accounts(get: Get, fields: str) -> list[dict[str, Any]]:
@@ -155,4 +191,11 @@ def _accounts(get: Get, fields: str) -> list[dict[str, Any]]:
 
 def _identity(node: Mapping[str, Any]) -> PageIdentity:
     instagram = node.get("instagram_business_account") or {}
-    return PageIdentity(str(node["id"]), str(node.get("name", "")), str(node["access_token"]), instagram.get("id"))
+    tasks = node.get("tasks")
+    return PageIdentity(
+        str(node["id"]),
+        str(node.get("name", "")),
+        str(node["access_token"]),
+        instagram.get("id"),
+        tuple(map(str, tasks)) if isinstance(tasks, list) else None,
+    )

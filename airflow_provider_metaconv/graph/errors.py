@@ -110,7 +110,7 @@ class ErrorCode:
     bucket: str = ""
 
 
-_RENEW = "Create a new Page token and store it as the connection's password."
+_RENEW = "Create a new Page token, or system-user or user token, and store it as the connection's password."
 _LIMITS = "https://developers.facebook.com/docs/graph-api/overview/rate-limiting"
 
 
@@ -212,7 +212,10 @@ ERROR_CODES: Codes = {
             "Use the Page's own token, or a user token of a person with the task Messages on the Page.",
             text="page access token",
         ),
-        _token("The access token is invalid or has expired."),
+        _token(
+            "The access token is invalid or has expired.",
+            f"{_RENEW} If it is new: it must be copied whole, and Instagram Login gives tokens of another kind.",
+        ),
     ),
     **{(code, subcode): (row,) for code in (190, 102) for subcode, row in _SESSION_SUBCODES.items()},
     (200, None): (

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
+import pendulum
 import requests
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
 
@@ -13,7 +16,11 @@ from airflow_provider_metaconv.graph.auth import Credentials, PageIdentity, list
 from airflow_provider_metaconv.graph.client import API_VERSION, BASE_URL, GraphClient
 from airflow_provider_metaconv.graph.errors import GraphError, InvalidRequestError
 from airflow_provider_metaconv.graph.pacing import CALLS_PER_SECOND, Pacer
+from airflow_provider_metaconv.graph.token import TokenInfo, token_and_pages, token_info
+from airflow_provider_metaconv.graph.token_advice import describe
 from airflow_provider_metaconv.records import INSTAGRAM
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +35,8 @@ class MetaGraphHook(BaseHook):
     """Gives paced clients for Meta's Graph API from one Connection.
 
     The Connection: ``password`` is a Page, user or system-user token; ``host`` (default https://graph.facebook.com);
-    ``extra``: ``api_version``, ``app_secret`` (for apps that demand proofs), ``calls_per_second`` (default 2, Meta's
-    limit per Page).
+    ``extra``: ``api_version``, ``app_secret`` (for apps that demand proofs, and to learn when the token expires),
+    ``calls_per_second`` (default 2, Meta's limit per Page). A setting that is empty is one that is not there.
     """
 
     conn_name_attr = "meta_conn_id"
@@ -47,45 +54,66 @@ class MetaGraphHook(BaseHook):
         Raises ``AirflowNotFoundException`` without the Connection, ``TokenError`` for a token that cannot be one,
         ``InvalidRequestError`` for a host, version or pace that cannot be used.
         """
-        connection = self._connection()
-        extra = _extra(connection)
-        credentials = Credentials(connection.password or "", str(extra.get("app_secret") or "") or None)
-        for secret in (credentials.token, credentials.app_secret, *credentials.parameters.values()):
-            if secret:
-                mask_secret(secret)
-        return GraphClient(
-            requests.Session(),
-            credentials,
-            base_url=_base_url(connection),
-            api_version=str(extra.get("api_version") or API_VERSION),
-            pacer=Pacer(_calls_per_second(extra.get("calls_per_second"))),
-        )
+        settings = _Settings.of(self._connection())
+        return settings.client(settings.credentials)
 
     def get_page(self, page_id: str, platform: str) -> PageAccess:
         """A client that speaks with the Page's own token, which Meta demands for conversations; one call.
 
         Raises what ``get_conn`` and ``page_identity`` raise.
         """
-        client = self.get_conn()
+        settings = _Settings.of(self._connection())
+        client = settings.client(settings.credentials)
         identity = page_identity(client.get, page_id, with_instagram=platform == INSTAGRAM)
-        mask_secret(identity.token)
+        _mask(Credentials(identity.token, settings.credentials.app_secret))
         client.use_token(identity.token)
         return PageAccess(client, identity)
 
-    def list_pages(self) -> list[dict[str, str | None]]:
-        """The Pages of a user or system-user token: ``page_id``, ``name``, ``instagram_account_id``; no tokens."""
+    def list_pages(self) -> list[dict[str, Any]]:
+        """The Pages that the token gives access to; one call per 100 Pages, and never a token in the result.
+
+        ``page_id``, ``name``, ``instagram_account_id`` (None without a linked account), ``tasks`` (what the token's
+        person may do there; None for a Page token, where Meta does not say) and ``lacks_messages_task``: a Page
+        where the person may not read messages is in the list all the same, so that it is not missed in silence.
+        """
+        found = list_pages(self.get_conn().get)
+        for page in found:
+            if page.lacks_messages_task:
+                self.log.warning("On Page %s the token's person lacks the task Messages.", page.page_id)
         return [
-            {"page_id": page.page_id, "name": page.name, "instagram_account_id": page.instagram_account_id}
-            for page in list_pages(self.get_conn().get)
+            {
+                "page_id": page.page_id,
+                "name": page.name,
+                "instagram_account_id": page.instagram_account_id,
+                "tasks": None if page.tasks is None else list(page.tasks),
+                "lacks_messages_task": page.lacks_messages_task,
+            }
+            for page in found
         ]
 
+    def token_info(self) -> TokenInfo:
+        """Whose the token is, of which kind, what it may do and when it ends; 2 to 4 calls.
+
+        Raises what ``get_conn`` raises, ``TokenError`` for a token that does not work, and what the calls raise.
+        """
+        settings = _Settings.of(self._connection())
+        return token_info(settings.credentials, lambda credentials: settings.client(credentials).get)
+
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the token works, and whose it is, in one line."""
+        """Whether the token reads any Page, and in one line whose it is, what it reads, what it lacks, when it ends.
+
+        A Page token costs 2 calls, another one 3 and one for each further 100 Pages; an app secret in the connection
+        one more, and one more where Meta does not let the token be inspected. No conversation is read for it.
+        """
         try:
-            owner = self.get_conn().get("me", {"fields": "id,name"})
+            settings = _Settings.of(self._connection())
+            info, found = token_and_pages(settings.credentials, lambda credentials: settings.client(credentials).get)
         except (GraphError, AirflowNotFoundException) as error:
             return False, str(error)
-        return True, f"The token works: it speaks for {owner.get('name', 'an unnamed account')} (id {owner.get('id')})."
+        reads, line = describe(info, found, pendulum.now("UTC"))
+        # The command ``airflow connections test`` itself shows the line of a failure only; its log shows this one.
+        logger.info("%s", line)
+        return reads, line
 
     def _connection(self) -> Connection:
         try:
@@ -95,6 +123,20 @@ class MetaGraphHook(BaseHook):
                 f"There is no connection {self.meta_conn_id!r}: add one of type {self.conn_type} with the access token "
                 f"as password, for example in the environment variable AIRFLOW_CONN_{self.meta_conn_id.upper()}."
             ) from None
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """The extra fields of the form for Airflow 3.1; later versions read them from the provider's info."""
+        from airflow_provider_metaconv.get_provider_info import CONNECTION_FIELDS
+
+        # Loaded by name: wtforms is only where Airflow asks for the form, or stands in for it there.
+        fields = import_module("wtforms")
+        return {
+            name: (fields.PasswordField if field["schema"].get("format") == "password" else fields.StringField)(
+                field["label"], description=field["description"]
+            )
+            for name, field in CONNECTION_FIELDS.items()
+        }
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -108,6 +150,44 @@ class MetaGraphHook(BaseHook):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What a Connection says, checked."""
+
+    credentials: Credentials
+    base_url: str
+    api_version: str
+    calls_per_second: float
+
+    @classmethod
+    def of(cls, connection: Connection) -> _Settings:
+        """The settings of a Connection; raises ``TokenError`` and ``InvalidRequestError`` for what cannot be used."""
+        extra = _extra(connection)
+        return cls(
+            Credentials(connection.password or "", _text(extra, "app_secret")),
+            _base_url(connection),
+            _text(extra, "api_version") or API_VERSION,
+            _calls_per_second(extra.get("calls_per_second")),
+        )
+
+    def client(self, credentials: Credentials) -> GraphClient:
+        """A client of its own under these credentials, which are blotted out of Airflow's logs from now on."""
+        _mask(credentials)
+        return GraphClient(
+            requests.Session(),
+            credentials,
+            base_url=self.base_url,
+            api_version=self.api_version,
+            pacer=Pacer(self.calls_per_second),
+        )
+
+
+def _mask(credentials: Credentials) -> None:
+    for secret in (credentials.token, credentials.app_secret, *credentials.parameters.values()):
+        if secret:
+            mask_secret(secret)
+
+
 def _extra(connection: Connection) -> dict[str, Any]:
     try:
         extra = json.loads(connection.extra or "{}")
@@ -119,6 +199,14 @@ def _extra(connection: Connection) -> dict[str, Any]:
     return extra
 
 
+def _text(extra: dict[str, Any], name: str) -> str | None:
+    value = extra.get(name)
+    if isinstance(value, float | bool | list | dict):
+        # A URI's extra is read as JSON: a secret that looks like a number would arrive as another one.
+        raise InvalidRequestError(f"{name} in the connection's extra is no text: write it in quotes, in JSON.")
+    return str(value or "").strip() or None
+
+
 def _base_url(connection: Connection) -> str:
     host = connection.host or BASE_URL
     return f"{host}:{connection.port}" if connection.port else host
@@ -126,10 +214,10 @@ def _base_url(connection: Connection) -> str:
 
 def _calls_per_second(value: Any) -> float:
     try:
-        calls = float(CALLS_PER_SECOND if value in (None, "") else value)
+        calls = float(CALLS_PER_SECOND if value is None or str(value).strip() == "" else value)
     except (TypeError, ValueError):
         calls = 0.0
-    if not 0 < calls < float("inf"):
+    if not 0 < calls < float("inf") or isinstance(value, bool):
         raise InvalidRequestError(
             f"calls_per_second={value!r} in the connection's extra is no pace: write a number above 0, such as 2."
         )

@@ -18,7 +18,12 @@ from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 @pytest.fixture(scope="module")
 def running() -> Iterator[EmulatorServer]:
     world = World.generate(WorldSettings(pages=30, messages=60, now=datetime(2026, 11, 20, tzinfo=UTC)))
-    with EmulatorServer(world, EmulatorSettings(pages_without_role=frozenset({"129"}))) as server:
+    settings = EmulatorSettings(
+        pages_without_role=frozenset({"129"}),
+        pages_without_instagram=frozenset({"101"}),
+        page_tasks={"102": ("ANALYZE",)},
+    )
+    with EmulatorServer(world, settings) as server:
         yield server
 
 
@@ -38,9 +43,9 @@ def test_a_page_is_read_with_its_own_token_and_the_proof(
 ) -> None:
     extra = {"app_secret": server.app_secret, "api_version": "v25.0", "calls_per_second": 100}
     hook = connect(monkeypatch, host=server.url, password=server.user_token, extra=extra)
-    page = hook.get_page("101", "INSTAGRAM")
-    assert server.page_token("101") == page.identity.token
-    answer = page.client.get("101/conversations", {"platform": "instagram"})
+    page = hook.get_page("103", "INSTAGRAM")
+    assert server.page_token("103") == page.identity.token
+    answer = page.client.get("103/conversations", {"platform": "instagram"})
     assert "data" in answer
 
 
@@ -50,7 +55,23 @@ def test_all_pages_of_a_user_token_are_listed_without_their_tokens(
     hook = connect(monkeypatch, host=server.url, password=server.system_user_token)
     pages = hook.list_pages()
     assert [str(100 + number) for number in range(29)] == sorted(page["page_id"] for page in pages)
-    assert {"page_id", "name", "instagram_account_id"} == set(pages[0])
+    assert {"page_id", "name", "instagram_account_id", "tasks", "lacks_messages_task"} == set(pages[0])
+    assert "emulator-page-token" not in str(pages)
+
+
+def test_a_page_that_cannot_be_read_is_listed_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
+) -> None:
+    hook = connect(monkeypatch, host=server.url, password=server.user_token)
+    whole, without_instagram, without_task = hook.list_pages()[:3]
+    assert ("17841400000000100", False) == (whole["instagram_account_id"], whole["lacks_messages_task"])
+    assert (None, False) == (without_instagram["instagram_account_id"], without_instagram["lacks_messages_task"])
+    assert (["ANALYZE"], True) == (without_task["tasks"], without_task["lacks_messages_task"])
+
+
+def test_a_page_token_lists_its_own_page_without_tasks(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+    [page] = connect(monkeypatch, host=server.url, password=server.page_token("100")).list_pages()
+    assert ("100", None, False) == (page["page_id"], page["tasks"], page["lacks_messages_task"])
 
 
 def test_a_page_without_a_role_is_named_with_what_is_missing(
@@ -80,6 +101,9 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
         ({"extra": {"api_version": "26"}}, "write it as v26.0"),
         ({"extra": {"calls_per_second": 0}}, "a number above 0"),
         ({"extra": {"calls_per_second": "fast"}}, "a number above 0"),
+        ({"extra": {"calls_per_second": True}}, "a number above 0"),
+        ({"extra": {"api_version": 26.0}}, "api_version in the connection's extra is no text"),
+        ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra is no text"),
     ],
 )
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], says: str) -> None:
@@ -87,17 +111,64 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dic
         connect(monkeypatch, password="token", **connection).get_conn()
 
 
-def test_the_connection_test_says_whose_token_it_is(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
-    hook = connect(monkeypatch, host=server.url, password=server.page_token("100"))
-    works, told = hook.test_connection()
+@pytest.mark.parametrize("empty", [None, "", " "])
+def test_a_setting_that_the_form_leaves_empty_is_one_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, empty: str | None
+) -> None:
+    extra = dict.fromkeys(("api_version", "app_secret", "calls_per_second"), empty)
+    hook = connect(monkeypatch, host=server.url, password=server.page_token("100"), extra=extra)
+    assert "100" == hook.get_conn().get("me")["id"]
+
+
+def test_a_secret_with_spaces_around_it_is_the_secret(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+    extra = {"app_secret": f" {server.app_secret}\n", "calls_per_second": " 50 "}
+    hook = connect(monkeypatch, host=server.url, password=server.page_token("100"), extra=extra)
+    assert "100" == hook.get_conn().get("me")["id"]
+
+
+def test_the_connection_test_says_whose_token_it_is_and_what_it_reads(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
+) -> None:
+    told = {}
+    for token in (server.page_token("100"), server.user_token, server.system_user_token):
+        extra = {"app_secret": server.app_secret, "calls_per_second": 100}
+        before = server.statistics()["calls"]
+        works, told[token] = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
+        assert (True, 1) == (works, len(told[token].splitlines()))
+        assert 3 + (token != server.page_token("100")) == server.statistics()["calls"] - before
+    assert "This is the Page token of Example Bakery (id 100, app Emulator)." in told[server.page_token("100")]
+    assert "This is the system-user token of Emulator System User" in told[server.system_user_token]
+    assert "It can read 28 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in told[server.user_token]
+    assert "and 23 more." in told[server.user_token]
+
+
+def test_the_connection_test_says_which_permissions_are_missing_and_when_the_token_ends(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
+) -> None:
+    token = server.page_token("104")
+    server.describe_token(token, permissions=["pages_messaging"], expires_at="2099-01-01T00:00:00+00:00")
+    extra = {"app_secret": server.app_secret, "calls_per_second": 100}
+    works, told = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
     assert works
-    assert "id 100" in told
+    assert "It lacks pages_manage_metadata, pages_read_engagement for MESSENGER and" in told
+    assert "It expires on 2099-01-01 00:00 UTC" in told
+    server.describe_token(token, permissions=[])
+    works, told = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
+    assert (False, True) == (works, "It sees 1 Page but can read none." in told)
+
+
+def test_a_refused_inspection_alone_does_not_fail_the_connection_test(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
+) -> None:
+    works, told = connect(monkeypatch, host=server.url, password=server.page_token("100")).test_connection()
+    assert works
+    assert "Meta does not say when it expires" in told
 
 
 def test_the_connection_test_says_what_a_person_must_do(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
 ) -> None:
-    server.add_fault(Fault("190/463"))
+    server.add_fault(Fault("190/463", times=9))
     hook = connect(monkeypatch, host=server.url, password=server.user_token)
     works, told = hook.test_connection()
     assert not works

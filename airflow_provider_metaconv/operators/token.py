@@ -1,0 +1,81 @@
+"""An operator that fails in time: before a connection's token, or its access to data, ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import pendulum
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
+
+from airflow_provider_metaconv.graph.token import NEVER, TokenInfo
+from airflow_provider_metaconv.graph.token_advice import end_unknown, ending_soon
+from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_at_once
+
+OnUnknown = Literal["fail", "warn"]
+
+
+class MetaTokenExpiryOperator(BaseOperator):
+    """Fails ``warn_before`` the token of a connection expires or loses access to its data; one line says who must act.
+
+    A token without an end succeeds. Where Meta does not say when a token expires, ``on_unknown`` decides: ``"fail"``
+    (the default, since nobody would be told in time) or ``"warn"``. Returns the kind of token, its owner's id and
+    its two ends: ISO 8601, ``"never"``, or None where Meta does not say. Costs 2 to 4 calls.
+    """
+
+    template_fields: Sequence[str] = ("meta_conn_id",)
+
+    def __init__(
+        self,
+        *,
+        warn_before: timedelta = timedelta(days=14),
+        on_unknown: OnUnknown = "fail",
+        meta_conn_id: str = MetaGraphHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.warn_before = warn_before
+        self.on_unknown = on_unknown
+        self.meta_conn_id = meta_conn_id
+        if HAS_RETRY_POLICY and self.retry_policy is None:
+            self.retry_policy = MetaGraphRetryPolicy()
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Asks Meta about the token; raises ``AirflowFailException`` when a person must act."""
+        if self.on_unknown not in ("fail", "warn"):
+            raise AirflowFailException(f'on_unknown={self.on_unknown!r} is not known: write "fail" or "warn".')
+        info = self._token_info()
+        line = ending_soon(info, pendulum.now("UTC"), self.warn_before)
+        unknown = end_unknown(info)
+        if line is None and self.on_unknown == "fail":
+            line = unknown
+        if line is not None:
+            raise AirflowFailException(f"Connection {self.meta_conn_id}: {line}")
+        if unknown is not None:
+            self.log.warning("%s", unknown)
+        return _facts(info)
+
+    def _token_info(self) -> TokenInfo:
+        try:
+            return MetaGraphHook(self.meta_conn_id).token_info()
+        except Exception as error:
+            if not HAS_RETRY_POLICY:
+                fail_at_once(error)
+            raise
+
+
+def _facts(info: TokenInfo) -> dict[str, Any]:
+    return {
+        "kind": info.kind,
+        "owner_id": info.owner_id,
+        "expires_at": _written(info.expires_at),
+        "data_access_expires_at": _written(info.data_access_expires_at),
+    }
+
+
+def _written(at: datetime | None) -> str | None:
+    if at is None:
+        return None
+    return "never" if at == NEVER else at.isoformat()

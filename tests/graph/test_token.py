@@ -1,0 +1,200 @@
+"""What Meta says of a token is found in few calls, and where it says little, little is known and nothing fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
+from airflow_provider_metaconv.emulator.tokens import SCOPES
+from airflow_provider_metaconv.graph.auth import Credentials, Get, PageIdentity, list_pages
+from airflow_provider_metaconv.graph.client import GraphClient
+from airflow_provider_metaconv.graph.errors import (
+    BlockedError,
+    GraphError,
+    InvalidRequestError,
+    RateLimitError,
+    TokenError,
+    TransientError,
+)
+from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.token import NEVER, TokenInfo, read_debug_token, token_and_pages, token_info
+
+EXPIRES = datetime(2099, 1, 1, tzinfo=UTC)
+NOBODY: frozenset[str] = frozenset()
+
+
+def emulator(pages: int = 2, **settings: Any) -> EmulatorServer:
+    return EmulatorServer(World.generate(WorldSettings(pages=pages, messages=0)), EmulatorSettings(**settings))
+
+
+def opener(server: EmulatorServer) -> Callable[[Credentials], Get]:
+    def opened(credentials: Credentials) -> Get:
+        pacer = Pacer(1000)
+        return GraphClient(requests.Session(), credentials, base_url=server.url, pacer=pacer, sleep=lambda _: None).get
+
+    return opened
+
+
+def asked(server: EmulatorServer, token: str, secret: str | None = None) -> tuple[TokenInfo, int]:
+    before = server.statistics()["calls"]
+    info = token_info(Credentials(token, secret), opener(server))
+    return info, server.statistics()["calls"] - before
+
+
+def asked_with_pages(
+    server: EmulatorServer, token: str, secret: str | None = None
+) -> tuple[TokenInfo, list[PageIdentity], int]:
+    before = server.statistics()["calls"]
+    info, found = token_and_pages(Credentials(token, secret), opener(server))
+    return info, found, server.statistics()["calls"] - before
+
+
+def test_the_app_secret_alone_lets_any_token_be_inspected() -> None:
+    with emulator(inspectors=frozenset({"APP"})) as server:
+        for token, kind, owner in (
+            (server.user_token, "USER", "Emulator User"),
+            (server.system_user_token, "SYSTEM_USER", "Emulator System User"),
+            (server.page_token("100"), "PAGE", "Example Bakery"),
+        ):
+            server.describe_token(token, expires_at=EXPIRES.timestamp(), data_access_expires_at=0)
+            info, calls = asked(server, token, server.app_secret)
+            assert (kind, owner, "Emulator", 3) == (info.kind, info.owner, info.app, calls)
+            assert (EXPIRES, NEVER) == (info.expires_at, info.data_access_expires_at)
+            assert frozenset(SCOPES) == info.permissions
+
+
+def test_without_a_secret_the_token_is_asked_about_itself() -> None:
+    with emulator() as server:
+        info, calls = asked(server, server.user_token)
+        assert ("USER", NEVER, 2) == (info.kind, info.expires_at, calls)
+
+
+@pytest.mark.parametrize("secret", [None, "emulator-app-secret"])
+def test_a_refused_inspection_leaves_the_end_unknown_and_fails_nothing(secret: str | None) -> None:
+    with emulator(inspectors=NOBODY) as server:
+        server.describe_token(server.system_user_token, permissions=["pages_messaging"])
+        info, calls = asked(server, server.system_user_token, secret)
+        assert (None, None, None) == (info.kind, info.expires_at, info.data_access_expires_at)
+        assert (frozenset({"pages_messaging"}), "Emulator System User") == (info.permissions, info.owner)
+        assert 3 + (secret is not None) == calls
+        page, calls = asked(server, server.page_token("100"), secret)
+        assert ("PAGE", "Example Bakery", None) == (page.kind, page.owner, page.permissions)
+        assert 3 + (secret is not None) == calls
+
+
+def test_pages_cost_a_call_for_each_hundred_and_nothing_for_a_page_token() -> None:
+    with emulator(pages=150) as server:
+        info, found, calls = asked_with_pages(server, server.user_token)
+        assert (150, 4, "USER") == (len(found), calls, info.kind)
+        info, found, calls = asked_with_pages(server, server.page_token("100"), server.app_secret)
+        assert (["100"], 3, "Example Bakery") == ([page.page_id for page in found], calls, info.owner)
+
+
+def test_the_tasks_and_the_missing_instagram_account_of_a_page_are_told() -> None:
+    with emulator(page_tasks={"100": ("ANALYZE",)}, pages_without_instagram=frozenset({"101"})) as server:
+        _, [first, second], _ = asked_with_pages(server, server.user_token)
+        assert (("ANALYZE",), True, False) == (first.tasks, first.lacks_messages_task, second.lacks_messages_task)
+        assert [True, False] == [page.instagram_account_id is not None for page in (first, second)]
+
+
+@pytest.mark.parametrize("secret", [None, "emulator-app-secret"])
+@pytest.mark.parametrize("subcode", [None, 458, 459, 460, 463, 464, 467, 492, 493])
+def test_a_dead_token_is_said_to_be_dead_with_what_to_do(subcode: int | None, secret: str | None) -> None:
+    with emulator() as server:
+        server.service.tokens.expire(server.user_token, subcode)
+        with pytest.raises(TokenError) as caught:
+            asked(server, server.user_token, secret)
+        assert (190, subcode) == (caught.value.code, caught.value.subcode)
+
+
+def test_a_token_that_expires_answers_as_expired() -> None:
+    with emulator() as server:
+        server.describe_token(server.user_token, expires_at=1)
+        with pytest.raises(TokenError, match=r"\[190/463\] The token has expired"):
+            asked(server, server.user_token)
+
+
+def test_an_app_token_as_password_is_named_as_the_mistake_it_is() -> None:
+    with emulator() as server, pytest.raises(TokenError, match="an app's own, which reads no Page"):
+        asked(server, server.app_token)
+
+
+@pytest.mark.parametrize(("fault", "error"), [("4", RateLimitError), ("2", TransientError), ("368", BlockedError)])
+def test_a_limit_or_an_outage_is_not_taken_for_a_refusal(fault: str, error: type[GraphError]) -> None:
+    with emulator() as server:
+        server.add_fault(Fault(fault, route="debug_token", times=9))
+        with pytest.raises(error):
+            asked(server, server.user_token)
+
+
+def test_a_token_that_may_not_see_instagram_accounts_lists_its_pages_without_them() -> None:
+    with emulator() as server:
+        server.add_fault(Fault("10", times=1))
+        found = list_pages(opener(server)(Credentials(server.user_token)))
+        assert [("100", None), ("101", None)] == [(page.page_id, page.instagram_account_id) for page in found]
+
+
+@pytest.mark.parametrize("inspectors", [frozenset({"APP", "USER", "SYSTEM_USER", "PAGE"}), NOBODY])
+def test_the_loudest_logs_hold_neither_token_nor_secret_nor_proof(
+    inspectors: frozenset[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with emulator(inspectors=inspectors) as server, caplog.at_level(logging.DEBUG):
+        for token in (server.user_token, server.page_token("100")):
+            for secret in (None, server.app_secret):
+                info, found, _ = asked_with_pages(server, token, secret)
+                credentials = Credentials(token, server.app_secret)
+                shown = caplog.text + repr(info) + repr(found) + repr(credentials)
+                secrets = (token, server.app_secret, server.app_token, *credentials.parameters.values())
+                assert [] == [text for text in secrets if text in shown]
+    assert "input_token=***" in caplog.text
+
+
+def test_no_error_shows_a_secret() -> None:
+    with emulator() as server:
+        server.service.tokens.expire(server.user_token, 463)
+        for token in (server.user_token, "EAAunknowntoken123456", server.app_token):
+            with pytest.raises(TokenError) as caught:
+                asked(server, token, server.app_secret)
+            assert token not in str(caught.value) + repr(caught.value)
+            assert server.app_secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [{}, {"data": None}, {"data": []}, {"data": {"scopes": []}}])
+def test_an_answer_about_nothing_is_an_error(answer: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError):
+        read_debug_token(answer)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = ("type", "application", "scopes", "granular_scopes", "expires_at", "data_access_expires_at", "error", "is_valid")
+
+
+@given(st.fixed_dictionaries({"is_valid": st.just(True)}, optional=dict.fromkeys(KEYS[:-1], JSON)))
+def test_a_valid_answer_of_any_shape_is_read(data: dict[str, Any]) -> None:
+    info = read_debug_token({"data": data})
+    assert info.expires_at is None or info.expires_at.tzinfo is not None
+
+
+@given(JSON)
+def test_an_invalid_token_is_an_error_whatever_the_reason_looks_like(error: Any) -> None:
+    with pytest.raises(TokenError):
+        read_debug_token({"data": {"is_valid": False, "error": error}})
+
+
+def test_permissions_that_are_limited_to_pages_say_to_which() -> None:
+    with emulator() as server:
+        server.describe_token(server.user_token, targets={"pages_messaging": ["100"]})
+        info, _ = asked(server, server.user_token)
+        assert {"pages_messaging": frozenset({"100"})} == info.targets

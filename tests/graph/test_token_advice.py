@@ -1,0 +1,153 @@
+"""One line says what a token reads, what it lacks, when it ends, and who must do what."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_metaconv.graph.auth import PageIdentity
+from airflow_provider_metaconv.graph.token import NEVER, TokenInfo
+from airflow_provider_metaconv.graph.token_advice import (
+    NEEDED_PERMISSIONS,
+    describe,
+    end_unknown,
+    ending_soon,
+    lacking,
+    readable_platforms,
+)
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ALL = frozenset(name for names in NEEDED_PERMISSIONS.values() for name in names)
+USER = TokenInfo("USER", "5", "Ann Example", "Emulator", ALL, NEVER, NEVER)
+BAKERY = PageIdentity("100", "Bakery", "t", "1784", ("MESSAGING",))
+BIKES = PageIdentity("101", "Bikes", "t", None, ("MODERATE",))
+COFFEE = PageIdentity("102", "Coffee", "t", "1786", ("ANALYZE",))
+
+
+def told(info: TokenInfo, *pages: PageIdentity) -> str:
+    reads, line = describe(info, pages, NOW)
+    assert reads is any(readable_platforms(info, page) for page in pages)
+    return line
+
+
+def test_a_token_that_reads_everything_for_ever_is_told_in_one_line() -> None:
+    assert (
+        "This is the user token of Ann Example (id 5, app Emulator). It can read 1 Page: Bakery (id 100: MESSENGER and "
+        "INSTAGRAM). It has the permissions for both platforms. It never expires, nor does its access to data."
+    ) == told(USER, BAKERY)
+
+
+def test_what_a_page_lacks_is_named() -> None:
+    line = told(USER, BAKERY, BIKES, COFFEE)
+    assert "It can read 2 Pages: Bakery (id 100: MESSENGER and INSTAGRAM), Bikes (id 101: MESSENGER)." in line
+    assert "Its person lacks the task Messages (Page settings, Page access) on Coffee (id 102)." in line
+    assert "No Instagram account is linked to, or shown for, Bikes (id 101)." in line
+
+
+def test_of_many_pages_the_first_are_named_and_the_rest_counted() -> None:
+    pages = [dataclasses.replace(BAKERY, page_id=str(number), name=f"P{number}") for number in range(22)]
+    assert "It can read 22 Pages: P0 (id 0: MESSENGER and INSTAGRAM), P1" in told(USER, *pages)
+    assert "P4 (id 4: MESSENGER and INSTAGRAM) and 17 more." in told(USER, *pages)
+
+
+def test_missing_permissions_are_named_for_each_platform() -> None:
+    info = dataclasses.replace(USER, permissions=frozenset({"pages_messaging", "pages_manage_metadata"}))
+    line = told(info, BAKERY)
+    assert "It can read 1 Page: Bakery (id 100: MESSENGER)." in line
+    assert (
+        "It lacks pages_read_engagement for MESSENGER and instagram_manage_messages, instagram_basic for INSTAGRAM: "
+        "create it again with what you need granted."
+    ) in line
+    assert ("pages_read_engagement",) == lacking(info, "MESSENGER")
+
+
+@pytest.mark.parametrize(
+    ("info", "pages", "says"),
+    [
+        (USER, (), "It sees no Page: its person needs the task Messages"),
+        (USER, (COFFEE,), "It sees 1 Page but can read none."),
+        (dataclasses.replace(USER, permissions=frozenset()), (BAKERY, BIKES), "It sees 2 Pages but can read none."),
+    ],
+)
+def test_a_token_that_reads_nothing_fails_the_test(info: TokenInfo, pages: tuple[PageIdentity, ...], says: str) -> None:
+    reads, line = describe(info, pages, NOW)
+    assert not reads
+    assert says in line
+
+
+def test_a_permission_for_some_pages_only_reads_those() -> None:
+    info = dataclasses.replace(
+        USER, targets={name: frozenset({"100", "1784"}) for name in ("pages_messaging", "instagram_manage_messages")}
+    )
+    line = told(info, BAKERY, BIKES)
+    assert "It can read 1 Page: Bakery (id 100: MESSENGER and INSTAGRAM)." in line
+    assert "Its permissions were given for some Pages only: create it again and choose as well Bikes (id 101)." in line
+
+
+def test_where_meta_says_nothing_nothing_is_held_against_the_token() -> None:
+    info = TokenInfo(None, "5", "Ann Example")
+    reads, line = describe(info, [BAKERY], NOW)
+    assert reads
+    assert line.startswith("This is the user or system-user token of Ann Example (id 5). It can read 1 Page")
+    assert "Meta does not say which permissions it has." in line
+    assert "Meta does not say when it expires; it may with the right app_secret in the connection's extra." in line
+
+
+def test_both_ends_are_told_with_their_distance() -> None:
+    info = dataclasses.replace(
+        USER, expires_at=NOW + timedelta(days=9, hours=1), data_access_expires_at=NOW + timedelta(hours=3)
+    )
+    line = told(info, BAKERY)
+    assert "It expires on 2026-12-01 13:00 UTC (in 9 days); its access to data ends on 2026-11-22 15:00 UTC" in line
+    assert "(within a day)" in line
+
+
+def test_a_name_with_line_breaks_stays_in_the_line() -> None:
+    page = dataclasses.replace(BAKERY, name="Bak\nery\r\n")
+    assert "Bak ery (id 100" in told(dataclasses.replace(USER, owner="Ann\nExample"), page)
+    assert 1 == len(told(dataclasses.replace(USER, owner="Ann\nExample"), page).splitlines())
+
+
+FORTNIGHT = timedelta(days=14)
+
+
+@pytest.mark.parametrize(
+    ("kind", "who"),
+    [
+        ("USER", "this person must log in to the app again"),
+        ("SYSTEM_USER", "an admin of its business must generate a new token for this system user"),
+        ("PAGE", "a person with a role on the Page must create a new Page token"),
+        (None, "this person must log in to the app again"),
+    ],
+)
+def test_a_token_that_expires_soon_says_who_must_do_what(kind: str | None, who: str) -> None:
+    info = dataclasses.replace(USER, kind=kind, expires_at=NOW + timedelta(days=14))
+    line = ending_soon(info, NOW, FORTNIGHT)
+    assert line is not None
+    assert "expires on 2026-12-06 12:00 UTC (in 14 days): " in line
+    assert who in line
+    assert "connection's password" in line
+    assert 1 == len(line.splitlines())
+
+
+def test_data_access_that_ends_soon_is_told_as_well() -> None:
+    info = dataclasses.replace(USER, data_access_expires_at=NOW + timedelta(days=1))
+    line = ending_soon(info, NOW, FORTNIGHT)
+    assert line is not None
+    assert "loses access to its data on 2026-11-23 12:00 UTC (in 1 day): this person must log in" in line
+    both = dataclasses.replace(info, expires_at=NOW + timedelta(days=2))
+    assert "(in 2 days) and loses access to its data on 2026-11-23" in str(ending_soon(both, NOW, FORTNIGHT))
+
+
+@pytest.mark.parametrize("end", [None, NEVER, NOW + FORTNIGHT + timedelta(seconds=1)])
+def test_a_token_without_a_near_end_is_left_alone(end: datetime | None) -> None:
+    info = dataclasses.replace(USER, expires_at=end, data_access_expires_at=end)
+    assert ending_soon(info, NOW, FORTNIGHT) is None
+
+
+def test_an_end_that_meta_does_not_tell_is_not_taken_for_none() -> None:
+    line = end_unknown(dataclasses.replace(USER, expires_at=None))
+    assert "app_secret in the connection's extra must be the secret of that app" in str(line)
+    assert end_unknown(USER) is None
