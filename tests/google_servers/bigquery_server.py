@@ -5,9 +5,7 @@ It runs in its own environment; `servers` starts it there, see `main` for its op
 
 from __future__ import annotations
 
-import argparse
 import socket
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -35,13 +33,13 @@ def set_time_zone_late() -> None:
 
 def main() -> None:
     """Serve until the starter ends."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--temporary", type=Path, required=True, help="removed when the starter is gone")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where the tables are kept (default: in the temporary one)")
+    parser = lifeline.arguments()
     parser.add_argument("--project", required=True)
     options = parser.parse_args()
-    lifeline.end_with_starter(options.temporary)
+    if options.temporary:
+        lifeline.end_with_starter(options.temporary)
+    elif options.folder is None:
+        parser.error("--folder is needed where there is no --temporary")
     set_time_zone_late()
 
     # Imported late: they connect to DuckDB as it was when they were imported.
@@ -57,7 +55,7 @@ def main() -> None:
     settings.default_dataset_id = DATASET
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", options.port))
+    listener.bind((options.host, options.port))
     listener.listen(128)
     database.connection()  # the first one builds the catalog, which takes a second
     lifeline.announce(listener.getsockname()[1])

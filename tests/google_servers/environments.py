@@ -17,23 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.pythons import PythonMissing, find_python, find_uv
+
+__all__ = ["BIGQUERY", "STORAGE", "EnvironmentFailed", "PythonMissing", "ServerEnvironment"]
+
 FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parents[1]
 INSTALL_TIMEOUT_SECONDS = 900.0
-PROBE_TIMEOUT_SECONDS = 20.0
-IMPORT_EXTENSIONS = """
-from duckdb_extensions import import_extension
-for name in ("ducklake", "httpfs", "spatial"):
-    import_extension(name)
-"""
-PYTHON_MISSING = (
-    "BigQuery's server needs Python 3.13 and none was found: install it (for example `uv python install 3.13`) "
-    "or set METACONV_PYTHON313 to its path"
-)
-
-
-class PythonMissing(RuntimeError):  # noqa: N818 - it names what is missing
-    """There is no Python that an environment can be made with; the message says how to get one."""
 
 
 class EnvironmentFailed(RuntimeError):  # noqa: N818 - it names what happened
@@ -48,6 +38,7 @@ class ServerEnvironment:
     requirements: Path
     find_python: Callable[[], Path]
     after_install: str = ""
+    """A module that is run in it at the end."""
 
     @property
     def python(self) -> Path:
@@ -108,62 +99,8 @@ class ServerEnvironment:
         _run([*install, "--no-deps", "--requirement", self.requirements])
         self.home.mkdir()
         if self.after_install:
-            _run([self.python, "-c", self.after_install], {"HOME": str(self.home)})
+            _run([self.python, "-m", self.after_install], {"HOME": str(self.home), "PYTHONPATH": str(REPOSITORY)})
         self._stamp.write_text(self._recipe)
-
-
-def find_uv() -> Path | None:
-    """Return uv, from beside the running Python or from the PATH."""
-    beside = Path(sys.executable).with_name("uv")
-    if beside.exists():
-        return beside
-    found = shutil.which("uv")
-    return Path(found) if found else None
-
-
-def find_python_313() -> Path:
-    """Return a Python 3.13 that runs; raises PythonMissing."""
-    for candidate in _candidates():
-        if _is_python_313(candidate):
-            return candidate
-    raise PythonMissing(PYTHON_MISSING)
-
-
-def _candidates() -> Iterator[Path]:
-    """Where a Python 3.13 may be; what is there need not run, as a pyenv shim for another version does not."""
-    named = os.environ.get("METACONV_PYTHON313")
-    if named:
-        yield Path(named)
-    yield Path(sys.executable)
-    on_path = shutil.which("python3.13")
-    if on_path:
-        yield Path(on_path)
-    for root in (os.environ.get("PYENV_ROOT"), Path.home() / ".pyenv"):
-        if root:
-            yield from sorted(Path(root).glob("versions/3.13*/bin/python3"))
-    yield Path("/usr/bin/python3.13")
-    yield from _python_of_uv()
-
-
-def _python_of_uv() -> Iterator[Path]:
-    uv = find_uv()
-    if uv is None:
-        return
-    # uv gives up at the first shim that fails instead of looking further.
-    path = os.pathsep.join(part for part in os.get_exec_path() if not part.endswith("shims"))
-    try:
-        found = _run([uv, "python", "find", "--no-project", "--offline", "3.13"], {"PATH": path}, PROBE_TIMEOUT_SECONDS)
-    except EnvironmentFailed:
-        return
-    yield Path(found.strip())
-
-
-def _is_python_313(candidate: Path) -> bool:
-    try:
-        version = _run([candidate, "-c", "import sys; print(*sys.version_info[:2])"], timeout=PROBE_TIMEOUT_SECONDS)
-    except EnvironmentFailed:
-        return False
-    return version.split() == ["3", "13"]
 
 
 def _run(
@@ -197,5 +134,8 @@ STORAGE = ServerEnvironment(
     REPOSITORY / ".venv-google-storage", FOLDER / "storage_requirements.txt", lambda: Path(sys.executable)
 )
 BIGQUERY = ServerEnvironment(
-    REPOSITORY / ".venv-google-bigquery", FOLDER / "bigquery_requirements.txt", find_python_313, IMPORT_EXTENSIONS
+    REPOSITORY / ".venv-google-bigquery",
+    FOLDER / "bigquery_requirements.txt",
+    lambda: find_python("3.13"),
+    "tests.google_servers.duckdb_extensions",
 )

@@ -1,7 +1,8 @@
-"""What both server processes share: they announce their port, and end with the process that started them."""
+"""What both server processes share: where they listen, and that they end with the process that started them."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import select
 import shutil
@@ -10,6 +11,16 @@ import threading
 from pathlib import Path
 
 LOOK_SECONDS = 1.0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The options of both; without ``--temporary`` a server runs until it is stopped, as in a container."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one, which is printed")
+    parser.add_argument("--folder", type=Path, help="what is to outlive the process")
+    parser.add_argument("--temporary", type=Path, help="end with the starter, and remove this folder then")
+    return parser
 
 
 def end_with_starter(temporary: Path) -> None:

@@ -5,7 +5,6 @@ It runs in its own environment; `servers` starts it there, see `main` for its op
 
 from __future__ import annotations
 
-import argparse
 import base64
 import gzip
 import json
@@ -18,7 +17,6 @@ from email.utils import format_datetime
 from functools import partial
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -400,17 +398,14 @@ def repair_emulator() -> None:
 
 def main() -> None:
     """Serve until the starter ends."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--temporary", type=Path, required=True, help="removed when the starter is gone")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
-    lifeline.end_with_starter(options.temporary)
+    options = lifeline.arguments().parse_args()
+    if options.temporary:
+        lifeline.end_with_starter(options.temporary)
     logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
     logging.getLogger("api").setLevel(logging.CRITICAL)
     repair_emulator()
     storage = RepairedStorage(options.folder)
-    with StorageHTTPServer(("127.0.0.1", options.port), partial(Connection, storage)) as listening:
+    with StorageHTTPServer((options.host, options.port), partial(Connection, storage)) as listening:
         lifeline.announce(listening.server_port)
         listening.serve_forever()
 

@@ -9,6 +9,9 @@ import sys
 from typing import Any
 
 import pytest
+
+pytest.importorskip("airflow.providers.google", reason="needs the extra google")
+
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
