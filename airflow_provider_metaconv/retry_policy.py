@@ -34,6 +34,7 @@ _FINAL = (
     InvalidRequestError,
     CursorError,
     AirflowNotFoundException,
+    ImportError,
     LoadError,
     ManifestError,
     StorageRefusedError,

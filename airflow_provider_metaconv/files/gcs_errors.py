@@ -17,7 +17,7 @@ DataCorruption, InvalidResponse = storage.exceptions.DataCorruption, storage.exc
 SERVICE_ERRORS = (GoogleAPIError, GoogleAuthError, requests.RequestException, DataCorruption, InvalidResponse)
 """What a call of Google Cloud Storage can raise."""
 
-_ROLE = "the role Storage Object Admin"
+_ROLE = "the role Storage Object User"
 _GOES_ON = "the task's retry goes on from its checkpoint"
 _CREDENTIALS = "Google does not accept the credentials (check the Google Cloud connection that the task names)"
 _NO_CONNECTION = f"Google Cloud Storage cannot be reached (check the worker's network and proxy; {_GOES_ON})"
@@ -25,7 +25,8 @@ _DAMAGED = f"what arrived is not what Google holds ({_GOES_ON})"
 _SILENT = f"Google does not answer (try later; {_GOES_ON})"
 _KEPT = "its retention policy or a hold forbids it (the bucket must allow to replace and delete; choose another one)"
 
-_REFUSED_CODES = (403, 404)
+_NO_BUCKET = "bucket does not exist"
+_LIMITED = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
 _PERMISSION = re.compile(r"\bstorage\.[a-z]+\.[a-zA-Z]+\b(?=[^:/?&=]*\b(?:access|denied|permission))")
 _KEPT_REASON = re.compile(r"retentionPolicyNotMet|objectUnderActiveHold|(?i:retention policy|active .{0,30}hold)")
 _WORD = re.compile(r"[A-Za-z]{1,60}")
@@ -33,13 +34,13 @@ _WORD = re.compile(r"[A-Za-z]{1,60}")
 
 def gcs_error(action: str, uri: str, error: Exception) -> StorageError:
     """One line for an error of Google's libraries: what failed, on which ``gs://`` address, and what to do about it."""
-    kind = StorageRefusedError if _code(error) in _REFUSED_CODES else StorageError
+    kind = StorageRefusedError if _is_for_a_person(error) else StorageError
     return kind(f"cannot {action} {uri}: {_advice(error, uri.split('/')[2])}")
 
 
 def is_bucket_missing(error: GoogleAPICallError) -> bool:
     """Whether a 404 is about the bucket, not about an object in it."""
-    return "bucket does not exist" in error.message
+    return _NO_BUCKET in error.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +52,33 @@ class _Answer:
     message: str
 
 
-def _code(error: BaseException | None) -> int:
+def _is_for_a_person(error: BaseException | None) -> bool:
+    """Whether waiting cannot help: a permission or a bucket is missing."""
+    answer = _answer(error)
+    if answer is None:
+        return False
+    return (answer.code == 403 and answer.reason not in _LIMITED) or (
+        answer.code == 404 and _NO_BUCKET in answer.message
+    )
+
+
+def _answer(error: BaseException | None) -> _Answer | None:
+    """What Google answered, if it did; of many tries the last."""
     if isinstance(error, RetryError):
-        return _code(error.cause)
+        return _answer(error.cause)
     if isinstance(error, GoogleAPICallError):
-        return error.code or 0
-    return error.response.status_code if isinstance(error, InvalidResponse) else 0
+        return _Answer(error.code or 0, _reason(error.response), error.message)
+    if isinstance(error, InvalidResponse):
+        return _Answer(error.response.status_code, _reason(error.response), error.response.text)
+    return None
 
 
 def _advice(error: BaseException | None, bucket: str) -> str:
     if isinstance(error, RetryError):
         # What it gave up on says more than that it gave up.
         return _SILENT if error.cause is None else _advice(error.cause, bucket)
-    if isinstance(error, GoogleAPICallError):
-        return _advice_on(_Answer(error.code or 0, _reason(error.response), error.message), bucket)
-    if isinstance(error, InvalidResponse):
-        response = error.response
-        return _advice_on(_Answer(response.status_code, _reason(response), response.text), bucket)
+    if (answer := _answer(error)) is not None:
+        return _advice_on(answer, bucket)
     if isinstance(error, DataCorruption):
         return _DAMAGED
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
@@ -78,11 +89,13 @@ def _advice(error: BaseException | None, bucket: str) -> str:
 def _advice_on(answer: _Answer, bucket: str) -> str:
     if answer.code == 401:
         return _CREDENTIALS
-    if answer.code == 403:
+    if answer.code == 403 and answer.reason not in _LIMITED:
         return _forbidden(answer, bucket)
-    if answer.code == 404:
+    if answer.code == 404 and _NO_BUCKET in answer.message:
         return f"there is no bucket {bucket} (make it, or change bucket=...)"
-    if answer.code == 429 or answer.code >= 500:
+    if "requester pays" in answer.message:
+        return f"the bucket {bucket} lets those pay who read it (choose one that does not)"
+    if answer.code in (403, 429) or answer.code >= 500:
         return f"Google still answers {answer.code} after many tries (try later; {_GOES_ON})"
     return _soft(answer)
 

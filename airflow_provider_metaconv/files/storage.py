@@ -13,6 +13,7 @@ from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.local import LocalStorage
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_HALF_A_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
 
 
 class Storage(Protocol):
@@ -95,6 +96,7 @@ def open_storage(folder_uri: str) -> Storage:
     Raises ``StorageRefusedError`` for any other scheme; storages that need credentials are made by who holds them.
     """
     path = local_path(folder_uri)
-    if path is None:
+    # gs:/bucket would be taken for a folder of that odd name, and the files would be looked for in vain.
+    if path is None or _HALF_A_SCHEME.match(folder_uri):
         raise StorageRefusedError(f"cannot open {folder_uri}: only a local path or file:// is supported here")
     return LocalStorage(path)

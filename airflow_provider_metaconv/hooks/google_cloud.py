@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
 
+from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.storage import Storage, open_storage
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ class GoogleCloud:
             return open_storage(folder_uri)
         with _installed():
             from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
-        bucket, folder = parse_gs_uri(folder_uri)
-        return GCSStorage(self._storage_client.bucket(bucket), folder)
+        name, folder = parse_gs_uri(folder_uri)
+        try:
+            bucket = self._storage_client.bucket(name)
+        except ValueError:
+            raise StorageRefusedError(f"{name!r} is no name of a bucket: write it as gs://bucket/folder") from None
+        return GCSStorage(bucket, folder)
 
     def bigquery_client(self, project_id: str | None = None, location: str | None = None) -> bigquery.Client:
         """A BigQuery client that bills ``project_id``, by default the connection's project."""

@@ -10,6 +10,7 @@ import requests
 from google.auth.exceptions import DefaultCredentialsError, RefreshError
 
 from airflow_provider_metaconv.files import MANIFEST_NAME, NotPublishedError, PartsWriter, StorageError
+from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.gcs import GCSStorage
 from airflow_provider_metaconv.files.gcs_errors import gcs_error
 from airflow_provider_metaconv.records import MESSAGES
@@ -196,13 +197,14 @@ ANSWERS = [
             "reason": "forbidden",
             "message": "sa@x.iam does not have storage.objects.create access to the x",
         },
-        r"the permission storage\.objects\.create is missing \(give the service account the role Storage Object Admin",
+        r"the permission storage\.objects\.create is missing \(give the service account the role Storage Object User",
     ),
     ({"status": 403, "reason": "forbidden"}, r"Google answered 403, forbidden \(has the service account the role"),
     ({"status": 403, "reason": "retentionPolicyNotMet"}, "its retention policy or a hold forbids it"),
     ({"status": 403, "reason": "objectUnderActiveHold"}, "its retention policy or a hold forbids it"),
     ({"status": 401, "reason": "required"}, "Google does not accept the credentials"),
     ({"status": 503}, "Google still answers 503 after many tries"),
+    ({"status": 403, "reason": "rateLimitExceeded"}, "Google still answers 403 after many tries"),
     ({"status": 429, "reason": "rateLimitExceeded"}, "Google still answers 429 after many tries"),
     ({"status": 409, "reason": "conflict"}, "Google answered 409, conflict$"),
     ({"reset": True}, "Google Cloud Storage cannot be reached"),
@@ -229,6 +231,13 @@ def test_a_bucket_that_is_not_there_is_said(server, local_files, action):
     with pytest.raises(StorageError, match=r"there is no bucket none \(make it, or change bucket=") as caught:
         ACTIONS[action][1](GCSStorage(connect(server).bucket("none"), "a"))
     assert not isinstance(caught.value, NotPublishedError)
+
+
+def test_an_upload_that_is_lost_for_good_is_not_a_missing_bucket(storage, server, local_files):
+    server.fail("^PUT ", times=None, status=404, message="No such upload session")
+    with pytest.raises(StorageError, match="Google answered 404") as caught:
+        publish(storage, LARGE)
+    assert not isinstance(caught.value, StorageRefusedError)
 
 
 def test_the_right_to_delete_is_proven_before_a_run(storage, server):

@@ -17,6 +17,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
 from airflow_provider_metaconv.operators.extract import (
@@ -77,6 +78,12 @@ def test_a_key_that_cannot_be_used_is_said_and_not_quoted(monkeypatch: pytest.Mo
     assert 1 == len(str(caught.value).splitlines())
 
 
+@pytest.mark.parametrize("name", ["", "-x"])
+def test_what_is_no_bucket_is_said(anonymous: None, name: str) -> None:
+    with pytest.raises(StorageRefusedError, match="write it as gs://bucket/folder"):
+        GoogleCloud().open_storage(f"gs://{name}/x")
+
+
 @pytest.mark.parametrize("prefix", ["", "meta/raw"])
 def test_the_gcs_operators_files_lie_below_the_prefix(
     anonymous: None, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch, prefix: str
@@ -84,7 +91,7 @@ def test_the_gcs_operators_files_lie_below_the_prefix(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server.url)
     expected = "/".join(filter(None, ["gs://example-bucket", prefix, "window/part"]))
     one = MetaConversationsToGCSOperator(
-        task_id="one", page_id="100", platform="MESSENGER", bucket="example-bucket", prefix=prefix
+        task_id="one", page_id="100", platform="MESSENGER", bucket="gs://example-bucket", prefix=prefix
     )
     destination = "/".join(filter(None, ["gs://example-bucket", prefix]))
     other = MetaConversationsToStorageOperator(

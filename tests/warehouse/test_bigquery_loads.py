@@ -24,6 +24,7 @@ from airflow_provider_metaconv.warehouse import (
     WarehouseBusyError,
     WarehouseError,
     WarehouseOpenError,
+    WarehouseRefusedError,
 )
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merging, staging
 from tests.warehouse.bigquery_dataset import BucketFiles, OneDataset, bigquery_client
@@ -143,7 +144,7 @@ def test_a_location_that_is_not_the_datasets_is_said(dataset, files):
 
 @pytest.mark.parametrize("name", ["", "a b", "x`; DROP TABLE messages; --", "project."])
 def test_a_dataset_that_is_no_plain_name_is_refused(name):
-    with pytest.raises(ValueError, match="dataset must be a name"):
+    with pytest.raises(WarehouseRefusedError, match="dataset must be a name"):
         BigQueryWarehouse(bigquery_client("http://127.0.0.1:1", "p"), name)
 
 
@@ -235,6 +236,18 @@ def test_lost_answers_lose_and_repeat_nothing(dataset, files, bigquery_server, t
 def test_a_lost_answer_to_a_file_that_was_sent_loses_and_repeats_nothing(dataset, tmp_path, bigquery_server, trouble):
     bigquery_server.fail("^PUT /upload", **trouble)
     assert result(1, inserted=1) == dataset.warehouse().load([Files(tmp_path)(message())]).tables["messages"]
+
+
+def test_two_datasets_share_no_jobs(bigquery_server, files):
+    """One task that is run for both, or two Airflows with tasks of one name over the same files."""
+    source = [files(message())]
+    with OneDataset(bigquery_server) as one, OneDataset(bigquery_server) as two:
+        warehouses = [place.warehouse(load_id="dag.load.run") for place in (one, two)]
+        steps = [warehouse.begin(source) for warehouse in warehouses]
+        while any(step.result is None for step in steps):
+            steps = [warehouse.advance(step) for warehouse, step in zip(warehouses, steps, strict=True)]
+        assert [result(1, inserted=1)] * 2 == [step.result.tables["messages"] for step in steps]
+        assert [1, 1] == [len(place.rows("messages")) for place in (one, two)]
 
 
 def test_passing_faults_are_waited_out(dataset, files, bigquery_server):
@@ -428,7 +441,10 @@ def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason
         (("invalid", "Cannot read and write in different locations: source: EU, destination: US"), WarehouseOpenError,
          "dataset p.d and the bucket of gs://b/x are in different locations"),
         (("notFound", "Not found: Dataset p:d was not found in location EU"), WarehouseOpenError, "check the names"),
-        (("quotaExceeded", "Quota exceeded: too many partitions modified"), WarehouseError, "load fewer at once"),
+        (("invalidQuery", "Too many partitions produced by query, allowed 4000, query produces at least 4001"),
+         WarehouseRefusedError, "extract a history of more than ten years in several windows"),
+        (("notFound", "Not found: Table p:d.metaconv_staging_messages_x_0"), WarehouseBusyError,
+         "a staging table in dataset p.d is gone: let the task try again"),
         (("invalid", "JSON parsing error in row starting at position 123: 'secret words'"), SourceFileError,
          "cannot read gs://b/x, position 123, or it breaks"),
         (("stopped", "secret words"), WarehouseError, "someone cancelled the job on dataset p.d: run the task again"),

@@ -391,6 +391,46 @@ def test_however_versions_are_split_into_loads_the_same_one_stays(versions, data
     assert {f"m_{number}": text for number, (_, text) in model.items()} == texts
 
 
+SEEN = st.lists(
+    st.tuples(st.sampled_from(["complete", "unreadable"]), st.integers(8, 12), st.integers(1, 4)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEN, st.data())
+def test_whatever_is_loaded_when_complete_is_said_only_when_nothing_is_missing(seen, data):
+    """Each run that lacked something needs a later one, over the same time or more, that did not."""
+    runs = [(status, since, since + hours, number) for number, (status, since, hours) in enumerate(seen)]
+    mended = all(
+        any(s == "complete" and n > number and a <= since and b >= until for s, a, b, n in runs)
+        for status, since, until, number in runs
+        if status != "complete"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path, files = Path(folder) / "x.duckdb", Files(Path(folder))
+        sources = [
+            files(
+                conversation(
+                    status=status,
+                    updated_time=f"2026-11-20T{until:02d}:00:00+00:00",
+                    window_since=f"2026-11-20T{since:02d}:00:00+00:00",
+                    window_until=f"2026-11-20T{until:02d}:00:00+00:00",
+                ),
+                table=CONVERSATIONS,
+            )
+            for status, since, until, _ in runs
+        ]
+        sources = data.draw(st.permutations(sources))
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(sources)), max_size=2)))
+        with DuckDBWarehouse(path) as warehouse:
+            for start, end in itertools.pairwise([0, *cuts, len(sources)]):
+                warehouse.load(sources[start:end])
+        [row] = rows_in(path, "conversations")
+    assert mended or row["status"] == "unreadable"
+
+
 def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files, monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     for file_format in ("ndjson", "parquet"):

@@ -281,6 +281,19 @@ class WarehouseContract:
         expected = "why" if status == "unreadable" else None
         assert (status, expected) == (row["status"], row["reason"])
 
+    def test_two_gaps_are_one_until_all_of_it_is_mended(self, warehouse, files, rows_of):
+        """Mending one of them must not let the other be forgotten."""
+        windows = [(at(10), at(11)), (at(14), at(15)), (at(14), at(15)), (at(10), at(15))]
+        statuses = ["unreadable", "unreadable", "complete", "complete"]
+        seen = []
+        for status, (since, until) in zip(statuses, windows, strict=True):
+            row = conversation(status=status, updated_time=until, window_since=since, window_until=until)
+            warehouse.load([files(row, table=CONVERSATIONS)])
+            [held] = rows_of("conversations")
+            seen.append((held["status"], held["window_since"], held["window_until"]))
+        gap = ("unreadable", at(10), at(15))
+        assert [("unreadable", at(10), at(11)), gap, gap, ("complete", at(10), at(15))] == seen
+
     def test_attachments_are_not_erased_by_a_version_without_them(self, warehouse, files, rows_of):
         warehouse.load([files(message(text="", attachments=[{"id": "1"}]))])
         warehouse.load([files(message(text="", attachments=None))])

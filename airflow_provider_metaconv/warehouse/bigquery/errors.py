@@ -30,6 +30,7 @@ _CONCURRENT = re.compile(
 _FILE_MISSING = re.compile(
     r"not found: (?:uri|bucket)|matched no files|no files found|HTTP 404|HTTP GET error.*404", re.I
 )
+_TOO_MANY_DAYS = re.compile(r"too many partitions", re.IGNORECASE)
 _RUN_AGAIN = "run the extract task again"
 
 _BUSY = frozenset({"backendError", "internalError", "jobBackendError", "jobInternalError", "tableUnavailable"})
@@ -61,6 +62,9 @@ def is_concurrent_update(error_result: Mapping[str, Any] | None) -> bool:
 def job_error(error_result: Mapping[str, Any], details: Sequence[Mapping[str, Any]], place: Place) -> WarehouseError:
     """What a failed job means; ``details`` are all its errors, which may name the file."""
     problem = _Problem(str(error_result.get("reason")), str(error_result.get("message")))
+    said = problem.reason or f"HTTP {problem.code}"
+    if (known := _known_trouble(problem, said, place)) is not None:
+        return known
     if place.files and problem.reason in {"invalid", "notFound", "invalidQuery"} and not _is_about_places(problem):
         return _file_error(problem, details, place)
     return _translated(problem, place)
@@ -77,6 +81,8 @@ def one_line_errors(place: Place) -> Iterator[None]:
         raise WarehouseOpenError(
             f"cannot log in to Google ({type(error).__name__}): check the connection's key or the account's rights"
         ) from None
+    except (FileNotFoundError, PermissionError) as error:
+        raise SourceFileError(f"cannot read {error.filename} ({error.strerror}): {_RUN_AGAIN}") from None
     except OSError as error:
         raise _unreachable(error) from None
 
@@ -95,14 +101,32 @@ def _translated(problem: _Problem, place: Place) -> WarehouseError:
     said = problem.reason or f"HTTP {problem.code}"
     if problem.reason == "unreachable":
         return _unreachable(None)
+    return _known_trouble(problem, said, place) or _by_reason(problem, said, place)
+
+
+def _known_trouble(problem: _Problem, said: str, place: Place) -> WarehouseError | None:
+    """What is told by its text, whatever reason comes with it."""
     if problem.reason == "accessNotConfigured" or "has not been used in project" in problem.message:
         return WarehouseRefusedError(f"the BigQuery API is not enabled in project {place.project}: enable it there")
     if problem.reason == "billingNotEnabled" or "illing has not been enabled" in problem.message:
         return WarehouseRefusedError(f"project {place.project} has no billing, and may change no rows: enable it there")
     if problem.reason == "stopped":
         return WarehouseError(f"someone cancelled the job on dataset {place.dataset}: run the task again")
+    if "metaconv_staging_" in problem.message and problem.reason in {"notFound", ""}:
+        return WarehouseBusyError(f"a staging table in dataset {place.dataset} is gone: let the task try again")
+    if _TOO_MANY_DAYS.search(problem.message):
+        return WarehouseRefusedError(
+            f"one load may not change that many days of a table in dataset {place.dataset} ({said}): "
+            "extract a history of more than ten years in several windows, and load each by itself"
+        )
+    return None
+
+
+def _by_reason(problem: _Problem, said: str, place: Place) -> WarehouseError:
     if problem.reason in _LIMITED or problem.code == 429:
-        return _limited(problem, said, place)
+        return WarehouseBusyError(
+            f"a quota of project {place.project} is used up ({said}): try later, or raise the quota"
+        )
     if problem.reason in _DENIED or problem.code == 403:
         return _denied(problem, place)
     if problem.code == 401 or problem.reason == "authError":
@@ -115,14 +139,6 @@ def _translated(problem: _Problem, place: Place) -> WarehouseError:
         f"BigQuery refuses to work on dataset {place.dataset} ({said}{_position(problem.message)}): "
         "check the tables there, their policies and constraints"
     )
-
-
-def _limited(problem: _Problem, said: str, place: Place) -> WarehouseError:
-    if "partitions" in problem.message:
-        return WarehouseError(
-            f"one load may not change that many days of a table in dataset {place.dataset} ({said}): load fewer at once"
-        )
-    return WarehouseBusyError(f"a quota of project {place.project} is used up ({said}): try later, or raise the quota")
 
 
 def _denied(problem: _Problem, place: Place) -> WarehouseError:

@@ -12,6 +12,10 @@ IF {nothing_incomplete} THEN
 
     BEGIN TRANSACTION;
     UPDATE {lock} SET locked_time = CURRENT_TIMESTAMP() WHERE TRUE;
+    IF @@row_count = 0 THEN
+        -- Somebody has emptied it: a row that two loads insert at once would keep nobody out, but one of the next will.
+        INSERT INTO {lock} (locked_time) VALUES (CURRENT_TIMESTAMP());
+    END IF;
 
 {merges}
 

@@ -29,7 +29,7 @@ _LONGEST_PAUSE = 30.0
 def submit_merge(connection: Connection, step: BigQueryStep) -> BigQueryStep:
     """The step with its merge sent, or found when an earlier try has sent it for the same staging tables."""
     script = load_script(connection.quoted, by_table(step.stagings))
-    prefix = f"metaconv_merge_{digest([staging.name for staging in step.stagings])}"
+    prefix = f"metaconv_merge_{digest(connection.name, [staging.name for staging in step.stagings])}"
     for ending in (*map(str, range(step.merge_tries, step.merge_tries + TRIES)), uuid.uuid4().hex[:12]):
         job_id = f"{prefix}_{ending}"
         send = partial(run_script, connection, script, job_id, step.location)

@@ -1,5 +1,6 @@
 -- For each key the version seen latest, staged or held, with the oldest and the newest message time of all versions: each
--- run sees only its own window. What is missing stays missing until a later run over the same time, or more, brought it.
+-- run sees only its own window. What is missing stays missing until a later run over the same time, or more, brought it;
+-- a row has room for one window: it spans all that is missing, so that nothing is forgotten when a part of it is mended.
 WITH versions AS (
     SELECT {columns}, TRUE AS is_staged FROM {staged}
     UNION ALL
@@ -23,7 +24,12 @@ ranked AS (
     FROM versions AS version
 ),
 missing AS (
-    SELECT {key}, status, reason, window_since, window_until
+    SELECT
+        {key},
+        status,
+        reason,
+        IF(COUNTIF(window_since IS NULL) OVER (PARTITION BY {key}) > 0, NULL, MIN(window_since) OVER (PARTITION BY {key})) AS window_since,
+        IF(COUNTIF(window_until IS NULL) OVER (PARTITION BY {key}) > 0, NULL, MAX(window_until) OVER (PARTITION BY {key})) AS window_until
     FROM versions AS version
     WHERE status <> 'complete'
         AND NOT EXISTS (
@@ -37,11 +43,11 @@ missing AS (
         )
     QUALIFY ROW_NUMBER() OVER (
         PARTITION BY {key}
-        ORDER BY extracted_time DESC NULLS LAST, window_until DESC NULLS LAST, is_staged DESC, TO_JSON_STRING(version)
+        ORDER BY extracted_time DESC NULLS LAST, version.window_until DESC NULLS LAST, is_staged DESC, TO_JSON_STRING(version)
     ) = 1
 )
 SELECT {settled_columns}
 FROM ranked AS winner
 JOIN ranked AS staged ON {same_key_winner_staged} AND staged.staged_place = 1
-LEFT JOIN missing ON {same_key_winner_missing} AND winner.status = 'complete'
+LEFT JOIN missing ON {same_key_winner_missing}
 WHERE winner.place = 1

@@ -37,7 +37,8 @@ def stage(connection: Connection, sources: Sources, location: str, token: str) -
 
     Does not wait. All jobs of one staging table are of one try: were one of them lost, rows would be missing or double.
     """
-    prefix = f"metaconv_staging_{sources.table.name}_{sources.file_format}_{digest(token, sources.identity)}"
+    identity = digest(connection.name, token, sources.identity)
+    prefix = f"metaconv_staging_{sources.table.name}_{sources.file_format}_{identity}"
     for ending in (*map(str, range(TRIES)), uuid.uuid4().hex[:12]):
         name = f"{prefix}_{ending}"
         created = _make(connection, sources, name)

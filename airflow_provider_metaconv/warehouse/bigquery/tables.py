@@ -102,9 +102,24 @@ def _make(connection: Connection, table: Table, partition_expiration: timedelta 
     if (partition_column := PARTITION_COLUMNS.get(table.name)) is not None:
         expiration = None if partition_expiration is None else round(partition_expiration.total_seconds() * 1000)
         wanted.time_partitioning = TimePartitioning("DAY", field=partition_column, expiration_ms=expiration)
-    connection.client.create_table(
+    made = connection.client.create_table(
         wanted, exists_ok=True, retry=connection.retry, timeout=connection.seconds_per_answer
     )
+    _keep_for_ever(connection, made, wanted)
+
+
+def _keep_for_ever(connection: Connection, made: BigQueryTable, wanted: BigQueryTable) -> None:
+    """Take back the end that a dataset may give to each new table: it would go, and nobody would know."""
+    inherited = []
+    if made.expires is not None:
+        made.expires = None
+        inherited.append("expires")
+    partitions, found = wanted.time_partitioning, made.time_partitioning
+    if partitions is not None and found is not None and found.expiration_ms != partitions.expiration_ms:
+        made.time_partitioning = partitions
+        inherited.append("time_partitioning")
+    if inherited:
+        connection.client.update_table(made, inherited, retry=connection.retry, timeout=connection.seconds_per_answer)
 
 
 def _add_columns(connection: Connection, table: Table, held: BigQueryTable | None) -> None:

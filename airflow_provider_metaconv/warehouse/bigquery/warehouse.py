@@ -23,6 +23,7 @@ from airflow_provider_metaconv.warehouse.bigquery.sql import missing_script
 from airflow_provider_metaconv.warehouse.bigquery.staging import by_table, drop, stage, staged_rows
 from airflow_provider_metaconv.warehouse.bigquery.step import BigQueryStep, Staging
 from airflow_provider_metaconv.warehouse.bigquery.tables import dataset_location, ensure_tables, existing_columns
+from airflow_provider_metaconv.warehouse.errors import WarehouseRefusedError
 
 
 class BigQueryWarehouse:
@@ -47,7 +48,7 @@ class BigQueryWarehouse:
     ) -> None:
         project, _, name = dataset.rpartition(".")
         if not name.replace("_", "").isalnum():
-            raise ValueError(f"dataset must be a name such as meta, or project.meta, not {dataset!r}")
+            raise WarehouseRefusedError(f"dataset must be a name such as meta, or project.meta, not {dataset!r}")
         reference = DatasetReference(project or client.project, name)
         self._connection = Connection(client, reference, job_timeout, call_timeout)
         self._location = location

@@ -10,9 +10,12 @@ SELECT {key}, min(oldest_message_time) AS oldest, max(newest_message_time) AS ne
 FROM version
 GROUP BY {key};
 
--- What is missing stays missing until a later run over the same time, or more, has brought it.
+-- What is missing stays missing until a later run over the same time, or more, has brought it. A row has room for one
+-- window: it spans all that is missing, so that nothing is forgotten when a part of it is mended.
 CREATE TEMP TABLE missing AS
-SELECT DISTINCT ON ({key}) *
+SELECT DISTINCT ON ({key}) {key}, status, reason,
+    CASE WHEN bool_and(window_since IS NOT NULL) OVER same THEN min(window_since) OVER same END AS window_since,
+    CASE WHEN bool_and(window_until IS NOT NULL) OVER same THEN max(window_until) OVER same END AS window_until
 FROM version AS held
 WHERE status <> 'complete'
     AND NOT EXISTS (
@@ -23,7 +26,8 @@ WHERE status <> 'complete'
             AND fresh.since <= held.since
             AND fresh.window_until >= held.window_until
     )
-ORDER BY seen DESC, window_until DESC;
+WINDOW same AS (PARTITION BY {key})
+ORDER BY seen DESC, held.window_until DESC;
 
 DELETE FROM {staging}
 WHERE rowid IN (
@@ -53,8 +57,7 @@ WHERE {same_key};
 UPDATE {staging} AS fresh
 SET status = held.status, reason = held.reason, window_since = held.window_since, window_until = held.window_until
 FROM missing AS held
-WHERE {same_key}
-    AND fresh.status = 'complete';
+WHERE {same_key};
 
 DROP TABLE version;
 DROP TABLE reach;
