@@ -63,6 +63,10 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "extra-links": [
+            f"airflow_provider_metaconv.operators.links.{name}"
+            for name in ("PageInboxLink", "FilesLink", "MessagesTableLink", "ConversationsTableLink")
+        ],
         "connection-types": [
             {
                 "connection-type": "meta_graph",

@@ -37,6 +37,12 @@ class Cost:
         """All calls of all tries."""
         return int(self.figures()["calls"])
 
+    def of_this_try(self) -> dict[str, Any]:
+        """What this try alone cost: ``calls``, ``waits`` for a rate limit, ``usage_percent`` of the fullest one."""
+        now = self._this_try()
+        waits = now["rate_limit_waits"] + self._waits
+        return {"calls": now["calls"], "waits": waits, "usage_percent": now["usage_percent"]}
+
     def figures(self) -> dict[str, Any]:
         """All costs together, in JSON types."""
         now, before = self._this_try(), self._before

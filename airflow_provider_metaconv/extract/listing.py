@@ -86,6 +86,11 @@ class Listing:
         self.finished = False
         self.stuck: GraphError | None = None
 
+    @property
+    def end(self) -> str:
+        """The ``updated_time`` below which it is left; ``""`` when only its own end ends it, or it has ended."""
+        return self._oldest if self._ordered and not self.finished else ""
+
     def next_call(self) -> ListCall | None:
         """The call that brings the list on; None when it is finished."""
         if self.finished:

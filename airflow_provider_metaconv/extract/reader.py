@@ -101,7 +101,7 @@ class ConversationReader:
         if isinstance(call, MessagesCall) and call.light:
             self._sizes.messages_were_not_too_large()
             return self._give_up(conversation, error)
-        logger.info("Meta asks for less of conversation %s at %d messages: %s", conversation.id, call.limit, error)
+        logger.debug("Meta asks for less of conversation %s at %d messages: %s", conversation.id, call.limit, error)
         if self._sizes.messages_refused(call.limit):
             limit = max(call.limit // 2, 1)
             single = isinstance(call, SingleCall)

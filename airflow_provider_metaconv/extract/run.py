@@ -13,13 +13,15 @@ from airflow_provider_metaconv import __version__
 from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Saved
 from airflow_provider_metaconv.extract.cost import CallFigures, Cost
 from airflow_provider_metaconv.extract.ledger import Scope
+from airflow_provider_metaconv.extract.progress import Observer, Place, nobody
+from airflow_provider_metaconv.extract.publish import publish_manifest
 from airflow_provider_metaconv.extract.reader import Batch
 from airflow_provider_metaconv.extract.sizes import AdaptiveSizes, Sizes, default_sizes
 from airflow_provider_metaconv.extract.tally import Tally
 from airflow_provider_metaconv.extract.walk import WORKERS, WindowWalk
 from airflow_provider_metaconv.extract.window import iso
-from airflow_provider_metaconv.files.errors import FilesError, StorageError
-from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number
+from airflow_provider_metaconv.files.errors import FilesError
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, ManifestFile, next_part_number
 from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.files.storage import Storage
@@ -62,11 +64,13 @@ def extract_conversations(
     call_figures: CallFigures,
     settings: Settings = Settings(),
     known_ids: Callable[[], Iterable[str]] = tuple,
+    observe: Observer = nobody,
 ) -> Extraction:
     """Writes the window's messages and ledger into the storage's folder and returns what was written.
 
     ``edges`` are the lists to read one after the other, such as a Page's folders; a conversation counts once.
-    ``known_ids`` are conversations of earlier runs, asked for when a list cannot be read to its end.
+    ``known_ids`` are conversations of earlier runs, asked for when a list cannot be read to its end. ``observe`` is
+    told what this try does while it works, and when it ends.
 
     A rerun replaces what an earlier run left there: its parts get numbers of their own, the new manifest takes the
     old one's place in one step, and only then the old parts go. A run that fails leaves the old manifest standing,
@@ -77,7 +81,7 @@ def extract_conversations(
     """
 
     def new_run() -> _Run:
-        return _Run(edges, scope, storage, call_figures, settings, known_ids)
+        return _Run(edges, scope, storage, call_figures, settings, known_ids, observe)
 
     with storage.lock():
         storage.remove_temporaries()
@@ -95,6 +99,7 @@ class _Run:
         call_figures: CallFigures,
         settings: Settings,
         known_ids: Callable[[], Iterable[str]],
+        observe: Observer,
     ) -> None:
         self._edges = edges
         self._scope = scope
@@ -102,11 +107,10 @@ class _Run:
         self._settings = settings
         self._known_ids = known_ids
         self._cost = Cost(call_figures)
-        self._tally = Tally(scope, self._cost)
+        self._tally = Tally(scope, self._cost, observe)
         self._sizes = AdaptiveSizes(settings.sizes or default_sizes(scope.platform))
         self._checkpoint = Checkpoint(storage, _identity(edges, scope, settings))
         self._listed: set[str] = set()
-        self._gaps: list[str] = []
         self._earlier_parts: tuple[ManifestFile, ...] = ()
         self._started = _now()
         self._edge_number = 0
@@ -127,6 +131,17 @@ class _Run:
         return True
 
     def run(self) -> Extraction:
+        scope = self._scope
+        logger.info(
+            "Reading %s/%s from %s until %s into %s",
+            *(scope.platform, scope.page_id, scope.since or "the first message", scope.until, self._manifest),
+        )
+        try:
+            return self._run()
+        finally:
+            self._tally.report()
+
+    def _run(self) -> Extraction:
         self._claim()
         number = next_part_number(self._storage.names())
         with ExitStack() as stack:
@@ -145,12 +160,16 @@ class _Run:
                 raise
             for writer in self._writers:
                 writer.close()
-        return self._publish_manifest()
+        return self._publish()
 
     def _claim(self) -> None:
         """Writes the checkpoint anew, as it is: from now on no other try that runs at once can replace it."""
         state = self._state() if self._saved is None else self._saved.state
         self._checkpoint.commit(state, self._parts, 0)
+
+    @property
+    def _manifest(self) -> str:
+        return self._storage.uri(MANIFEST_NAME)
 
     def _new_walk(self) -> WindowWalk:
         return WindowWalk(
@@ -168,12 +187,12 @@ class _Run:
             for batch in self._walk.batches():
                 self._take(batch)
             if self._walk.gap is not None:
-                self._gaps.append(self._walk.gap)
+                self._tally.gaps.append(self._walk.gap)
             self._edge_number, self._walk = self._edge_number + 1, None
 
     def _take(self, batch: Batch) -> None:
         self._checkpoint.add(batch)
-        self._tally.add(batch)
+        self._tally.add(batch, self._place)
         published = self._parts
         self._write(batch)
         if self._parts != published:
@@ -190,6 +209,11 @@ class _Run:
         conversations.write(batch.conversations)
 
     @property
+    def _place(self) -> Place:
+        stretch = ("", "") if self._walk is None else self._walk.stretch
+        return Place(self._edge_number + 1, len(self._edges), *stretch)
+
+    @property
     def _parts(self) -> tuple[ManifestFile, ...]:
         return (*self._earlier_parts, *(file for writer in self._writers for file in writer.published))
 
@@ -197,7 +221,6 @@ class _Run:
         return {
             "edge": self._edge_number,
             "walk": None if self._walk is None else self._walk.state(),
-            "gaps": self._gaps,
             "tally": self._tally.state(),
             "cost": self._cost.figures(),
             "started": self._started,
@@ -205,7 +228,7 @@ class _Run:
 
     def _resume(self, saved: Saved) -> None:
         state = saved.state
-        self._edge_number, self._gaps, self._started = state["edge"], list(state["gaps"]), state["started"]
+        self._edge_number, self._started = state["edge"], state["started"]
         self._tally.resume(state["tally"])
         self._cost.resume(state["cost"])
         self._earlier_parts = saved.parts
@@ -234,38 +257,15 @@ class _Run:
         with suppress(FilesError):
             self._checkpoint.commit(self._state(), self._parts, self._cost.calls)
 
-    def _publish_manifest(self) -> Extraction:
-        parts, incomplete = self._parts, self._tally.incomplete + len(self._gaps)
-        missing = {part.path for part in parts} - set(self._storage.names())
-        if missing:
-            raise StorageError(
-                f"{', '.join(sorted(missing))} is gone from beside {self._storage.uri(MANIFEST_NAME)}: something "
-                "removes files there while a task runs, stop that and run the task again"
-            )
-        figures = self._tally.figures() | {"incomplete": incomplete, "started": self._started, "finished": _now()}
-        if self._gaps:
-            figures["gaps"] = self._gaps
-        if self._scope.window.capped_from is not None:
-            figures["until_capped_from"] = iso(self._scope.window.capped_from)
-        manifest = Manifest(
-            page_id=self._scope.page_id,
-            platform=self._scope.platform,
-            since=self._scope.since or None,
-            until=self._scope.until,
-            files=parts,
-            stats=figures,
-        )
-        self._storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
-        kept = {MANIFEST_NAME, *(part.path for part in parts)}
-        for name in self._storage.names():
-            if name not in kept:
-                self._storage.delete(name)
+    def _publish(self) -> Extraction:
+        figures = self._tally.figures() | {"started": self._started, "finished": _now()}
+        publish_manifest(self._storage, self._scope, self._parts, figures)
         self._tally.tell("Done")
         return Extraction(
-            manifest=self._storage.uri(MANIFEST_NAME),
+            manifest=self._manifest,
             messages=self._tally.messages,
             conversations=self._tally.conversations,
-            incomplete=incomplete,
+            incomplete=self._tally.incomplete,
             calls=figures["calls"],
         )
 

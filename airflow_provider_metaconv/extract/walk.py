@@ -158,7 +158,7 @@ class WindowWalk:
     def _list_refused(self, call: ListCall, error: GraphError) -> Batch:
         if not isinstance(error, CursorError) and not is_too_much(error):
             raise error
-        logger.info("The list of conversations is refused at %s: %s", call.sizes, error)
+        logger.debug("The list of conversations is refused at %s: %s", call.sizes, error)
         self._listing.refused(call, error)
         return Batch()
 
@@ -186,6 +186,11 @@ class WindowWalk:
         if moved and self._scope.until > since:
             progress.newer_than = since
             self._reader.open_by_itself(progress)
+
+    @property
+    def stretch(self) -> tuple[str, str]:
+        """The ``updated_time`` to which the list was read, and the one where it is left; ``""`` where not known."""
+        return self._listing.position, "" if self._passes else self._listing.end
 
     def state(self) -> dict[str, Any]:
         """What a later try needs to go on here, in JSON types; taken between two batches."""

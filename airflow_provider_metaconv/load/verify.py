@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_metaconv.files import (
@@ -37,13 +37,22 @@ def verify_manifests(uris: Sequence[str], open_storage: StorageOpener) -> list[V
     Raises ``ManifestError`` for a manifest that is wrong, ``LoadError`` for a manifest or file that is missing or not
     whole, ``StorageError`` for a place that cannot be read.
     """
+    return [_verify(uri, storage, name) for uri, storage, name in _places(uris, open_storage)]
+
+
+def read_manifests(uris: Sequence[str], open_storage: StorageOpener) -> list[Manifest]:
+    """Each manifest as it says of itself, without a look at its files; raises as ``verify_manifests`` does."""
+    return [_manifest(uri, storage, name) for uri, storage, name in _places(uris, open_storage)]
+
+
+def _places(uris: Sequence[str], open_storage: StorageOpener) -> Iterable[tuple[str, Storage, str]]:
     places: dict[str, tuple[str, Storage, str]] = {}
     for uri in uris:
         folder, _, name = uri.rpartition("/")
         storage = open_storage(folder or ("/" if uri.startswith("/") else "."))
         # The same place can be written in several ways: the storage knows one.
         places.setdefault(_uri(storage, name, uri), (uri, storage, name))
-    return [_verify(uri, storage, name) for uri, storage, name in places.values()]
+    return places.values()
 
 
 def _uri(storage: Storage, name: str, uri: str) -> str:
@@ -53,12 +62,16 @@ def _uri(storage: Storage, name: str, uri: str) -> str:
 
 
 def _verify(uri: str, storage: Storage, name: str) -> VerifiedManifest:
+    manifest = _manifest(uri, storage, name)
+    return VerifiedManifest(manifest, tuple(_source_file(storage, file) for file in manifest.files))
+
+
+def _manifest(uri: str, storage: Storage, name: str) -> Manifest:
     try:
         data = storage.read(name)
     except NotPublishedError:
         raise LoadError(f"there is no manifest {uri}: the extract has not finished, {_RUN_AGAIN}") from None
-    manifest = Manifest.from_bytes(data, source=uri)
-    return VerifiedManifest(manifest, tuple(_source_file(storage, file) for file in manifest.files))
+    return Manifest.from_bytes(data, source=uri)
 
 
 def _source_file(storage: Storage, file: ManifestFile) -> SourceFile:

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pendulum
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, BaseOperatorLink, Context
 
 from airflow_provider_metaconv.extract.known import known_conversations
 from airflow_provider_metaconv.extract.ledger import Scope
 from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
-from airflow_provider_metaconv.files.manifest import window_folder
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME
 from airflow_provider_metaconv.files.parts import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
-from airflow_provider_metaconv.records import INSTAGRAM, PLATFORMS
+from airflow_provider_metaconv.lineage import extraction_lineage
+from airflow_provider_metaconv.metrics import TryMetrics
+from airflow_provider_metaconv.operators.arguments import (
+    ON_INCOMPLETE,
+    OnIncomplete,
+    checked_page_id,
+    let_settle,
+    lists_of,
+    one_of,
+    present,
+    window_place,
+)
+from airflow_provider_metaconv.operators.links import FilesLink, PageInboxLink, push_links
+from airflow_provider_metaconv.records import PLATFORMS
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     MAX_RATE_LIMIT_WAIT,
@@ -35,14 +47,6 @@ from airflow_provider_metaconv.retry_policy import (
     decide,
     fail_at_once,
 )
-
-OnIncomplete = Literal["warn", "fail"]
-SETTLING = timedelta(seconds=5)
-"""So long after its end a window is read: by then Meta lists what belongs to it."""
-
-INBOX = "inbox"
-
-ON_INCOMPLETE: tuple[OnIncomplete, ...] = ("warn", "fail")
 
 
 class MetaConversationsExtractOperator(BaseOperator):
@@ -69,6 +73,10 @@ class MetaConversationsExtractOperator(BaseOperator):
         "file_format",
         "meta_conn_id",
     )
+    operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(),)
+
+    manifest_uri: str | None = None
+    extraction: Extraction | None = None
 
     def __init__(
         self,
@@ -109,39 +117,45 @@ class MetaConversationsExtractOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Walks the window and publishes files and manifest; see the class for what is returned."""
         try:
-            window = self._checked_window(_present(context))
-            folder = self._window_folder(window)
+            window = self._checked_window(present(context))
+            folder = window_place(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         try:
-            extraction = self._extract(window, folder)
+            self.extraction = self._extract(window, folder, context)
         except Exception as error:
             self._act_on(error, context)
             raise
-        self._report_incomplete(extraction)
-        return extraction.as_dict()
+        self._report_incomplete(self.extraction)
+        return self.extraction.as_dict()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What OpenLineage is told: from the Page's conversations to the folder of the files."""
+        if self.extraction is None:
+            return None
+        return extraction_lineage(self.page_id, self.platform, self.extraction)
 
     def _checked_window(self, now: datetime) -> Window:
         """The window; raises ``ValueError`` with one line that says which argument to change."""
-        self.page_id = str(self.page_id)
-        if not (self.page_id.isascii() and self.page_id.isdigit()):
-            raise ValueError(f"page_id={self.page_id!r} is no Page id: it consists of digits alone, such as 100.")
+        self.page_id = checked_page_id(self.page_id)
         self.platform = str(self.platform).upper()
-        _one_of("platform", self.platform, PLATFORMS)
-        _one_of("file_format", self.file_format, tuple(FILE_FORMATS))
-        _one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
-        _one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
+        one_of("platform", self.platform, PLATFORMS)
+        one_of("file_format", self.file_format, tuple(FILE_FORMATS))
+        one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
+        one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
         return Window.parse(self.since, self.until, now=now)
 
-    def _extract(self, window: Window, folder: str) -> Extraction:
+    def _extract(self, window: Window, folder: str, context: Context) -> Extraction:
         # The destination first: a folder that cannot be written to should not cost a call.
         storage = self.open_storage(folder)
         storage.prove_writable()
-        _let_settle(window)
+        self.manifest_uri = storage.uri(MANIFEST_NAME)
+        push_links(self, context)
+        let_settle(window)
         page = MetaGraphHook(self.meta_conn_id).get_page(self.page_id, self.platform)
         edges = [
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
-            for name in self._folders()
+            for name in lists_of(self.platform, self.folder)
         ]
         scope = Scope(self.platform, self.page_id, page.identity.own_ids, window)
         return extract_conversations(
@@ -151,20 +165,8 @@ class MetaConversationsExtractOperator(BaseOperator):
             page.client.statistics.as_dict,
             Settings(file_format=self.file_format),
             known_ids=lambda: known_conversations(storage),
+            observe=TryMetrics(self.platform, self.page_id).send,
         )
-
-    def _folders(self) -> Sequence[str | None]:
-        if self.platform == INSTAGRAM or not self.folder:
-            return [None]
-        return [self.folder] if isinstance(self.folder, str) else self.folder
-
-    def _window_folder(self, window: Window) -> str:
-        # What narrows the list gets a place of its own, so that two such tasks do not replace each other's files.
-        # A list with the inbox in it stands for the Page as a whole.
-        folders = [name for name in self._folders() if name]
-        whole = not folders or (INBOX in folders and len(folders) > 1)
-        narrowed_by = {"folder": None if whole else "-".join(sorted(folders)), "user_id": self.user_id}
-        return window_folder(self.platform, self.page_id, window.since, window.until, narrowed_by)
 
     def _act_on(self, error: Exception, context: Context) -> None:
         """Turns an error into Airflow's words for what to do next; returns when it is to be raised as it is."""
@@ -222,6 +224,7 @@ class MetaConversationsToStorageOperator(MetaConversationsExtractOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+    operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(), FilesLink())
 
     def __init__(
         self,
@@ -255,6 +258,7 @@ class MetaConversationsToGCSOperator(MetaConversationsExtractOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+    operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(), FilesLink())
 
     def __init__(
         self,
@@ -273,23 +277,5 @@ class MetaConversationsToGCSOperator(MetaConversationsExtractOperator):
 
     def open_storage(self, folder: str) -> Storage:
         """The window's folder in the bucket, below ``prefix``."""
-        place = "/".join(filter(None, [self.bucket, self.prefix, folder]))
+        place = "/".join(filter(None, [self.bucket.removeprefix("gs://").rstrip("/"), self.prefix, folder]))
         return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage(f"gs://{place}")
-
-
-def _present(context: Context) -> datetime:
-    """The present for windows that end in it: when the run began, so that each try of it has the same window."""
-    dag_run = context.get("dag_run")
-    started: datetime | None = getattr(dag_run, "start_date", None)
-    return started or pendulum.now("UTC")
-
-
-def _let_settle(window: Window) -> None:
-    # A run that starts at the very end of its window, by a clock that is ahead of Meta's, would miss the last moments.
-    missing = window.until + SETTLING - pendulum.now("UTC")
-    time.sleep(min(max(missing, timedelta()), SETTLING).total_seconds())
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown: use {' or '.join(allowed)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
+    Asset,
     BaseOperator,
+    BaseOperatorLink,
     Context,
     conf,
 )
 
+from airflow_provider_metaconv.files.errors import FilesError
+from airflow_provider_metaconv.files.storage import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
-from airflow_provider_metaconv.load.load import load_manifests, verified_files
+from airflow_provider_metaconv.lineage import TablesPlace, load_lineage
+from airflow_provider_metaconv.load.load import LoadError, load_manifests, verified_files
+from airflow_provider_metaconv.load.origin import origin
+from airflow_provider_metaconv.load.verify import StorageOpener
+from airflow_provider_metaconv.operators.arguments import Manifests, manifest_uris
+from airflow_provider_metaconv.operators.links import ConversationsTableLink, MessagesTableLink, push_links
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_at_once
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger
 from airflow_provider_metaconv.warehouse.base import LoadResult
@@ -26,7 +35,8 @@ from airflow_provider_metaconv.warehouse.base import LoadResult
 if TYPE_CHECKING:
     from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse
 
-Manifests = Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]
+WRITTEN = ("inserted", "updated")
+"""The counts of a table that its assets' events carry."""
 
 
 class MetaConversationsLoadOperator(BaseOperator):
@@ -34,10 +44,14 @@ class MetaConversationsLoadOperator(BaseOperator):
 
     ``manifests`` are manifest paths or URIs, or the extract operators' results as XCom hands them over
     (``extract.output``). Loading twice changes nothing. Without a manifest there is nothing to do, and the task is
-    skipped. Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``.
+    skipped. Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of the
+    assets among the task's ``outlets`` carry what was written and where it comes from.
     """
 
     template_fields: Sequence[str] = ("manifests",)
+
+    uris: Sequence[str] = ()
+    result: LoadResult | None = None
 
     def __init__(self, *, manifests: Manifests, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,22 +63,50 @@ class MetaConversationsLoadOperator(BaseOperator):
     def load(self, uris: list[str], context: Context) -> LoadResult:
         """Merge the files of these manifests into the warehouse."""
 
+    @abstractmethod
+    def storage_opener(self) -> StorageOpener:
+        """What opens the folders of the manifests."""
+
+    @abstractmethod
+    def tables_place(self) -> TablesPlace:
+        """Where the tables are, in OpenLineage's words; asked for when they are loaded."""
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Verifies every file, then merges all of them in one transaction."""
         try:
-            uris = manifest_uris(self.manifests)
+            self.uris = manifest_uris(self.manifests)
         except (TypeError, ValueError) as error:
             raise AirflowFailException(str(error)) from None
-        if not uris:
+        if not self.uris:
             raise AirflowSkipException("There is no manifest to load: no extract task succeeded.")
         with _failing_at_once():
-            return self.counts(self.load(uris, context))
+            return self.finish(self.load(self.uris, context), context)
 
-    def counts(self, result: LoadResult) -> dict[str, Any]:
-        """The result in plain JSON types, as it goes into XCom; it is logged as well."""
+    def finish(self, result: LoadResult, context: Context) -> dict[str, Any]:
+        """Tells log and assets of the result, and returns it in plain JSON types, as it goes into XCom."""
+        self.result = result
         counts = {name: asdict(table) for name, table in result.tables.items()}
         self.log.info("Loaded: %s", counts)
+        assets = [outlet for outlet in self.outlets if isinstance(outlet, Asset)]
+        if assets:
+            extra = {name: {key: count[key] for key in WRITTEN} for name, count in counts.items()} | self._origin()
+            for asset in assets:
+                context["outlet_events"][asset].extra.update(extra)
         return counts
+
+    def _origin(self) -> dict[str, Any]:
+        try:
+            return origin(self.uris, self.storage_opener())
+        except (FilesError, LoadError) as error:
+            # The rows are in the tables: whoever took a manifest away since must not make the task fail.
+            self.log.warning("The assets' events do not say where the rows come from: %s", error)
+            return {}
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What OpenLineage is told: from the folders of the files to the tables."""
+        if self.result is None:
+            return None
+        return load_lineage(self.uris, self.tables_place(), self.result)
 
 
 class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
@@ -86,6 +128,14 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
 
         with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
             return load_manifests(uris, warehouse)
+
+    def storage_opener(self) -> StorageOpener:
+        """Local folders alone."""
+        return open_storage_by_scheme
+
+    def tables_place(self) -> TablesPlace:
+        """The DuckDB file."""
+        return TablesPlace.duckdb(self.database, self.schema)
 
 
 class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
@@ -109,6 +159,9 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+    operator_extra_links: Sequence[BaseOperatorLink] = (MessagesTableLink(), ConversationsTableLink())
+
+    full_dataset: str | None = None
 
     def __init__(
         self,
@@ -144,13 +197,23 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
                 return warehouse.load(files)
             return self._result_or_defer(warehouse.begin(files))
 
+    def storage_opener(self) -> StorageOpener:
+        """Local folders and buckets."""
+        return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage
+
+    def tables_place(self) -> TablesPlace:
+        """The dataset with its project, which may be the connection's."""
+        return TablesPlace.bigquery(self.full_dataset or self.dataset)
+
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Goes on after the triggerer saw the jobs of a step end; ``event`` is that step."""
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep
 
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
         with _failing_at_once(), self._warehouse(cloud, context) as warehouse:
-            return self.counts(self._result_or_defer(warehouse.advance(BigQueryStep.from_dict(event))))
+            result = self._result_or_defer(warehouse.advance(BigQueryStep.from_dict(event)))
+            self.uris = manifest_uris(self.manifests)
+            return self.finish(result, context)
 
     def _result_or_defer(self, step: BigQueryStep) -> LoadResult:
         if step.result is not None:
@@ -171,6 +234,8 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         client = cloud.bigquery_client(self.project_id, self.location)
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 
+        self.full_dataset = self.dataset if "." in self.dataset else f"{client.project}.{self.dataset}"
+        push_links(self, context)
         instance = context["ti"]
         return BigQueryWarehouse(
             client,
@@ -181,26 +246,6 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
             # The same in each try of this task instance, so that a retry finds the jobs of the one before.
             load_id=f"{instance.dag_id}.{instance.task_id}.{instance.run_id}.{instance.map_index}",
         )
-
-
-def manifest_uris(manifests: Manifests) -> list[str]:
-    """The manifests' URIs from what users and XCom hand over: one or many, URIs or extract results.
-
-    Raises ``ValueError`` for anything else.
-    """
-    if isinstance(manifests, str | Mapping):
-        manifests = [manifests]
-    if isinstance(manifests, Sequence):
-        # XComs of mapped tasks are fetched one by one when iterated, and in one go as a slice.
-        manifests = manifests[:]
-    return [_uri(manifest) for manifest in manifests if manifest is not None]
-
-
-def _uri(manifest: str | Mapping[str, Any]) -> str:
-    uri = manifest.get("manifest") if isinstance(manifest, Mapping) else manifest
-    if not isinstance(uri, str) or not uri:
-        raise ValueError("manifests holds something that is no manifest: give paths, or the extract tasks' output.")
-    return uri
 
 
 @contextlib.contextmanager

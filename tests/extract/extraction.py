@@ -16,6 +16,7 @@ import requests
 from airflow_provider_metaconv.emulator import EmulatorServer
 from airflow_provider_metaconv.extract.known import known_conversations
 from airflow_provider_metaconv.extract.ledger import Scope
+from airflow_provider_metaconv.extract.progress import Observer, nobody
 from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
 from airflow_provider_metaconv.extract.sizes import Sizes
 from airflow_provider_metaconv.extract.window import Window
@@ -69,6 +70,7 @@ def extract(
     user_id: str | None = None,
     file_format: str = "ndjson",
     rows_per_part: int = 100_000,
+    observe: Observer = nobody,
 ) -> Extraction:
     """Page 100's messages of that window, into that folder or storage."""
     client = unpaced_client(server)
@@ -79,7 +81,8 @@ def extract(
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
     settings = Settings(file_format, sizes, workers, rows_per_part)
     figures = client.statistics.as_dict
-    return extract_conversations(edges, scope, storage, figures, settings, lambda: known_conversations(storage))
+    known_ids = lambda: known_conversations(storage)  # noqa: E731
+    return extract_conversations(edges, scope, storage, figures, settings, known_ids, observe)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ class TaskInstance:
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         return self.first_reschedule
 
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Links that the operator shows while it works."""
+
 
 def operator(destination: Path, **arguments: Any) -> MetaConversationsToLocalFilesystemOperator:
     settings = {"page_id": "100", "platform": "MESSENGER", "since": None, "until": NOW, **arguments}

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_metaconv.operators.arguments import window_place
+
 REPOSITORY = Path(__file__).parents[2]
 HOUR = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -67,6 +69,20 @@ def test_a_scheduled_run_closes_the_gap_that_a_page_has_and_no_other_run_does(
     assert since == sample.without_gap(since, settings, "100", "INSTAGRAM")
 
 
+@pytest.mark.parametrize("folders", [["inbox"], ["spam"], ["inbox", "spam"]])
+def test_a_gap_is_looked_for_where_the_files_of_these_folders_lie(
+    sample: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: list[str]
+) -> None:
+    hours = [HOUR.replace(hour=hour) for hour in (8, 9)]
+    place = tmp_path / window_place("MESSENGER", "100", *hours, folders)
+    place.mkdir(parents=True)
+    (place / "_manifest.json").write_text("{}")
+    monkeypatch.setattr(sample, "get_current_context", lambda: context("scheduled"))
+    settings = {**sample.DEFAULTS, "destination": str(tmp_path), "folders": folders}
+    found = sample.without_gap("2026-11-20T12:00:00+00:00", settings, "100", "MESSENGER")
+    assert "2026-11-20T09:00:00+00:00" == found
+
+
 def test_settings_are_put_in_order(sample: ModuleType) -> None:
     given = {**sample.DEFAULTS, "platforms": ["messenger", "MESSENGER"], "pages": [100, "100", "101"]}
     settings = sample.checked(given)
@@ -74,7 +90,12 @@ def test_settings_are_put_in_order(sample: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"), [({"pages": "100"}, "pages .* is no list"), ({"page": ["100"]}, "unknown keys")]
+    ("wrong", "says"),
+    [
+        ({"pages": "100"}, "pages .* is no list"),
+        ({"page": ["100"]}, "unknown keys"),
+        ({"destination": "gs://example-bucket/meta"}, "set dataset as well"),
+    ],
 )
 def test_wrong_settings_are_one_clear_line(sample: ModuleType, wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(AirflowFailException, match=says):

@@ -1,0 +1,35 @@
+"""An extract, mapped, and a load with two assets: as small as a DAG that shows everything can be."""
+
+from __future__ import annotations
+
+import os
+
+import pendulum
+from airflow.sdk import Asset, dag
+
+from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
+from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator
+
+FOLDER = os.environ["SEEN_FOLDER"]
+
+
+@dag(schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"))
+def seen() -> None:
+    """Two platforms of one Page into one DuckDB file."""
+    extract = MetaConversationsToLocalFilesystemOperator.partial(
+        task_id="extract",
+        page_id="100",
+        destination=f"{FOLDER}/files",
+        since=None,
+        until="2026-11-20T00:00:00+00:00",
+        map_index_template="{{ task.platform }}/{{ task.page_id }}",
+    ).expand(platform=["MESSENGER", "INSTAGRAM"])
+    MetaConversationsToDuckDBOperator(
+        task_id="load",
+        manifests=extract.output,
+        database=f"{FOLDER}/warehouse.duckdb",
+        outlets=[Asset("seen_messages"), Asset("seen_conversations")],
+    )
+
+
+seen()

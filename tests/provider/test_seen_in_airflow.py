@@ -1,0 +1,178 @@
+"""What a real Airflow shows of a run: links, asset events, lineage and metrics, and no secret in any of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import duckdb
+import pytest
+
+from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
+from airflow_provider_metaconv.metrics import METRICS
+
+HERE = Path(__file__).parent
+UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+needs_openlineage = pytest.mark.skipif(
+    not is_installed("airflow.providers.openlineage"), reason="needs apache-airflow-providers-openlineage"
+)
+needs_statsd = pytest.mark.skipif(not is_installed("statsd"), reason="needs statsd")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was printed, sent and written while the DAG ran, and what is true."""
+
+    shown: dict[str, Any]
+    printed: str
+    packets: list[str]
+    lineage: list[dict[str, Any]]
+    folder: Path
+    server: EmulatorServer
+
+    @property
+    def rows(self) -> dict[str, int]:
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
+            counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone() for name in TABLES}
+        return {name: count[0] for name, count in counts.items() if count}
+
+    def completed(self, task: str) -> list[dict[str, Any]]:
+        return [e for e in self.lineage if e["eventType"] == "COMPLETE" and e["job"]["name"] == f"seen.{task}"]
+
+
+TABLES = ("messages", "conversations")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    folder = tmp_path_factory.mktemp("seen")
+    world = World.generate(WorldSettings(pages=1, messages=2000, now=UNTIL))
+    with EmulatorServer(world) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", 0))
+        statsd.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        process = subprocess.run(
+            [sys.executable, str(HERE / "seen_in_airflow.py")],
+            env=environment(folder, server, statsd.getsockname()[1]),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert 0 == process.returncode, process.stdout[-3000:]
+        shown = json.loads(process.stdout.splitlines()[-1])
+        assert "success" == shown["state"], process.stdout[-6000:]
+        events = folder / "lineage.jsonl"
+        lineage = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+        yield Seen(shown, process.stdout, received(statsd), lineage, folder, server)
+
+
+def environment(folder: Path, server: EmulatorServer, statsd_port: int) -> dict[str, str]:
+    connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW") and k != "PYTHONDONTWRITEBYTECODE"},
+        "SEEN_FOLDER": str(folder),
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "seen_dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__API_AUTH__JWT_SECRET": token_hex(32),
+        "AIRFLOW__METRICS__STATSD_ON": str(is_installed("statsd")),
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd_port),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(folder / "lineage.jsonl"), "append": True}
+        ),
+        "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps({**connection, "extra": {"calls_per_second": 1000}}),
+    }
+
+
+def received(statsd: socket.socket) -> list[str]:
+    statsd.setblocking(False)
+    packets = []
+    while True:
+        try:
+            packets.append(statsd.recv(65536).decode())
+        except BlockingIOError:
+            return packets
+
+
+def test_the_page_inbox_is_linked_beside_each_extract_task(seen: Seen) -> None:
+    inbox = "https://business.facebook.com/latest/inbox/all?asset_id=100"
+    assert {"extract[0]": {"Page inbox": inbox}, "load": {}} == seen.shown["links"]
+
+
+def test_each_assets_event_says_what_was_written_and_where_it_comes_from(seen: Seen) -> None:
+    events, incomplete = seen.shown["events"], 0
+    for manifest in seen.folder.rglob("_manifest.json"):
+        incomplete += json.loads(manifest.read_bytes())["stats"]["incomplete"]
+    expected = {
+        **{table: {"inserted": rows, "updated": 0} for table, rows in seen.rows.items()},
+        "pages": ["INSTAGRAM/100", "MESSENGER/100"],
+        "window": {"since": None, "until": "2026-11-20T00:00:00+00:00"},
+        "incomplete": incomplete,
+    }
+    assert {"seen_messages": expected, "seen_conversations": expected} == events
+
+
+@needs_openlineage
+def test_openlineage_is_told_the_way_from_the_page_to_the_files(seen: Seen) -> None:
+    told = seen.completed("extract")
+    sources = {source["name"] for event in told for source in event["inputs"]}
+    assert {"100/conversations?platform=messenger", "100/conversations?platform=instagram"} == sources
+    assert {"https://graph.facebook.com"} == {source["namespace"] for event in told for source in event["inputs"]}
+    targets = [target for event in told for target in event["outputs"]]
+    folders = {f"{seen.folder}/files/platform={platform}/page_id=100" for platform in ("messenger", "instagram")}
+    assert {("file", folder) for folder in folders} == {(target["namespace"], target["name"]) for target in targets}
+    assert sum(seen.rows.values()) == sum(t["outputFacets"]["outputStatistics"]["rowCount"] for t in targets)
+
+
+@needs_openlineage
+def test_openlineage_is_told_the_way_from_the_files_to_the_tables(seen: Seen) -> None:
+    [told] = seen.completed("load")
+    from_extract = {target["name"] for event in seen.completed("extract") for target in event["outputs"]}
+    assert from_extract == {source["name"] for source in told["inputs"]}
+    assert {f"duckdb://{seen.folder}/warehouse.duckdb"} == {target["namespace"] for target in told["outputs"]}
+    rows = {t["name"]: t["outputFacets"]["outputStatistics"]["rowCount"] for t in told["outputs"]}
+    assert {f"warehouse.main.{name}": count for name, count in seen.rows.items()} == rows
+    columns = {field["name"] for target in told["outputs"] for field in target["facets"]["schema"]["fields"]}
+    assert {"message_id", "created_time", "messages_extracted"} <= columns
+
+
+@needs_statsd
+def test_the_metrics_of_a_run_reach_a_statsd_server(seen: Seen) -> None:
+    ours = [packet for packet in seen.packets if packet.startswith("airflow.metaconv.")]
+    names = {packet.split(",")[0].removeprefix("airflow.") for packet in ours}
+    assert {metric.name for metric in METRICS} - {"metaconv.waits"} == names
+    assert all(",platform=" in packet and ",page_id=100:" in packet for packet in ours)
+    messages = [int(p.split(":")[1].split("|")[0]) for p in ours if p.startswith("airflow.metaconv.messages,")]
+    assert seen.rows["messages"] == sum(messages)
+
+
+def test_nothing_that_was_shown_holds_a_secret_or_a_text(seen: Seen) -> None:
+    with duckdb.connect(str(seen.folder / "warehouse.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
+    secrets = [*(text for (text,) in found[:200]), seen.server.user_token, seen.server.page_token("100")]
+    assert len(secrets) > 100
+    everything = seen.printed + "".join(seen.packets) + json.dumps(seen.lineage) + json.dumps(seen.shown)
+    assert [] == [secret for secret in secrets if secret in everything]

@@ -1,0 +1,88 @@
+"""The links beside a task: where they lead, when there is none, and that they survive what Airflow stores of a DAG."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+import pytest
+from airflow.sdk import DAG
+from airflow.serialization import serialized_objects
+
+from airflow_provider_metaconv.operators.extract import (
+    MetaConversationsToGCSOperator,
+    MetaConversationsToLocalFilesystemOperator,
+    MetaConversationsToStorageOperator,
+)
+from airflow_provider_metaconv.operators.links import push_links
+from airflow_provider_metaconv.operators.load import MetaConversationsToBigQueryOperator
+
+INBOX = "https://business.facebook.com/latest/inbox/all?asset_id=100"
+WINDOW = "platform=messenger/page_id=100/window=begin_20261120T000000Z"
+
+
+def extract(**arguments: Any) -> MetaConversationsToGCSOperator:
+    return MetaConversationsToGCSOperator(
+        **{"task_id": "extract", "page_id": "100", "platform": "MESSENGER", "bucket": "my-bucket", **arguments}
+    )
+
+
+def urls(operator: Any) -> dict[str, str]:
+    return {link.name: link.get_link(operator, ti_key=None) for link in operator.operator_extra_links}
+
+
+def test_files_in_a_bucket_lead_to_their_folder_in_the_console() -> None:
+    task = extract()
+    task.manifest_uri = f"gs://my-bucket/meta raw/{WINDOW}/_manifest.json"
+    quoted = WINDOW.replace("=", "%3D")
+    folder = f"https://console.cloud.google.com/storage/browser/my-bucket/meta%20raw/{quoted}"
+    assert {"Page inbox": INBOX, "Files": folder} == urls(task)
+
+
+@pytest.mark.parametrize("manifest", [None, f"/data/meta/{WINDOW}/_manifest.json"], ids=["not yet", "local"])
+def test_files_without_an_address_have_no_link(manifest: str | None) -> None:
+    task = MetaConversationsToStorageOperator(
+        task_id="extract", page_id="100", platform="MESSENGER", destination="/data/meta"
+    )
+    task.manifest_uri = manifest
+    assert {"Page inbox": INBOX, "Files": ""} == urls(task)
+
+
+@pytest.mark.parametrize("page_id", ["my-page", "100&x=1", ""])
+def test_what_is_no_page_has_no_inbox(page_id: str) -> None:
+    assert "" == urls(extract(page_id=page_id))["Page inbox"]
+
+
+def test_tables_lead_to_their_page_in_the_console() -> None:
+    task = MetaConversationsToBigQueryOperator(task_id="load", manifests=[], dataset="meta")
+    assert {"Table messages": "", "Table conversations": ""} == urls(task)
+    task.full_dataset = "my-project.meta"
+    start = "https://console.cloud.google.com/bigquery?p=my-project&d=meta&t="
+    assert {f"Table {name}": f"{start}{name}&page=table" for name in ("messages", "conversations")} == urls(task)
+
+
+def test_what_is_known_is_pushed_while_the_task_works() -> None:
+    class Instance:
+        pushed: dict[str, Any] = {}  # noqa: RUF012
+
+        def xcom_push(self, key: str, value: Any) -> None:
+            self.pushed[key] = value
+
+    push_links(extract(), {"ti": Instance()})  # type: ignore[typeddict-item]
+    assert {"metaconv_page_inbox_link": INBOX} == Instance.pushed
+
+
+def test_airflow_finds_the_links_in_what_it_stores_of_a_dag() -> None:
+    with DAG("links", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="UTC")) as dag:
+        MetaConversationsToLocalFilesystemOperator.partial(
+            task_id="mapped", platform="MESSENGER", destination="/data/meta"
+        ).expand(page_id=["100", "101"])
+        extract()
+        MetaConversationsToBigQueryOperator(task_id="load", manifests=[], dataset="meta")
+    serialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    stored = serialization.from_dict(serialization.to_dict(dag))
+    assert {
+        "mapped": ["Page inbox"],
+        "extract": ["Files", "Page inbox"],
+        "load": ["Table conversations", "Table messages"],
+    } == {task_id: sorted(task.extra_links) for task_id, task in stored.task_dict.items()}
