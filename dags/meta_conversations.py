@@ -13,11 +13,17 @@ Nothing here needs editing. Settings come from, later ones winning:
 Without ``pages`` all Pages of the connection's token are read. A scheduled run takes the messages of its data interval;
 for a Page and platform that earlier runs left a gap before it, those of the gap as well, since with catchup off Airflow
 skips the intervals that it was down for. A run by hand without an interval takes the last 24 hours.
+
+One run at a time: two of them would together exceed the calls a second that Meta allows for each Page and platform.
+A backfill is refused (from Airflow 3.2 on), since Airflow runs it beside the schedule; a run by hand with ``since`` and
+``until`` reads the same in one walk.
+
 The schedule and the pools are fixed when the file is parsed, so they come from the environment.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -25,8 +31,9 @@ from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import Asset, Param, TriggerRule, dag, get_current_context, task
+from airflow.sdk import DAG, Asset, Param, TriggerRule, dag, get_current_context, task
 from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.utils.types import DagRunType
 
 from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
 from airflow_provider_metaconv.operators.extract import MetaConversationsToStorageOperator
@@ -65,12 +72,18 @@ RETRIES: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(minutes=2), "r
 if HAS_RETRY_POLICY:
     RETRIES["retry_policy"] = MetaGraphRetryPolicy()
 
+ONE_RUN_AT_A_TIME: dict[str, Any] = {"max_active_runs": 1}
+if "allowed_run_types" in inspect.signature(DAG).parameters:
+    # A backfill brings its own number of runs at a time, and they do not count among those of the DAG.
+    kinds = [kind.value for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB]
+    ONE_RUN_AT_A_TIME["allowed_run_types"] = kinds
+
 
 @dag(
     schedule=CronDataIntervalTimetable(SCHEDULE, timezone="UTC"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
-    max_active_runs=1,
+    **ONE_RUN_AT_A_TIME,
     default_args=RETRIES,
     params={
         "pages": Param(
@@ -180,6 +193,8 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
     for key in ("pages", "platforms", "folders"):
         if not isinstance(settings[key], list):
             raise AirflowFailException(f"{key} in the Variable meta_conversations is no list: write it in brackets.")
+    if str(settings["destination"]).startswith("gs://") and not settings["dataset"]:
+        raise AirflowFailException("destination is a bucket, which DuckDB does not read: set dataset as well.")
     platforms = [str(platform).upper() for platform in settings["platforms"]]
     lists = {"pages": map(str, settings["pages"]), "platforms": platforms, "folders": settings["folders"]}
     return settings | {key: list(dict.fromkeys(values)) for key, values in lists.items()}
@@ -199,11 +214,11 @@ def without_gap(since: str | None, settings: dict[str, Any], page_id: str, platf
     if since is None or get_current_context()["dag_run"].run_type != "scheduled":
         return since
     from airflow_provider_metaconv.files.coverage import covered_until, finished_windows
-    from airflow_provider_metaconv.files.manifest import window_folder
+    from airflow_provider_metaconv.operators.arguments import window_place
 
     start = pendulum.parse(since)
-    folder = window_folder(platform, page_id, None, start)
-    here = cloud(settings).open_storage(f"{settings['destination']}/{folder}")
+    place = window_place(platform, page_id, None, start, settings["folders"])
+    here = cloud(settings).open_storage(f"{settings['destination']}/{place}")
     covered = covered_until(finished_windows(here), start)
     return since if covered is None else covered.isoformat()
 
