@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-gcp test test-scheduler benchmark benchmark-gcp soak clean
+.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix benchmark benchmark-gcp soak clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -24,6 +24,19 @@ test: $(VENV)/installed-google
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/end_to_end/test_scheduler.py
+
+# With PICTURES=docs the README's pictures are taken anew.
+test-ui: $(VENV)/installed-ui
+	$(BIN)/python -m pytest -m ui tests/end_to_end/test_ui.py
+
+# Two workers, one of which is killed; Debian's redis-server and postgresql are installed when missing and when root.
+test-celery: $(VENV)/installed-celery
+	@$(BIN)/python -m tests.end_to_end.celery.programs
+	$(BIN)/python -m pytest -m celery tests/end_to_end/celery
+
+# All of it, or one: make test-matrix AIRFLOW=3.1.8
+test-matrix: $(VENV)/installed
+	$(BIN)/python -m tests.matrix $(AIRFLOW)
 
 benchmark: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.extraction
@@ -51,5 +64,23 @@ $(VENV)/installed-google: $(VENV)/installed
 		--constraint constraints.txt --editable '.[google,duckdb,parquet,test]'
 	@touch $@
 
+# Debian's own Chromium is driven; Playwright's is never downloaded.
+$(VENV)/installed-ui: $(VENV)/installed
+	@test -x /usr/bin/chromium || test "$$(id -u)" = 0 || \
+		{ echo "Chromium is missing: sudo apt-get install chromium fonts-liberation" >&2; exit 1; }
+	@test -x /usr/bin/chromium || { echo "Installing Debian's package chromium" && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-liberation >/dev/null; }
+	@echo "Installing Playwright into $(VENV), once"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+		--constraint constraints.txt --editable '.[duckdb,parquet,test,ui]'
+	@touch $@
+
+# No extra of ours: whoever runs Celery has its provider and a database's drivers already.
+$(VENV)/installed-celery: $(VENV)/installed
+	@echo "Installing Celery's provider into $(VENV), once"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+		--constraint constraints.txt apache-airflow-providers-celery asyncpg psycopg2-binary
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-google-storage .venv-google-bigquery .demo .demo-gcp
+	rm -rf .venv* .demo .demo-gcp

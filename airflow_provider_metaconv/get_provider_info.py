@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["login", "port", "schema"],
+    # The port is shown for the test button: some of Airflow's versions test no stored connection without one.
+    "hidden-fields": ["login", "schema"],
     "relabeling": {"password": "Access token", "host": "Host"},
-    "placeholders": {"host": "https://graph.facebook.com", "password": "System-user, Page or user token"},
+    "placeholders": {
+        "host": "https://graph.facebook.com",
+        "port": "443",
+        "password": "System-user, Page or user token",
+    },
 }
 
 CONNECTION_FIELDS: dict[str, Any] = {

@@ -86,17 +86,26 @@ if "allowed_run_types" in inspect.signature(DAG).parameters:
     **ONE_RUN_AT_A_TIME,
     default_args=RETRIES,
     params={
+        # All may be null: the form in Airflow's UI demands a value for a param that may not.
         "pages": Param(
-            [], type="array", items={"type": "string"}, description="Page ids; empty: as the Variable says."
+            None, type=["null", "array"], items={"type": "string"}, description="Page ids; empty: as the Variable says."
         ),
         "platforms": Param(
-            [], type="array", items={"type": "string"}, description="MESSENGER, INSTAGRAM; empty: both."
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            examples=["MESSENGER", "INSTAGRAM"],
+            description="MESSENGER, INSTAGRAM; empty: both.",
         ),
         "since": Param(None, type=["null", "string"], description='ISO 8601 with a zone, or "begin" for everything.'),
         "until": Param(None, type=["null", "string"], description="ISO 8601 with a zone."),
-        "destination": Param("", type="string", description="A folder or gs://…; empty: as the Variable says."),
-        "dataset": Param("", type="string", description="Of BigQuery; empty: as the Variable says."),
-        "file_format": Param("", type="string", description="ndjson, parquet; empty: as the Variable says."),
+        "destination": Param(
+            None, type=["null", "string"], description="A folder or gs://…; empty: as the Variable says."
+        ),
+        "dataset": Param(None, type=["null", "string"], description="Of BigQuery; empty: as the Variable says."),
+        "file_format": Param(
+            None, type=["null", "string"], description="ndjson, parquet; empty: as the Variable says."
+        ),
     },
     tags=["meta", "conversations"],
     doc_md=__doc__,

@@ -1,7 +1,7 @@
 """The provider's tests on both ends of what it supports: ``make test-matrix``, or ``python -m tests.matrix 3.1.8``.
 
-Each Airflow gets a virtual environment of its own with the Python that is named beside it. What is installed next to an
-old Airflow is what there was shortly after its release: newer libraries break some of them, this provider does not.
+Each Airflow gets a virtual environment of its own with the Python that is named beside it, and today's versions of all
+else: what needs an older one is named among the pins.
 """
 
 from __future__ import annotations

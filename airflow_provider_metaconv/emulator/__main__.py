@@ -63,7 +63,7 @@ def _parser() -> _Parser:
     parser.add_argument("--now", help="ISO time at which the world ends (default: the current minute)")
     parser.add_argument("--days", type=float, default=30, help="days the world reaches back")
     parser.add_argument("--faults", help="faults to come: JSON, or @file with JSON")
-    parser.add_argument("--calls-per-second", type=float, help="per Page; more is answered with 613")
+    parser.add_argument("--calls-per-second", type=float, help="per Page and platform; more is answered with 613")
     parser.add_argument("--messenger-limit", help="N/SECONDS per Page; more is answered with 80006")
     parser.add_argument("--app-limit", help="N/SECONDS for the app; more is answered with 4")
     parser.add_argument("--require-proof", action="store_true", help="insist on appsecret_proof")

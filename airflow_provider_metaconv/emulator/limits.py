@@ -71,7 +71,10 @@ class Limiter:
         self._settings = settings
         seconds = settings.messenger_calls[1] if settings.messenger_calls else BUCKET_SECONDS
         self._messenger: defaultdict[str, RollingCount] = defaultdict(lambda: RollingCount(seconds))
-        self._bucket: defaultdict[str, RollingCount] = defaultdict(lambda: RollingCount(BUCKET_SECONDS))
+        # A Page and its Instagram account have an allowance each.
+        self._bucket: defaultdict[tuple[str, str | None], RollingCount] = defaultdict(
+            lambda: RollingCount(BUCKET_SECONDS)
+        )
         self._app = RollingCount(settings.app_calls[1] if settings.app_calls else 3_600)
         self._blocks: dict[str, Block] = {}
 
@@ -91,7 +94,7 @@ class Limiter:
     def _admit_to_page(self, call: Call, page_id: str, now: float) -> None:
         rate = self._settings.calls_per_second
         # One call of grace: calls spaced evenly at the rate may stand on both ends of the window.
-        if rate is not None and self._bucket[page_id].add(now) > rate * BUCKET_SECONDS + 1:
+        if rate is not None and self._bucket[page_id, call.platform].add(now) > rate * BUCKET_SECONDS + 1:
             raise known_error("613")
         if self._settings.messenger_calls:
             rolling = self._messenger[page_id]

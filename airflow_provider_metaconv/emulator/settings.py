@@ -48,10 +48,10 @@ class CallArrivals:
 class EmulatorSettings:
     """How the emulator behaves; by default without limits, so that tests are fast.
 
-    ``calls_per_second`` is per Page on the Conversations API (613), ``messenger_calls`` is (calls, window in
-    seconds) per Page (80006), ``app_calls`` the same for the whole app (4). ``usage_floor`` is the percentage
-    below which no usage header is sent; 0 sends one with every answer. ``inspectors`` are the kinds of tokens that
-    may ask ``/debug_token``: Meta documents the app's own, and a user's who is a developer of the app.
+    ``calls_per_second`` is per Page and platform on the Conversations API (613), ``messenger_calls`` is (calls,
+    window in seconds) per Page (80006), ``app_calls`` the same for the whole app (4). ``usage_floor`` is the
+    percentage below which no usage header is sent; 0 sends one with every answer. ``inspectors`` are the kinds of
+    tokens that may ask ``/debug_token``: Meta documents the app's own, and a user's who is a developer of the app.
     ``page_tasks`` holds the tasks of the tokens' people on a Page where they are not all of them.
     """
 

@@ -54,6 +54,14 @@ def test_two_calls_a_second_per_page_pass_and_more_are_a_613() -> None:
         assert 24 == server.statistics()["max_calls_in_10_seconds"]["100"]
 
 
+def test_a_page_and_its_instagram_account_have_two_calls_a_second_each() -> None:
+    clock = Clock()
+    with EmulatorServer(two_pages(), EmulatorSettings(calls_per_second=2, clock=clock)) as server:
+        for platform in ("MESSENGER", "INSTAGRAM"):
+            answers = [get(server, f"100/conversations?platform={platform}").status_code for _ in range(22)]
+            assert [*[200] * 21, 400] == answers
+
+
 def test_the_messenger_bucket_blocks_until_it_has_room_and_says_so() -> None:
     clock = Clock()
     settings = EmulatorSettings(messenger_calls=(10, 600), clock=clock)

@@ -46,8 +46,11 @@ class Seen:
 class Scheduler:
     """Airflow's parts, each in a session of its own, so that nothing that they start outlives ``stop()``."""
 
+    prefix: tuple[str, ...] = ()
+    """What stands before each part's command."""
+
     def __init__(self, home: Path, dags: Path, environment: dict[str, str], *, workers: int) -> None:
-        port = _free_port()
+        port = free_port()
         self._home = home
         self._url = f"http://127.0.0.1:{port}"
         self._environment = {
@@ -68,14 +71,14 @@ class Scheduler:
             **environment,
         }
         self._parts: list[subprocess.Popen[bytes]] = []
+        self._lasting: list[subprocess.Popen[bytes]] = []
         self._outputs = ExitStack()
 
     def start(self, dag_id: str) -> None:
         """Returns when the DAG can be run."""
         migration = self._launch("db", "migrate")
         assert 0 == migration.wait(SECONDS_TO_MIGRATE), self._printed()
-        for arguments in PARTS:
-            self._launch(*arguments)
+        self._launch_parts()
         self._wait(SECONDS_TO_START, lambda: self._answers(f"dags/{dag_id}"))
 
     def run(self, dag_id: str, seconds: float) -> list[Seen]:
@@ -114,7 +117,7 @@ class Scheduler:
                 part.wait(max(0.0, deadline - time.monotonic()))
         # By session and not by group: each task runs in a group of its own.
         deadline = time.monotonic() + SECONDS_TO_STOP
-        while left := _processes_of(sessions):
+        while left := processes_of(sessions):
             for process in left:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
@@ -124,12 +127,16 @@ class Scheduler:
             time.sleep(0.05)
         self._outputs.close()
 
-    def _launch(self, *arguments: str) -> subprocess.Popen[bytes]:
-        output = self._outputs.enter_context((self._home / f"{arguments[0]}.log").open("wb"))
+    def _launch_parts(self) -> None:
+        """Starts what is to run until ``stop()``."""
+        self._lasting += [self._launch(*arguments) for arguments in PARTS]
+
+    def _launch(self, *arguments: str, name: str = "", **environment: str) -> subprocess.Popen[bytes]:
+        output = self._outputs.enter_context((self._home / f"{name or arguments[0]}.log").open("wb"))
         part = subprocess.Popen(
-            [sys.executable, "-m", "airflow", *arguments],
+            [*self.prefix, sys.executable, "-m", "airflow", *arguments],
             cwd=self._home,
-            env=self._environment,
+            env={**self._environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -141,7 +148,7 @@ class Scheduler:
     def _wait(self, seconds: float, is_over: Callable[[], bool], told: Callable[[], str] = str) -> None:
         deadline = time.monotonic() + seconds
         while not is_over():
-            ended = [part.args for part in self._parts[1:] if part.poll() is not None]
+            ended = [part.args for part in self._lasting if part.poll() is not None]
             assert not ended, f"{ended} ended\n{told()}\n{self._printed()}"
             assert time.monotonic() < deadline, f"not within {seconds} s\n{told()}\n{self._printed()}"
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -169,14 +176,16 @@ def as_time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def _processes_of(sessions: set[int]) -> list[psutil.Process]:
+def processes_of(sessions: set[int]) -> list[psutil.Process]:
+    """What runs in these sessions, in whichever group."""
     found = []
     for process in psutil.process_iter():
         with suppress(ProcessLookupError, PermissionError, psutil.Error):

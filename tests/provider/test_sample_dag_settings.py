@@ -83,6 +83,13 @@ def test_a_gap_is_looked_for_where_the_files_of_these_folders_lie(
     assert "2026-11-20T09:00:00+00:00" == found
 
 
+def test_a_backfill_which_would_run_beside_the_schedule_is_refused(sample: ModuleType) -> None:
+    dag = sample.meta_conversations()
+    assert 1 == dag.max_active_runs
+    if hasattr(dag, "allowed_run_types"):  # from Airflow 3.2 on
+        assert "backfill" not in {getattr(kind, "value", kind) for kind in dag.allowed_run_types}
+
+
 def test_settings_are_put_in_order(sample: ModuleType) -> None:
     given = {**sample.DEFAULTS, "platforms": ["messenger", "MESSENGER"], "pages": [100, "100", "101"]}
     settings = sample.checked(given)
