@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,6 +86,17 @@ def fail_at_once(error: BaseException) -> None:
     decision = decide(error)
     if isinstance(decision, Fail):
         raise AirflowFailException(decision.reason) from None
+
+
+@contextlib.contextmanager
+def failing_at_once() -> Iterator[None]:
+    """For ``@task`` functions: what another try cannot mend costs no retry on Airflow 3.1 and 3.2 either."""
+    try:
+        yield
+    except Exception as error:
+        if not HAS_RETRY_POLICY:
+            fail_at_once(error)
+        raise
 
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ class Cell:
 
 
 CELLS = (
-    Cell("3.1.8", "3.11", "google,duckdb,parquet,test"),
+    Cell("3.1.8", "3.11"),
     Cell("3.2.2", "3.12", pins=("fastapi<0.137", "svcs==25.1.0")),
     Cell("3.3.2", "3.13", "google,duckdb,parquet,test"),
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from airflow_provider_metaconv.load.origin import origin
 from airflow_provider_metaconv.load.verify import StorageOpener
 from airflow_provider_metaconv.operators.arguments import Manifests, manifest_uris
 from airflow_provider_metaconv.operators.links import ConversationsTableLink, MessagesTableLink, push_links
-from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_at_once
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, failing_at_once
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger
 from airflow_provider_metaconv.warehouse.base import LoadResult
 
@@ -79,7 +78,7 @@ class MetaConversationsLoadOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         if not self.uris:
             raise AirflowSkipException("There is no manifest to load: no extract task succeeded.")
-        with _failing_at_once():
+        with failing_at_once():
             return self.finish(self.load(self.uris, context), context)
 
     def finish(self, result: LoadResult, context: Context) -> dict[str, Any]:
@@ -210,7 +209,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep
 
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
-        with _failing_at_once(), self._warehouse(cloud, context) as warehouse:
+        with failing_at_once(), self._warehouse(cloud, context) as warehouse:
             result = self._result_or_defer(warehouse.advance(BigQueryStep.from_dict(event)))
             self.uris = manifest_uris(self.manifests)
             return self.finish(result, context)
@@ -246,14 +245,3 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
             # The same in each try of this task instance, so that a retry finds the jobs of the one before.
             load_id=f"{instance.dag_id}.{instance.task_id}.{instance.run_id}.{instance.map_index}",
         )
-
-
-@contextlib.contextmanager
-def _failing_at_once() -> Iterator[None]:
-    """Says to Airflow 3.1 and 3.2, which have no retry policies, that another try cannot mend an error."""
-    try:
-        yield
-    except Exception as error:
-        if not HAS_RETRY_POLICY:
-            fail_at_once(error)
-        raise
