@@ -22,9 +22,10 @@ from airflow_provider_metaconv.warehouse.errors import (
 
 _PERMISSION = re.compile(r"\b(?:bigquery|storage)\.[a-z]+\.[a-zA-Z]+\b")
 _POSITION = re.compile(r"\b(line|row|position|byte)(?: offset)?:? (\d+)")
-# The last two are not Google's words but those of servers that stand in for BigQuery on one machine.
+# The last three are not Google's words but those of servers that stand in for BigQuery on one machine.
 _CONCURRENT = re.compile(
-    rf"concurrent update|could not serialize|already exists: table \S*{LOCK_TABLE}|conflict on update|failed to commit",
+    rf"concurrent update|could not serialize|already exists: table \S*{LOCK_TABLE}"
+    rf"|conflict on update|failed to commit|duplicate key .*{LOCK_TABLE}",
     re.IGNORECASE,
 )
 _FILE_MISSING = re.compile(
