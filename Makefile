@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix benchmark benchmark-gcp soak clean
+.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-gcp soak clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -37,6 +37,10 @@ test-celery: $(VENV)/installed-celery
 # All of it, or one: make test-matrix AIRFLOW=3.1.8
 test-matrix: $(VENV)/installed
 	$(BIN)/python -m tests.matrix $(AIRFLOW)
+
+# Beside facebook-business, python-facebook-api, airbyte-cdk and dlt, each in an environment of its own.
+bench: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.peers
 
 benchmark: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.extraction

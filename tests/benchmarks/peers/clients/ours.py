@@ -1,0 +1,65 @@
+"""This provider's extraction, as a task runs it, into a local folder with pacing off."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import requests
+
+from airflow_provider_metaconv.extract.ledger import Scope
+from airflow_provider_metaconv.extract.run import Settings, extract_conversations
+from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.extract.window import Window
+from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.graph.auth import Credentials, page_identity
+from airflow_provider_metaconv.graph.client import GraphClient
+from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.graph.pacing import Pacer
+from tests.benchmarks.peers.clients.measuring import PAGE_ID, SINCE, TOKEN, UNTIL, Job, run
+
+
+def extract(job: Job) -> None:
+    """The window's messages and ledger, in the format and with the sizes of the options."""
+    shape = job.shape
+    client = GraphClient(requests.Session(), Credentials(TOKEN), base_url=job.base_url, pacer=Pacer(1e9))
+    if shape.whole_task:
+        client.use_token(page_identity(client.get, PAGE_ID, with_instagram=False).token)
+    edge = ConversationsEdge(client.get, PAGE_ID, "MESSENGER")
+    window = Window(SINCE, UNTIL) if shape.incremental else Window(None, datetime(2026, 11, 21, tzinfo=UTC))
+    scope = Scope("MESSENGER", PAGE_ID, frozenset({PAGE_ID}), window)
+    given = job.options.get("given_sizes")
+    sizes = Sizes(shape.page_size, shape.nested, shape.follow_up) if given else None
+    workers = {"workers": job.options["workers"]} if "workers" in job.options else {}
+    settings = Settings(job.options["format"], sizes=sizes, **workers)
+    extract_conversations([edge], scope, LocalStorage(job.folder / "out"), client.statistics.as_dict, settings)
+
+
+def found_ids(job: Job) -> Iterable[str]:
+    """The ids in the parts that the manifest names."""
+    manifest = json.loads((job.folder / "out" / "_manifest.json").read_bytes())
+    for file in manifest["files"]:
+        path = job.folder / "out" / file["path"]
+        if file["table"] != "messages":
+            continue
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            yield from pyarrow.parquet.read_table(path, columns=["message_id"])["message_id"].to_pylist()
+        else:
+            with gzip.open(path) as lines:
+                for line in lines:
+                    yield json.loads(line)["message_id"]
+
+
+if __name__ == "__main__":
+    if '"parquet"' in sys.argv[4]:
+        import pyarrow
+        import pyarrow.parquet
+
+        # The first array imports pandas where that is installed: a library's size, which the rows do not change.
+        pyarrow.array([""])
+    run(extract, found_ids)

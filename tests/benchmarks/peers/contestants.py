@@ -1,0 +1,80 @@
+"""Who takes part: the program, the environment it runs in, its options, and the shapes that it is given."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.peers.environments import PeerEnvironment
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One row of the tables; ``environment=None`` runs in that of the tests, where our own package is."""
+
+    name: str
+    program: str
+    environment: PeerEnvironment | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    knows_incremental: bool = False
+    only: frozenset[str] | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        return self.environment is None
+
+    def takes(self, shape: str, *, incremental: bool) -> bool:
+        """Whether it is measured in a shape: without a state of its own, an unchanged Page would be read whole."""
+        if self.only is not None:
+            return shape in self.only
+        return self.knows_incremental or not incremental
+
+    def python(self) -> Path:
+        """Its interpreter; makes the environment at the first use."""
+        return Path(sys.executable) if self.environment is None else self.environment.ensure()
+
+
+_REQUESTS = PeerEnvironment("requests")
+_LARGE = frozenset({"D", "B", "E", "1M"})
+
+CONTESTANTS = (
+    Contestant("metaconv, NDJSON", "ours", None, {"format": "ndjson", "given_sizes": True}, knows_incremental=True),
+    Contestant(
+        "metaconv, NDJSON, 8 workers",
+        "ours",
+        None,
+        {"format": "ndjson", "given_sizes": True, "workers": 8},
+        only=frozenset({"B"}),
+    ),
+    Contestant(
+        "metaconv, Parquet",
+        "ours",
+        None,
+        {"format": "parquet", "given_sizes": True},
+        only=frozenset({"D", "B", "E", "H"}),
+    ),
+    Contestant("metaconv, its own sizes, NDJSON", "ours", None, {"format": "ndjson"}, only=_LARGE),
+    Contestant("metaconv, its own sizes, Parquet", "ours", None, {"format": "parquet"}, only=frozenset({"E", "1M"})),
+    Contestant("bare requests, 1 thread", "floor", _REQUESTS, {"threads": 1}),
+    Contestant("bare requests, 8 threads", "floor", _REQUESTS, {"threads": 8}),
+    Contestant("facebook-business", "facebook_business_sdk", PeerEnvironment("facebook_business")),
+    Contestant("python-facebook-api", "python_facebook_api", PeerEnvironment("pyfacebook")),
+    Contestant("airbyte-cdk, 10 workers", "airbyte_manifest", PeerEnvironment("airbyte_cdk"), knows_incremental=True),
+    Contestant("dlt rest_api → DuckDB", "dlt_rest_api", PeerEnvironment("dlt"), knows_incremental=True),
+    Contestant(
+        "dlt rest_api → Parquet → DuckDB",
+        "dlt_rest_api",
+        PeerEnvironment("dlt"),
+        {"files": "parquet"},
+        only=frozenset({"D", "B", "E"}),
+    ),
+)
+
+LEFT_OUT = {
+    "Keboola component-meta": "a component for Keboola's own platform, set up from its repository; not tried here",
+    "singer-sdk": "an engine of one call per conversation like airbyte-cdk and dlt; not tried here",
+    "ChatbotX, Fivetran": "a TypeScript service with its own database and queue; a hosted service",
+    "apache-airflow-providers-facebook": "reads Ads reports only, so there is no shared task",
+}

@@ -1,0 +1,158 @@
+"""One measurement: a fresh server, a fresh process, the calls as the server counted them, and the ids that came."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.peers.contestants import Contestant
+from tests.benchmarks.peers.environments import REPOSITORY
+from tests.benchmarks.peers.shapes import Shape
+
+TIMEOUT_SECONDS = 600.0
+QUIET_CORES = 0.25
+"""What other processes may use of the machine before a measurement counts as disturbed, in cores."""
+
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run cost. ``other_cores``: how much of the machine processes that are not ours used meanwhile."""
+
+    shape: str
+    latency_ms: int
+    contestant: str
+    messages: int
+    calls: int = 0
+    calls_by_kind: dict[str, int] | None = None
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+    base_mb: float = 0.0
+    peak_mb: float = 0.0
+    missing: int = 0
+    outside_window: int = 0
+    unknown: int = 0
+    repeated: int = 0
+    other_cores: float = 0.0
+    failure: str = ""
+
+
+def measure(contestant: Contestant, shape: Shape, attempts: int = ATTEMPTS, patience: float = 0.0) -> Result:
+    """Measures until nothing else disturbs, a few times at most; the least disturbed run counts.
+
+    Before each it waits for a quiet machine, up to ``patience`` seconds.
+    """
+    best: Result | None = None
+    for _ in range(attempts):
+        if patience:
+            wait_for_quiet(patience)
+        result = _measure_once(contestant, shape)
+        if best is None or result.other_cores < best.other_cores:
+            best = result
+        if result.failure or result.other_cores <= QUIET_CORES:
+            break
+    assert best is not None
+    return best
+
+
+def _measure_once(contestant: Contestant, shape: Shape) -> Result:
+    python = contestant.python()
+    arguments = [str(python), "-m", f"tests.benchmarks.peers.clients.{contestant.program}"]
+    with tempfile.TemporaryDirectory(prefix="metaconv-bench-") as folder:
+        busy, own = _busy_seconds(), _own_seconds()
+        started = time.perf_counter()
+        with _server(shape) as url:
+            done = subprocess.run(
+                [*arguments, url, folder, shape.to_json(), json.dumps(contestant.options)],
+                cwd=REPOSITORY,
+                env=_variables(folder),
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+            with urllib.request.urlopen(f"{url}/_count", timeout=60) as answer:
+                by_kind = json.loads(answer.read())
+        elapsed = time.perf_counter() - started
+        others = max(0.0, (_busy_seconds() - busy) - (_own_seconds() - own)) / elapsed
+        common = {"other_cores": round(others, 2), "calls": sum(by_kind.values()), "calls_by_kind": by_kind}
+        place = (shape.name, shape.latency_ms, contestant.name, shape.messages)
+        if done.returncode != 0:
+            return Result(*place, **common, failure=_last_line(done.stderr) or f"exit status {done.returncode}")
+        figures = json.loads(done.stdout.splitlines()[-1])
+        return Result(*place, **common, **figures, **_compared(Path(folder) / "ids.txt", shape))
+
+
+def _compared(path: Path, shape: Shape) -> dict[str, int]:
+    found = path.read_text().split()
+    ids, expected = set(found), shape.expected_ids()
+    return {
+        "missing": len(expected - ids),
+        "outside_window": len((ids - expected) & shape.all_ids()),
+        "unknown": len(ids - shape.all_ids()),
+        "repeated": len(found) - len(ids),
+    }
+
+
+def wait_for_quiet(longest_seconds: float) -> bool:
+    """Wait until other processes leave the machine alone; False when they did not in that time."""
+    deadline = time.monotonic() + longest_seconds
+    while True:
+        busy = _busy_seconds()
+        time.sleep(2)
+        if (_busy_seconds() - busy) / 2 <= QUIET_CORES:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+
+
+@contextmanager
+def _server(shape: Shape) -> Iterator[str]:
+    command = [sys.executable, "-m", "tests.benchmarks.peers.server", shape.to_json()]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline().strip()
+            if not port:
+                raise RuntimeError("the benchmark's server did not start")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def _variables(home: str) -> dict[str, str]:
+    """A home of its own, so that no peer finds settings or leaves any; and no proxy between it and this machine."""
+    dropped = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {**kept, "HOME": home, "NO_PROXY": "127.0.0.1"}
+
+
+def _busy_seconds() -> float:
+    """What all processes of the machine used of the processors so far; 0 where the system does not say."""
+    status = Path("/proc/stat")
+    if not status.exists():
+        return 0.0
+    user, nice, system, _idle, _wait, irq, softirq, *_ = map(int, status.read_text().split("\n", 1)[0].split()[1:])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    """What this process and those it waited for used."""
+    times = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in times)
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""

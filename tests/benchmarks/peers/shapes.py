@@ -1,0 +1,75 @@
+"""The Pages that are compared, as plain numbers: how many conversations, how long, how much a call may ask for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One Page and the limits that everybody has to keep to.
+
+    ``fresh`` conversations have one message each since the window began; with ``incremental`` only those are asked
+    for. ``whole_task`` counts our call for the Page's token too, as a task of the operator makes it.
+    """
+
+    name: str
+    about: str
+    threads: int
+    length: int
+    page_size: int
+    nested: int
+    follow_up: int
+    latency_ms: int = 0
+    fresh: int = 0
+    incremental: bool = False
+
+    @property
+    def messages(self) -> int:
+        """How many messages a complete extraction holds."""
+        return self.fresh if self.incremental else self.threads * self.length
+
+    @property
+    def whole_task(self) -> bool:
+        return self.incremental
+
+    def expected_ids(self) -> set[str]:
+        """The ids of all messages that a complete extraction holds."""
+        lengths = 1 if self.incremental else self.length
+        threads = self.fresh if self.incremental else self.threads
+        return {message_id(thread, number) for thread in range(threads) for number in range(lengths)}
+
+    def all_ids(self) -> set[str]:
+        """The ids of all messages of the Page."""
+        more = [int(thread < self.fresh) for thread in range(self.threads)]
+        return {message_id(n, number) for n in range(self.threads) for number in range(self.length + more[n])}
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Shape:
+        return cls(**json.loads(text))
+
+    def at(self, latency_ms: int) -> Shape:
+        """The same Page with another latency."""
+        return replace(self, latency_ms=latency_ms)
+
+
+def message_id(thread: int, number: int) -> str:
+    """Ids are told by their place, so that both sides know them without asking; as long as Meta's are about."""
+    return f"m_{thread:06d}.{number:07d}.YWdCMVFlUkxoT0RFd01qYzVOemc1T0RZAZA3Nzc2NTQzMjEwOTg3NjU0MzIx"
+
+
+D = Shape("D", "1,000 conversations of 8 messages", 1_000, 8, page_size=50, nested=25, follow_up=25, latency_ms=40)
+B = Shape("B", "100 conversations of 60 messages", 100, 60, page_size=25, nested=25, follow_up=25, latency_ms=40)
+E = Shape("E", "60,000 messages: 1,000 conversations of 60", 1_000, 60, page_size=25, nested=25, follow_up=25)
+H = Shape("H", "one conversation of 20,000 messages", 1, 20_000, page_size=25, nested=25, follow_up=100)
+U = replace(D, name="U", about="the Page of D, nothing new", incremental=True)
+I = replace(D, name="I", about="the Page of D, 10 conversations changed", incremental=True, fresh=10)  # noqa: E741
+I_LARGE = replace(I, name="I10k", about="10,000 conversations, 10 changed", threads=10_000)
+I_MANY = replace(I_LARGE, name="I10k+", about="10,000 conversations, 100 changed", fresh=100)
+MILLION = replace(E, name="1M", about="a million messages: 16,667 conversations of 60", threads=16_667)
+
+SHAPES = {shape.name: shape for shape in (D, B, E, H, U, I, I_LARGE, I_MANY, MILLION)}
