@@ -26,7 +26,7 @@ import orjson
 from airflow_provider_metaconv.extract.reader import Batch
 from airflow_provider_metaconv.files.errors import NotPublishedError
 from airflow_provider_metaconv.files.manifest import ManifestFile
-from airflow_provider_metaconv.files.ndjson import encode_lines
+from airflow_provider_metaconv.files.ndjson import encoded_slices
 from airflow_provider_metaconv.files.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,8 @@ class Checkpoint:
     def _write_segment(self) -> dict[str, Any]:
         name = f"_checkpoint-{self._number:05d}-{self._writer}.ndjson"
         self._number += 1
-        data = encode_lines(self._pending.messages) + encode_lines(self._pending.conversations)
+        pending = (self._pending.messages, self._pending.conversations)
+        data = b"".join(lines for rows in pending for lines in encoded_slices(rows))
         self._storage.publish_bytes(data, name, durable=False)
         messages = len(self._pending.messages)
         return {"name": name, "messages": messages, "sha256": hashlib.sha256(data).hexdigest()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,8 +82,9 @@ class OpenConversation:
         return conversation
 
     def state(self) -> dict[str, Any]:
-        """What a later try needs to go on here, in JSON types."""
-        return asdict(self.progress)
+        """What a later try needs to go on here, in JSON types; to be written at once, since it shares its lists."""
+        # Not asdict, which copies every list: this is asked for at each checkpoint, for each open conversation.
+        return {name: getattr(self.progress, name) for name in Progress.__slots__}
 
     @property
     def id(self) -> str:
