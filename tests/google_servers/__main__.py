@@ -11,7 +11,10 @@ import sys
 import urllib.request
 from typing import NoReturn
 
-from .environments import BIGQUERY, STORAGE, EnvironmentFailed, PythonMissing
+from tests.environments import EnvironmentFailed
+from tests.pythons import PythonMissing
+
+from .environments import BIGQUERY, STORAGE
 from .servers import BigQueryServer, ServerFailed, StorageServer, client_environment
 
 INTERRUPTED = 128 + signal.SIGINT

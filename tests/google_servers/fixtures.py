@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from .environments import BIGQUERY, STORAGE, PythonMissing, ServerEnvironment
+from tests.environments import PinnedEnvironment
+from tests.pythons import PythonMissing
+
+from .environments import BIGQUERY, STORAGE
 from .servers import BigQueryServer, StorageServer
 
 REQUIRED = "METACONV_REQUIRE_GOOGLE_SERVERS"
@@ -29,7 +32,7 @@ def bigquery_server(storage_server: StorageServer) -> Iterator[BigQueryServer]:
         yield server
 
 
-def _ensure(environment: ServerEnvironment) -> None:
+def _ensure(environment: PinnedEnvironment) -> None:
     try:
         environment.ensure()
     except PythonMissing as missing:

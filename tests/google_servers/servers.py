@@ -13,7 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
-from .environments import BIGQUERY, REPOSITORY, STORAGE, ServerEnvironment
+from tests.environments import REPOSITORY, PinnedEnvironment
+
+from .environments import BIGQUERY, STORAGE
 from .fault_proxy import Fault, FaultProxy
 
 START_TIMEOUT_SECONDS = 90.0
@@ -32,7 +34,7 @@ class GoogleServer:
     ``url`` leads through a fault proxy, ``direct_url`` does not. Both stay the same until the server is left.
     """
 
-    environment: ServerEnvironment
+    environment: PinnedEnvironment
     module: str
 
     def __init__(self, arguments: list[str], variables: dict[str, str]) -> None:

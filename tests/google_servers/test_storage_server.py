@@ -19,8 +19,9 @@ import requests
 from google.api_core import exceptions
 from google.cloud import storage
 
+from tests.environments import REPOSITORY
+
 from .conftest import storage_client
-from .environments import REPOSITORY
 from .servers import StorageServer
 
 CHUNK = 256 * 1024

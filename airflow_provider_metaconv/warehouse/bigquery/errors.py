@@ -19,6 +19,7 @@ from airflow_provider_metaconv.warehouse.errors import (
     WarehouseOpenError,
     WarehouseRefusedError,
 )
+from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN
 
 _PERMISSION = re.compile(r"\b(?:bigquery|storage)\.[a-z]+\.[a-zA-Z]+\b")
 _POSITION = re.compile(r"\b(line|row|position|byte)(?: offset)?:? (\d+)")
@@ -32,7 +33,6 @@ _FILE_MISSING = re.compile(
     r"not found: (?:uri|bucket)|matched no files|no files found|HTTP 404|HTTP GET error.*404", re.I
 )
 _TOO_MANY_DAYS = re.compile(r"too many partitions", re.IGNORECASE)
-_RUN_AGAIN = "run the extract task again"
 
 _BUSY = frozenset({"backendError", "internalError", "jobBackendError", "jobInternalError", "tableUnavailable"})
 _LIMITED = frozenset({"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded"})
@@ -83,7 +83,7 @@ def one_line_errors(place: Place) -> Iterator[None]:
             f"cannot log in to Google ({type(error).__name__}): check the connection's key or the account's rights"
         ) from None
     except (FileNotFoundError, PermissionError) as error:
-        raise SourceFileError(f"cannot read {error.filename} ({error.strerror}): {_RUN_AGAIN}") from None
+        raise SourceFileError(f"cannot read {error.filename} ({error.strerror}): {RUN_AGAIN}") from None
     except OSError as error:
         raise _unreachable(error) from None
 
@@ -178,10 +178,10 @@ def _file_error(problem: _Problem, details: Sequence[Mapping[str, Any]], place: 
     named = [uri for uri in place.files if uri in mentioned]
     file = named[0] if named else place.files[0] + (" or a file beside it" if len(place.files) > 1 else "")
     if _FILE_MISSING.search(mentioned):
-        return SourceFileError(f"there is no {file}: check the bucket, or {_RUN_AGAIN}")
+        return SourceFileError(f"there is no {file}: check the bucket, or {RUN_AGAIN}")
     return SourceFileError(
         f"BigQuery cannot read {file}{_position(mentioned)} or it breaks the table's types ({problem.reason}): "
-        f"{_RUN_AGAIN}"
+        f"{RUN_AGAIN}"
     )
 
 

@@ -9,15 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import unquote
 
-from airflow_provider_metaconv.records import TABLES, Table, table_named
+from airflow_provider_metaconv.records import Table, table_named
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
-
-RUN_AGAIN = "run the extract task again"
-
-_FORMATS = ("ndjson", "parquet")
+from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN, check_kind, check_present, local_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class Sources:
     @property
     def identity(self) -> list[object]:
         """What makes these files these files, for the names of jobs."""
-        local = [(uri, (stat := local_path(uri).stat()).st_size, stat.st_mtime_ns) for uri in self.local]
+        local = [(uri, (stat := _path(uri).stat()).st_size, stat.st_mtime_ns) for uri in self.local]
         return [self.table.name, self.file_format, self.rows, self.remote, local, self.checksums]
 
 
@@ -51,7 +47,7 @@ def sources(files: Sequence[SourceFile]) -> list[Sources]:
 @contextlib.contextmanager
 def opened(uri: str, file_format: str) -> Iterator[BinaryIO]:
     """A local file for sending, NDJSON unpacked: only then does BigQuery read it with more than one worker."""
-    path = local_path(uri)
+    path = _path(uri)
     try:
         with gzip.open(path) if file_format == "ndjson" else path.open("rb") as stream:
             yield cast(BinaryIO, stream)
@@ -59,28 +55,16 @@ def opened(uri: str, file_format: str) -> Iterator[BinaryIO]:
         raise SourceFileError(f"{uri} is no whole gzip file: {RUN_AGAIN}") from None
 
 
-def local_path(uri: str) -> Path:
-    """Where a file that BigQuery cannot read itself lies on this machine."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return Path(uri)
-    if scheme != "file":
-        raise SourceFileError(f"BigQuery loads gs:// and local files, not {uri}: extract to a bucket of Google's")
-    return Path(unquote(rest.removeprefix("localhost")))
-
-
 def _check(file: SourceFile) -> None:
-    names = sorted(table.name for table in TABLES)
-    if file.table not in names or file.file_format not in _FORMATS:
-        raise SourceFileError(
-            f"{file.uri} is of table {file.table!r} and format {file.file_format!r}: "
-            f"tables are {', '.join(names)}, formats are {', '.join(_FORMATS)}"
-        )
+    check_kind(file)
     if not _is_remote(file.uri):
-        if not local_path(file.uri).is_file():
-            raise SourceFileError(f"there is no file {file.uri}: {RUN_AGAIN}")
+        check_present(file.uri, _path(file.uri))
     elif "*" in file.uri:
         raise SourceFileError(f"BigQuery takes the * in {file.uri} for a pattern: extract to a folder without it")
+
+
+def _path(uri: str) -> Path:
+    return local_path(uri, "BigQuery loads gs:// and local files", "extract to a bucket of Google's")
 
 
 def _sources(table: Table, file_format: str, files: Sequence[SourceFile]) -> Sources:

@@ -18,10 +18,11 @@ from google.cloud.bigquery import Table as BigQueryTable
 from airflow_provider_metaconv.records import TABLES, ColumnType, Table, table_named
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, milliseconds, raise_if_failed, submit, wait
-from airflow_provider_metaconv.warehouse.bigquery.sources import RUN_AGAIN, Sources, opened
+from airflow_provider_metaconv.warehouse.bigquery.sources import Sources, opened
 from airflow_provider_metaconv.warehouse.bigquery.step import Staging
 from airflow_provider_metaconv.warehouse.bigquery.tables import field
 from airflow_provider_metaconv.warehouse.errors import RowCountError
+from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN
 
 TRIES = 20
 """So many names are tried before one is made up: each failed try of a load may have used one."""

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from airflow_provider_metaconv.records import TABLES, Table
+from airflow_provider_metaconv.records import Table
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.duckdb.opening import import_duckdb
 from airflow_provider_metaconv.warehouse.duckdb.sql import column_definition, staging_name, statement
 from airflow_provider_metaconv.warehouse.errors import RowCountError, SourceFileError
+from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN, check_kind, check_present, local_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,20 +21,13 @@ if TYPE_CHECKING:
 _STATEMENTS = {"ndjson": "stage_ndjson.sql", "parquet": "stage_parquet.sql"}
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 _LINE = re.compile(r"in (line \d+)")
-_RUN_AGAIN = "run the extract task again"
 
 
 def check_files(files: Sequence[SourceFile]) -> None:
     """Raise ``SourceFileError`` unless each file is of a known table and format and is there, on this machine."""
-    names = {table.name for table in TABLES}
     for file in files:
-        if file.table not in names or file.file_format not in _STATEMENTS:
-            raise SourceFileError(
-                f"{file.uri} is of table {file.table!r} and format {file.file_format!r}: "
-                f"tables are {', '.join(sorted(names))}, formats are {', '.join(_STATEMENTS)}"
-            )
-        if not _local_path(file.uri).is_file():
-            raise SourceFileError(f"there is no file {file.uri}: {_RUN_AGAIN}")
+        check_kind(file)
+        check_present(file.uri, _path(file.uri))
 
 
 def stage(connection: DuckDBPyConnection, table: Table, schema: str, files: Sequence[SourceFile]) -> int:
@@ -51,7 +44,7 @@ def stage(connection: DuckDBPyConnection, table: Table, schema: str, files: Sequ
     expected = sum(file.rows for file in files)
     if staged != expected:
         raise RowCountError(
-            f"the files of table {table.name} hold {staged} rows, their manifests say {expected}: {_RUN_AGAIN}"
+            f"the files of table {table.name} hold {staged} rows, their manifests say {expected}: {RUN_AGAIN}"
         )
     return staged
 
@@ -63,7 +56,7 @@ def drop_staging(connection: DuckDBPyConnection, table: Table) -> None:
 
 def _read(connection: DuckDBPyConnection, sql: str, files: list[SourceFile]) -> int:
     duckdb = import_duckdb()
-    paths = [str(_local_path(file.uri)) for file in files]
+    paths = [str(_path(file.uri)) for file in files]
     try:
         return int(connection.execute(sql, {"files": [_not_a_pattern(path) for path in paths]}).fetchone()[0])  # type: ignore[index]
     except duckdb.OutOfMemoryException:
@@ -75,17 +68,12 @@ def _read(connection: DuckDBPyConnection, sql: str, files: list[SourceFile]) -> 
         line = f", {match[1]}," if (match := _LINE.search(message)) else ""
         raise SourceFileError(
             f"DuckDB cannot read {named[0] if named else paths[0]}{line} or it breaks the table's types "
-            f"({type(error).__name__}): {_RUN_AGAIN}"
+            f"({type(error).__name__}): {RUN_AGAIN}"
         ) from None
 
 
-def _local_path(uri: str) -> Path:
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return Path(uri)
-    if scheme != "file":
-        raise SourceFileError(f"DuckDB loads local files, not {uri}: extract to a folder, or load into BigQuery")
-    return Path(unquote(rest.removeprefix("localhost")))
+def _path(uri: str) -> Path:
+    return local_path(uri, "DuckDB loads local files", "extract to a folder, or load into BigQuery")
 
 
 def _not_a_pattern(path: str) -> str:

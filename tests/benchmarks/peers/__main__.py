@@ -19,10 +19,11 @@ from typing import Any
 from tests.benchmarks.peers.airflow_cost import airflow_cost
 from tests.benchmarks.peers.chart import chart
 from tests.benchmarks.peers.contestants import CONTESTANTS, Contestant
-from tests.benchmarks.peers.environments import FOLDER, REPOSITORY, EnvironmentFailed
+from tests.benchmarks.peers.environments import FOLDER
 from tests.benchmarks.peers.measure import ATTEMPTS, Result, measure, wait_for_quiet
 from tests.benchmarks.peers.shapes import SHAPES, Shape
 from tests.benchmarks.peers.table import Results, disturbed, goals, left_out, tables
+from tests.environments import REPOSITORY, EnvironmentFailed
 from tests.pythons import PythonMissing
 
 RESULTS = FOLDER / "results.json"

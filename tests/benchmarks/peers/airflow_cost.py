@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from tests.benchmarks.peers.environments import REPOSITORY
+from tests.environments import REPOSITORY
 
 TIMES = 5
 

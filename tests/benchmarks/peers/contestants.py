@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.peers.environments import PeerEnvironment
+from tests.benchmarks.peers.environments import peer_environment
+from tests.environments import PinnedEnvironment
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Contestant:
 
     name: str
     program: str
-    environment: PeerEnvironment | None = None
+    environment: PinnedEnvironment | None = None
     options: dict[str, Any] = field(default_factory=dict)
     knows_incremental: bool = False
     only: frozenset[str] | None = None
@@ -33,10 +34,13 @@ class Contestant:
 
     def python(self) -> Path:
         """Its interpreter; makes the environment at the first use."""
-        return Path(sys.executable) if self.environment is None else self.environment.ensure()
+        if self.environment is None:
+            return Path(sys.executable)
+        self.environment.ensure(print)
+        return self.environment.python
 
 
-_REQUESTS = PeerEnvironment("requests")
+_REQUESTS = peer_environment("requests")
 _LARGE = frozenset({"D", "B", "E", "1M"})
 
 CONTESTANTS = (
@@ -59,14 +63,14 @@ CONTESTANTS = (
     Contestant("metaconv, its own sizes, Parquet", "ours", None, {"format": "parquet"}, only=frozenset({"E", "1M"})),
     Contestant("bare requests, 1 thread", "floor", _REQUESTS, {"threads": 1}),
     Contestant("bare requests, 8 threads", "floor", _REQUESTS, {"threads": 8}),
-    Contestant("facebook-business", "facebook_business_sdk", PeerEnvironment("facebook_business")),
-    Contestant("python-facebook-api", "python_facebook_api", PeerEnvironment("pyfacebook")),
-    Contestant("airbyte-cdk, 10 workers", "airbyte_manifest", PeerEnvironment("airbyte_cdk"), knows_incremental=True),
-    Contestant("dlt rest_api → DuckDB", "dlt_rest_api", PeerEnvironment("dlt"), knows_incremental=True),
+    Contestant("facebook-business", "facebook_business_sdk", peer_environment("facebook_business")),
+    Contestant("python-facebook-api", "python_facebook_api", peer_environment("pyfacebook")),
+    Contestant("airbyte-cdk, 10 workers", "airbyte_manifest", peer_environment("airbyte_cdk"), knows_incremental=True),
+    Contestant("dlt rest_api → DuckDB", "dlt_rest_api", peer_environment("dlt"), knows_incremental=True),
     Contestant(
         "dlt rest_api → Parquet → DuckDB",
         "dlt_rest_api",
-        PeerEnvironment("dlt"),
+        peer_environment("dlt"),
         {"files": "parquet"},
         only=frozenset({"D", "B", "E"}),
     ),

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.peers.contestants import Contestant
-from tests.benchmarks.peers.environments import REPOSITORY
 from tests.benchmarks.peers.shapes import Shape
+from tests.environments import REPOSITORY
 
 TIMEOUT_SECONDS = 600.0
 QUIET_CORES = 0.25
