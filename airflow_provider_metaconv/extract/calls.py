@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 from airflow_provider_metaconv.extract.ledger import OpenConversation
@@ -49,6 +50,7 @@ class CallPool:
         self._message_fields = MESSAGES.graph_fields(edge.platform)
         self._conversation_fields = CONVERSATIONS.graph_fields(edge.platform)
         self._running: dict[Future[Any], Call] = {}
+        self._answered: SimpleQueue[Future[Any]] = SimpleQueue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="metaconv")
 
     def close(self) -> None:
@@ -67,11 +69,13 @@ class CallPool:
 
     def send(self, call: Call) -> None:
         """Sends a call from a thread of its own."""
-        self._running[self._threads.submit(self._fetcher(call))] = call
+        future = self._threads.submit(self._fetcher(call))
+        self._running[future] = call
+        future.add_done_callback(self._answered.put)
 
     def answered(self) -> Answered:
         """Waits until a call is answered; one at a time, so that what is in flight is always known."""
-        future = next(iter(wait(self._running, return_when=FIRST_COMPLETED).done))
+        future = self._answered.get()
         return self._running.pop(future), future
 
     def _fetcher(self, call: Call) -> Callable[[], Any]:

@@ -14,7 +14,7 @@ come in between:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 from airflow_provider_metaconv.extract.sizes import AdaptiveSizes, Sizes
 from airflow_provider_metaconv.extract.window import row_time
 from airflow_provider_metaconv.graph.errors import CursorError, GraphError
-from airflow_provider_metaconv.graph.paging import LoopGuard, Page
+from airflow_provider_metaconv.graph.paging import LoopGuard, Page, page_of
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class Listing:
         self._recoveries = 0
         self._smallest_refusals = 0
         self._ordered = True
+        self._previous = ""
         self._page_after: str | None = None
         self._page_ids: list[str] = []
         self.position = ""
@@ -145,24 +146,23 @@ class Listing:
         if call.step is Step.AROUND:
             self._sizes.list_was_not_too_large()
         elif self._light_sizes is None:
-            self._sizes.list_accepted()
+            self._sizes.list_accepted(len(page.items), *_nested_messages(page.items, self._oldest))
         self._step = Step.READ
         past = self._ordered and bool(times) and times[-1] < self._oldest
         self.finished = page.after is None or past
         self._go_to(page.after)
 
     def _check_order(self, times: list[str]) -> None:
-        previous = self.position
         for time in times:
             # A thread that rises above the top has a new message; one that rises below it contradicts the order.
-            if previous and previous < time < self.top and self._ordered:
+            if self._previous and self._previous < time < self.top and self._ordered:
                 self._ordered = False
                 logger.warning(
                     "Meta's list is not in order (%s after %s): reading on to its end instead of stopping early",
                     time,
-                    previous,
+                    self._previous,
                 )
-            previous = time
+            self._previous = time
 
     def _go_to(self, after: str | None) -> None:
         try:
@@ -183,6 +183,8 @@ class Listing:
     def _seek(self) -> None:
         self._guard = LoopGuard()
         self._after = None
+        # What follows is read for the second time, and begins above the position.
+        self._previous = ""
         self._step = Step.SEEK if self.position else Step.READ
 
     def _sought(self, call: ListCall, page: Page) -> None:
@@ -216,3 +218,17 @@ class Listing:
         self._after = self._page_after
         # The first page needs no proof: it is the top itself.
         self._step = Step.READ if self._after is None else Step.PROVE
+
+
+def _nested_messages(nodes: Sequence[Node], oldest: str) -> tuple[int, int]:
+    """How many messages came nested, and how many conversations have more of them that are not too old."""
+    messages = continued = 0
+    for node in nodes:
+        try:
+            page = page_of(node.get("messages"))
+        except GraphError:
+            continue
+        messages += len(page.items)
+        last = row_time(page.items[-1].get("created_time")) if page.items else None
+        continued += page.after is not None and (last is None or last >= oldest)
+    return messages, continued

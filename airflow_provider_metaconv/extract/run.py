@@ -49,7 +49,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How an extraction works: the form of its files, the sizes of its first calls, how many are in flight."""
+    """How an extraction works: the form of its files, the largest sizes of its calls, how many are in flight."""
 
     file_format: str = "ndjson"
     sizes: Sizes | None = None
@@ -108,7 +108,7 @@ class _Run:
         self._known_ids = known_ids
         self._cost = Cost(call_figures)
         self._tally = Tally(scope, self._cost, observe)
-        self._sizes = AdaptiveSizes(settings.sizes or default_sizes(scope.platform))
+        self._sizes = _sizes(settings, scope)
         self._checkpoint = Checkpoint(storage, _identity(edges, scope, settings))
         self._listed: set[str] = set()
         self._earlier_parts: tuple[ManifestFile, ...] = ()
@@ -220,6 +220,7 @@ class _Run:
     def _state(self) -> dict[str, Any]:
         return {
             "edge": self._edge_number,
+            "sizes": self._sizes.state(),
             "walk": None if self._walk is None else self._walk.state(),
             "tally": self._tally.state(),
             "cost": self._cost.figures(),
@@ -229,6 +230,7 @@ class _Run:
     def _resume(self, saved: Saved) -> None:
         state = saved.state
         self._edge_number, self._started = state["edge"], state["started"]
+        self._sizes.resume(state["sizes"])
         self._tally.resume(state["tally"])
         self._cost.resume(state["cost"])
         self._earlier_parts = saved.parts
@@ -268,6 +270,12 @@ class _Run:
             incomplete=self._tally.incomplete,
             calls=figures["calls"],
         )
+
+
+def _sizes(settings: Settings, scope: Scope) -> AdaptiveSizes:
+    if settings.sizes is not None:
+        return AdaptiveSizes(settings.sizes)
+    return default_sizes(scope.platform, is_history=scope.window.since is None)
 
 
 def _identity(edges: Sequence[ConversationsEdge], scope: Scope, settings: Settings) -> dict[str, Any]:

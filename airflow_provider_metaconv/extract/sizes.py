@@ -1,8 +1,14 @@
-"""How much one call asks for: as much as Meta hands over, less when it says "reduce the amount of data"."""
+"""How much one call asks for: as much as fills it, and less when Meta says "reduce the amount of data".
+
+Two things bound a list call. What **Meta hands over**: halved by each refusal, grown back slowly by success. And what
+**fills a call**: conversations are asked for until their messages are about ``MESSAGES_PER_CALL``, and messages until
+hardly a conversation needs a call of its own. How long a Page's conversations are, its answers tell.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 from airflow_provider_metaconv.records import INSTAGRAM
 
@@ -23,47 +29,80 @@ class Sizes:
             return replace(self, nested_messages=self.nested_messages // 4)
         return None
 
-    def larger_list(self, normal: Sizes) -> Sizes:
-        """Twice the conversations, and when all of them fit twice the messages, up to what is normal."""
-        if self.conversations < normal.conversations:
-            return replace(self, conversations=min(2 * self.conversations, normal.conversations))
-        return replace(self, nested_messages=min(2 * self.nested_messages, normal.nested_messages))
+    def larger_list(self, largest: Sizes) -> Sizes:
+        """Twice the conversations, and when all of them fit twice the messages, up to the largest."""
+        if self.conversations < largest.conversations:
+            return replace(self, conversations=min(2 * self.conversations, largest.conversations))
+        return replace(self, nested_messages=min(2 * self.nested_messages, largest.nested_messages))
+
+    def at_most(self, other: Sizes) -> Sizes:
+        """The smaller of the two in each."""
+        return Sizes(
+            min(self.conversations, other.conversations),
+            min(self.nested_messages, other.nested_messages),
+            min(self.messages, other.messages),
+        )
 
 
-# Reported to work: 100 conversations with 100 messages each on Messenger; Meta is reported to cap at 200 and 100.
+# Meta is reported to hand over 200 conversations and 100 messages at the most, and to cut silently what is beyond.
 # Instagram is reported to fail on large nested reads, and shows details of 20 messages only.
-MESSENGER_SIZES = Sizes(conversations=100, nested_messages=50)
-INSTAGRAM_SIZES = Sizes(conversations=50, nested_messages=20)
+LARGEST_MESSENGER = Sizes(conversations=200, nested_messages=100)
+LARGEST_INSTAGRAM = Sizes(conversations=50, nested_messages=20)
+
+FIRST_HISTORY = Sizes(conversations=50, nested_messages=100)
+FIRST_WINDOW = Sizes(conversations=100, nested_messages=25)
+
+MESSAGES_PER_CALL = 2_500
 
 FIRST_PATIENCE = 8
 """Calls that must succeed before more is asked for again; twice as many each time that was too early."""
 
 
-def default_sizes(platform: str) -> Sizes:
-    """The sizes to start with on a platform."""
-    return INSTAGRAM_SIZES if platform == INSTAGRAM else MESSENGER_SIZES
+def default_sizes(platform: str, *, is_history: bool) -> AdaptiveSizes:
+    """The sizes of a walk on a platform, from the first message or over a window."""
+    if platform == INSTAGRAM:
+        return AdaptiveSizes(LARGEST_INSTAGRAM)
+    return AdaptiveSizes(LARGEST_MESSENGER, FIRST_HISTORY if is_history else FIRST_WINDOW)
 
 
 class AdaptiveSizes:
-    """The sizes of the next call: halved by each refusal, grown back slowly by success, never above the normal ones.
+    """The sizes of the next call, never above the ``largest``; the first is of size ``first``.
 
     A rate limit is no refusal: smaller calls would only be more calls.
     """
 
-    def __init__(self, normal: Sizes) -> None:
-        self.normal = normal
-        self.now = normal
+    def __init__(self, largest: Sizes, first: Sizes | None = None) -> None:
+        self._largest = largest
+        self._filling = first or largest
+        self._accepted = largest
         self._list_successes = self._message_successes = 0
         self._patience = FIRST_PATIENCE
         self._has_grown = False
 
-    def list_accepted(self) -> None:
-        """A list call of the present sizes was answered."""
-        self._list_successes += 1
-        if self._list_successes >= self._patience:
-            self._list_successes = 0
-            self._has_grown = self.now != self.now.larger_list(self.normal)
-            self.now = self.now.larger_list(self.normal)
+    @property
+    def now(self) -> Sizes:
+        """What the next call should ask for."""
+        return self._accepted.at_most(self._filling)
+
+    def list_accepted(self, conversations: int, messages: int, continued: int) -> None:
+        """A list call of the present sizes brought so many; ``continued`` conversations need calls of their own."""
+        if self.now != self._filling:
+            self._list_successes += 1
+            if self._list_successes >= self._patience:
+                self._list_successes = 0
+                self._accepted, self._has_grown = self._accepted.larger_list(self._filling), True
+        elif conversations:
+            self._fill(conversations, messages, continued)
+
+    def _fill(self, conversations: int, messages: int, continued: int) -> None:
+        nested = self._filling.nested_messages
+        if continued > 1 and nested < self._largest.nested_messages:
+            # A call for each of them costs more than twice the messages of all.
+            nested, messages = min(2 * nested, self._largest.nested_messages), 2 * messages
+        fitting = MESSAGES_PER_CALL * conversations // max(messages, 1)
+        # At most twice as many at once: those that come next may be longer.
+        fitting = min(fitting, 2 * self._filling.conversations, self._largest.conversations)
+        self._filling = replace(self._filling, conversations=max(fitting, 1), nested_messages=nested)
 
     def list_refused(self, tried: Sizes) -> bool:
         """A list call of these sizes was too much; False when nothing smaller can be asked for."""
@@ -74,31 +113,38 @@ class AdaptiveSizes:
         if self._has_grown:
             self._patience, self._has_grown = 2 * self._patience, False
         # Of what the call asked for, not of the present sizes: several calls can fail at the same size at once.
-        self.now = replace(
-            self.now,
-            conversations=min(self.now.conversations, smaller.conversations),
-            nested_messages=min(self.now.nested_messages, smaller.nested_messages),
-        )
+        self._accepted = self._accepted.at_most(replace(smaller, messages=self._accepted.messages))
         return True
 
     def list_was_not_too_large(self) -> None:
-        """One conversation spoilt the lists that were refused, not their size: back to the normal sizes at once."""
+        """One conversation spoilt the lists that were refused, not their size: back to what fills a call at once."""
         self._patience = FIRST_PATIENCE
-        self.now = replace(self.normal, messages=self.now.messages)
+        self._accepted = replace(self._largest, messages=self._accepted.messages)
 
     def messages_accepted(self) -> None:
         """A call for one conversation's messages was answered."""
         self._message_successes += 1
         if self._message_successes >= FIRST_PATIENCE:
             self._message_successes = 0
-            self.now = replace(self.now, messages=min(2 * self.now.messages, self.normal.messages))
+            self._allow_messages(2 * self._accepted.messages)
 
     def messages_refused(self, tried: int) -> bool:
         """A call for so many messages was too much; False when nothing smaller can be asked for."""
         self._message_successes = 0
-        self.now = replace(self.now, messages=min(self.now.messages, max(tried // 2, 1)))
+        self._allow_messages(min(self._accepted.messages, max(tried // 2, 1)))
         return tried > 1
 
     def messages_were_not_too_large(self) -> None:
-        """One message spoilt the calls that were refused, not their size: back to the normal size at once."""
-        self.now = replace(self.now, messages=self.normal.messages)
+        """One message spoilt the calls that were refused, not their size: back to the largest size at once."""
+        self._allow_messages(self._largest.messages)
+
+    def _allow_messages(self, number: int) -> None:
+        self._accepted = replace(self._accepted, messages=min(number, self._largest.messages))
+
+    def state(self) -> dict[str, int]:
+        """What a later try begins with, in JSON types."""
+        return asdict(self._filling)
+
+    def resume(self, state: Mapping[str, int]) -> None:
+        """Begins with what ``state()`` said; what Meta hands over by now, it must say anew."""
+        self._filling = Sizes(**state).at_most(self._largest)

@@ -168,7 +168,10 @@ class WindowWalk:
         # Before this page is read, so that Meta works while we do.
         self._send_waiting()
         batch = Batch()
-        for node in nodes:
+        nodes.reverse()
+        while nodes:
+            # Taken off the page, which the next one's answer would otherwise find in memory as a whole.
+            node = nodes.pop()
             conversation_id, updated = text(node.get("id")), row_time(node.get("updated_time"))
             if conversation_id is None:
                 raise TransientError("Meta lists a conversation without its id.")

@@ -105,6 +105,8 @@ class GraphClient:
     ) -> None:
         self._root = _root(base_url, api_version)
         self._session = session
+        # The proxies and certificates of the environment, read once: for each call it costs as much as sending it.
+        self._environment = session.merge_environment_settings(self._root, {}, None, None, None)
         self._credentials = credentials
         self._pacer = pacer or Pacer(clock=clock, sleep=sleep)
         self._max_inline_wait = max_inline_wait
@@ -162,12 +164,17 @@ class GraphClient:
         self.statistics.sent()
         failure = ""
         try:
-            response = self._session.get(
+            request = requests.Request(
+                "GET",
                 f"{self._root}/{quote(path)}",
                 params={**parameters, **self._credentials.parameters},
                 auth=self._authorize,
+            )
+            response = self._session.send(
+                self._session.prepare_request(request),
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
+                **self._environment,
             )
         except requests.RequestException as error:
             failure = _kind(error)

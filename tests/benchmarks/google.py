@@ -11,25 +11,20 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
-from airflow_provider_metaconv.files import Manifest, PartsWriter
 from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
 from airflow_provider_metaconv.load import load_manifests
-from airflow_provider_metaconv.records import MESSAGES
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
+from tests.benchmarks import made_rows
+from tests.benchmarks.made_rows import write_window
 from tests.google_servers.servers import BigQueryServer, StorageServer
 
 ROUNDS = 3
-DAY = datetime(2026, 11, 20, tzinfo=UTC)
-WORDS = ("where", "is", "my", "order", "thanks", "a lot", "please", "call", "tomorrow", "the blue one", "in size nine")
 
 
 def main() -> None:
@@ -46,26 +41,6 @@ def main() -> None:
         for file_format in ("ndjson", "parquet"):
             for messages in (10_000, 1_000_000):
                 run(objects, tables, messages, file_format)
-
-
-def rows(count: int) -> Iterator[dict[str, Any]]:
-    """Messages of a year, with texts as long as people write them."""
-    chance = random.Random(7)
-    empty = dict.fromkeys(MESSAGES.column_names)
-    for number in range(count):
-        yield empty | {
-            "platform": "MESSENGER",
-            "page_id": "100",
-            "conversation_id": f"t_{number // 8}",
-            "message_id": f"m_{number}_{chance.getrandbits(128):032x}",
-            "created_time": (DAY - timedelta(seconds=number * 31)).isoformat(),
-            "direction": chance.choice(("inbound", "outbound")),
-            "sender_id": str(chance.getrandbits(53)),
-            "recipients": [{"id": "100", "name": "Example Page"}],
-            "text": " ".join(chance.choices(WORDS, k=chance.randint(1, 30))),
-            "content_status": "available",
-            "extracted_time": DAY.isoformat(),
-        }
 
 
 def compare_uploads(bucket: storage.Bucket, folder: Path) -> None:
@@ -106,7 +81,7 @@ def run(objects: StorageServer, tables: BigQueryServer, messages: int, file_form
     place = GCSStorage(client.bucket("example-bucket"), name)
     objects.forget_requests()
     started = time.perf_counter()
-    manifest = write(place, messages, file_format)
+    manifest = write_window(place, file_format, made_rows.messages(messages))
     told(f"{messages:,} messages as {file_format} into {len(manifest.files)} parts", started, objects.requests)
 
     def open_storage(uri: str) -> GCSStorage:
@@ -122,16 +97,6 @@ def run(objects: StorageServer, tables: BigQueryServer, messages: int, file_form
         counted = result.tables["messages"]
         told(f"  {attempt}: {counted}", started, objects.requests)
         told("  BigQuery", started, tables.requests)
-
-
-def write(place: GCSStorage, messages: int, file_format: str) -> Manifest:
-    """The parts and the manifest of a run, without the walk."""
-    with place.lock():
-        with PartsWriter(place, MESSAGES, file_format) as writer:
-            writer.write(rows(messages))
-        manifest = Manifest("100", "MESSENGER", None, DAY.isoformat(), writer.published)
-        place.publish_bytes(manifest.to_bytes(), "_manifest.json")
-    return manifest
 
 
 def told(what: str, started: float, requests: list[str]) -> None:

@@ -19,6 +19,7 @@ from airflow_provider_metaconv.extract.ledger import Scope
 from airflow_provider_metaconv.extract.progress import Observer, nobody
 from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
 from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.extract.walk import WORKERS
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.storage import Storage
@@ -65,7 +66,7 @@ def extract(
     since: datetime | None = None,
     until: datetime,
     sizes: Sizes | None = None,
-    workers: int = 4,
+    workers: int = WORKERS,
     list_folders: Sequence[str | None] = (None,),
     user_id: str | None = None,
     file_format: str = "ndjson",

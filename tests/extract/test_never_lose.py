@@ -275,6 +275,25 @@ def test_after_a_long_rate_limit_the_next_try_goes_on_and_spends_a_few_calls_at_
     )
 
 
+@pytest.mark.parametrize(("cursor_still_leads_there", "more_calls"), [(True, 6), (False, 12)])
+def test_a_try_that_goes_on_still_stops_where_the_window_begins(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cursor_still_leads_there: bool, more_calls: int
+) -> None:
+    begin = END - timedelta(minutes=40)
+    with EmulatorServer(build_world([PageSpec("100", numbered(200))], END)) as server:
+        undisturbed = extract(server, tmp_path / "a", since=begin, until=END, sizes=Sizes(5, 5))
+        server.add_fault(Fault("80006", times=1, after_calls=6))
+        with pytest.raises(RateLimitError):
+            extract(server, tmp_path / "b", since=begin, until=END, sizes=Sizes(5, 5))
+        if not cursor_still_leads_there:
+            server.add_fault(Fault("100/cursor", route="conversations", times=1, after_calls=0))
+        resumed = extract(server, tmp_path / "b", since=begin, until=END, sizes=Sizes(5, 5))
+    assert undisturbed.messages == resumed.messages
+    assert "not in order" not in caplog.text
+    # The whole list would be 40 calls.
+    assert resumed.calls <= undisturbed.calls + more_calls
+
+
 def by_id(found: Written) -> dict[str, object]:
     return {row["conversation_id"]: row for row in found.conversations}
 

@@ -92,7 +92,7 @@ def test_a_try_that_fails_has_sent_what_it_did_and_the_next_one_only_the_rest(
         )
         return task.execute({"ti": Instance()})  # type: ignore[typeddict-item]
 
-    server.add_fault(Fault("80006", after_calls=4, regain_minutes=19))
+    server.add_fault(Fault("80006", after_calls=2, regain_minutes=19))
     with pytest.raises(AirflowRescheduleException):
         run()
     failed = dict.fromkeys((name for name, _, _ in stats.sent), 0.0)

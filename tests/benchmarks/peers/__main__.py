@@ -20,32 +20,41 @@ from tests.benchmarks.peers.airflow_cost import airflow_cost
 from tests.benchmarks.peers.chart import chart
 from tests.benchmarks.peers.contestants import CONTESTANTS, Contestant
 from tests.benchmarks.peers.environments import FOLDER
+from tests.benchmarks.peers.loading import loading_cost
 from tests.benchmarks.peers.measure import ATTEMPTS, Result, measure, wait_for_quiet
 from tests.benchmarks.peers.shapes import SHAPES, Shape
-from tests.benchmarks.peers.table import Results, disturbed, goals, left_out, tables
+from tests.benchmarks.peers.sizes import growth, growth_table, size_study, size_table
+from tests.benchmarks.peers.table import Results, disturbed, goals, left_out, missing, tables
 from tests.environments import REPOSITORY, EnvironmentFailed
 from tests.pythons import PythonMissing
 
 RESULTS = FOLDER / "results.json"
 CHART = REPOSITORY / "docs" / "benchmark.svg"
-USUAL = [name for name in SHAPES if name != "1M"]
+EMPTY: dict[str, Any] = {"runs": {}, "airflow": {}, "loading": {}, "sizes": [], "growth": []}
+SIZES_TITLE = "**Our sizes, conversations x nested messages: calls · MB of answers · MB of the largest · MB of memory**"
+GROWTH_TITLE = "**How cost grows with a Page of conversations of unequal length, from its first message**"
 
 
 def main() -> None:
     """Measures what the arguments ask for, then prints tables and goals and draws the picture."""
     asked = _arguments()
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}, "airflow": {}}
+    kept = EMPTY | (json.loads(RESULTS.read_text()) if RESULTS.exists() else {})
     if not asked.redraw:
         for shape, contestant in _plan(asked):
             _keep(kept, _measured(contestant, shape, asked))
-        if not asked.contestant:
+        if not (asked.contestant or asked.shape):
             wait_for_quiet(asked.patience)
-            kept["airflow"] = airflow_cost()
+            kept |= {"airflow": airflow_cost(), "loading": loading_cost()}
+            kept |= {"sizes": list(size_study()), "growth": list(growth())}
         kept["machine"] = _machine()
         RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     results = Results(list(kept["runs"].values()))
-    print(tables(results), goals(results, kept["airflow"]), "", disturbed(results), left_out(results), sep="\n")
-    CHART.write_text(chart(results, [*_caption(kept["machine"]), disturbed(results)]))
+    print(tables(results), goals(results, kept["airflow"], kept["loading"]), sep="\n")
+    print(
+        f"\n{SIZES_TITLE}\n", size_table(kept["sizes"]), f"\n{GROWTH_TITLE}\n", growth_table(kept["growth"]), sep="\n"
+    )
+    print("", disturbed(results), left_out(results), sep="\n")
+    CHART.write_text(chart(results, [*_caption(kept["machine"]), f"{missing(results)} {disturbed(results)}"]))
     print(f"\n{CHART.relative_to(REPOSITORY)} is drawn; {kept['machine']}")
 
 
@@ -60,11 +69,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _plan(asked: argparse.Namespace) -> Iterator[tuple[Shape, Contestant]]:
-    for name in asked.shape or USUAL:
+    for name in asked.shape or SHAPES:
         shape = SHAPES[name]
         for contestant in CONTESTANTS:
             wanted = not asked.contestant or any(part in contestant.name for part in asked.contestant)
-            if wanted and contestant.takes(name, incremental=shape.incremental):
+            if wanted and contestant.takes(shape):
                 # At both latencies where there is one; only the calls count in the incremental shapes.
                 yield shape, contestant
                 if shape.latency_ms and not shape.incremental:

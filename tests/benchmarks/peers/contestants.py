@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.peers.environments import peer_environment
+from tests.benchmarks.peers.shapes import Shape
 from tests.environments import PinnedEnvironment
 
 
@@ -26,11 +27,11 @@ class Contestant:
     def is_ours(self) -> bool:
         return self.environment is None
 
-    def takes(self, shape: str, *, incremental: bool) -> bool:
+    def takes(self, shape: Shape) -> bool:
         """Whether it is measured in a shape: without a state of its own, an unchanged Page would be read whole."""
         if self.only is not None:
-            return shape in self.only
-        return self.knows_incremental or not incremental
+            return shape.name in self.only
+        return not shape.only_ours and (self.knows_incremental or not shape.incremental)
 
     def python(self) -> Path:
         """Its interpreter; makes the environment at the first use."""

@@ -28,7 +28,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run cost. ``other_cores``: how much of the machine processes that are not ours used meanwhile."""
+    """What one run cost. ``megabytes``: all answers, unpacked. ``other_cores``: what of the machine others used."""
 
     shape: str
     latency_ms: int
@@ -37,6 +37,8 @@ class Result:
     calls: int = 0
     calls_by_kind: dict[str, int] | None = None
     seconds: float = 0.0
+    megabytes: float = 0.0
+    largest_answer_mb: float = 0.0
     processor_seconds: float = 0.0
     base_mb: float = 0.0
     peak_mb: float = 0.0
@@ -83,10 +85,16 @@ def _measure_once(contestant: Contestant, shape: Shape) -> Result:
                 check=False,
             )
             with urllib.request.urlopen(f"{url}/_count", timeout=60) as answer:
-                by_kind = json.loads(answer.read())
+                served = json.loads(answer.read())
         elapsed = time.perf_counter() - started
         others = max(0.0, (_busy_seconds() - busy) - (_own_seconds() - own)) / elapsed
-        common = {"other_cores": round(others, 2), "calls": sum(by_kind.values()), "calls_by_kind": by_kind}
+        common = {
+            "other_cores": round(others, 2),
+            "calls": sum(served["calls"].values()),
+            "calls_by_kind": served["calls"],
+            "megabytes": served["bytes"] / 1e6,
+            "largest_answer_mb": served["largest_answer"] / 1e6,
+        }
         place = (shape.name, shape.latency_ms, contestant.name, shape.messages)
         if done.returncode != 0:
             return Result(*place, **common, failure=_last_line(done.stderr) or f"exit status {done.returncode}")

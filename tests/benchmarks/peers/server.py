@@ -2,7 +2,8 @@
 
 Each answer leaves in one write with Nagle's algorithm off: otherwise clients that keep their connection lose 40 ms a
 call to delayed acknowledgements, and the comparison is false. Latency is slept for in each connection by itself.
-``/_count`` says how many calls of each kind came, which is the only count that is believed.
+``/_count`` says how many calls of each kind came, which is the only count that is believed, and how large the answers
+were.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Server:
         self._world = World(shape, f"http://127.0.0.1:{self.port}")
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._bytes = self._largest = 0
 
     def serve(self) -> None:
         while True:
@@ -50,7 +52,8 @@ class Server:
 
     def _respond(self, target: str) -> bytes:
         if target == "/_count":
-            return _response(200, json.dumps(self._counts).encode())
+            told = {"calls": self._counts, "bytes": self._bytes, "largest_answer": self._largest}
+            return _response(200, json.dumps(told).encode())
         received = time.perf_counter()
         try:
             kind, body = self._world.answer(target)
@@ -60,6 +63,8 @@ class Server:
             body = json.dumps({"error": {"message": f"benchmark: {error}", "type": "Error", "code": 100}}).encode()
         with self._lock:
             self._counts[kind] += 1
+            self._bytes += len(body)
+            self._largest = max(self._largest, len(body))
         if (left := received + self._latency - time.perf_counter()) > 0:
             time.sleep(left)
         return _response(status, body)

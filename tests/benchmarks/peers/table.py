@@ -103,6 +103,12 @@ def left_out(results: Results) -> str:
     return "\n".join(["\nLeft out:", *lines])
 
 
+def missing(results: Results) -> str:
+    """Whether everybody brought every message."""
+    lacking = [row for row in results if row["missing"] or row["failure"]]
+    return f"Messages are missing, or it failed, in {len(lacking)} of {len(list(results))} runs."
+
+
 def disturbed(results: Results) -> str:
     """How many runs other processes disturbed; the tables' last column says which, and how much of the machine."""
     runs = list(results)
@@ -110,9 +116,9 @@ def disturbed(results: Results) -> str:
     return f"{number} of {len(runs)} runs were disturbed by other processes."
 
 
-def goals(results: Results, airflow: dict[str, float]) -> str:
+def goals(results: Results, airflow: dict[str, float], loading: dict[str, dict[str, float]]) -> str:
     """Each goal with what was reached; nothing is asserted, the reader judges."""
-    lines = list(_goals(results, airflow))
+    lines = [*_goals(results, airflow), *_loading(loading)]
     return "\n".join(["\n| goal | reached | |", "|---|---|---|", *lines])
 
 
@@ -136,6 +142,13 @@ def _goals(results: Results, airflow: dict[str, float]) -> Iterator[str]:
         yield f"| I: calls grow with what changed (10 of 1,000; 10 of 10,000; 100 of 10,000) | {calls} | |"
     for (name, seconds), most in zip(airflow.items(), (150, 300), strict=False):
         yield _goal(f"{name}: less than {most} ms", 1000 * seconds, most, "{:.0f}")
+
+
+def _loading(loading: dict[str, dict[str, float]]) -> Iterator[str]:
+    for name, cost in loading.items():
+        most = 3 if "changed" in name else 15
+        peak = f" (peak {cost['peak_mb']:,.0f} MB)"
+        yield _goal(f"{name} into DuckDB{peak}: at most {most} s", cost["seconds"], most, "{:.1f}")
 
 
 def _speed_and_memory(results: Results) -> Iterator[str]:

@@ -37,7 +37,7 @@ class World:
         self._shape = shape
         self._base_url = base_url
         self._message_tail = [_message_tail(number) for number in range(320)]
-        few = shape.threads * shape.length <= MOST_PREPARED
+        few = sum(map(shape.length_of, range(shape.threads))) <= MOST_PREPARED
         self._prepared = [self._rendered(thread) for thread in range(shape.threads)] if few else None
 
     def answer(self, target: str) -> tuple[str, bytes]:
@@ -101,7 +101,7 @@ class World:
         return f"{self._base_url}{path}?" + "&".join(f"{name}={quote(value)}" for name, value in kept.items())
 
     def _length(self, thread: int) -> int:
-        return self._shape.length + (1 if thread < self._shape.fresh else 0)
+        return self._shape.length_of(thread) + (1 if thread < self._shape.fresh else 0)
 
     def _updated(self, thread: int) -> datetime:
         return self._created(thread, 0)

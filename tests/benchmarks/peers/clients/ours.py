@@ -31,8 +31,9 @@ def extract(job: Job) -> None:
     edge = ConversationsEdge(client.get, PAGE_ID, "MESSENGER")
     window = Window(SINCE, UNTIL) if shape.incremental else Window(None, datetime(2026, 11, 21, tzinfo=UTC))
     scope = Scope("MESSENGER", PAGE_ID, frozenset({PAGE_ID}), window)
-    given = job.options.get("given_sizes")
-    sizes = Sizes(shape.page_size, shape.nested, shape.follow_up) if given else None
+    given = (shape.page_size, shape.nested, shape.follow_up) if job.options.get("given_sizes") else None
+    fixed = job.options.get("sizes", given)
+    sizes = None if fixed is None else Sizes(*fixed)
     workers = {"workers": job.options["workers"]} if "workers" in job.options else {}
     settings = Settings(job.options["format"], sizes=sizes, **workers)
     extract_conversations([edge], scope, LocalStorage(job.folder / "out"), client.statistics.as_dict, settings)
@@ -57,9 +58,12 @@ def found_ids(job: Job) -> Iterable[str]:
 
 if __name__ == "__main__":
     if '"parquet"' in sys.argv[4]:
-        import pyarrow
-        import pyarrow.parquet
+        from airflow_provider_metaconv.files.parquet import arrow_schema
+        from airflow_provider_metaconv.records import MESSAGES
 
-        # The first array imports pandas where that is installed: a library's size, which the rows do not change.
+        # Imports pyarrow as the writer does, and its first array pandas where that is installed: libraries' sizes,
+        # which the rows do not change.
+        arrow_schema(MESSAGES).empty_table()
+        pyarrow = sys.modules["pyarrow"]
         pyarrow.array([""])
     run(extract, found_ids)

@@ -1,0 +1,87 @@
+"""Where our sizes come from, and how cost grows: our own extraction with other sizes, and of ever larger Pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+from tests.benchmarks.peers.contestants import Contestant
+from tests.benchmarks.peers.measure import Result, measure
+from tests.benchmarks.peers.shapes import E, Shape
+from tests.benchmarks.peers.table import calls_per_thousand, messages_per_second
+
+SKEWED = replace(E, name="skewed", about="2,000 conversations, 8.5 messages on average", threads=2_000, skewed=True)
+HOURLY = replace(
+    SKEWED, name="hourly", about="an hour of it, 60 conversations changed", fresh=60, incremental=True, threads=5_000
+)
+QUIET = replace(HOURLY, name="quiet hour", about="an hour of it, 2 conversations changed", fresh=2)
+SIZE_SHAPES = (SKEWED, E, HOURLY, QUIET)
+
+OWN = "our own, adaptive"
+SIZES: dict[str, tuple[int, int] | None] = {
+    **{f"{c} x {n}": (c, n) for c, n in ((25, 25), (50, 25), (50, 100), (100, 50), (100, 100), (200, 25), (200, 100))},
+    OWN: None,
+}
+GROWTH = {1_000: 100, 10_000: 1_000, 100_000: 10_000, 1_000_000: 100_000}
+"""About so many messages: so many conversations of the skewed Page."""
+
+
+def size_study() -> Iterator[dict[str, Any]]:
+    """What each of the sizes costs on each Page."""
+    for shape in SIZE_SHAPES:
+        for name, sizes in SIZES.items():
+            options: dict[str, Any] = {"format": "ndjson"} | ({} if sizes is None else {"sizes": sizes})
+            yield _row(measure(Contestant(name, "ours", None, options), shape))
+
+
+def growth() -> Iterator[dict[str, Any]]:
+    """What our own sizes cost on skewed Pages of growing size, from the first message."""
+    for about, threads in GROWTH.items():
+        for file_format in ("ndjson", "parquet"):
+            shape: Shape = replace(SKEWED, name=f"{about:,}", threads=threads)
+            contestant = Contestant(file_format, "ours", None, {"format": file_format})
+            yield _row(measure(contestant, shape))
+
+
+def _row(result: Result) -> dict[str, Any]:
+    if result.failure or result.missing or result.repeated:
+        raise RuntimeError(f"{result.contestant} on {result.shape}: {result.failure or 'ids are missing or repeated'}")
+    return asdict(result)
+
+
+def size_table(rows: list[dict[str, Any]]) -> str:
+    """Each size on each Page: calls, megabytes of answers, megabytes of the largest, and memory above the start."""
+    found = {(row["shape"], row["contestant"]): row for row in rows}
+    titles = [f"{shape.name}, {shape.about}" for shape in SIZE_SHAPES]
+    lines = [f"| sizes | {' | '.join(titles)} |", f"|---|{'--:|' * len(titles)}"]
+    for name in SIZES:
+        cells = [_cell(found[shape.name, name]) for shape in SIZE_SHAPES if (shape.name, name) in found]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    above = row["peak_mb"] - row["base_mb"]
+    return f"{row['calls']:,} · {row['megabytes']:.1f} · {row['largest_answer_mb']:.1f} · {above:.0f}"
+
+
+def growth_table(rows: list[dict[str, Any]]) -> str:
+    """What an extraction costs by the size of the Page."""
+    lines = [
+        "| messages | format | calls | per 1,000 | at 2 calls a second | own seconds | messages/s | above start, MB |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        cells = [
+            f"{row['messages']:,}",
+            row["contestant"],
+            f"{row['calls']:,}",
+            f"{calls_per_thousand(row):.1f}",
+            f"{row['calls'] / 2 / 60:.1f} min",
+            f"{row['seconds']:.1f}",
+            f"{messages_per_second(row):,.0f}",
+            f"{row['peak_mb'] - row['base_mb']:.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
