@@ -64,12 +64,14 @@ class ListCall:
 class Listing:
     """One way down the list, to the first conversation updated before ``oldest`` or to the end.
 
-    ``light`` lists ids and times only. ``position`` is the ``updated_time`` down to which everything was handed out.
+    ``since`` is the oldest message that is wanted. ``light`` lists ids and times only. ``position`` is the
+    ``updated_time`` down to which everything was handed out.
     """
 
-    def __init__(self, sizes: AdaptiveSizes, oldest: str, *, light: bool = False) -> None:
+    def __init__(self, sizes: AdaptiveSizes, oldest: str, since: str = "", *, light: bool = False) -> None:
         self._sizes = sizes
         self._oldest = oldest
+        self._since = since
         self._light_sizes = Sizes(LIGHT_LIMIT, 0) if light else None
         self._seek_limit = LIGHT_LIMIT
         self._step = Step.READ
@@ -146,7 +148,7 @@ class Listing:
         if call.step is Step.AROUND:
             self._sizes.list_was_not_too_large()
         elif self._light_sizes is None:
-            self._sizes.list_accepted(len(page.items), *_nested_messages(page.items, self._oldest))
+            self._sizes.list_accepted(len(page.items), *_nested_messages(page.items, self._since))
         self._step = Step.READ
         past = self._ordered and bool(times) and times[-1] < self._oldest
         self.finished = page.after is None or past
@@ -220,8 +222,8 @@ class Listing:
         self._step = Step.READ if self._after is None else Step.PROVE
 
 
-def _nested_messages(nodes: Sequence[Node], oldest: str) -> tuple[int, int]:
-    """How many messages came nested, and how many conversations have more of them that are not too old."""
+def _nested_messages(nodes: Sequence[Node], since: str) -> tuple[int, int]:
+    """How many messages came nested, and how many conversations have more of them that are wanted."""
     messages = continued = 0
     for node in nodes:
         try:
@@ -230,5 +232,5 @@ def _nested_messages(nodes: Sequence[Node], oldest: str) -> tuple[int, int]:
             continue
         messages += len(page.items)
         last = row_time(page.items[-1].get("created_time")) if page.items else None
-        continued += page.after is not None and (last is None or last >= oldest)
+        continued += page.after is not None and (last is None or last >= since)
     return messages, continued

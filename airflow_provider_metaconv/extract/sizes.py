@@ -44,15 +44,27 @@ class Sizes:
         )
 
 
+# Measured by make bench (docs/benchmark.md) on a Page of 17,000 messages in 2,000 conversations of very unequal length,
+# most of them short, and on one of 1,000 conversations of 60; calls, and the largest answer in MB:
+#
+#   conversations x nested      unequal     all of 60
+#   100 x 50, the same always   83, 0.4   1,020, 2.4
+#   200 x 100, first            48, 0.7      22, 5.7
+#   what follows here           50, 0.7      26, 1.4
+#
+# Long answers cost memory and are what Meta refuses, many calls cost time: so calls are filled, but not beyond 2,500
+# messages, about 1.5 MB.
+MESSAGES_PER_CALL = 2_500
+
 # Meta is reported to hand over 200 conversations and 100 messages at the most, and to cut silently what is beyond.
 # Instagram is reported to fail on large nested reads, and shows details of 20 messages only.
 LARGEST_MESSENGER = Sizes(conversations=200, nested_messages=100)
 LARGEST_INSTAGRAM = Sizes(conversations=50, nested_messages=20)
 
-FIRST_HISTORY = Sizes(conversations=50, nested_messages=100)
-FIRST_WINDOW = Sizes(conversations=100, nested_messages=25)
-
-MESSAGES_PER_CALL = 2_500
+# Before the first answer nobody knows how long the conversations are. Of a history all messages are wanted; of an hour
+# the newest few of each conversation, and one call for all that changed saves the look at the top afterwards.
+FIRST_OF_HISTORY = Sizes(conversations=50, nested_messages=100)
+FIRST_OF_WINDOW = Sizes(conversations=100, nested_messages=25)
 
 FIRST_PATIENCE = 8
 """Calls that must succeed before more is asked for again; twice as many each time that was too early."""
@@ -62,7 +74,7 @@ def default_sizes(platform: str, *, is_history: bool) -> AdaptiveSizes:
     """The sizes of a walk on a platform, from the first message or over a window."""
     if platform == INSTAGRAM:
         return AdaptiveSizes(LARGEST_INSTAGRAM)
-    return AdaptiveSizes(LARGEST_MESSENGER, FIRST_HISTORY if is_history else FIRST_WINDOW)
+    return AdaptiveSizes(LARGEST_MESSENGER, FIRST_OF_HISTORY if is_history else FIRST_OF_WINDOW)
 
 
 class AdaptiveSizes:
@@ -96,9 +108,10 @@ class AdaptiveSizes:
 
     def _fill(self, conversations: int, messages: int, continued: int) -> None:
         nested = self._filling.nested_messages
-        if continued > 1 and nested < self._largest.nested_messages:
-            # A call for each of them costs more than twice the messages of all.
-            nested, messages = min(2 * nested, self._largest.nested_messages), 2 * messages
+        if continued > 1:
+            # A call for each of them costs more than longer answers; how much longer, the next one tells.
+            messages = messages * self._largest.nested_messages // nested
+            nested = self._largest.nested_messages
         fitting = MESSAGES_PER_CALL * conversations // max(messages, 1)
         # At most twice as many at once: those that come next may be longer.
         fitting = min(fitting, 2 * self._filling.conversations, self._largest.conversations)

@@ -63,7 +63,7 @@ class WindowWalk:
         self._listed = listed
         self._known_ids = known_ids
         self._oldest = scope.window.listing_edge(LISTING_MARGIN)
-        self._listing = Listing(sizes, self._oldest)
+        self._listing = Listing(sizes, self._oldest, scope.since)
         self._passes = 0
         self._is_resumed = False
         self._reader = ConversationReader(scope, sizes)
