@@ -22,21 +22,20 @@ from tests.benchmarks.peers.contestants import CONTESTANTS, Contestant
 from tests.benchmarks.peers.environments import FOLDER
 from tests.benchmarks.peers.loading import loading_cost
 from tests.benchmarks.peers.measure import ATTEMPTS, Result, measure, wait_for_quiet
+from tests.benchmarks.peers.report import report
 from tests.benchmarks.peers.shapes import SHAPES, Shape
-from tests.benchmarks.peers.sizes import growth, growth_table, size_study, size_table
-from tests.benchmarks.peers.table import Results, disturbed, goals, left_out, missing, tables
+from tests.benchmarks.peers.sizes import growth, size_study
+from tests.benchmarks.peers.table import Results, disturbed, missing
 from tests.environments import REPOSITORY, EnvironmentFailed
 from tests.pythons import PythonMissing
 
 RESULTS = FOLDER / "results.json"
-CHART = REPOSITORY / "docs" / "benchmark.svg"
+CHART, PAGE = REPOSITORY / "docs" / "benchmark.svg", REPOSITORY / "docs" / "benchmark.md"
 EMPTY: dict[str, Any] = {"runs": {}, "airflow": {}, "loading": {}, "sizes": [], "growth": []}
-SIZES_TITLE = "**Our sizes, conversations x nested messages: calls · MB of answers · MB of the largest · MB of memory**"
-GROWTH_TITLE = "**How cost grows with a Page of conversations of unequal length, from its first message**"
 
 
 def main() -> None:
-    """Measures what the arguments ask for, then prints tables and goals and draws the picture."""
+    """Measures what the arguments ask for, then writes the page of tables and draws the picture."""
     asked = _arguments()
     kept = EMPTY | (json.loads(RESULTS.read_text()) if RESULTS.exists() else {})
     if not asked.redraw:
@@ -49,13 +48,11 @@ def main() -> None:
         kept["machine"] = _machine()
         RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     results = Results(list(kept["runs"].values()))
-    print(tables(results), goals(results, kept["airflow"], kept["loading"]), sep="\n")
-    print(
-        f"\n{SIZES_TITLE}\n", size_table(kept["sizes"]), f"\n{GROWTH_TITLE}\n", growth_table(kept["growth"]), sep="\n"
-    )
-    print("", disturbed(results), left_out(results), sep="\n")
+    page = report(kept, results)
+    print(page)
+    PAGE.write_text(page)
     CHART.write_text(chart(results, [*_caption(kept["machine"]), f"{missing(results)} {disturbed(results)}"]))
-    print(f"\n{CHART.relative_to(REPOSITORY)} is drawn; {kept['machine']}")
+    print(f"Written: {PAGE.relative_to(REPOSITORY)}, {CHART.relative_to(REPOSITORY)}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -26,6 +26,8 @@ SIZES: dict[str, tuple[int, int] | None] = {
 GROWTH = {1_000: 100, 10_000: 1_000, 100_000: 10_000, 1_000_000: 100_000}
 """About so many messages: so many conversations of the skewed Page."""
 
+COMPUTED = 10_000_000
+
 
 def size_study() -> Iterator[dict[str, Any]]:
     """What each of the sizes costs on each Page."""
@@ -84,4 +86,25 @@ def growth_table(rows: list[dict[str, Any]]) -> str:
             f"{row['peak_mb'] - row['base_mb']:.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += [_computed(list(rows), file_format) for file_format in ("ndjson", "parquet") if rows]
     return "\n".join(lines)
+
+
+def _computed(rows: list[dict[str, Any]], file_format: str) -> str:
+    """Ten million messages by what the last two steps show: calls and time in proportion, memory along their line."""
+    less, more = [row for row in rows if row["contestant"] == file_format][-2:]
+    above = [row["peak_mb"] - row["base_mb"] for row in (less, more)]
+    slope = (above[1] - above[0]) / (more["messages"] - less["messages"])
+    factor = COMPUTED / more["messages"]
+    calls, seconds = more["calls"] * factor, more["seconds"] * factor
+    cells = [
+        f"{COMPUTED:,} (computed)",
+        file_format,
+        f"{calls:,.0f}",
+        f"{calls_per_thousand(more):.1f}",
+        f"{calls / 2 / 3600:.1f} h",
+        f"{seconds:,.0f}",
+        f"{messages_per_second(more):,.0f}",
+        f"{above[1] + slope * (COMPUTED - more['messages']):,.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
