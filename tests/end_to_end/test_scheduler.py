@@ -107,7 +107,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                     "80006",
                     page_id=page_id,
                     route="conversations",
-                    after_calls=10,
+                    after_calls=6,
                     times=1,
                     regain_minutes=1,
                     block_seconds=BLOCK.total_seconds(),
