@@ -163,6 +163,9 @@ class WindowWalk:
         return Batch()
 
     def _read_list(self, call: ListCall, page: Page) -> Batch:
+        if any(node.get("id") is None for node in page.items):
+            # Before the page counts as read: a later try must ask for it again.
+            raise TransientError("Meta lists a conversation without its id.")
         nodes = self._listing.accepted(call, page)
         self._reader.reference = self._reader.reference or self._listing.top
         # Before this page is read, so that Meta works while we do.
@@ -172,9 +175,7 @@ class WindowWalk:
         while nodes:
             # Taken off the page, which the next one's answer would otherwise find in memory as a whole.
             node = nodes.pop()
-            conversation_id, updated = text(node.get("id")), row_time(node.get("updated_time"))
-            if conversation_id is None:
-                raise TransientError("Meta lists a conversation without its id.")
+            conversation_id, updated = str(text(node["id"])), row_time(node.get("updated_time"))
             if conversation_id in self._listed:
                 self._read_again(Progress(conversation_id, updated))
             elif updated is None or updated >= self._oldest:

@@ -130,3 +130,21 @@ def test_paging_of_any_shape_never_ends_a_list_in_silence(canned: Canned, tmp_pa
 def test_a_conversation_without_an_id_is_no_conversation(canned: Canned, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="without its id"):
         extracted(canned, tmp_path, {"updated_time": TIME})
+
+
+def test_what_stood_beside_a_conversation_without_an_id_is_read_by_the_next_try(canned: Canned, tmp_path: Path) -> None:
+    whole = [conversation({"id": f"m_{n}", "created_time": TIME}) | {"id": f"t_{n}"} for n in range(3)]
+    url = f"http://127.0.0.1:{canned.server.server_address[1]}"
+
+    def extract() -> None:
+        client = GraphClient(requests.Session(), Credentials("token"), base_url=url, pacer=Pacer(1e6), attempts=1)
+        scope = Scope("MESSENGER", "100", frozenset({"100"}), Window(None, UNTIL))
+        edges = [ConversationsEdge(client.get, "100", "MESSENGER")]
+        extract_conversations(edges, scope, LocalStorage(tmp_path), client.statistics.as_dict)
+
+    canned.answer = {"data": [whole[0], {"updated_time": TIME}, whole[2]]}
+    with pytest.raises(TransientError, match="without its id"):
+        extract()
+    canned.answer = {"data": whole}
+    extract()
+    assert ["m_0", "m_1", "m_2"] == sorted(written(tmp_path).message_ids)

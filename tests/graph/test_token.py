@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
@@ -181,6 +181,7 @@ JSON = st.recursive(
 KEYS = ("type", "application", "scopes", "granular_scopes", "expires_at", "data_access_expires_at", "error", "is_valid")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({"is_valid": st.just(True)}, optional=dict.fromkeys(KEYS[:-1], JSON)))
 def test_a_valid_answer_of_any_shape_is_read(data: dict[str, Any]) -> None:
     info = read_debug_token({"data": data})
