@@ -20,7 +20,7 @@ ROWS = (
     "dlt rest_api → DuckDB",
     "dlt rest_api → Parquet → DuckDB",
 )
-NAMES_WIDTH, COLUMN_WIDTH, BAR_WIDTH, ROW_HEIGHT, TOP, BOTTOM = 236, 176, 100, 26, 104, 72
+NAMES_WIDTH, COLUMN_WIDTH, BAR_WIDTH, ROW_HEIGHT, TOP, BOTTOM = 268, 196, 110, 26, 104, 72
 FONTS = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 OURS, FLOOR, PEER, INK, FAINT = "#2563eb", "#cbd5e1", "#94a3b8", "#1e293b", "#64748b"
 
