@@ -26,7 +26,7 @@ from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
-from airflow_provider_metaconv.graph.errors import RateLimitError
+from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,8 @@ class _Run:
                 self._write_again(self._saved)
             try:
                 self._walk_all()
-            except BaseException as error:
+            except GraphError as error:
+                # The walk ended in order. After anything else its state may be of half a batch: the last one counts.
                 self._leave_checkpoint(error)
                 raise
             for writer in self._writers:
@@ -252,7 +253,7 @@ class _Run:
             self._checkpoint.commit_in_parts(saved.state, self._parts, 0)
         self._tally.tell("Going on where an earlier try ended")
 
-    def _leave_checkpoint(self, error: BaseException) -> None:
+    def _leave_checkpoint(self, error: GraphError) -> None:
         if isinstance(error, RateLimitError):
             self._cost.add_wait(error)
         # The error that ended the run is the one to show; without this checkpoint the one before it counts.

@@ -98,7 +98,7 @@ class AdaptiveSizes:
 
     def list_accepted(self, conversations: int, messages: int, continued: int) -> None:
         """A list call of the present sizes brought so many; ``continued`` conversations need calls of their own."""
-        if self.now != self._filling:
+        if replace(self.now, messages=self._filling.messages) != self._filling:
             self._list_successes += 1
             if self._list_successes >= self._patience:
                 self._list_successes = 0

@@ -98,7 +98,12 @@ class WindowWalk:
         while self._calls.in_flight:
             call, future = self._calls.answered()
             if future.exception() is None and not isinstance(call, ListCall):
-                yield self._handle(call, future)
+                try:
+                    batch = self._handle(call, future)
+                except GraphError:
+                    self._put_back(call)
+                else:
+                    yield batch
             else:
                 self._put_back(call)
 

@@ -117,3 +117,11 @@ def test_a_try_that_goes_on_asks_for_as_much_as_the_one_before(tmp_path: Path) -
     assert sorted(written(tmp_path / "a").message_ids) == sorted(written(tmp_path / "b").message_ids)
     # The refused call, the Page's token once more, the last page once more.
     assert resumed.calls <= undisturbed.calls + 3
+
+
+def test_a_refused_call_for_messages_does_not_keep_lists_small() -> None:
+    sizes = AdaptiveSizes(LARGEST, FIRST)
+    sizes.messages_refused(100)
+    for _ in range(5):
+        sizes.list_accepted(sizes.now.conversations, sizes.now.conversations, 0)
+    assert 200 == sizes.now.conversations
