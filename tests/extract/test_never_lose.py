@@ -403,3 +403,24 @@ def test_parquet_goes_on_from_a_checkpoint_too(tmp_path: Path) -> None:
             for value in pyarrow.parquet.read_table(path)["message_id"].to_pylist()
         ]
         assert sorted(server.truth("100").message_ids) == sorted(ids)
+
+
+class FailsOnce(LocalStorage):
+    """A folder whose first ledger part cannot be published."""
+
+    failed = False
+
+    def publish(self, temporary: Path, name: str, *, sha256: str | None = None) -> None:
+        if name.startswith("conversations-") and not self.failed:
+            self.failed = True
+            raise StorageError("the disk is full")
+        super().publish(temporary, name, sha256=sha256)
+
+
+def test_a_part_that_could_not_be_published_is_neither_lost_nor_there_twice(tmp_path: Path) -> None:
+    storage = FailsOnce(tmp_path)
+    with EmulatorServer(build_world([PageSpec("100", numbered(150))], END)) as server:
+        with pytest.raises(StorageError):
+            extract(server, storage, until=END, sizes=Sizes(20, 5), rows_per_part=120)
+        extract(server, storage, until=END, sizes=Sizes(20, 5), rows_per_part=120)
+        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
