@@ -36,6 +36,32 @@ class ConversationStatus(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class WindowStatus(StrEnum):
+    """Whether every list of a window was read to its end: a partial window counts as not covered."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+
+
+class ReasonCode(StrEnum):
+    """Why something is missing, in one word that queries can rely on; ``reason`` beside it is for people."""
+
+    INSTAGRAM_LIMIT = "instagram_limit"
+    """Instagram returns the content of the 20 newest messages of a conversation only."""
+    CONTENT_UNAVAILABLE = "content_unavailable"
+    """Messages were deleted or unsent: Meta returns their ids and times without content."""
+    UNPLACED_MESSAGES = "unplaced_messages"
+    """Messages came without an id or a time, so that they belong to no window."""
+    REFUSED = "refused"
+    """Meta refuses to return this conversation."""
+    UNEXPECTED_RESPONSE = "unexpected_response"
+    """Meta answers with something other than the conversation that was asked for."""
+    PAGING = "paging"
+    """The conversation's pages of messages lead in a circle, or their cursors are refused."""
+    LIST_REFUSED = "list_refused"
+    """Meta refuses the list of conversations, or a part of it."""
+
+
 class ContentStatus(StrEnum):
     """Whether Meta handed over what a message says, best first: a poorer row never replaces a better one."""
 
@@ -157,28 +183,31 @@ CONVERSATIONS = Table(
         Column(
             "messages_extracted",
             _INTEGER,
-            "Messages of this conversation that the run wrote, with or without content.",
+            "Messages with content: in files of this window, in the warehouse all that were ever extracted.",
             required=True,
         ),
         Column(
             "messages_unavailable",
             _INTEGER,
-            "Message ids in the window for which Meta gave no content.",
+            "Messages without content: in files of this window, in the warehouse all that are without it today.",
             required=True,
         ),
-        Column("oldest_message_time", _TIMESTAMP, "Time of the oldest message that the run wrote, UTC."),
-        Column("newest_message_time", _TIMESTAMP, "Time of the newest message that the run wrote, UTC."),
+        Column("oldest_message_time", _TIMESTAMP, "Time of the oldest message that was extracted, UTC."),
+        Column("newest_message_time", _TIMESTAMP, "Time of the newest message that was extracted, UTC."),
         Column(
-            "window_since", _TIMESTAMP, "Begin of the window that status speaks of, UTC; null: from the first message."
+            "window_since",
+            _TIMESTAMP,
+            "Begin of the last window in which the conversation was seen, UTC; null: from the first message.",
         ),
-        Column("window_until", _TIMESTAMP, "End of the window that status speaks of, UTC."),
+        Column("window_until", _TIMESTAMP, "End of the last window in which the conversation was seen, UTC."),
         Column(
             "status",
             _TEXT,
-            "complete, truncated_by_platform or unreadable: what the run holds of its window.",
+            "complete, truncated_by_platform or unreadable: in files of this window, in the warehouse of all windows.",
             required=True,
         ),
-        Column("reason", _TEXT, "Why it is not complete; null when it is."),
+        Column("reason_code", _TEXT, "One word for what is missing, see conversation_gaps; null when nothing is."),
+        Column("reason", _TEXT, "What is missing and why; null when nothing is."),
         Column(
             "extracted_time",
             _TIMESTAMP,
@@ -187,7 +216,69 @@ CONVERSATIONS = Table(
     ),
 )
 
-TABLES = (MESSAGES, CONVERSATIONS)
+CONVERSATION_GAPS = Table(
+    name="conversation_gaps",
+    description="One row per conversation and window in which something is missing, and the window that closed the gap.",
+    key=("platform", "page_id", "folders", "user_id", "window_id", "conversation_id"),
+    columns=(
+        Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as Meta writes it.", required=True),
+        Column("page_id", _TEXT, "Id of the Facebook Page whose conversations were read.", required=True),
+        Column("folders", _TEXT, "As in extraction_windows.", required=True),
+        Column("user_id", _TEXT, "As in extraction_windows.", required=True),
+        Column("window_id", _TEXT, "As in extraction_windows.", required=True),
+        Column("conversation_id", _TEXT, "Id of the conversation.", required=True),
+        Column("window_since", _TIMESTAMP, "Begin of the window, UTC; null: from the first message."),
+        Column("window_until", _TIMESTAMP, "End of the window, UTC."),
+        Column(
+            "status",
+            _TEXT,
+            "truncated_by_platform, unreadable, or complete where only deleted messages lack their content.",
+            required=True,
+        ),
+        Column("reason_code", _TEXT, "One word for what is missing, for queries.", required=True),
+        Column("reason", _TEXT, "What is missing and why, for people.", required=True),
+        Column("messages_known", _INTEGER, "Messages of the window that Meta listed, with or without content."),
+        Column("messages_extracted", _INTEGER, "Messages of the window that were extracted with content."),
+        Column("messages_unavailable", _INTEGER, "Messages of the window that were listed without content."),
+        Column("closed_by_window", _TEXT, "window_id of the later window that read it whole; null while it is open."),
+        Column("extracted_time", _TIMESTAMP, "When the run began that found the gap, UTC."),
+    ),
+)
+
+EXTRACTION_WINDOWS = Table(
+    name="extraction_windows",
+    description="One row per Page, platform, folders and window: whether every list was read to its end.",
+    key=("platform", "page_id", "folders", "user_id", "window_id"),
+    columns=(
+        Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as Meta writes it.", required=True),
+        Column("page_id", _TEXT, "Id of the Facebook Page whose conversations were read.", required=True),
+        Column("folders", _TEXT, "Messenger's folders, sorted, with commas; empty: Meta's default.", required=True),
+        Column("user_id", _TEXT, "The one person whose conversation was read; empty: everybody.", required=True),
+        Column("window_id", _TEXT, "The window's name, such as begin_20261120T000000Z.", required=True),
+        Column("window_since", _TIMESTAMP, "Begin of the window, UTC; null: from the first message."),
+        Column("window_until", _TIMESTAMP, "End of the window, UTC."),
+        Column("status", _TEXT, "complete, or partial: a list could not be read to its end.", required=True),
+        Column("reason_code", _TEXT, "One word for why it is partial; null when it is complete."),
+        Column("reason", _TEXT, "Which list could not be read and why; null when it is complete."),
+        Column("conversations", _INTEGER, "Conversations with something in the window.", required=True),
+        Column("messages", _INTEGER, "Messages that the window's files hold, with or without content.", required=True),
+        Column("messages_unavailable", _INTEGER, "Those of them without content.", required=True),
+        Column("incomplete_conversations", _INTEGER, "Conversations that are not complete.", required=True),
+        Column("calls", _INTEGER, "Calls to Meta in all attempts.", required=True),
+        Column("rate_limit_waits", _INTEGER, "How often a rate limit was waited for.", required=True),
+        Column("rate_limit_wait_seconds", _INTEGER, "Seconds that these waits took.", required=True),
+        Column("left_out_fields", _JSON, "Fields that Meta refused and whose columns are therefore null: a list."),
+        Column("started_time", _TIMESTAMP, "When the first attempt began, UTC."),
+        Column("finished_time", _TIMESTAMP, "When the last attempt ended, UTC."),
+        Column(
+            "extracted_time",
+            _TIMESTAMP,
+            "When the run began that brought this version of the row, UTC; the later of two versions stays.",
+        ),
+    ),
+)
+
+TABLES = (MESSAGES, CONVERSATIONS, CONVERSATION_GAPS, EXTRACTION_WINDOWS)
 
 VERSION_COLUMN = "extracted_time"
 """Says which of two versions of a row is the later one, and alone is no reason to write a row again."""
