@@ -14,6 +14,7 @@ from airflow_provider_metaconv.files.manifest import (
     ManifestFile,
     next_part_number,
     window_folder,
+    window_id,
 )
 from airflow_provider_metaconv.files.parts import FILE_FORMATS, PartsWriter
 from airflow_provider_metaconv.files.storage import Storage, open_storage
@@ -34,4 +35,5 @@ __all__ = [
     "next_part_number",
     "open_storage",
     "window_folder",
+    "window_id",
 ]

@@ -17,6 +17,9 @@ from airflow_provider_metaconv.records import TABLES
 MANIFEST_NAME = "_manifest.json"
 MANIFEST_VERSION = 1
 
+WINDOW_PREFIX = "window="
+"""How the name of a window's folder begins; its id follows."""
+
 FORMAT_SUFFIXES = {"ndjson": ".ndjson.gz", "parquet": ".parquet"}
 """The file formats and how the names of their parts end."""
 
@@ -46,7 +49,9 @@ class ManifestFile:
 class Manifest:
     """What one run extracted: the Page, the platform, the window (ISO 8601, UTC) and the parts.
 
-    ``since`` is None for a full history. ``stats`` holds counts only, never texts or secrets.
+    ``since`` is None for a full history. ``complete`` says whether every list was read to its end or below the window,
+    ``gaps`` why one was not. ``left_out_fields`` are the Graph fields that Meta refused. ``extraction_id`` names the
+    extraction that wrote the files. ``stats`` holds counts. Nothing here may hold a secret or the text of a message.
     """
 
     page_id: str
@@ -56,6 +61,10 @@ class Manifest:
     files: tuple[ManifestFile, ...]
     stats: dict[str, Any] = field(default_factory=dict)
     version: int = MANIFEST_VERSION
+    complete: bool = True
+    gaps: tuple[str, ...] = ()
+    extraction_id: str = ""
+    left_out_fields: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The manifest as JSON, indented because people open it."""
@@ -65,6 +74,10 @@ class Manifest:
             "window": {"since": self.since, "until": self.until},
             "page_id": self.page_id,
             "platform": self.platform,
+            "complete": self.complete,
+            "gaps": self.gaps,
+            "extraction_id": self.extraction_id,
+            "left_out_fields": self.left_out_fields,
             "stats": self.stats,
         }
         return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -73,21 +86,29 @@ class Manifest:
     def from_bytes(cls, data: bytes, source: str = "the manifest") -> Manifest:
         """The manifest that ``to_bytes`` wrote; ``source`` is what errors call it.
 
-        Raises ``ManifestError`` when it is no manifest, is of another version, lacks something, or names a file that
-        is outside its folder, of an unknown table or of an unknown format.
+        Manifests of earlier releases lack some fields: without ``complete``, the gaps in ``stats`` decide. Raises
+        ``ManifestError`` when it is no manifest, is of another version, lacks something, or names a file that is
+        outside its folder, of an unknown table or of an unknown format.
         """
         content = _parse(data, source)
         window = _get(content, "window", dict, source)
         files = [_file(entry, source) for entry in _get(content, "files", list, source)]
         if len({file.path for file in files}) < len(files):
             raise ManifestError(f"{source} names a file twice: {_RUN_AGAIN}")
+        stats = _get(content, "stats", dict, source)
+        # Release 0.1 wrote the gaps of a window among its counts, and nothing else about completeness.
+        gaps = _texts({"gaps": stats.get("gaps")} | content, "gaps", source)
         return cls(
             page_id=_get(content, "page_id", str, source),
             platform=_get(content, "platform", str, source),
             since=None if window.get("since") is None else _get(window, "since", str, source),
             until=_get(window, "until", str, source),
             files=tuple(files),
-            stats=_get(content, "stats", dict, source),
+            stats=stats,
+            complete=_complete(content, gaps, source),
+            gaps=gaps,
+            extraction_id="" if content.get("extraction_id") is None else _get(content, "extraction_id", str, source),
+            left_out_fields=_texts(content, "left_out_fields", source),
         )
 
 
@@ -113,8 +134,18 @@ def window_folder(
         if not _PAGE_ID.fullmatch(value):
             raise ValueError(f"{name} must consist of letters, digits, - and _, not {value!r}")
     levels = [f"platform={platform.lower()}", f"page_id={page_id}", *(f"{n}={v}" for n, v in restrictions.items())]
-    begin = "begin" if since is None else _compact(since)
-    return "/".join([*levels, f"window={begin}_{_compact(until)}"])
+    return "/".join([*levels, f"{WINDOW_PREFIX}{window_id(since, until)}"])
+
+
+def window_id(since: datetime | None, until: datetime) -> str:
+    """The name of a window, which sorts by time and is the end of its folder's name.
+
+    Raises ``ValueError`` for times without a time zone.
+
+    >>> window_id(None, datetime(2026, 11, 20, tzinfo=UTC))
+    'begin_20261120T000000Z'
+    """
+    return f"{'begin' if since is None else _compact(since)}_{_compact(until)}"
 
 
 def next_part_number(names: Iterable[str]) -> int:
@@ -156,6 +187,20 @@ def _get(content: dict[str, Any], key: str, type_: type, source: str) -> Any:
         what = "lacks" if value is None else "has a wrong value for"
         raise ManifestError(f"{source} {what} {key!r}: {_RUN_AGAIN}")
     return value
+
+
+def _complete(content: dict[str, Any], gaps: tuple[str, ...], source: str) -> bool:
+    complete = content.get("complete", not gaps)
+    if not isinstance(complete, bool):
+        raise ManifestError(f"{source} has a wrong value for 'complete': {_RUN_AGAIN}")
+    return complete
+
+
+def _texts(content: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
+    texts = [] if content.get(key) is None else _get(content, key, list, source)
+    if not all(isinstance(text, str) for text in texts):
+        raise ManifestError(f"{source} has a wrong value for {key!r}: {_RUN_AGAIN}")
+    return tuple(texts)
 
 
 def _file(entry: Any, source: str) -> ManifestFile:

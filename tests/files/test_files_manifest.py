@@ -13,6 +13,7 @@ from airflow_provider_metaconv.files import (
     ManifestFile,
     next_part_number,
     window_folder,
+    window_id,
 )
 from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES
 
@@ -29,14 +30,42 @@ def test_the_json_is_the_documented_one():
         "window": {"since": "2026-11-20T00:00:00+00:00", "until": "2026-11-21T00:00:00+00:00"},
         "page_id": "100",
         "platform": "MESSENGER",
+        "complete": True,
+        "gaps": [],
+        "extraction_id": "",
+        "left_out_fields": [],
         "stats": {"calls": 7},
     }
     assert expected == json.loads(MANIFEST.to_bytes())
 
 
-@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, since=None), replace(MANIFEST, files=())])
+PARTIAL = replace(
+    MANIFEST, complete=False, gaps=("folder spam was refused",), extraction_id="e1", left_out_fields=("shares",)
+)
+
+
+@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, since=None), replace(MANIFEST, files=()), PARTIAL])
 def test_it_reads_back_equal(manifest):
     assert manifest == Manifest.from_bytes(manifest.to_bytes())
+
+
+NEWER_FIELDS = ("complete", "gaps", "extraction_id", "left_out_fields")
+
+
+@pytest.mark.parametrize(
+    ("stats", "complete", "gaps"),
+    [({}, True, ()), ({"gaps": []}, True, ()), ({"gaps": ["the list ended early"]}, False, ("the list ended early",))],
+)
+def test_a_manifest_of_an_earlier_release_is_complete_unless_its_stats_name_a_gap(stats, complete, gaps):
+    content = {key: value for key, value in _changed(stats=stats).items() if key not in NEWER_FIELDS}
+    manifest = Manifest.from_bytes(json.dumps(content).encode())
+    assert replace(MANIFEST, stats=stats, complete=complete, gaps=gaps) == manifest
+
+
+def test_a_gap_in_the_stats_does_not_overrule_what_the_manifest_says():
+    content = _changed(stats={"gaps": ["the list ended early"]})
+    manifest = Manifest.from_bytes(json.dumps(content).encode())
+    assert (True, ()) == (manifest.complete, manifest.gaps)
 
 
 def test_people_can_read_it():
@@ -83,6 +112,11 @@ def _with_file(**changes):
         (_with_file(path="messages-00000.csv"), "must end in .ndjson.gz or .parquet"),
         (_with_file(table="users"), "unknown table 'users'"),
         (_changed(files=_changed()["files"] * 2), "names a file twice"),
+        (_changed(complete="yes"), "has a wrong value for 'complete'"),
+        (_changed(complete=None), "has a wrong value for 'complete'"),
+        (_changed(gaps="none"), "has a wrong value for 'gaps'"),
+        (_changed(left_out_fields=[1]), "has a wrong value for 'left_out_fields'"),
+        (_changed(extraction_id=1), "has a wrong value for 'extraction_id'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(content, problem):
@@ -104,6 +138,11 @@ def test_the_folder_names_the_window():
 def test_the_folder_of_a_full_history_says_begin():
     expected = "platform=instagram/page_id=100/window=begin_20261121T000000Z"
     assert expected == window_folder("INSTAGRAM", "100", None, datetime(2026, 11, 21, tzinfo=UTC))
+
+
+def test_the_id_of_a_window_is_the_end_of_its_folder():
+    window = (datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
+    assert window_folder("MESSENGER", "100", *window).endswith(f"/window={window_id(*window)}")
 
 
 def test_the_folder_is_the_same_in_every_time_zone():
