@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_metaconv.extract.window import Window, iso
 from airflow_provider_metaconv.records import ContentStatus, Row
 
 _AVAILABLE = ContentStatus.AVAILABLE.value
@@ -14,6 +17,29 @@ _UNAVAILABLE = ContentStatus.UNAVAILABLE.value
 _CONTENT = frozenset(
     {"from", "to", "message", "attachments", "shares", "story", "sticker", "reactions", "reply_to", "is_unsupported"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionContext:
+    """What all rows of an extraction share: whose they are, which time is extracted, and when that is done.
+
+    ``since`` and ``until`` bound the messages that are read, lookback included; ``own_ids`` and ``own_usernames`` are
+    those under which the business itself writes.
+    """
+
+    platform: str
+    page_id: str
+    own_ids: frozenset[str]
+    window: Window
+    extracted_time: str = field(default_factory=lambda: iso(datetime.now(UTC)))
+    own_usernames: frozenset[str] = frozenset()
+    since: str = field(init=False)
+    until: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        reads_since = self.window.reads_since
+        object.__setattr__(self, "since", "" if reads_since is None else iso(reads_since))
+        object.__setattr__(self, "until", iso(self.window.until))
 
 
 def text(value: Any) -> str | None:
@@ -48,6 +74,8 @@ def _rows(edge: Any) -> list[Any] | None:
     if edge is None:
         return None
     if isinstance(edge, dict):
+        if "data" not in edge and edge.keys() <= {"paging", "summary"}:
+            return None
         edge = edge.get("data", edge)
     return edge if isinstance(edge, list) else [edge]
 
@@ -69,32 +97,21 @@ def _content_status(node: Mapping[str, Any]) -> str:
 
 
 def message_row(
-    node: Mapping[str, Any],
-    *,
-    platform: str,
-    page_id: str,
-    conversation_id: str,
-    own_ids: frozenset[str],
-    created_time: str,
-    extracted_time: str,
+    node: Mapping[str, Any], context: ExtractionContext, conversation_id: str, message_id: str, created_time: str
 ) -> Row:
-    """The row of a Graph message node; fields that it lacks are null, fields unknown here are left out.
-
-    ``own_ids`` are the ids under which the business itself writes: the Page's and its Instagram account's.
-    """
+    """The row of a Graph message node; fields that it lacks are null, fields unknown here are left out."""
     get = node.get
     sender = get("from")
     sender = sender if isinstance(sender, dict) else {}
-    sender_id = text(sender.get("id"))
     tags = _rows(get("tags"))
     return {
-        "platform": platform,
-        "page_id": page_id,
+        "platform": context.platform,
+        "page_id": context.page_id,
         "conversation_id": conversation_id,
-        "message_id": text(node["id"]),
+        "message_id": message_id,
         "created_time": created_time,
-        "direction": None if sender_id is None else "outbound" if sender_id in own_ids else "inbound",
-        "sender_id": sender_id,
+        "direction": _direction(sender, context),
+        "sender_id": text(sender.get("id")),
         "sender_name": text(_name(sender)),
         "recipients": people(get("to")),
         "text": text(get("message")),
@@ -106,5 +123,13 @@ def message_row(
         "sticker": text(get("sticker")),
         "tags": None if tags is None else [tag.get("name") if isinstance(tag, dict) else tag for tag in tags],
         "content_status": _content_status(node),
-        "extracted_time": extracted_time,
+        "extracted_time": context.extracted_time,
     }
+
+
+def _direction(sender: Mapping[str, Any], context: ExtractionContext) -> str | None:
+    sender_id = text(sender.get("id"))
+    if sender_id in context.own_ids or text(sender.get("username")) in context.own_usernames:
+        # The business writes under several ids of its own; its username is the same in all of them.
+        return "outbound"
+    return None if sender_id is None else "inbound"

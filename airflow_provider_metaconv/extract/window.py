@@ -1,4 +1,4 @@
-"""The stretch of time a run extracts, and the one form in which times are compared and written: UTC, ISO 8601."""
+"""The time a run extracts, and the one form in which times are compared and written: UTC, ISO 8601."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pendulum
 
+_EARLIEST_SECONDS = 315_532_800  # 1980
 # Meta's form, always UTC: 2026-11-20T09:30:39+0000. The form of the rows differs by one colon.
 _META_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000")
 
@@ -16,10 +17,15 @@ _META_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000")
 def row_time(value: Any) -> str | None:
     """A Graph time as rows hold it, ``2026-11-20T09:30:39+00:00``; None when there is none or it cannot be read.
 
-    Texts of this form sort as the moments they mean, so nothing needs to be parsed to be compared.
+    UNIX seconds are read as well. Texts of this form sort as the moments they mean, so nothing needs to be parsed to
+    be compared.
     """
+    if type(value) is int:
+        return _from_seconds(value)
     if not isinstance(value, str):
         return None
+    if value.isascii() and value.isdigit():
+        return _from_seconds(int(value[:20]))
     try:
         moment = datetime.fromisoformat(value)
         if _META_TIME.fullmatch(value):
@@ -29,31 +35,45 @@ def row_time(value: Any) -> str | None:
         return None
 
 
+def _from_seconds(seconds: int) -> str | None:
+    # Smaller numbers are counters, or dates without separators, but no times of messages.
+    if not _EARLIEST_SECONDS <= seconds:
+        return None
+    try:
+        return iso(datetime.fromtimestamp(seconds, pendulum.UTC))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def iso(moment: datetime) -> str:
     """An aware moment in the form of the rows."""
     return moment.astimezone(pendulum.UTC).isoformat()
 
 
 class WindowError(ValueError):
-    """The window is none; the text says what to change."""
+    """Raised for an invalid window; the text says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """The messages with ``since <= created_time < until``; ``since=None`` begins with the first message ever.
 
-    ``capped_from`` is the end that was asked for when that lay in the future. Raises ``WindowError`` for times
-    without a time zone and for a window that is empty.
+    ``capped_from`` is the end that was asked for when that was in the future. ``lookback`` is how far before ``since``
+    messages are read again, because Meta lists some of them late. Raises ``WindowError`` for times without a time
+    zone, a negative lookback, and an empty window.
     """
 
     since: datetime | None
     until: datetime
     capped_from: datetime | None = None
+    lookback: timedelta = timedelta()
 
     def __post_init__(self) -> None:
         for name, moment in (("since", self.since), ("until", self.until)):
             if moment is not None and moment.utcoffset() is None:
                 raise WindowError(f"{name}={moment.isoformat()} has no time zone: add one, such as +00:00.")
+        if self.lookback < timedelta():
+            raise WindowError(f"lookback={self.lookback} must not be negative.")
         if self.since is not None and self.since >= self.until:
             raise WindowError(
                 f"since={iso(self.since)} is not before until={iso(self.until)}: swap or widen them. (A cron string as "
@@ -61,7 +81,14 @@ class Window:
             )
 
     @classmethod
-    def parse(cls, since: datetime | str | None, until: datetime | str | None, *, now: datetime) -> Window:
+    def parse(
+        cls,
+        since: datetime | str | None,
+        until: datetime | str | None,
+        *,
+        now: datetime,
+        lookback: timedelta = timedelta(),
+    ) -> Window:
         """The window between two times as users give them; an end that is missing or in the future becomes ``now``.
 
         Texts are ISO 8601 with a zone; None and ``"begin"`` leave that side open. ``"None"`` and ``""`` do not: a
@@ -72,14 +99,26 @@ class Window:
         if first is not None and first.utcoffset() is not None and first >= present:
             raise WindowError(f"since={iso(first)} lies in the future: there is nothing to extract yet.")
         if last is None:
-            return cls(first, present)
+            return cls(first, present, None, lookback)
         if last.utcoffset() is not None and last > present:
-            return cls(first, present, capped_from=last)
-        return cls(first, last)
+            return cls(first, present, last, lookback)
+        return cls(first, last, None, lookback)
 
-    def listing_edge(self, margin: timedelta) -> str:
+    @property
+    def reads_since(self) -> datetime | None:
+        """The time from which messages are read: ``since`` less the lookback."""
+        return None if self.since is None else _earlier(self.since, self.lookback)
+
+    def listing_bound(self, margin: timedelta) -> str:
         """The ``updated_time`` below which no conversation can hold a message of the window; ``""``: there is none."""
-        return "" if self.since is None else iso(self.since - margin)
+        return "" if self.reads_since is None else iso(_earlier(self.reads_since, margin))
+
+
+def _earlier(moment: datetime, by: timedelta) -> datetime:
+    try:
+        return moment - by
+    except OverflowError:  # the first days of the calendar
+        return moment
 
 
 def _moment(name: str, value: datetime | str | None) -> datetime | None:

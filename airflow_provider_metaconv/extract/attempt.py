@@ -1,0 +1,381 @@
+"""What one attempt asks for and what answers mean: ``plan`` and ``apply`` over the state. Pure but for its clock.
+
+What is true for this attempt alone is kept here and in no checkpoint: which lists and conversations were refused, and
+since when. The next attempt asks all of it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_metaconv.extract import conversation as conversations
+from airflow_provider_metaconv.extract import list_walk
+from airflow_provider_metaconv.extract.conversation import Batch, ConversationReader
+from airflow_provider_metaconv.extract.list_walk import Node
+from airflow_provider_metaconv.extract.requests import (
+    Answer,
+    ConversationRequest,
+    Fields,
+    ListRequest,
+    MessagesRequest,
+    Request,
+)
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.state import Amendment, ConversationState, Ended, ExtractionState, ListState
+from airflow_provider_metaconv.extract.window import row_time
+from airflow_provider_metaconv.files.commit import ListOutcome, WindowEvidence
+from airflow_provider_metaconv.graph.errors import (
+    Action,
+    CursorError,
+    ErrorScope,
+    FieldRefusedError,
+    GraphError,
+    LimitTooHighError,
+)
+from airflow_provider_metaconv.graph.pagination import ResultPage
+
+logger = logging.getLogger(__name__)
+
+LISTING_MARGIN = timedelta(minutes=5)
+"""How far below the window the list is read on: ``updated_time`` and ``created_time`` need not agree to the second."""
+
+FEWEST_REFUSALS = 3
+SECONDS_REFUSED = 600.0
+LONGEST_PAUSE = 300.0
+"""A list counts as unreadable in this attempt once its smallest call was refused so often over so long a time."""
+
+EARLY_REFUSALS, LATE_REFUSALS = 10, 3
+"""So many conversations refused alike, and most of those tried, fail the task: in between, and at the end."""
+
+
+@dataclass(slots=True)
+class _Refusal:
+    """How often a list was refused for good in this attempt, since when, and until when it is left alone."""
+
+    error: GraphError
+    since: float
+    times: int = 1
+    pause_until: float = 0.0
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Partiality:
+    """Whether a partial result is acceptable, and which conversations earlier runs knew, for lists that stay closed."""
+
+    accepted: bool = False
+    known_ids: Callable[[], Iterable[str]] = tuple
+    clock: Callable[[], float] = field(default=lambda: 0.0)
+
+
+class Attempt:
+    """One attempt at a window; ``known`` are the conversations that were seen, and grows.
+
+    ``folders`` are the lists' folders, in the order of ``state.lists``.
+    """
+
+    def __init__(
+        self,
+        context: ExtractionContext,
+        state: ExtractionState,
+        folders: Sequence[str | None],
+        known: dict[str, str | None],
+        partiality: Partiality,
+    ) -> None:
+        self._context = context
+        self._state = state
+        self._folders = folders
+        self._known = known
+        self._partiality = partiality
+        self._reader = ConversationReader(context, state)
+        self._bound = context.window.listing_bound(LISTING_MARGIN)
+        self._refused: dict[int, _Refusal] = {}
+        self._asked_last: set[str] = set()
+        self._refusals: Counter[str] = Counter()
+        self._refused_with: dict[str, GraphError] = {}
+        self._finished = 0
+        self._opened_known = False
+        self.fields = Fields(context.platform, state.left_out_fields)
+
+    @property
+    def current_list(self) -> int | None:
+        """The number of the list that is being read; None when each is read or refused."""
+        for number, each in enumerate(self._state.lists):
+            refusal = self._refused.get(number)
+            if not isinstance(each.phase, Ended) and not (refusal and refusal.is_final):
+                return number
+        return None
+
+    def plan(self, in_flight: Collection[Request]) -> Iterator[Request]:
+        """The requests that are needed and not in flight: those of open conversations before the next list page."""
+        busy = {request.conversation_id for request in in_flight if not isinstance(request, ListRequest)}
+        list_is_busy = len(busy) < len(in_flight)
+        sizes = self._state.page_sizes
+        is_open = False
+        for conversation in self._state.conversations.values():
+            if not conversation.deferred:
+                is_open = True
+                if conversation.id not in busy:
+                    yield conversations.next_request(conversation, sizes)
+        number = self.current_list
+        if number is not None:
+            state = self._state.lists[number]
+            waits = list_is_busy or self.pause() > 0 or (is_open and list_walk.is_at_pass_start(state))
+            request = None if waits else list_walk.next_request(state, sizes)
+            if request is not None:
+                yield request
+        elif not is_open:
+            for conversation in self._state.conversations.values():
+                if conversation.id not in busy and conversation.id not in self._asked_last:
+                    yield conversations.next_request(conversation, sizes, last_time=True)
+
+    def pause(self) -> float:
+        """Seconds for which the present list is left alone after a refusal."""
+        refusal = None if (number := self.current_list) is None else self._refused.get(number)
+        return 0.0 if refusal is None else max(refusal.pause_until - self._partiality.clock(), 0.0)
+
+    def apply(self, request: Request, answer: Answer, once_planned: Callable[[], None] = lambda: None) -> Batch:
+        """What an answer brings; raises the ``GraphError`` that ends the attempt.
+
+        ``once_planned`` is called when the next request of a list is known, so that Meta works while rows are made.
+        """
+        if isinstance(answer, GraphError):
+            return self._apply_refusal(request, answer)
+        if isinstance(request, ListRequest):
+            assert isinstance(answer, ResultPage)
+            return self._read_list(request, answer, once_planned)
+        conversation = self._state.conversations[request.conversation_id]
+        self._note_last_time(conversation)
+        return self._advance(conversation, self._reader.accept(conversation, request, answer))
+
+    def _apply_refusal(self, request: Request, error: GraphError) -> Batch:
+        if error.action is Action.WAIT or error.scope is ErrorScope.APP:
+            raise error
+        if self._is_avoidable(request, error):
+            return Batch()
+        if isinstance(request, ListRequest):
+            self._refuse_list(request, error)
+            return Batch()
+        conversation = self._state.conversations[request.conversation_id]
+        self._note_last_time(conversation)
+        was_deferred = conversation.deferred
+        self._reader.refuse(conversation, request, error, last_time=was_deferred)
+        if conversation.deferred and not was_deferred:
+            self._note_refusal(error)
+        return Batch()
+
+    def _note_last_time(self, conversation: ConversationState) -> None:
+        if conversation.deferred:
+            self._asked_last.add(conversation.id)
+
+    def _is_avoidable(self, request: Request, error: GraphError) -> bool:
+        """Whether leaving out a field, or a smaller limit from now on, answers the refusal."""
+        if isinstance(error, FieldRefusedError):
+            named = self.fields.named_in(error.field_text)
+            if names := [name for name in named if name not in self._state.left_out_fields]:
+                logger.warning("Meta refuses the fields %s, whose columns will be null: %s", ", ".join(names), error)
+                self._state.left_out_fields.extend(names)
+            return bool(named)
+        if isinstance(error, LimitTooHighError):
+            nested = request.nested_messages if isinstance(request, ListRequest) else 0
+            return self._state.page_sizes.limit_refused(max(request.limit, nested), error.maximum)
+        return False
+
+    def note_written(self, batch: Batch) -> None:
+        """Takes up the conversations of rows that an earlier attempt wrote."""
+        self._known.update((row["conversation_id"], row["updated_time"]) for row in batch.conversations)
+
+    # Lists
+
+    def _read_list(self, request: ListRequest, page: ResultPage, once_planned: Callable[[], None]) -> Batch:
+        number = self.current_list
+        assert number is not None
+        state = self._state.lists[number]
+        is_catching_up = bool(state.passes)
+        try:
+            nodes = list_walk.accept(state, request, page, self._known, self._state.page_sizes, self._context.since)
+        except GraphError as error:
+            self._fail_list(number, error)
+            return Batch()
+        self._refused.pop(number, None)
+        self._state.reference = self._state.reference or state.top
+        once_planned()
+        batch = Batch()
+        nodes.reverse()
+        while nodes:
+            # Taken off the page, which the next one's answer would otherwise find in memory as a whole.
+            self._meet(nodes.pop(), batch, is_catching_up=is_catching_up)
+        return batch
+
+    def _meet(self, node: Node, batch: Batch, *, is_catching_up: bool) -> None:
+        conversation_id, time = str(node["id"]), list_walk.effective_time(node)
+        if conversation_id not in self._known:
+            self._known[conversation_id] = time
+            self._open(ConversationState(conversation_id, row_time(node.get("updated_time"))), node, batch)
+        elif time is not None and (self._known[conversation_id] or "") < time:
+            self._known[conversation_id] = time
+            reference = self._state.reference
+            is_wanted = is_catching_up and reference and self._context.until > reference
+            if is_wanted and conversation_id not in self._state.conversations:
+                # It was read and has moved since: its new messages count if the window is still open.
+                again = ConversationState(conversation_id, time, newer_than=reference)
+                self._state.conversations[conversation_id] = again
+
+    def _open(self, conversation: ConversationState, node: Node, batch: Batch) -> None:
+        rows = self._reader.read_listed(conversation, node)
+        updated = conversation.updated_time
+        if not rows and updated is not None and updated < self._bound:
+            # Neither its time nor its newest messages reach into the window.
+            return
+        self._state.conversations[conversation.id] = conversation
+        self._add(batch, self._advance(conversation, rows))
+
+    def _refuse_list(self, request: ListRequest, error: GraphError) -> None:
+        number = self.current_list
+        assert number is not None
+        if not isinstance(error, CursorError) and error.action not in (Action.RETRY, Action.ASK_LESS):
+            self._fail_list(number, error)
+            return
+        logger.debug("The list of conversations is refused at %s: %s", request, error)
+        try:
+            list_walk.refuse(self._state.lists[number], request, error, self._state.page_sizes)
+        except GraphError as failure:
+            self._fail_list(number, failure)
+
+    def _fail_list(self, number: int, error: GraphError) -> None:
+        """A list cannot be read now: goes on with another one, waits, or raises."""
+        now = self._partiality.clock()
+        refusal = self._refused.setdefault(number, _Refusal(error, now, times=0))
+        refusal.error, refusal.times = error, refusal.times + 1
+        is_passing = error.action in (Action.RETRY, Action.ASK_LESS)
+        if is_passing and self._partiality.accepted:
+            if refusal.times < FEWEST_REFUSALS or now - refusal.since < SECONDS_REFUSED:
+                refusal.pause_until = now + min(60.0 * 2 ** (refusal.times - 1), LONGEST_PAUSE)
+                logger.warning("Asking again in %.0f s: %s", refusal.pause_until - now, error)
+                return
+            self._open_known(number, error)
+        elif len(self._state.lists) == 1:
+            raise error
+        refusal.is_final = True
+        logger.warning("%s cannot be read: %s", self._named(number), error)
+
+    def _open_known(self, number: int, error: GraphError) -> None:
+        known = [each for each in self._partiality.known_ids() if each not in self._known]
+        if not known and not any(isinstance(each.phase, Ended) for each in self._state.lists):
+            raise error
+        logger.warning("Reading %d conversations that earlier runs knew instead of the list", len(known))
+        self._opened_known = True
+        for conversation_id in known:
+            self._known[conversation_id] = None
+            self._state.conversations[conversation_id] = ConversationState(conversation_id)
+
+    def _named(self, number: int) -> str:
+        folder = self._folders[number]
+        return f"The folder {folder}" if folder else "The list of conversations"
+
+    # Conversations
+
+    def _advance(self, conversation: ConversationState, rows: list[dict[str, Any]]) -> Batch:
+        batch = Batch(rows)
+        if conversation.deferred and conversation.id not in self._asked_last:
+            return batch
+        if conversations.is_finished(conversation):
+            self._finish(conversation, batch)
+        return batch
+
+    def _finish(self, conversation: ConversationState, batch: Batch) -> None:
+        state = self._state
+        self._finished += 1
+        del state.conversations[conversation.id]
+        if conversation.tracked_ids is not None:
+            state.reread.add(conversation.id)
+        if conversation.deferred or conversation.stepped_over:
+            state.doubtful.add(conversation.id)
+        if conversation.newer_than:
+            # It has its ledger row already.
+            before = state.amendments.get(conversation.id, Amendment())
+            state.amendments[conversation.id] = conversations.amend(before, conversation, self._context.platform)
+        elif conversations.concerns_window(conversation, self._context):
+            batch.conversations.append(conversations.ledger_row(conversation, self._context))
+
+    @staticmethod
+    def _add(batch: Batch, other: Batch) -> None:
+        batch.messages += other.messages
+        batch.conversations += other.conversations
+
+    def _note_refusal(self, error: GraphError) -> None:
+        """Raises when most conversations are refused alike: then it is not the conversations."""
+        kind = error.kind
+        self._refusals[kind] += 1
+        self._refused_with[kind] = error
+        times = self._refusals[kind]
+        if times >= EARLY_REFUSALS and 2 * times > self._finished + self._refusals.total():
+            raise error
+
+    def conclude(self) -> Batch:
+        """The ledger rows of conversations that were refused to the end of the attempt.
+
+        Raises the error with which most of all conversations were refused.
+        """
+        refused = [each for each in self._state.conversations.values() if each.deferred]
+        if self._refusals:
+            kind, times = self._refusals.most_common(1)[0]
+            times = min(times, len(refused))
+            if times >= LATE_REFUSALS and 2 * times > self._finished + len(refused):
+                raise self._refused_with[kind]
+        batch = Batch()
+        for conversation in refused:
+            self._finish(conversation, batch)
+        return batch
+
+    def evidence(self) -> WindowEvidence:
+        """What was read of the lists; raises when none of them was, and nothing stands in for them."""
+        outcomes = [self._outcome(number) for number in range(len(self._state.lists))]
+        if not any(outcome.is_read for outcome in outcomes) and not self._opened_known:
+            raise next(iter(self._refused.values())).error
+        return WindowEvidence(tuple(outcomes))
+
+    def _outcome(self, number: int) -> ListOutcome:
+        phase, folder = self._state.lists[number].phase, self._folders[number]
+        if isinstance(phase, Ended):
+            return ListOutcome(folder, proof=phase.evidence.proof)
+        return ListOutcome(folder, reason=str(self._refused[number].error))
+
+    @property
+    def refusal(self) -> GraphError | None:
+        """Why a list was not read in this attempt; None when all were."""
+        return next((refusal.error for refusal in self._refused.values() if refusal.is_final), None)
+
+
+def new_state(context: ExtractionContext, lists: int, page_sizes: Any) -> ExtractionState:
+    """The state of an extraction that has not begun."""
+    bound = context.window.listing_bound(LISTING_MARGIN)
+    return ExtractionState([ListState(bound) for _ in range(lists)], page_sizes)
+
+
+def resume(state: ExtractionState) -> None:
+    """Prepares a state for an attempt that continues: every conclusion that rests on a refusal is asked again."""
+    for each in state.lists:
+        list_walk.resumed(each)
+    for conversation in state.conversations.values():
+        conversations.resumed(conversation)
+    for conversation_id in sorted(state.doubtful):
+        state.reread.add(conversation_id)
+        state.conversations[conversation_id] = ConversationState(conversation_id)
+    state.doubtful.clear()
+
+
+def open_or_known(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """The conversations that a state has seen: those with a ledger row among ``rows``, and those that are open."""
+    known = {row["conversation_id"]: row["updated_time"] for row in rows}
+    known.update((each.id, each.updated_time) for each in state.conversations.values())
+    for each in state.lists:
+        if each.last_page is not None:
+            for conversation_id in each.last_page.ids:
+                known.setdefault(conversation_id, None)
+    return known

@@ -1,0 +1,457 @@
+"""One conversation: which request comes next, what an answer or refusal changes, and the ledger row that remains. Pure.
+
+A refusal of one conversation never stops the Page: less is asked for, then the other way of reading it, and what still
+is refused is deferred to the end of the attempt, when it is asked for once more. Only then it is called unreadable.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_metaconv.extract.page_sizes import PageSizes
+from airflow_provider_metaconv.extract.requests import (
+    AT_ONCE,
+    IN_PASSING,
+    PATIENTLY,
+    ConversationRequest,
+    MessagesRequest,
+)
+from airflow_provider_metaconv.extract.rows import ExtractionContext, count, message_row, people, text
+from airflow_provider_metaconv.extract.state import Amendment, ConversationState, ExtractionState
+from airflow_provider_metaconv.extract.window import iso, row_time
+from airflow_provider_metaconv.graph.errors import (
+    Action,
+    CursorError,
+    ErrorScope,
+    GraphError,
+    ItemUnavailableError,
+    UnexpectedResponseError,
+)
+from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
+from airflow_provider_metaconv.records import INSTAGRAM, ContentStatus, ConversationStatus, ReasonCode, Row
+
+logger = logging.getLogger(__name__)
+
+INSTAGRAM_VISIBLE_MESSAGES = 20
+"""The content of so many newest messages of a conversation, and no more, is returned on Instagram.
+
+Source: https://developers.facebook.com/docs/graph-api/reference/conversation/
+"""
+
+MAX_RESTARTS = 3
+"""How often one conversation is read from its newest message again because its cursors fail."""
+
+MAX_STALE_PAGES = 10
+"""How many pages in a row may bring no new message; more lead in a circle."""
+
+OLDER_ROWS = 3
+"""So many messages in a row older than the window end a conversation: a single one proves nothing."""
+
+UNAVAILABLE = ContentStatus.UNAVAILABLE.value
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows that are ready to be written: messages, and ledger rows of conversations that are finished."""
+
+    messages: list[Row] = field(default_factory=list)
+    conversations: list[Row] = field(default_factory=list)
+
+
+def next_request(
+    conversation: ConversationState, sizes: PageSizes, *, last_time: bool = False
+) -> ConversationRequest | MessagesRequest:
+    """The request that continues a conversation; the last time that it is asked for it is small and patient."""
+    if last_time and conversation.deferred:
+        return _request(conversation, 1, PATIENTLY)
+    limit = conversation.limit or sizes.now.messages
+    if conversation.step_over:
+        return _request(conversation, 1, AT_ONCE)
+    if conversation.verifying_end:
+        return _request(conversation, sizes.largest.messages, IN_PASSING)
+    return _request(conversation, limit, AT_ONCE if conversation.limit else IN_PASSING)
+
+
+def _request(
+    conversation: ConversationState, limit: int, retried: tuple[Action, ...]
+) -> ConversationRequest | MessagesRequest:
+    if conversation.by_itself:
+        return ConversationRequest(conversation.id, limit, retried)
+    ids_only = conversation.ids_only or conversation.step_over
+    return MessagesRequest(conversation.id, conversation.position, limit, ids_only, retried)
+
+
+class ConversationReader:
+    """Applies answers and refusals to conversations; holds what they share and nothing of its own."""
+
+    def __init__(self, context: ExtractionContext, state: ExtractionState) -> None:
+        self._context = context
+        self._state = state
+        self._sizes = state.page_sizes
+
+    def read_listed(self, conversation: ConversationState, node: Mapping[str, Any]) -> list[Row]:
+        """The rows of a conversation as a list shows it; where that shows no messages it is asked for by itself."""
+        describe(conversation, node)
+        if "messages" not in node:
+            return []
+        try:
+            page = parse_page(node["messages"], lenient_rows=True)
+        except GraphError:
+            return []
+        return self._read_page(conversation, {}, page, 0)
+
+    def accept(
+        self,
+        conversation: ConversationState,
+        request: ConversationRequest | MessagesRequest,
+        response: Mapping[str, Any] | ResultPage,
+    ) -> list[Row]:
+        """The rows of an answer."""
+        self._learn(conversation, request)
+        conversation.deferred, conversation.refusal, conversation.refusal_code = False, "", ""
+        conversation.limit = 0
+        if isinstance(response, ResultPage):
+            position = request.position if isinstance(request, MessagesRequest) else {}
+            return self._read_page(conversation, position, response, request.limit)
+        describe(conversation, response)
+        try:
+            page = parse_page(response.get("messages"), lenient_rows=True)
+        except GraphError:
+            # Graph leaves out what is empty: only the list of messages itself can say that there are none.
+            conversation.by_itself = False
+            return []
+        return self._read_page(conversation, {}, page, request.limit)
+
+    def _learn(self, conversation: ConversationState, request: ConversationRequest | MessagesRequest) -> None:
+        """What an accepted call says of the size of others."""
+        if conversation.step_over:
+            conversation.step_over = False
+            conversation.stepped_over += 1
+            self._sizes.messages_were_not_too_large()
+        elif conversation.limit and not conversation.deferred:
+            self._sizes.messages_refused(2 * request.limit)
+        elif not conversation.deferred:
+            self._sizes.messages_accepted()
+
+    def _read_page(
+        self, conversation: ConversationState, position: Mapping[str, str], page: ResultPage, limit: int
+    ) -> list[Row]:
+        conversation.by_itself = False
+        seen = conversation.seen
+        rows = self._rows(conversation, page.items)
+        moved_on = conversation.seen > seen
+        conversation.stale_pages = 0 if moved_on else conversation.stale_pages + 1
+        following = page.next_parameters
+        if following is None or (conversation.tracked_ids is None and conversation.older_rows >= OLDER_ROWS):
+            conversation.position = ENDED
+        elif position and dict(following) == position:
+            self._meet_self(conversation, page, limit, moved_on=moved_on)
+        elif conversation.stale_pages > MAX_STALE_PAGES + (conversation.seen if conversation.replayed_to else 0):
+            self._restart(conversation, "they bring nothing new")
+        else:
+            conversation.position, conversation.verifying_end = dict(following), False
+        return rows
+
+    def _meet_self(self, conversation: ConversationState, page: ResultPage, limit: int, *, moved_on: bool) -> None:
+        """A page of messages names itself as its next: the end, or a fault of Meta's in the middle."""
+        if not page.items:
+            conversation.position = ENDED
+        elif moved_on or not conversation.verifying_end:
+            conversation.verifying_end = True
+        elif len(page.items) < limit and conversation.seen >= (conversation.message_count or 0):
+            conversation.position = ENDED
+        else:
+            self._restart(conversation, "one names itself as its next")
+
+    def refuse(
+        self,
+        conversation: ConversationState,
+        request: ConversationRequest | MessagesRequest,
+        error: GraphError,
+        *,
+        last_time: bool,
+    ) -> None:
+        """Chooses another way to read a conversation, or defers it; raises what concerns more than this one."""
+        if error.action is Action.WAIT or error.scope is ErrorScope.APP:
+            raise error
+        if conversation.deferred and last_time:
+            return
+        if isinstance(error, CursorError):
+            self._restart(conversation, str(error))
+        elif isinstance(error, ItemUnavailableError):
+            self._avoid_unavailable(conversation, request, error)
+        elif isinstance(error, UnexpectedResponseError) and conversation.by_itself:
+            conversation.by_itself, conversation.limit = False, 0
+        elif error.action in (Action.RETRY, Action.ASK_LESS) and not isinstance(error, UnexpectedResponseError):
+            self._ask_for_less(conversation, request, error)
+        else:
+            defer(conversation, error)
+
+    def _avoid_unavailable(
+        self, conversation: ConversationState, request: ConversationRequest | MessagesRequest, error: GraphError
+    ) -> None:
+        visible = INSTAGRAM_VISIBLE_MESSAGES - conversation.seen
+        if self._context.platform != INSTAGRAM:
+            self._ask_for_less(conversation, request, error)
+        elif conversation.ids_only:
+            defer(conversation, error)
+        elif visible > 0:
+            # A call that reaches beyond the newest messages is refused as a whole.
+            if request.limit > visible:
+                conversation.limit = visible
+            else:
+                self._ask_for_less(conversation, request, error)
+        else:
+            # Beyond them ids and times may still be had.
+            conversation.ids_only, conversation.limit = True, 0
+
+    def _ask_for_less(
+        self, conversation: ConversationState, request: ConversationRequest | MessagesRequest, error: GraphError
+    ) -> None:
+        if conversation.step_over:
+            conversation.step_over = False
+            defer(conversation, error)
+        elif request.limit > 1:
+            conversation.limit = request.limit // 2
+        else:
+            # A single message cannot be read: with its id and time alone it can be stepped over, and counted.
+            conversation.by_itself, conversation.step_over, conversation.limit = False, True, 1
+
+    def _restart(self, conversation: ConversationState, reason: str) -> None:
+        conversation.restarts += 1
+        restart(conversation)
+        if conversation.restarts > MAX_RESTARTS:
+            conversation.deferred = True
+            conversation.refusal_code = ReasonCode.PAGING.value
+            conversation.refusal = f"its pages of messages cannot be followed to the end: {reason}"
+
+    def _rows(self, conversation: ConversationState, nodes: Iterable[Mapping[str, Any]]) -> list[Row]:
+        """The rows of a page's messages that are in the window; notes what else the page shows."""
+        page = list(nodes)
+        rows = [row for node in page if (row := self._read_message(conversation, node)) is not None]
+        conversation.page_ids = [message_id for node in page if (message_id := text(node.get("id"))) is not None]
+        return rows
+
+    def _read_message(self, conversation: ConversationState, node: Mapping[str, Any]) -> Row | None:
+        message_id, created = text(node.get("id")), row_time(node.get("created_time"))
+        if message_id is not None and message_id in conversation.page_ids:
+            return None
+        if created is None or message_id is None:
+            # Without a time nobody can say whether it belongs to the window: counted, not written.
+            conversation.seen += 1
+            conversation.unplaced += 1
+            return None
+        if _came_before(conversation, created, message_id):
+            return None
+        conversation.seen += 1
+        _move_mark(conversation, created, message_id)
+        is_old = created < max(self._context.since, conversation.newer_than)
+        conversation.older_rows = conversation.older_rows + 1 if is_old else 0
+        if is_old or created >= self._context.until or self._came_recently(created, message_id):
+            return None
+        return self._row(conversation, node, created, message_id)
+
+    def _came_recently(self, created: str, message_id: str) -> bool:
+        """Whether a message was read before, which only the end of an open window can bring about."""
+        reference = self._state.reference
+        if not reference or self._context.until <= reference or created < reference:
+            return False
+        if message_id in self._state.recent_ids:
+            return True
+        self._state.recent_ids.add(message_id)
+        return False
+
+    def _row(self, conversation: ConversationState, node: Mapping[str, Any], created: str, message_id: str) -> Row:
+        row = message_row(node, self._context, conversation.id, message_id, created)
+        conversation.oldest = min(created, conversation.oldest or created)
+        conversation.newest = max(created, conversation.newest or created)
+        if row["content_status"] == UNAVAILABLE:
+            conversation.unavailable += 1
+            conversation.unavailable_tail += 1
+            conversation.beyond_limit += conversation.seen > INSTAGRAM_VISIBLE_MESSAGES
+        else:
+            conversation.extracted += 1
+            conversation.unavailable_tail = 0
+        return row
+
+
+ENDED: dict[str, str] = {"": ""}
+"""The position behind the last page."""
+
+
+def is_finished(conversation: ConversationState) -> bool:
+    """Whether nothing more is to be read of a conversation."""
+    return conversation.position == ENDED and not conversation.deferred
+
+
+def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
+    """Takes over what a conversation node says of itself."""
+    conversation.updated_time = row_time(node.get("updated_time")) or conversation.updated_time
+    conversation.participants = people(node.get("participants")) or conversation.participants
+    message_count = count(node.get("message_count"))
+    conversation.message_count = conversation.message_count if message_count is None else message_count
+
+
+def defer(conversation: ConversationState, error: GraphError) -> None:
+    """Leaves a conversation for the end of the attempt."""
+    is_unexpected = isinstance(error, UnexpectedResponseError)
+    conversation.deferred = True
+    conversation.refusal_code = (ReasonCode.UNEXPECTED_RESPONSE if is_unexpected else ReasonCode.REFUSED).value
+    conversation.refusal = str(error)
+
+
+def restart(conversation: ConversationState) -> None:
+    """Reads a conversation from its newest message again, passing over what was seen."""
+    conversation.position, conversation.by_itself = {}, False
+    conversation.verifying_end = conversation.step_over = False
+    conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
+    conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
+
+
+def resumed(conversation: ConversationState) -> None:
+    """Prepares a conversation for an attempt that continues: what was refused is asked again, what was seen is not."""
+    conversation.deferred = conversation.ids_only = conversation.step_over = conversation.verifying_end = False
+    conversation.refusal = conversation.refusal_code = ""
+    conversation.limit = conversation.restarts = conversation.stale_pages = 0
+    conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
+
+
+def _came_before(conversation: ConversationState, created: str, message_id: str) -> bool:
+    if conversation.tracked_ids is not None:
+        return message_id in conversation.tracked_ids
+    replayed_to = conversation.replayed_to
+    if not replayed_to:
+        return False
+    if created > replayed_to or (created == replayed_to and message_id in conversation.replayed_ids):
+        return True
+    if created < replayed_to:
+        conversation.replayed_to, conversation.replayed_ids = "", []
+    return False
+
+
+def _move_mark(conversation: ConversationState, created: str, message_id: str) -> None:
+    if conversation.tracked_ids is not None:
+        conversation.tracked_ids.add(message_id)
+    elif created == conversation.mark:
+        conversation.mark_ids = [*conversation.mark_ids, message_id]
+    elif not conversation.mark or created < conversation.mark:
+        conversation.mark, conversation.mark_ids = created, [message_id]
+    else:
+        # Older messages came before newer ones: then nothing says that what follows is older still, nor what came.
+        conversation.tracked_ids = {*conversation.mark_ids, message_id}
+
+
+def concerns_window(conversation: ConversationState, context: ExtractionContext) -> bool:
+    """Whether the ledger needs a row: not for conversations that were only touched outside the window."""
+    found = conversation.extracted or conversation.unavailable or conversation.unplaced or conversation.deferred
+    if found:
+        return True
+    updated = conversation.updated_time
+    return updated is None or context.since <= updated < context.until
+
+
+def gap(conversation: ConversationState, platform: str) -> tuple[ConversationStatus, ReasonCode | None, str | None]:
+    """How much of a conversation's window was read, and what is missing and why; no reason when nothing is."""
+    beyond = _beyond_limit(conversation) if platform == INSTAGRAM else 0
+    if conversation.deferred:
+        if platform == INSTAGRAM and conversation.ids_only and conversation.seen >= INSTAGRAM_VISIBLE_MESSAGES:
+            return (
+                ConversationStatus.TRUNCATED_BY_PLATFORM,
+                ReasonCode.INSTAGRAM_LIMIT,
+                f"Instagram returns the {INSTAGRAM_VISIBLE_MESSAGES} newest messages of a conversation only and "
+                f"refuses older ones: {conversation.refusal}",
+            )
+        return ConversationStatus.UNREADABLE, ReasonCode(conversation.refusal_code), conversation.refusal
+    if beyond:
+        return (
+            ConversationStatus.TRUNCATED_BY_PLATFORM,
+            ReasonCode.INSTAGRAM_LIMIT,
+            f"Instagram returns the content of the {INSTAGRAM_VISIBLE_MESSAGES} newest messages of a conversation "
+            f"only: {beyond} older ones are known by id without content",
+        )
+    if conversation.stepped_over:
+        return (
+            ConversationStatus.TRUNCATED_BY_PLATFORM,
+            ReasonCode.REFUSED,
+            f"Meta refuses the content of {conversation.stepped_over} messages, which are known by id",
+        )
+    if conversation.unplaced:
+        return (
+            ConversationStatus.TRUNCATED_BY_PLATFORM,
+            ReasonCode.UNPLACED_MESSAGES,
+            f"{conversation.unplaced} messages came without an id or a time, so that they belong to no window",
+        )
+    if conversation.unavailable:
+        return (
+            ConversationStatus.COMPLETE,
+            ReasonCode.CONTENT_UNAVAILABLE,
+            f"{conversation.unavailable} messages are known by id without content: deleted or unsent",
+        )
+    return ConversationStatus.COMPLETE, None, None
+
+
+def _beyond_limit(conversation: ConversationState) -> int:
+    """How many messages lack their content because newer ones exist, and not because somebody deleted them."""
+    total = max(conversation.seen, conversation.message_count or 0)
+    # While a conversation is read new messages may come, and the limit moves up among those that were counted.
+    return conversation.beyond_limit or (conversation.unavailable_tail if total > INSTAGRAM_VISIBLE_MESSAGES else 0)
+
+
+def ledger_row(conversation: ConversationState, context: ExtractionContext) -> Row:
+    """The conversation's row, final once its messages are read."""
+    status, reason_code, reason = gap(conversation, context.platform)
+    since = context.window.since
+    return {
+        "platform": context.platform,
+        "page_id": context.page_id,
+        "conversation_id": conversation.id,
+        "updated_time": conversation.updated_time,
+        "participants": conversation.participants,
+        "message_count": conversation.message_count,
+        "messages_extracted": conversation.extracted,
+        "messages_unavailable": conversation.unavailable + conversation.unplaced,
+        "oldest_message_time": conversation.oldest or None,
+        "newest_message_time": conversation.newest or None,
+        "window_since": None if since is None else iso(since),
+        "window_until": context.until,
+        "status": status.value,
+        "reason_code": None if reason_code is None else reason_code.value,
+        "reason": reason,
+        "extracted_time": context.extracted_time,
+    }
+
+
+def amend(before: Amendment, conversation: ConversationState, platform: str) -> Amendment:
+    """What a second look at a conversation adds to its ledger row, beside what an earlier one added."""
+    status, reason_code, reason = gap(conversation, platform)
+    is_complete = status is ConversationStatus.COMPLETE
+    return Amendment(
+        conversation.updated_time,
+        before.extracted + conversation.extracted,
+        before.unavailable + conversation.unavailable,
+        max(before.newest, conversation.newest),
+        before.status if is_complete else status.value,
+        before.reason_code if is_complete or reason_code is None else reason_code.value,
+        before.reason if is_complete else reason,
+    )
+
+
+def amended(row: Row, amendment: Amendment) -> Row:
+    """A ledger row with what was found later."""
+    changed = row | {
+        "updated_time": amendment.updated_time or row["updated_time"],
+        "messages_extracted": row["messages_extracted"] + amendment.extracted,
+        "messages_unavailable": row["messages_unavailable"] + amendment.unavailable,
+        "newest_message_time": max(row["newest_message_time"] or "", amendment.newest) or None,
+        "oldest_message_time": row["oldest_message_time"] or amendment.newest or None,
+    }
+    if amendment.status:
+        changed |= {
+            "status": amendment.status,
+            "reason_code": amendment.reason_code,
+            "reason": amendment.reason,
+        }
+    return changed

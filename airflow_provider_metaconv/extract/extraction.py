@@ -1,0 +1,438 @@
+"""One extraction: sends what the state still needs, applies the answers, writes the rows, and commits the window.
+
+This is the only place of ``extract`` that does I/O. What to ask for and what an answer means is decided by ``attempt``,
+``list_walk`` and ``conversation`` on the one ``ExtractionState``; nothing counts before the manifest, and the manifest
+needs evidence that only finished reading can give.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+from airflow_provider_metaconv import __version__
+from airflow_provider_metaconv.extract import attempt as attempts
+from airflow_provider_metaconv.extract import list_walk
+from airflow_provider_metaconv.extract.attempt import Attempt, Partiality
+from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Identity, Saved
+from airflow_provider_metaconv.extract.conversation import Batch, amended
+from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
+from airflow_provider_metaconv.extract.requests import Dispatcher, Request, ThreadDispatcher, fetch
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.state import ExtractionState
+from airflow_provider_metaconv.extract.stats import ExtractionStats, Observer, Place, noop
+from airflow_provider_metaconv.extract.window import iso
+from airflow_provider_metaconv.files.commit import (
+    Corrections,
+    WindowHeader,
+    clean_up,
+    commit_window,
+    earlier_manifest,
+)
+from airflow_provider_metaconv.files.errors import FilesError
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number, window_id
+from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
+from airflow_provider_metaconv.files.reading import read_part
+from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
+from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 4
+"""Calls in flight: enough to send 2 calls a second while each takes 2 seconds."""
+
+
+class Client(Protocol):
+    """What an extraction asks of the Graph client beside its calls: what they cost, and how long a limit lasts."""
+
+    consecutive_limits: int
+
+    @property
+    def statistics(self) -> Any:
+        """The cost of the calls so far; ``as_dict()`` gives it in JSON types."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionResult:
+    """What an extraction wrote: where its manifest is, how much is in it, and whether every list was read.
+
+    ``refusal`` is why a list could not be read in this attempt; it is not part of ``as_dict``.
+    """
+
+    manifest: str
+    messages: int
+    conversations: int
+    incomplete: int
+    calls: int
+    complete: bool
+    gaps: tuple[str, ...] = ()
+    refusal: GraphError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result in plain JSON types, as it goes into XCom."""
+        values = asdict(self) | {"gaps": list(self.gaps)}
+        del values["refusal"]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an extraction works: the format of its files, the largest sizes of its calls, how many are in flight.
+
+    ``accept_partial``: whether a list that stays refused is asked for over at least ten minutes, and then replaced by
+    what earlier runs knew. ``clock``, ``sleep`` and ``dispatcher`` are for tests.
+    """
+
+    file_format: str = "ndjson"
+    sizes: Sizes | None = None
+    workers: int = WORKERS
+    rows_per_part: int = ROWS_PER_PART
+    accept_partial: bool = False
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    dispatcher: Callable[[int], Dispatcher] = field(default=ThreadDispatcher)
+
+
+def extract_conversations(
+    edges: Sequence[ConversationsEdge],
+    context: ExtractionContext,
+    storage: Storage,
+    client: Client,
+    settings: Settings = Settings(),
+    known_ids: Callable[[], Iterable[str]] = tuple,
+    observe: Observer = noop,
+) -> ExtractionResult:
+    """Writes the window's messages and ledger into the storage's folder and returns what was written.
+
+    ``edges`` are the lists to read one after the other, such as a Page's folders; a conversation counts once.
+    ``known_ids`` are conversations of earlier runs, asked for when a list cannot be read and ``accept_partial`` is set.
+    ``observe`` receives what this attempt does while it works, and when it ends.
+
+    A rerun replaces what an earlier run left, and nothing better: its parts get numbers of their own, the new manifest
+    takes the old one's place in one step, and only then the old parts go. An attempt that fails leaves the old manifest
+    as it is, and a checkpoint from which the next one continues.
+
+    Raises the ``GraphError`` that ended the attempt, ``BetterResultError`` when a partial result would replace a
+    complete one, and ``StorageError`` when the destination fails or another task is writing there.
+    """
+    with storage.lock():
+        storage.remove_temporaries()
+        extraction = _Extraction(edges, context, storage, client, settings, known_ids, observe)
+        return extraction.finished_before() or extraction.run()
+
+
+def known_conversations(storage: Storage) -> Iterable[str]:
+    """The ids in the ledgers of the Page's other windows, each once; folders without a manifest do not count.
+
+    Raises ``ManifestError`` and ``StorageError`` for ledgers that cannot be read.
+    """
+    known: dict[str, None] = {}
+    for folder in storage.neighbours(MANIFEST_NAME):
+        manifest = earlier_manifest(folder)
+        for file in () if manifest is None else manifest.files:
+            if file.table == CONVERSATIONS.name:
+                known.update((row["conversation_id"], None) for row in read_part(folder, file))
+    return known
+
+
+class _Extraction:
+    def __init__(
+        self,
+        edges: Sequence[ConversationsEdge],
+        context: ExtractionContext,
+        storage: Storage,
+        client: Client,
+        settings: Settings,
+        known_ids: Callable[[], Iterable[str]],
+        observe: Observer,
+    ) -> None:
+        self._edges = edges
+        self._context = context
+        self._storage = storage
+        self._client = client
+        self._settings = settings
+        self._known_ids = known_ids
+        self._folders = [edge.folder for edge in edges]
+        self._checkpoint = Checkpoint(storage, _identity(edges, context, settings), settings.clock)
+        name = f"{context.platform}/{context.page_id}"
+        self._stats = ExtractionStats(name, client.statistics.as_dict, _now(), observe, settings.clock)
+        self._earlier_parts: tuple[ManifestFile, ...] = ()
+        self._writers: tuple[PartsWriter, ...] = ()
+        self._in_flight: list[Request] = []
+        self._saved = self._checkpoint.load()
+
+    def finished_before(self) -> ExtractionResult | None:
+        """The result, if an attempt of this extraction was killed after it had published it."""
+        manifest = None if self._saved is None else earlier_manifest(self._storage)
+        if manifest is None or not manifest.complete or manifest.extraction_id != self._checkpoint.extraction_id:
+            return None
+        logger.info("An earlier attempt has finished %s: only its checkpoint is removed", self._manifest)
+        clean_up(self._storage, manifest)
+        return self._result(manifest, None)
+
+    def run(self) -> ExtractionResult:
+        """Reads the window and commits it."""
+        context = self._context
+        logger.info(
+            "Reading %s/%s from %s until %s into %s",
+            *(context.platform, context.page_id, context.since or "the first message", context.until, self._manifest),
+        )
+        known = self._resumed()
+        self._attempt = Attempt(
+            context,
+            self._state,
+            self._folders,
+            known,
+            Partiality(self._settings.accept_partial, self._known_ids, self._settings.clock),
+        )
+        try:
+            return self._run()
+        finally:
+            self._stats.report()
+
+    def _resumed(self) -> dict[str, str | None]:
+        """Takes over what an earlier attempt left; what cannot be used whole is left alone, and all begins anew."""
+        if self._saved is not None:
+            try:
+                return self._resume(self._saved)
+            except (ValueError, KeyError, EOFError, OSError, zlib.error, FilesError) as error:
+                logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
+                self._saved = None
+                self._checkpoint = Checkpoint(
+                    self._storage, _identity(self._edges, self._context, self._settings), self._settings.clock
+                )
+        sizes = _page_sizes(self._settings, self._context)
+        self._state = attempts.new_state(self._context, len(self._edges), sizes)
+        return {}
+
+    def _resume(self, saved: Saved) -> dict[str, str | None]:
+        rows = (
+            row
+            for part in saved.parts
+            if part.table == CONVERSATIONS.name
+            for row in read_part(self._storage, part)
+        )
+        known = attempts.open_or_known(saved.state, rows)
+        self._state = saved.state
+        attempts.resume(self._state)
+        self._client.consecutive_limits = self._state.consecutive_limits
+        self._stats.resume(saved.attempts)
+        self._earlier_parts = saved.parts
+        return known
+
+    def _run(self) -> ExtractionResult:
+        # Written anew, as it is: from now on no other attempt that runs at once can replace it.
+        self._checkpoint.commit(self._state, self._stats.total(), self._parts)
+        number = next_part_number(self._storage.names())
+        with ExitStack() as stack:
+            self._writers = tuple(
+                stack.enter_context(
+                    PartsWriter(self._storage, table, self._settings.file_format, self._settings.rows_per_part, number)
+                )
+                for table in (MESSAGES, CONVERSATIONS)
+            )
+            if self._saved is not None:
+                self._write_again(self._saved)
+            try:
+                self._walk()
+            except GraphError as error:
+                # The walk ended in order. After anything else the state may be of half a batch: the last one counts.
+                self._leave_checkpoint(error)
+                raise
+            for writer in self._writers:
+                writer.close()
+        return self._commit()
+
+    @property
+    def _manifest(self) -> str:
+        return self._storage.uri(MANIFEST_NAME)
+
+    @property
+    def _parts(self) -> tuple[ManifestFile, ...]:
+        return (*self._earlier_parts, *(file for writer in self._writers for file in writer.published))
+
+    @property
+    def _place(self) -> Place:
+        number = self._attempt.current_list
+        if number is None:
+            return Place(len(self._edges), len(self._edges))
+        state = self._state.lists[number]
+        return Place(number + 1, len(self._edges), state.lowest, list_walk.pass_end(state))
+
+    def _walk(self) -> None:
+        """Sends what is planned and applies what comes, until nothing is left to ask for."""
+        dispatcher = self._settings.dispatcher(self._settings.workers)
+        try:
+            while True:
+                self._send_planned(dispatcher)
+                if self._in_flight:
+                    self._take_answer(dispatcher)
+                elif (seconds := self._attempt.pause()) > 0:
+                    self._settings.sleep(seconds)
+                else:
+                    break
+            self._take(self._attempt.conclude())
+        except GraphError:
+            self._drain(dispatcher)
+            raise
+        finally:
+            dispatcher.close()
+
+    def _send_planned(self, dispatcher: Dispatcher) -> None:
+        if not dispatcher.has_room:
+            return
+        for request in self._attempt.plan(self._in_flight):
+            edge = self._edges[self._attempt.current_list or 0]
+            self._in_flight.append(request)
+            dispatcher.send(request, fetch(request, edge, self._attempt.fields))
+            if not dispatcher.has_room:
+                break
+
+    def _take_answer(self, dispatcher: Dispatcher) -> None:
+        request, answer = dispatcher.next_answer()
+        self._in_flight.remove(request)
+        self._take(self._attempt.apply(request, answer, partial(self._send_planned, dispatcher)))
+
+    def _drain(self, dispatcher: Dispatcher) -> None:
+        """Takes what the other calls in flight have brought, so that it need not be asked for again."""
+        while self._in_flight:
+            request, answer = dispatcher.next_answer()
+            self._in_flight.remove(request)
+            if not isinstance(answer, GraphError):
+                with suppress(GraphError):
+                    self._take(self._attempt.apply(request, answer))
+
+    def _take(self, batch: Batch) -> None:
+        self._checkpoint.add(batch)
+        self._stats.add(batch, self._place)
+        published = self._parts
+        self._write(batch)
+        if self._parts != published:
+            # A part is full: with the rows of the others published as well, no row needs to be kept a second time.
+            self._publish_parts()
+        elif self._checkpoint.is_due(self._stats.calls):
+            self._checkpoint.commit(self._state, self._stats.total(), self._parts)
+
+    def _publish_parts(self) -> None:
+        for writer in self._writers:
+            writer.roll()
+        self._checkpoint.commit_in_parts(self._state, self._stats.total(), self._parts)
+
+    def _write(self, batch: Batch) -> None:
+        messages, conversations = self._writers
+        messages.write(batch.messages)
+        conversations.write(batch.conversations)
+
+    def _write_again(self, saved: Saved) -> None:
+        """Writes the rows that are in no part yet into the parts of this attempt."""
+        for batch in saved.batches:
+            self._attempt.note_written(batch)
+            self._write(batch)
+        if self._parts != saved.parts:
+            self._publish_parts()
+        self._stats.log("Continuing where an earlier attempt ended")
+
+    def _leave_checkpoint(self, error: GraphError) -> None:
+        if isinstance(error, RateLimitError):
+            self._stats.add_wait(error)
+        self._state.consecutive_limits = self._client.consecutive_limits
+        # The error that ended the attempt is the one to show; without this checkpoint the one before it counts.
+        with suppress(FilesError):
+            self._checkpoint.commit(self._state, self._stats.total(), self._parts)
+
+    def _commit(self) -> ExtractionResult:
+        evidence = self._attempt.evidence()
+        if not evidence.is_complete:
+            # What was read stays for the next attempt, which asks for the rest again.
+            self._checkpoint.commit_in_parts(self._state, self._stats.total(), self._parts)
+        manifest = commit_window(
+            self._storage,
+            _header(self._edges, self._context, self._settings),
+            self._parts,
+            evidence,
+            Corrections(
+                frozenset(self._state.reread),
+                {name: partial(amended, amendment=change) for name, change in self._state.amendments.items()},
+            ),
+            self._cost(),
+            extraction_id=self._checkpoint.extraction_id,
+            left_out_fields=self._state.left_out_fields,
+        )
+        self._stats.log("Done" if manifest.complete else "Partial")
+        return self._result(manifest, self._attempt.refusal)
+
+    def _cost(self) -> dict[str, Any]:
+        total = self._stats.total()
+        cost = {
+            "attempts": total.attempts,
+            "calls": total.calls,
+            "retries": total.retries,
+            "rate_limit_waits": total.rate_limit_waits,
+            "rate_limit_wait_seconds": total.rate_limit_wait_seconds,
+            "usage_percent": total.usage_percent,
+            "errors": total.errors,
+            "started": total.started,
+            "finished": _now(),
+        }
+        capped_from = self._context.window.capped_from
+        return cost if capped_from is None else cost | {"until_capped_from": iso(capped_from)}
+
+    def _result(self, manifest: Manifest, refusal: GraphError | None) -> ExtractionResult:
+        stats = manifest.stats
+        return ExtractionResult(
+            manifest=self._manifest,
+            messages=stats["messages"],
+            conversations=stats["conversations"],
+            incomplete=stats["incomplete"],
+            calls=stats["calls"],
+            complete=manifest.complete,
+            gaps=manifest.gaps,
+            refusal=refusal,
+        )
+
+
+def _page_sizes(settings: Settings, context: ExtractionContext) -> PageSizes:
+    if settings.sizes is not None:
+        return PageSizes.starting(settings.sizes)
+    return PageSizes.default(context.platform, is_history=context.window.since is None)
+
+
+def _identity(edges: Sequence[ConversationsEdge], context: ExtractionContext, settings: Settings) -> Identity:
+    return Identity(
+        release=__version__,
+        page_id=context.page_id,
+        platform=context.platform,
+        reads_since=context.since,
+        until=context.until,
+        folders=[edge.folder for edge in edges],
+        user_id=edges[0].user_id,
+        file_format=settings.file_format,
+    )
+
+
+def _header(edges: Sequence[ConversationsEdge], context: ExtractionContext, settings: Settings) -> WindowHeader:
+    window = context.window
+    return WindowHeader(
+        page_id=context.page_id,
+        platform=context.platform,
+        folders=",".join(sorted({edge.folder for edge in edges if edge.folder})),
+        user_id=edges[0].user_id or "",
+        window_id=window_id(window.since, window.until),
+        since=None if window.since is None else iso(window.since),
+        until=context.until,
+        extracted_time=context.extracted_time,
+        file_format=settings.file_format,
+    )
+
+
+def _now() -> str:
+    return iso(datetime.now(UTC).replace(microsecond=0))

@@ -1,0 +1,347 @@
+"""Where an extraction is in a list of conversations, which request comes next, and what an answer changes. Pure.
+
+The list is newest ``updated_time`` first, and only the order that was observed is believed: it is left below the
+window's bound after a whole page below it or ``ROWS_BELOW`` rows in a row, since a single old row proves nothing about
+what lies behind it.
+
+While the list is read, new messages move conversations from below the reader to the top. So after the first pass the
+top is listed again, by ids and times, down to where the pass before began, until a pass finds nothing that is new or
+has moved. A pass without news proves that the one before was undisturbed: at its first call nothing was above what
+that one had seen. A pass of a single call is a snapshot, in which nothing can move, and needs no further one.
+
+Progress ends a list, not cursors: pages that bring nothing new and lead no further down are a circle, whatever their
+cursors say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
+from airflow_provider_metaconv.extract.requests import AT_ONCE, IN_PASSING, PATIENTLY, ListRequest, Position
+from airflow_provider_metaconv.extract.state import (
+    CatchingUp,
+    Ended,
+    LastPage,
+    ListEvidence,
+    ListState,
+    Phase,
+    Reading,
+    Rewinding,
+    SkippingOne,
+    VerifyingCursor,
+    VerifyingEnd,
+)
+from airflow_provider_metaconv.extract.window import row_time
+from airflow_provider_metaconv.graph.errors import CursorError, GraphError, TransientError
+from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
+
+logger = logging.getLogger(__name__)
+
+Node = dict[str, Any]
+Known = Mapping[str, str | None]
+"""The conversations that were seen, with the ``updated_time`` that they had then."""
+
+ROWS_BELOW = 10
+"""So many rows in a row below the bound, or a whole page of them and at least ``FEWEST_BELOW``, end a pass."""
+
+FEWEST_BELOW = 3
+
+MAX_RECOVERIES = 3
+"""How often a cursor may fail without anything new in between before the list counts as a circle."""
+
+MAX_STALE_PAGES = 10
+"""How many pages in a row may bring nothing new and lead no further down."""
+
+QUIET_PASSES = 10
+"""After so many passes without a new conversation a list counts as read although conversations still move: one that
+was missed would have had to move during each of them."""
+
+MAX_PASSES = 100
+"""Catch-up passes in one attempt."""
+
+
+def next_request(state: ListState, sizes: PageSizes) -> ListRequest | None:
+    """The request that continues the list; None when it is read to its end."""
+    match state.phase:
+        case Ended():
+            return None
+        case Reading(position) | VerifyingCursor(position) if not state.passes:
+            now = sizes.now
+            hurried = state.isolated or sizes.list_is_reduced
+            return ListRequest(position, now.conversations, now.nested_messages, AT_ONCE if hurried else IN_PASSING)
+        case SkippingOne(position):
+            return ListRequest(position, 1, 0, PATIENTLY)
+        case VerifyingEnd(position):
+            return _ids_request(position, sizes, sizes.largest_ids)
+        case phase:
+            return _ids_request(phase.position, sizes, sizes.ids)
+
+
+def _ids_request(position: Position, sizes: PageSizes, limit: int) -> ListRequest:
+    limit = min(limit, sizes.ids)
+    retried = PATIENTLY if limit == 1 else AT_ONCE if sizes.ids_are_reduced else IN_PASSING
+    return ListRequest(position, limit, 0, retried)
+
+
+def accept(
+    state: ListState, request: ListRequest, page: ResultPage, known: Known, sizes: PageSizes, since: str
+) -> list[Node]:
+    """Takes in a page; returns its nodes, in order, unless they only showed the way. ``since``: see ``_nested``.
+
+    Raises ``CursorError`` when the list turns in a circle.
+    """
+    _note_size(state, request, page, sizes, since)
+    phase = state.phase
+    if isinstance(phase, Rewinding):
+        _rewind(state, request, page)
+        return []
+    last = state.last_page
+    # The top needs no cursor, and so no proof.
+    if isinstance(phase, VerifyingCursor) and request.position and last and not _overlaps(last, page):
+        logger.info("The stored cursor leads elsewhere by now: going back to %s from the top", last.newest)
+        _start_rewinding(state)
+        return []
+    _read(state, request, page, known)
+    return page.items
+
+
+def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: PageSizes, since: str) -> None:
+    if isinstance(state.phase, SkippingOne):
+        state.isolated += 1
+        sizes.list_was_not_too_large()
+    elif request.ids_only:
+        sizes.ids_accepted()
+    else:
+        sizes.list_accepted(len(page.items), *_nested(page.items, since))
+    if page.next_parameters is not None and page.next_parameters != request.position:
+        if 0 < len(page.items) < request.limit:
+            state.imposed_size = max(state.imposed_size, len(page.items))
+
+
+def _nested(nodes: Sequence[Node], since: str) -> tuple[int, int]:
+    """How many messages came nested, and how many conversations have more that are wanted: newer than ``since``."""
+    messages = continued = 0
+    for node in nodes:
+        rows, has_more = _nested_rows(node)
+        messages += len(rows)
+        oldest = row_time(rows[-1].get("created_time")) if rows else None
+        continued += has_more and (oldest is None or oldest >= since)
+    return messages, continued
+
+
+def _nested_rows(node: Node) -> tuple[list[Node], bool]:
+    """The messages nested in a node and whether there are more; none where the node shows no readable list."""
+    try:
+        page = parse_page(node.get("messages"), lenient_rows=True)
+    except GraphError:
+        return [], False
+    return page.items, page.next_parameters is not None
+
+
+def _overlaps(last: LastPage, page: ResultPage) -> bool:
+    return not set(last.ids).isdisjoint(_ids(page.items))
+
+
+def _ids(nodes: Iterable[Node]) -> list[str]:
+    return [str(node["id"]) for node in nodes]
+
+
+def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known) -> None:
+    state.calls += 1
+    moved_on = _note_rows(state, page.items, known)
+    state.stale_pages = 0 if moved_on else state.stale_pages + 1
+    times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
+    if page.items:
+        state.last_page = LastPage(request.position, _ids(page.items), max(times, default=""))
+    following = page.next_parameters
+    if following is None:
+        _end_pass(state, "the end of the list")
+    elif _is_below(state, len(page.items)):
+        _end_pass(state, "below the window")
+    elif dict(following) == request.position:
+        _meet_self(state, request, page, moved_on)
+    elif state.stale_pages > MAX_STALE_PAGES:
+        recover(state, CursorError("The list of conversations leads in a circle: its pages bring nothing new."))
+    else:
+        state.phase = _reading(state, dict(following))
+
+
+def _note_rows(state: ListState, nodes: Sequence[Node], known: Known) -> bool:
+    """Follows the order of a page's rows; returns whether they brought anything new or led further down."""
+    moved_on = False
+    for node in nodes:
+        conversation_id, time = str(node["id"]), effective_time(node)
+        is_new = conversation_id not in known
+        is_news = is_new or (time is not None and (known[conversation_id] or "") < time)
+        state.has_new_conversations |= is_new
+        state.has_news |= is_news
+        moved_on |= is_new
+        state.rows_seen += 1
+        if time is None:
+            state.rows_below = 0
+            continue
+        _check_order(state, time)
+        state.rows_below = state.rows_below + 1 if time < state.bound else 0
+        if not state.lowest or time < state.lowest:
+            state.lowest, state.tied, moved_on = time, [conversation_id], True
+        elif time == state.lowest and conversation_id not in state.tied:
+            state.tied.append(conversation_id)
+            moved_on = True
+    return moved_on
+
+
+def effective_time(node: Node) -> str | None:
+    """The time that gives a conversation its place: its ``updated_time``, or that of a newer message shown with it."""
+    updated = row_time(node.get("updated_time"))
+    edge = node.get("messages")
+    rows = edge.get("data") if isinstance(edge, dict) else None
+    if not isinstance(rows, list):
+        return updated
+    newest = [time for row in rows[:3] if isinstance(row, dict) and (time := row_time(row.get("created_time")))]
+    return max([*newest, updated] if updated is not None else newest, default=None)
+
+
+def _check_order(state: ListState, time: str) -> None:
+    state.top = state.top or time
+    # A conversation that rises above the top has a new message; one that rises below it contradicts the order.
+    if state.ordered and state.previous and state.previous < time < state.top:
+        state.ordered = False
+        if state.bound:
+            logger.warning(
+                "Meta's list is not in order (%s after %s): reading on to its end instead of stopping early",
+                time,
+                state.previous,
+            )
+    state.previous = time
+
+
+def _is_below(state: ListState, rows: int) -> bool:
+    if not state.ordered:
+        return False
+    return state.rows_below >= ROWS_BELOW or state.rows_below >= max(rows, FEWEST_BELOW)
+
+
+def _reading(state: ListState, position: Position) -> Phase:
+    return CatchingUp(position) if state.passes else Reading(position)
+
+
+def _meet_self(state: ListState, request: ListRequest, page: ResultPage, moved_on: bool) -> None:
+    """A page names itself as its next: the end of the list, or a fault of Meta's in the middle of it."""
+    if not page.items:
+        _end_pass(state, "an empty page that names itself")
+    elif moved_on or not isinstance(state.phase, VerifyingEnd):
+        state.phase = VerifyingEnd(request.position)
+    elif len(page.items) < request.limit and not 0 < state.imposed_size <= len(page.items):
+        _end_pass(state, "a last page that names itself")
+    else:
+        recover(state, CursorError("A full page of the list of conversations names itself as its next."))
+
+
+def _end_pass(state: ListState, proof: str) -> None:
+    if state.calls == 1:
+        state.phase = _ended(state, f"{proof}, in a single call")
+    elif not state.rows_seen:
+        state.phase = _ended(state, "no conversations")
+    elif state.passes and not state.has_news:
+        state.phase = _ended(state, f"{proof}, nothing moved since the pass before")
+    elif state.passes and state.quiet_passes >= QUIET_PASSES:
+        state.phase = _ended(state, f"{proof}, nothing new in {QUIET_PASSES} passes")
+    elif state.passes >= MAX_PASSES:
+        raise TransientError(
+            f"The list of conversations still brings new ones after {MAX_PASSES} passes over its top: try again later."
+        )
+    else:
+        _begin_pass(state, state.top)
+
+
+def _ended(state: ListState, proof: str) -> Ended:
+    return Ended(ListEvidence(proof, state.passes))
+
+
+def _begin_pass(state: ListState, bound: str, *, has_news: bool = False) -> None:
+    state.quiet_passes = 0 if state.has_new_conversations or not state.passes else state.quiet_passes + 1
+    state.passes += 1
+    state.phase, state.bound = CatchingUp(), bound
+    state.top = state.lowest = state.previous = ""
+    state.tied, state.last_page = [], None
+    state.ordered, state.has_news, state.has_new_conversations = True, has_news, False
+    state.rows_below = state.rows_seen = state.calls = state.stale_pages = 0
+
+
+def is_at_pass_start(state: ListState) -> bool:
+    """Whether the next call begins a catch-up pass, before which open conversations are to be read."""
+    return isinstance(state.phase, CatchingUp) and state.calls == 0
+
+
+def refuse(state: ListState, request: ListRequest, error: GraphError, sizes: PageSizes) -> None:
+    """Chooses how to continue after a refusal that less, or another way, may help; raises when nothing is left."""
+    if isinstance(error, CursorError):
+        recover(state, error)
+    elif request.is_smallest:
+        raise error
+    elif request.ids_only:
+        sizes.ids_refused(request.limit)
+    elif not sizes.list_refused(Sizes(request.limit, request.nested_messages)):
+        state.phase = SkippingOne(request.position)
+
+
+def recover(state: ListState, error: CursorError) -> None:
+    """Goes back to the top after a cursor failed; raises the error when that helps no longer."""
+    state.recoveries += 1
+    if state.recoveries > MAX_RECOVERIES:
+        raise error
+    logger.info("%s Beginning from the top again.", error)
+    if state.passes:
+        _begin_pass(state, state.bound, has_news=True)
+    else:
+        _start_rewinding(state)
+
+
+def _start_rewinding(state: ListState) -> None:
+    state.phase = Reading() if state.last_page is None else Rewinding()
+    state.previous = state.lowest = ""
+    state.tied = []
+    state.rows_below = state.stale_pages = 0
+
+
+def _rewind(state: ListState, request: ListRequest, page: ResultPage) -> None:
+    """Looks for the page that was read last; what of it was read before is known and passed over."""
+    last = state.last_page
+    times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
+    is_reached = last is None or _overlaps(last, page) or any(time <= last.newest for time in times)
+    following = page.next_parameters
+    if is_reached or following is None or dict(following) == request.position:
+        state.phase = Reading(request.position)
+        return
+    state.stale_pages += 1
+    if state.stale_pages > MAX_STALE_PAGES and not (times and (not state.lowest or min(times) < state.lowest)):
+        raise CursorError("The list of conversations leads in a circle: its pages bring nothing new.")
+    state.lowest = min([state.lowest, *times] if state.lowest else times, default="")
+    state.phase = Rewinding(dict(following))
+
+
+def resumed(state: ListState) -> None:
+    """Prepares a list for an attempt that goes on from a checkpoint: nothing that failed before is believed."""
+    state.recoveries = state.stale_pages = state.isolated = 0
+    match state.phase:
+        case CatchingUp():
+            # Half a pass proves nothing, but what it found is known.
+            state.passes = state.quiet_passes = 0
+            _begin_pass(state, state.bound, has_news=True)
+        case Reading() | SkippingOne() | VerifyingCursor() | VerifyingEnd() if state.passes:
+            _begin_pass(state, state.bound, has_news=True)
+        case Ended():
+            pass
+        case _ if state.last_page is None:
+            state.phase = Reading()
+        case _:
+            state.previous = ""
+            state.phase = VerifyingCursor(state.last_page.position)
+
+
+def pass_end(state: ListState) -> str:
+    """The time at which the pass will leave the list; "" where nobody can know, as for a history or a catch-up pass."""
+    return state.bound if state.ordered and not state.passes and not isinstance(state.phase, Ended) else ""

@@ -1,0 +1,209 @@
+"""How much one call asks for: as much as fills it, and less when Meta refuses. Pure: part of the extraction's state.
+
+Two things bound a list call. What **Meta accepts**: halved by each refusal, grown back by success. And what **fills a
+call**: conversations are asked for until their messages are about ``MESSAGES_PER_CALL``, and messages until hardly a
+conversation needs a call of its own. How long a Page's conversations are, its responses show.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import msgspec
+
+from airflow_provider_metaconv.records import INSTAGRAM
+
+
+class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Conversations per list call, messages nested in each, messages per call of a conversation that goes on."""
+
+    conversations: int
+    nested_messages: int
+    messages: int = 100
+
+    def smaller_list(self) -> Sizes | None:
+        """Half the conversations, and for a single one a quarter of its messages; None: it cannot be smaller."""
+        if self.conversations > 1:
+            return msgspec.structs.replace(self, conversations=self.conversations // 2)
+        if self.nested_messages > 3:
+            return msgspec.structs.replace(self, nested_messages=self.nested_messages // 4)
+        return None
+
+    def larger_list(self, largest: Sizes) -> Sizes:
+        """Twice the conversations, and when all of them fit twice the messages, up to the largest."""
+        if self.conversations < largest.conversations:
+            return msgspec.structs.replace(self, conversations=min(2 * self.conversations, largest.conversations))
+        nested = min(2 * self.nested_messages, largest.nested_messages)
+        return msgspec.structs.replace(self, nested_messages=nested)
+
+    def at_most(self, other: Sizes) -> Sizes:
+        """The smaller of the two in each."""
+        return Sizes(
+            min(self.conversations, other.conversations),
+            min(self.nested_messages, other.nested_messages),
+            min(self.messages, other.messages),
+        )
+
+
+# Measured by make bench (docs/benchmark.md) on a Page of 17,000 messages in 2,000 conversations of very unequal length,
+# most of them short, and on one of 1,000 conversations of 60; calls, and the largest response in MB:
+#
+#   conversations x nested      unequal     all of 60
+#   100 x 50, the same always   83, 0.4   1,020, 2.4
+#   200 x 100, first            48, 0.7      22, 5.7
+#   what follows here           50, 0.7      26, 1.4
+#
+# Long responses cost memory and are what Meta refuses, many calls cost time: so calls are filled, but not beyond 2,500
+# messages, about 1.5 MB.
+MESSAGES_PER_CALL = 2_500
+
+IDS_PER_CALL = 200
+"""Conversations per call when only id and time are asked for: the most that Meta is reported to return."""
+
+# Meta is reported to return 200 conversations and 100 messages at the most, and to cut silently what is beyond.
+# Instagram is reported to fail on large nested reads, and shows details of 20 messages only.
+LARGEST_MESSENGER = Sizes(conversations=200, nested_messages=100)
+LARGEST_INSTAGRAM = Sizes(conversations=50, nested_messages=20)
+
+# Before the first response nobody knows how long the conversations are. Of a history all messages are wanted; of an
+# hour the newest few of each conversation, and one call for all that changed saves the look at the top afterwards.
+FIRST_OF_HISTORY = Sizes(conversations=50, nested_messages=100)
+FIRST_OF_WINDOW = Sizes(conversations=100, nested_messages=25)
+
+FIRST_PATIENCE = 4
+"""Calls that must succeed before more is asked for again; twice as many each time that was too early."""
+
+LONGEST_PATIENCE = 256
+
+
+class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
+    """The sizes of the next call, never above the ``largest``; ``filling`` is what fills a call.
+
+    A rate limit is no refusal: smaller calls would only be more calls. What Meta accepts is remembered by the state,
+    so that the next attempt does not have to find it out again.
+    """
+
+    largest: Sizes
+    filling: Sizes
+    accepted: Sizes
+    ids: int = IDS_PER_CALL
+    largest_ids: int = IDS_PER_CALL
+    list_successes: int = 0
+    ids_successes: int = 0
+    message_successes: int = 0
+    patience: int = FIRST_PATIENCE
+    has_grown: bool = False
+
+    @classmethod
+    def starting(cls, largest: Sizes, first: Sizes | None = None) -> Self:
+        """Begins with ``first``, or with the largest."""
+        return cls(largest, first or largest, largest)
+
+    @classmethod
+    def default(cls, platform: str, *, is_history: bool) -> Self:
+        """The sizes for a platform, from the first message or over a window."""
+        if platform == INSTAGRAM:
+            return cls.starting(LARGEST_INSTAGRAM)
+        return cls.starting(LARGEST_MESSENGER, FIRST_OF_HISTORY if is_history else FIRST_OF_WINDOW)
+
+    @property
+    def now(self) -> Sizes:
+        """What the next call should ask for."""
+        return self.accepted.at_most(self.filling)
+
+    @property
+    def list_is_reduced(self) -> bool:
+        """Whether list calls ask for less than would fill them, since Meta refused more."""
+        now = self.now
+        return (now.conversations, now.nested_messages) != (self.filling.conversations, self.filling.nested_messages)
+
+    @property
+    def ids_are_reduced(self) -> bool:
+        """Whether calls for ids and times alone ask for less than they might."""
+        return self.ids < self.largest_ids
+
+    def list_accepted(self, conversations: int, messages: int, continued: int) -> None:
+        """A list call returned so many; ``continued`` conversations need calls of their own."""
+        if self.list_is_reduced:
+            self.list_successes += 1
+            if self.list_successes >= self.patience:
+                self.list_successes = 0
+                self.accepted, self.has_grown = self.accepted.larger_list(self.filling), True
+        elif conversations:
+            self._fill(conversations, messages, continued)
+
+    def _fill(self, conversations: int, messages: int, continued: int) -> None:
+        nested = self.filling.nested_messages
+        if continued > 1:
+            # A call for each of them costs more than longer responses; how much longer, the next one shows.
+            messages = messages * self.largest.nested_messages // nested
+            nested = self.largest.nested_messages
+        fitting = MESSAGES_PER_CALL * conversations // max(messages, 1)
+        # At most twice as many at once: those that come next may be longer.
+        fitting = min(fitting, 2 * self.filling.conversations, self.largest.conversations)
+        self.filling = msgspec.structs.replace(self.filling, conversations=max(fitting, 1), nested_messages=nested)
+
+    def list_refused(self, tried: Sizes) -> bool:
+        """A list call of these sizes was refused; False when nothing smaller can be asked for."""
+        smaller = tried.smaller_list()
+        if smaller is None:
+            return False
+        self.list_successes = 0
+        self._lose_patience()
+        # Of what the call asked for, not of the present sizes: several calls can fail at the same size at once.
+        self.accepted = self.accepted.at_most(msgspec.structs.replace(smaller, messages=self.accepted.messages))
+        return True
+
+    def _lose_patience(self) -> None:
+        if self.has_grown:
+            self.patience, self.has_grown = min(2 * self.patience, LONGEST_PATIENCE), False
+
+    def list_was_not_too_large(self) -> None:
+        """One conversation spoiled the lists that were refused, not their size: back to what fills a call at once."""
+        self.patience = FIRST_PATIENCE
+        self.accepted = msgspec.structs.replace(self.largest, messages=self.accepted.messages)
+
+    def ids_accepted(self) -> None:
+        """A call for ids and times alone was answered."""
+        self.ids_successes += 1
+        if self.ids_successes >= self.patience and self.ids_are_reduced:
+            self.ids_successes = 0
+            self.ids, self.has_grown = min(2 * self.ids, self.largest_ids), True
+
+    def ids_refused(self, tried: int) -> bool:
+        """A call for so many ids and times was refused; False when nothing smaller can be asked for."""
+        self.ids_successes = 0
+        self._lose_patience()
+        self.ids = max(min(self.ids, tried // 2), 1)
+        return tried > 1
+
+    def messages_accepted(self) -> None:
+        """A call for one conversation's messages was answered."""
+        self.message_successes += 1
+        if self.message_successes >= FIRST_PATIENCE:
+            self.message_successes = 0
+            self._allow_messages(2 * self.accepted.messages)
+
+    def messages_refused(self, tried: int) -> bool:
+        """A call for so many messages was refused; False when nothing smaller can be asked for."""
+        self.message_successes = 0
+        self._allow_messages(min(self.accepted.messages, max(tried // 2, 1)))
+        return tried > 1
+
+    def messages_were_not_too_large(self) -> None:
+        """One message spoiled the calls that were refused, not their size: back to the largest size at once."""
+        self._allow_messages(self.largest.messages)
+
+    def _allow_messages(self, number: int) -> None:
+        self.accepted = msgspec.structs.replace(self.accepted, messages=min(number, self.largest.messages))
+
+    def limit_refused(self, tried: int, maximum: int | None) -> bool:
+        """Meta names a largest limit, or refuses this one as too high; False when nothing smaller can be asked for."""
+        if tried <= 1:
+            return False
+        most = min(maximum or tried // 2, tried - 1)
+        bound = Sizes(most, most, most)
+        self.largest, self.filling = self.largest.at_most(bound), self.filling.at_most(bound)
+        self.accepted = self.accepted.at_most(bound)
+        self.ids = self.largest_ids = min(self.largest_ids, most)
+        return True

@@ -1,0 +1,170 @@
+"""The three calls of an extraction as values, what each of them asks for, and the threads that send them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+import msgspec
+
+from airflow_provider_metaconv.graph.conversations import ConversationsEdge, nested_messages
+from airflow_provider_metaconv.graph.errors import Action, GraphError
+from airflow_provider_metaconv.graph.pagination import ResultPage
+from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, Table
+
+IDS_ONLY = ("id", "updated_time")
+MESSAGE_IDS_ONLY = ("id", "created_time")
+
+Position = dict[str, str]
+"""The parameters with which Meta pages on, such as ``{"after": "QVFI…"}``; empty: from the top."""
+
+AT_ONCE: tuple[Action, ...] = ()
+"""Nothing is repeated inside the call: less is asked for instead, without waiting."""
+
+IN_PASSING = (Action.RETRY,)
+"""What passes by itself is repeated with back-off; for what Meta calls too large, less is asked for at once."""
+
+PATIENTLY = (Action.RETRY, Action.ASK_LESS)
+"""Everything is repeated with back-off: nothing smaller is left to ask for."""
+
+
+class ListRequest(msgspec.Struct, frozen=True):
+    """One page of the list of conversations; ``nested_messages=0`` asks for ids and times alone."""
+
+    position: Position
+    limit: int
+    nested_messages: int
+    retried: tuple[Action, ...] = IN_PASSING
+
+    @property
+    def ids_only(self) -> bool:
+        """Whether it asks for ids and times alone."""
+        return self.nested_messages == 0
+
+    @property
+    def is_smallest(self) -> bool:
+        """Whether nothing smaller can be asked for at this place."""
+        return self.ids_only and self.limit == 1
+
+
+class ConversationRequest(msgspec.Struct, frozen=True):
+    """One conversation by its id, with so many of its newest messages nested."""
+
+    conversation_id: str
+    limit: int
+    retried: tuple[Action, ...] = IN_PASSING
+
+
+class MessagesRequest(msgspec.Struct, frozen=True):
+    """One page of one conversation's messages, newest first."""
+
+    conversation_id: str
+    position: Position
+    limit: int
+    ids_only: bool = False
+    retried: tuple[Action, ...] = IN_PASSING
+
+
+Request = ListRequest | ConversationRequest | MessagesRequest
+Response = ResultPage | Mapping[str, Any]
+Answer = Response | GraphError
+
+
+class Fields:
+    """The fields that calls ask for: all that the tables name, but those that Meta refused."""
+
+    def __init__(self, platform: str, left_out: list[str]) -> None:
+        self._platform = platform
+        self._left_out = left_out
+
+    def of(self, table: Table) -> tuple[str, ...]:
+        """What to ask of the nodes of a table."""
+        return tuple(field for field in table.graph_fields(self._platform) if field_name(field) not in self._left_out)
+
+    def with_messages(self, limit: int) -> tuple[str, ...]:
+        """What to ask of a conversation with its newest messages."""
+        return (*self.of(CONVERSATIONS), nested_messages(self.of(MESSAGES), limit))
+
+    def named_in(self, text: str) -> list[str]:
+        """The fields that a text of Meta's names and that can be left out."""
+        words = set("".join(letter if letter.isalnum() or letter == "_" else " " for letter in text).split())
+        tables = (CONVERSATIONS, MESSAGES)
+        names = {field_name(field) for table in tables for field in table.graph_fields(self._platform)}
+        return sorted((names & words) - {*IDS_ONLY, *MESSAGE_IDS_ONLY})
+
+
+def field_name(field: str) -> str:
+    """The name of a field without its arguments and subfields.
+
+    >>> field_name("shares{link,name}")
+    'shares'
+    """
+    return field.partition("{")[0].partition(".")[0]
+
+
+def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable[[], Response]:
+    """The call that a request stands for; all that it asks for is taken now, in the deciding thread."""
+    match request:
+        case ListRequest():
+            names = IDS_ONLY if request.ids_only else fields.with_messages(request.nested_messages)
+            return lambda: edge.conversations(names, request.limit, request.position, retried=request.retried)
+        case ConversationRequest():
+            names = fields.with_messages(request.limit)
+            return lambda: edge.conversation(request.conversation_id, names, retried=request.retried)
+        case MessagesRequest():
+            names = MESSAGE_IDS_ONLY if request.ids_only else fields.of(MESSAGES)
+            where = (request.conversation_id, names, request.limit, request.position)
+            return lambda: edge.messages(*where, retried=request.retried)
+
+
+class Dispatcher(Protocol):
+    """Sends calls and returns their answers in any order; used from one thread."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call can be sent now."""
+
+    def send(self, request: Request, call: Callable[[], Response]) -> None:
+        """Sends a call."""
+
+    def next_answer(self) -> tuple[Request, Answer]:
+        """Waits for the next answer; what is no ``GraphError`` is raised."""
+
+    def close(self) -> None:
+        """Waits for what is in flight and sends nothing more."""
+
+
+class ThreadDispatcher:
+    """Sends up to ``workers`` calls at once, each from a thread of its own: the threads fetch, and decide nothing."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._running: dict[Future[Response], Request] = {}
+        self._answered: SimpleQueue[Future[Response]] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="metaconv")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call can be sent now."""
+        return len(self._running) < self._workers
+
+    def send(self, request: Request, call: Callable[[], Response]) -> None:
+        """Sends a call."""
+        future = self._threads.submit(call)
+        self._running[future] = request
+        future.add_done_callback(self._answered.put)
+
+    def next_answer(self) -> tuple[Request, Answer]:
+        """Waits for the next answer; what is no ``GraphError`` is raised."""
+        future = self._answered.get()
+        request = self._running.pop(future)
+        try:
+            return request, future.result()
+        except GraphError as error:
+            return request, error
+
+    def close(self) -> None:
+        """Waits for what is in flight and sends nothing more."""
+        self._threads.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,184 @@
+"""All that is known of an extraction, as typed values: the only thing that a checkpoint holds beside rows.
+
+Calls in flight are not part of it: an attempt that goes on from a state plans them again. What was refused is not part
+of it either, beside the sizes that Meta accepts: a failure is no phase, it ends the attempt, and the next one asks
+again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from airflow_provider_metaconv.extract.page_sizes import PageSizes
+from airflow_provider_metaconv.extract.requests import Position
+
+
+class _State(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Reading(_State, frozen=True, tag="reading"):
+    """The next page brings conversations with their newest messages."""
+
+    position: Position = {}
+
+
+class SkippingOne(_State, frozen=True, tag="skipping_one"):
+    """One conversation spoils the page: it is listed alone, by id and time, and read by itself."""
+
+    position: Position
+
+
+class Rewinding(_State, frozen=True, tag="rewinding"):
+    """A cursor failed: from the top, by ids and times, back down to the page that was read last."""
+
+    position: Position = {}
+
+
+class VerifyingCursor(_State, frozen=True, tag="verifying_cursor"):
+    """A stored cursor is only a hint: believed when its page still overlaps the one that was read."""
+
+    position: Position
+
+
+class VerifyingEnd(_State, frozen=True, tag="verifying_end"):
+    """A page names itself as its next: asked for more at the same place, it shows whether the list is over."""
+
+    position: Position
+
+
+class CatchingUp(_State, frozen=True, tag="catching_up"):
+    """The top again, by ids and times, down to where the pass before began: what moved while the list was read?"""
+
+    position: Position = {}
+
+
+class ListEvidence(_State, frozen=True):
+    """Why a list counts as read; made by ``list_walk`` alone, when a pass has proved it."""
+
+    proof: str
+    passes: int
+
+
+class Ended(_State, frozen=True, tag="ended"):
+    """Every conversation of the window that the list held was seen."""
+
+    evidence: ListEvidence
+
+
+Phase = Reading | SkippingOne | Rewinding | VerifyingCursor | VerifyingEnd | CatchingUp | Ended
+
+
+class LastPage(_State, frozen=True):
+    """The page that was read last: how it was asked for, its ids, and its newest ``updated_time``."""
+
+    position: Position
+    ids: list[str]
+    newest: str
+
+
+class ListState(_State):
+    """Where one list of conversations has been read to; times are in the form of the rows, "" where there is none.
+
+    ``bound`` is the time below which nothing is wanted in this pass. ``top`` is the time at the top when the pass
+    began. ``lowest`` is the oldest time that the pass has seen, and ``tied`` the ids of that very time. ``passes``
+    counts the catch-up passes, ``quiet_passes`` those at the end that found no new conversation.
+    """
+
+    bound: str
+    phase: Phase = msgspec.field(default_factory=Reading)
+    top: str = ""
+    lowest: str = ""
+    tied: list[str] = []
+    previous: str = ""
+    ordered: bool = True
+    rows_below: int = 0
+    rows_seen: int = 0
+    calls: int = 0
+    stale_pages: int = 0
+    recoveries: int = 0
+    isolated: int = 0
+    imposed_size: int = 0
+    passes: int = 0
+    quiet_passes: int = 0
+    has_news: bool = False
+    has_new_conversations: bool = False
+    last_page: LastPage | None = None
+
+
+class ConversationState(_State):
+    """How far one conversation has been read, newest message first: counts and marks, never rows.
+
+    ``mark`` is the time of the oldest message seen and ``mark_ids`` those of that very time: what is newer was seen.
+    ``newer_than`` restricts the reading to what came since an earlier one. ``limit`` 0: as many messages as usual.
+    ``by_itself`` and ``step_over`` say what the next call asks for: the conversation instead of a page of its
+    messages; one message by id and time alone. ``tracked_ids`` are kept once the messages turn out not to be in order:
+    then marks say nothing, and what came twice is reduced to one by the commit.
+    """
+
+    id: str
+    updated_time: str | None = None
+    participants: list[dict[str, Any]] | None = None
+    message_count: int | None = None
+    position: Position = {}
+    by_itself: bool = True
+    limit: int = 0
+    ids_only: bool = False
+    step_over: bool = False
+    verifying_end: bool = False
+    deferred: bool = False
+    refusal_code: str = ""
+    refusal: str = ""
+    restarts: int = 0
+    seen: int = 0
+    extracted: int = 0
+    unavailable: int = 0
+    unavailable_tail: int = 0
+    beyond_limit: int = 0
+    unplaced: int = 0
+    oldest: str = ""
+    newest: str = ""
+    mark: str = ""
+    mark_ids: list[str] = []
+    page_ids: list[str] = []
+    replayed_to: str = ""
+    replayed_ids: list[str] = []
+    tracked_ids: set[str] | None = None
+    stale_pages: int = 0
+    stepped_over: int = 0
+    older_rows: int = 0
+    newer_than: str = ""
+
+
+class Amendment(_State):
+    """What a second look at a conversation adds to the ledger row that was written after the first."""
+
+    updated_time: str | None = None
+    extracted: int = 0
+    unavailable: int = 0
+    newest: str = ""
+    status: str = ""
+    reason_code: str | None = None
+    reason: str | None = None
+
+
+class ExtractionState(_State):
+    """One window's extraction. ``lists`` are read in their order; ``conversations`` are those that are open.
+
+    ``reference`` is a time by Meta's clock, ``recent_ids`` the messages from then on, which may come twice while the
+    window is still open. ``doubtful`` are conversations whose ledger row rests on a refusal: the next attempt reads
+    them again. ``reread`` may have rows twice, which the commit reduces to one.
+    """
+
+    lists: list[ListState]
+    page_sizes: PageSizes
+    conversations: dict[str, ConversationState] = {}
+    reference: str = ""
+    recent_ids: set[str] = set()
+    doubtful: set[str] = set()
+    reread: set[str] = set()
+    amendments: dict[str, Amendment] = {}
+    left_out_fields: list[str] = []
+    consecutive_limits: int = 0
