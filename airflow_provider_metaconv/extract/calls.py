@@ -10,10 +10,12 @@ from typing import Any
 
 from airflow_provider_metaconv.extract.ledger import OpenConversation
 from airflow_provider_metaconv.extract.listing import ListCall
+from airflow_provider_metaconv.extract.old_paging import LoopGuard, old_page
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge, nested_messages
-from airflow_provider_metaconv.graph.paging import LoopGuard
+from airflow_provider_metaconv.graph.errors import Action
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
 
+_OLD = (Action.RETRY,)
 LIGHT_FIELDS = ("id", "updated_time")
 LIGHT_MESSAGE_FIELDS = ("id", "created_time")
 
@@ -81,13 +83,21 @@ class CallPool:
     def _fetcher(self, call: Call) -> Callable[[], Any]:
         if isinstance(call, ListCall):
             fields = LIGHT_FIELDS if call.is_light else self._with_messages(call.sizes.nested_messages)
-            return lambda: self._edge.conversations(fields, call.sizes.conversations, call.after)
+            return lambda: old_page(
+                self._edge.conversations(fields, call.sizes.conversations, _position(call.after), retried=_OLD)
+            )
         # Taken now, in the deciding thread: the conversation moves on while the call waits for its turn.
         conversation_id, after = call.conversation.id, call.conversation.progress.after
         if isinstance(call, SingleCall):
-            return lambda: self._edge.conversation(conversation_id, self._with_messages(call.limit))
+            return lambda: self._edge.conversation(conversation_id, self._with_messages(call.limit), retried=_OLD)
         fields = LIGHT_MESSAGE_FIELDS if call.light else self._message_fields
-        return lambda: self._edge.messages(conversation_id, fields, call.limit, after)
+        return lambda: old_page(
+            self._edge.messages(conversation_id, fields, call.limit, _position(after), retried=_OLD)
+        )
 
     def _with_messages(self, limit: int) -> tuple[str, ...]:
         return (*self._conversation_fields, nested_messages(self._message_fields, limit))
+
+
+def _position(after: str | None) -> dict[str, str] | None:
+    return None if after is None else {"after": after}

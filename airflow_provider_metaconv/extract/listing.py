@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
+from airflow_provider_metaconv.extract.old_paging import LoopGuard, Page, page_of
 from airflow_provider_metaconv.extract.sizes import AdaptiveSizes, Sizes
 from airflow_provider_metaconv.extract.window import row_time
 from airflow_provider_metaconv.graph.errors import CursorError, GraphError
-from airflow_provider_metaconv.graph.paging import LoopGuard, Page, page_of
 
 logger = logging.getLogger(__name__)
 

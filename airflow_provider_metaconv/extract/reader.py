@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_metaconv.extract.calls import ConversationCall, MessagesCall, SingleCall
 from airflow_provider_metaconv.extract.ledger import OpenConversation, Progress, Scope
 from airflow_provider_metaconv.extract.listing import Node
+from airflow_provider_metaconv.extract.old_paging import LoopGuard, Page, page_of
 from airflow_provider_metaconv.extract.sizes import AdaptiveSizes
 from airflow_provider_metaconv.graph.errors import (
     CursorError,
@@ -20,7 +21,6 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
     TransientError,
 )
-from airflow_provider_metaconv.graph.paging import LoopGuard, Page, page_of
 from airflow_provider_metaconv.records import Row
 
 logger = logging.getLogger(__name__)

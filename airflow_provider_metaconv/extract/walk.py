@@ -20,13 +20,13 @@ from typing import Any
 from airflow_provider_metaconv.extract.calls import Call, CallPool
 from airflow_provider_metaconv.extract.ledger import Progress, Scope
 from airflow_provider_metaconv.extract.listing import ListCall, Listing
+from airflow_provider_metaconv.extract.old_paging import Page
 from airflow_provider_metaconv.extract.reader import Batch, ConversationReader, is_too_much
 from airflow_provider_metaconv.extract.rows import text
 from airflow_provider_metaconv.extract.sizes import AdaptiveSizes
 from airflow_provider_metaconv.extract.window import row_time
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import CursorError, GraphError, TransientError
-from airflow_provider_metaconv.graph.paging import Page
 
 logger = logging.getLogger(__name__)
 

@@ -1,33 +1,71 @@
-"""What the Graph API can answer instead of data, grouped by what to do next.
+"""What the Graph API answers instead of data, and what to do about it: the only module that knows error codes.
 
-GraphError                  anything the API refuses; unknown codes stay this class: an ordinary retry
-├── RateLimitError          stop calling, wait ``retry_after``
-├── TransientError          try again with back-off
-├── TooMuchDataError        ask for less, then again
-├── CursorError             restart the list
-├── ItemUnavailableError    skip this one object
-├── TokenError              a person must renew the token
-├── PermissionDeniedError   a person must grant the permission
-├── BlockedError            a person must look at the account
-└── InvalidRequestError     a person must correct the request or the connection
+GraphError                    anything the API refuses; an unknown code stays this class and is tried again
+├── RateLimitError            wait ``retry_after`` seconds, send nothing meanwhile
+├── TransientError            try again with back-off
+│   └── UnexpectedResponseError   a success that is not what was asked for
+├── TooMuchDataError          ask for less
+│   └── LimitTooHighError     ask for at most ``maximum`` rows
+├── CursorError               start the list again
+├── ItemUnavailableError      leave this one object out
+├── TokenError                a person must renew the token
+├── PermissionDeniedError     a person must grant the permission
+├── BlockedError              a person must look at the account
+└── InvalidRequestError       a person must correct the request or the connection
+    └── FieldRefusedError     leave the field out
 
-``ERROR_CODES`` is the whole knowledge of codes: adding a code is adding a row. The HTTP status never decides, since
-Meta sends rate limits as 400 and 403 alike; the body's ``code`` and ``error_subcode`` do
-(https://developers.facebook.com/docs/graph-api/guides/error-handling).
+``ERROR_RULES`` is the table: adding a code is adding a row. The HTTP status never decides where there is a code, since
+Meta sends rate limits as 400 and 403 alike (https://developers.facebook.com/docs/graph-api/guides/error-handling).
 """
 
 from __future__ import annotations
 
+import copy
+import re
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Self
+
+from airflow_provider_metaconv.graph.limits import NO_USAGE, Usage
+
+
+class Action(StrEnum):
+    """What the caller does next."""
+
+    WAIT = "wait"
+    """Send nothing for ``retry_after`` seconds, then the same call again."""
+    RETRY = "retry"
+    """The same call again, after a while."""
+    ASK_LESS = "ask_less"
+    """The same question for fewer rows or fields."""
+    SKIP = "skip"
+    """Go on without this object, and record it."""
+    FAIL = "fail"
+    """Stop: a person must change something."""
+
+
+class ErrorScope(StrEnum):
+    """How much an error concerns: what lies outside it can still be read."""
+
+    CALL = "call"
+    CONVERSATION = "conversation"
+    PAGE = "page"
+    APP = "app"
 
 
 class GraphError(Exception):
     """The Graph API refused a call; ``str()`` is one line that says what happened and what to do, without secrets.
 
-    ``code`` and ``subcode`` are Meta's (None when no Graph answer came), ``http_status`` is the status of the answer,
-    ``fbtrace_id`` what Meta's support asks for, ``usage_percent`` how full the limits are by the answer's own headers.
+    ``code`` and ``subcode`` are Meta's (None without a Graph error), ``http_status`` is the status of the response,
+    ``fbtrace_id`` what Meta's support asks for, ``usage`` the limits that the response reported. ``meta_message``,
+    ``user_title`` and ``user_message`` are Meta's own words, scrubbed. Nothing changes after construction: one error
+    may be seen by several threads.
     """
+
+    default_action: ClassVar[Action] = Action.RETRY
+    default_scope: ClassVar[ErrorScope] = ErrorScope.CALL
+    is_repeatable: ClassVar[bool] = True
+    """Whether the very same call can succeed later, so that a client may repeat it."""
 
     def __init__(
         self,
@@ -37,93 +75,240 @@ class GraphError(Exception):
         subcode: int | None = None,
         fbtrace_id: str | None = None,
         http_status: int | None = None,
+        action: Action | None = None,
+        scope: ErrorScope | None = None,
+        meta_message: str = "",
+        user_title: str = "",
+        user_message: str = "",
+        usage: Usage = NO_USAGE,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.code = code
-        self.subcode = subcode
-        self.fbtrace_id = fbtrace_id
-        self.http_status = http_status
-        self.usage_percent = 0.0
+        self.message: Final = message
+        self.code: Final = code
+        self.subcode: Final = subcode
+        self.fbtrace_id: Final = fbtrace_id
+        self.http_status: Final = http_status
+        self.action: Final = action or self.default_action
+        self.scope: Final = scope or self.default_scope
+        self.meta_message: Final = meta_message
+        self.user_title: Final = user_title
+        self.user_message: Final = user_message
+        self.usage: Final = usage
 
     def __str__(self) -> str:
         if self.code is None:
             return self.message
-        subcode = "" if self.subcode is None else f"/{self.subcode}"
         trace = "" if self.fbtrace_id is None else f" (fbtrace_id {self.fbtrace_id})"
-        return f"[{self.code}{subcode}] {self.message}{trace}"
+        return f"[{_label(self.code, self.subcode)}] {self.message}{trace}"
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds in which nothing may be sent; 0 for all but rate limits."""
+        return 0.0
+
+    @property
+    def is_missing_edge(self) -> bool:
+        """Whether this can mean that the object has no such edge, as a Page has no ``accounts`` or ``permissions``."""
+        other_meanings = (CursorError, TooMuchDataError)
+        return self.code == 100 and self.scope is not ErrorScope.APP and not isinstance(self, other_meanings)
+
+    def as_page_error(self) -> GraphError:
+        """The same error where the Page itself was asked for: without its Page, nothing is left to go on with."""
+        return self
+
+    def fresh(self) -> Self:
+        """An equal error without traceback, to be raised again later or in another thread."""
+        return copy.copy(self)
 
 
 class RateLimitError(GraphError):
-    """A limit is reached: send nothing more to ``bucket`` for ``retry_after`` seconds."""
+    """A limit is reached: send nothing more to ``bucket`` for ``retry_after`` seconds.
 
-    retry_after: float = 0.0
-    bucket: str = ""
+    ``is_estimate`` says whether Meta itself said how long; otherwise ``retry_after`` is the table's first guess.
+    """
+
+    default_action = Action.WAIT
+    default_scope = ErrorScope.PAGE
+
+    def __init__(
+        self, message: str, *, retry_after: float = 0.0, bucket: str = "", is_estimate: bool = False, **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self._retry_after = retry_after
+        self.bucket: Final = bucket
+        self.is_estimate: Final = is_estimate
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds in which nothing may be sent."""
+        return self._retry_after
+
+    def with_wait(self, seconds: float) -> RateLimitError:
+        """A fresh error that asks to wait that long from now on."""
+        error = self.fresh()
+        error._retry_after = seconds
+        return error
 
 
 class TransientError(GraphError):
     """A fault on Meta's side or on the way there that passes by itself."""
 
 
+class UnexpectedResponseError(TransientError):
+    """A success that is not what was asked for: no JSON object, another object, an edge that is missing."""
+
+
 class TooMuchDataError(GraphError):
-    """Meta wants the same question asked for less data."""
+    """The answer was too large or took too long: the same question for less data may be answered."""
+
+    default_action = Action.ASK_LESS
+
+
+class LimitTooHighError(TooMuchDataError):
+    """The ``limit`` asked for is higher than Meta allows here."""
+
+    is_repeatable = False
+
+    @property
+    def maximum(self) -> int | None:
+        """The highest ``limit`` that Meta's text allows; None where it names none."""
+        match = _MAXIMUM.search(re.sub(r"\(#\d+\)", "", self.meta_message)) or _MAXIMUM.search(self.user_message)
+        return int(match[1]) or None if match else None
 
 
 class CursorError(GraphError):
-    """The position in a list is no longer valid, or the list turns in a circle."""
+    """The position in a list is not valid any more, or the list turns in a circle."""
+
+    is_repeatable = False
 
 
 class ItemUnavailableError(GraphError):
-    """This one object is deleted or no longer shown; others are not affected."""
+    """This one object is deleted, hidden or not readable; others are not affected."""
+
+    default_action = Action.SKIP
+    default_scope = ErrorScope.CONVERSATION
+
+    def as_page_error(self) -> GraphError:
+        """The refusal of a Page, which a person must look at."""
+        advice = "Check page_id, and that the token's person has a role on that Page."
+        return InvalidRequestError(
+            _sentences("The Page does not exist, or the token may not see it.", advice, _quoted(self)),
+            code=self.code,
+            subcode=self.subcode,
+            fbtrace_id=self.fbtrace_id,
+            http_status=self.http_status,
+            scope=ErrorScope.PAGE,
+            meta_message=self.meta_message,
+            user_title=self.user_title,
+            user_message=self.user_message,
+            usage=self.usage,
+        )
 
 
 class TokenError(GraphError):
-    """The access token does not work; a new try with the same token cannot help."""
+    """The access token does not work; another attempt with the same token cannot help."""
+
+    default_action = Action.FAIL
+    default_scope = ErrorScope.APP
 
 
 class PermissionDeniedError(GraphError):
     """The token works but may not do this."""
 
+    default_action = Action.FAIL
+    default_scope = ErrorScope.PAGE
+
 
 class BlockedError(GraphError):
     """Meta blocked the account or the app for its behaviour; further calls make it worse."""
+
+    default_action = Action.FAIL
+    default_scope = ErrorScope.APP
 
 
 class InvalidRequestError(GraphError):
     """The request itself is wrong: a parameter, an id, a version, the connection."""
 
+    default_action = Action.FAIL
+
+
+class FieldRefusedError(InvalidRequestError):
+    """A field that was asked for does not exist, or not any more."""
+
+    @property
+    def field_text(self) -> str:
+        """Meta's words, which name the field."""
+        return " ".join(filter(None, (self.meta_message, self.user_message)))
+
 
 @dataclass(frozen=True, slots=True)
-class ErrorCode:
-    """One row of knowledge: the class of a code, what it means, and what a person should do about it.
+class ErrorRule:
+    """One row of knowledge: the class of a code, how much it concerns, what to do, what it means, what a person does.
 
-    ``text`` restricts the row to answers whose message contains it, for the few codes that mean several things.
-    ``wait_seconds`` is how long to wait when the answer gives no estimate of its own (rate limits only).
-    ``bucket`` names the usage pool of Meta's business-use-case header that the limit belongs to.
+    ``text`` restricts the row to errors whose message contains these words, for the codes that mean several things.
+    ``wait_seconds`` is the first wait when Meta gives no estimate of its own (rate limits only), ``bucket`` the type
+    in Meta's business-use-case header that the limit belongs to.
     """
 
     error: type[GraphError]
+    scope: ErrorScope
+    action: Action
     meaning: str
     advice: str = ""
     text: str = ""
     wait_seconds: float = 0.0
     bucket: str = ""
 
+    def applies_to(self, text: str) -> bool:
+        """Whether a message contains this row's words."""
+        return not self.text or re.search(rf"\b{re.escape(self.text)}s?\b", text, re.IGNORECASE) is not None
 
+
+_MAXIMUM = re.compile(
+    r"(?:between\s+\d+\s+and|exceeds?|maximum|max|at most|up to|no more than|(?:less|greater|larger|more|higher) than)"
+    r"\D{0,40}?(\d{1,9})\b",
+    re.IGNORECASE,
+)
+_PERMISSION = re.compile(
+    r"\b(?:pages_(?:messaging|read_engagement|show_list|manage_metadata|read_user_content|utility_messaging)"
+    r"|instagram_(?:business_)?(?:basic|manage_messages)|business_management)\b"
+)
 _RENEW = "Create a new Page token, or system-user or user token, and store it as the connection's password."
 _LIMITS = "https://developers.facebook.com/docs/graph-api/overview/rate-limiting"
 
 
-def _limit(meaning: str, wait_seconds: float, bucket: str = "app") -> ErrorCode:
-    return ErrorCode(RateLimitError, meaning, f"Wait; see {_LIMITS}", wait_seconds=wait_seconds, bucket=bucket)
+def _limit(meaning: str, wait_seconds: float, bucket: str = "app", scope: ErrorScope = ErrorScope.PAGE) -> ErrorRule:
+    advice = f"Wait; see {_LIMITS}"
+    return ErrorRule(RateLimitError, scope, Action.WAIT, meaning, advice, wait_seconds=wait_seconds, bucket=bucket)
 
 
-def _token(meaning: str, advice: str = _RENEW, text: str = "") -> ErrorCode:
-    return ErrorCode(TokenError, meaning, advice, text)
+def _token(meaning: str, advice: str = _RENEW, text: str = "") -> ErrorRule:
+    return ErrorRule(TokenError, ErrorScope.APP, Action.FAIL, meaning, advice, text)
 
 
-def _permission(meaning: str, advice: str) -> ErrorCode:
-    return ErrorCode(PermissionDeniedError, meaning, advice)
+def _permission(meaning: str, advice: str, text: str = "", scope: ErrorScope = ErrorScope.PAGE) -> ErrorRule:
+    return ErrorRule(PermissionDeniedError, scope, Action.FAIL, meaning, advice, text)
+
+
+def _invalid(meaning: str, advice: str, text: str = "", scope: ErrorScope = ErrorScope.CALL) -> ErrorRule:
+    return ErrorRule(InvalidRequestError, scope, Action.FAIL, meaning, advice, text)
+
+
+def _too_much(meaning: str, text: str = "") -> ErrorRule:
+    return ErrorRule(TooMuchDataError, ErrorScope.CALL, Action.ASK_LESS, meaning, "Lower the page sizes.", text)
+
+
+def _transient(meaning: str) -> ErrorRule:
+    return ErrorRule(TransientError, ErrorScope.CALL, Action.RETRY, meaning)
+
+
+def _unavailable(meaning: str, text: str = "") -> ErrorRule:
+    return ErrorRule(ItemUnavailableError, ErrorScope.CONVERSATION, Action.SKIP, meaning, text=text)
+
+
+def _field(meaning: str, text: str = "") -> ErrorRule:
+    advice = "Raise api_version in the connection's extra, or leave the field out."
+    return ErrorRule(FieldRefusedError, ErrorScope.CALL, Action.FAIL, meaning, advice, text)
 
 
 _SESSION_SUBCODES = {
@@ -143,62 +328,70 @@ _SESSION_SUBCODES = {
     493: _token("The person has not used the app for 90 days: data access ended.", "Let them log in to the app again."),
 }
 
-Codes = dict[tuple[int, int | None], tuple[ErrorCode, ...]]
+ErrorRules = dict[tuple[int, int | None], tuple[ErrorRule, ...]]
 
-ERROR_CODES: Codes = {
-    (-3, None): (ErrorCode(TooMuchDataError, "Too much data was asked for.", "Lower the page sizes."),),
-    (-2, None): (ErrorCode(TransientError, "Instagram timed out."),),
-    (-1, None): (ErrorCode(TransientError, "Instagram failed."),),
+ERROR_RULES: ErrorRules = {
+    (-3, None): (_too_much("Too much data was asked for."),),
+    (-2, None): (_too_much("Instagram took too long to answer."),),
+    (-1, None): (_transient("Instagram failed."),),
     (1, None): (
-        ErrorCode(
-            TooMuchDataError,
-            "Too much data was asked for.",
-            "Lower the page sizes.",
-            text="reduce the amount of data",
-        ),
-        ErrorCode(TransientError, "Meta failed without saying why."),
+        _too_much("Too much data was asked for.", "reduce the amount of data"),
+        _too_much("Meta failed without saying why; often too much data was asked for."),
     ),
-    (1, 99): (ErrorCode(TransientError, "Meta failed without saying why; can also be missing Advanced Access."),),
-    (2, None): (ErrorCode(TransientError, "The service is unavailable for the moment."),),
+    (1, 99): (_too_much("Meta failed without saying why; often too much data, or Advanced Access is missing."),),
+    (2, None): (_transient("The service is unavailable for the moment."),),
     (3, None): (_permission("The app lacks the capability.", "Check the app's products and its access level."),),
-    (4, None): (_limit("The app's call limit is reached.", 300),),
-    (5, None): (_permission("This server's address is not on the app's allow list.", "Add it in the app's settings."),),
-    (10, None): (
-        _permission("The app may not do this.", "Ask for pages_messaging (Messenger) or instagram_manage_messages."),
+    (4, None): (_limit("The app's call limit is reached.", 300, scope=ErrorScope.APP),),
+    (5, None): (
+        _permission(
+            "This server's address is not on the app's allow list.",
+            "Add it in the app's settings.",
+            scope=ErrorScope.APP,
+        ),
     ),
+    (10, None): (
+        _permission(
+            "The app may not read the Page itself.",
+            "Grant pages_read_engagement.",
+            "Page Public Content Access",
+        ),
+        _permission(
+            "The app may not do this.",
+            "Grant pages_messaging (Messenger) or instagram_manage_messages (Instagram), with Advanced Access for "
+            "people without a role on the app.",
+        ),
+    ),
+    (10, 2018336): (_unavailable("This conversation is not open to the app."),),
     (10, 2534077): (
         _permission("The link of Instagram and Page cannot be verified.", "Link them again in the Page settings."),
     ),
-    (17, None): (_limit("The user's call limit is reached.", 300),),
+    (12, None): (_field("A field or call is deprecated."),),
+    (17, None): (_limit("The user's call limit is reached.", 300, scope=ErrorScope.APP),),
     (21, None): (
-        ErrorCode(InvalidRequestError, "The Page moved to a new id.", "Use the new id that Meta's text names."),
+        _invalid("The Page moved to a new id.", "Use the new id that Meta's text names.", scope=ErrorScope.PAGE),
     ),
     (32, None): (_limit("The Page's call limit for user tokens is reached.", 300, "pages"),),
     (100, None): (
-        ErrorCode(CursorError, "The cursor is not accepted.", text="cursor"),
-        ErrorCode(
-            InvalidRequestError,
+        ErrorRule(CursorError, ErrorScope.CALL, Action.RETRY, "The cursor is not accepted.", text="cursor"),
+        _field("A field does not exist in this version of the API.", "nonexisting field"),
+        _invalid(
             "The app asks for an app secret proof, or the one sent is wrong.",
             "Set app_secret in the connection's extra to the secret of the app that issued the token.",
-            text="appsecret_proof",
+            "appsecret_proof",
+            ErrorScope.APP,
         ),
-        ErrorCode(InvalidRequestError, "A parameter is wrong.", "Check Page id, folder, user_id and api_version."),
+        ErrorRule(LimitTooHighError, ErrorScope.CALL, Action.ASK_LESS, "The limit is too high.", text="limit"),
+        _invalid("A parameter is wrong.", "Check page_id, folder, user_id and api_version."),
     ),
-    (100, 33): (
-        ErrorCode(
-            InvalidRequestError,
-            "There is no such object, or the token may not see it.",
-            "Check the Page id, and that the token's person has a role on that Page.",
-        ),
-    ),
+    (100, 33): (_unavailable("There is no such object, or the token may not see it."),),
     (100, 2534013): (
-        ErrorCode(
-            InvalidRequestError,
+        _invalid(
             "The Page has no linked Instagram account.",
             "Link one, or leave INSTAGRAM out.",
+            scope=ErrorScope.PAGE,
         ),
     ),
-    (100, 2534014): (ErrorCode(InvalidRequestError, "No such Instagram user.", "Check user_id."),),
+    (100, 2534014): (_invalid("No such Instagram user.", "Check user_id."),),
     (102, None): (_token("The API session is invalid."),),
     (104, None): (
         _token(
@@ -231,32 +424,32 @@ ERROR_CODES: Codes = {
         ),
     ),
     (230, None): (
+        _unavailable("The person has not consented to being read.", "consent"),
         _permission("The permission pages_messaging is missing.", "Grant pages_messaging to the app for this Page."),
     ),
-    (341, None): (_limit("The app's limit is reached.", 300),),
+    (341, None): (_limit("The app's limit is reached.", 300, scope=ErrorScope.APP),),
     (368, None): (
-        ErrorCode(
+        ErrorRule(
             BlockedError,
+            ErrorScope.APP,
+            Action.FAIL,
             "Meta deems the behaviour abusive and blocked it.",
             "Stop, and read the app's and the Page's inbox at Meta.",
         ),
     ),
+    (551, None): (_unavailable("The person is not available."),),
     (613, None): (_limit("The rate of calls is too high.", 5, "messenger"),),
-    (803, None): (ErrorCode(InvalidRequestError, "There is no such id or name.", "Check the Page id."),),
+    (803, None): (_unavailable("There is no such id or name."),),
     (2500, None): (
         _token(
             "No access token reached Meta.",
             "Store a token as the connection's password.",
             text="active access token",
         ),
-        ErrorCode(
-            InvalidRequestError,
-            "Meta cannot read the request.",
-            "Check api_version and host in the connection.",
-        ),
+        _invalid("Meta cannot read the request.", "Check api_version and host in the connection."),
     ),
     (2635, None): (
-        ErrorCode(InvalidRequestError, "The API version is too old.", "Raise api_version in the connection's extra."),
+        _invalid("The API version is too old.", "Raise api_version in the connection's extra.", scope=ErrorScope.APP),
     ),
     (36103, None): (_permission("The Instagram account cannot use the API yet.", "Try again in some days."),),
     (80000, None): (_limit("The Ads Insights limit is reached.", 300, "ads_insights"),),
@@ -269,30 +462,71 @@ ERROR_CODES: Codes = {
     (80008, None): (_limit("The WhatsApp limit is reached.", 300, "whatsapp"),),
     (80009, None): (_limit("The Catalog Management limit is reached.", 300, "catalog_management"),),
     (80014, None): (_limit("The Catalog Batch limit is reached.", 300, "catalog_batch"),),
-    (9000001, None): (ErrorCode(ItemUnavailableError, "The message is deleted, or beyond Instagram's 20 newest."),),
+    (1545041, None): (_unavailable("The person is not available."),),
+    (9000001, None): (_unavailable("The message is deleted, or beyond Instagram's 20 newest."),),
 }
 """``(code, subcode)`` before ``(code, None)``; within a row the first whose ``text`` is in Meta's message."""
 
-_UNKNOWN = ErrorCode(GraphError, "Meta answered with a code that is not known here.")
+CODE_RANGES: tuple[tuple[range, tuple[int, int | None]], ...] = (
+    (range(200, 300), (200, None)),
+    (range(80000, 80100), (80006, None)),
+)
+"""Families of codes: what the table does not hold itself is treated as the row named here."""
+
+_UNKNOWN = ErrorRule(GraphError, ErrorScope.CALL, Action.RETRY, "Meta answered with a code that is not known here.")
+_PASSING = ErrorRule(TransientError, ErrorScope.CALL, Action.RETRY, "Meta failed for the moment.")
 
 
-def _known_rows(code: int | None, subcode: int | None) -> tuple[ErrorCode, ...]:
-    if code is None:
-        return ()
-    rows = ERROR_CODES.get((code, subcode)) or ERROR_CODES.get((code, None))
-    if rows is None and 200 <= code <= 299:
-        rows = ERROR_CODES[200, None]
-    if rows is None and 80000 <= code <= 80099:
-        rows = ERROR_CODES[80006, None]
-    return rows or ()
+@dataclass(frozen=True, slots=True)
+class MetaError:
+    """An error as Meta's body tells it, in scrubbed single lines."""
+
+    code: int | None
+    subcode: int | None = None
+    message: str = ""
+    user_title: str = ""
+    user_message: str = ""
+    is_transient: bool = False
+    fbtrace_id: str | None = None
 
 
-def error_code(code: int | None, subcode: int | None, text: str = "", *, is_transient: bool = False) -> ErrorCode:
-    """The row for an answer's code, subcode and message; unknown ones are transient when Meta says so."""
-    for row in _known_rows(code, subcode):
-        if row.text in text.lower():
-            return row
-    return ErrorCode(TransientError, "Meta says this passes by itself.") if is_transient else _UNKNOWN
+def find_rule(code: int | None, subcode: int | None, text: str = "", *, is_transient: bool = False) -> ErrorRule:
+    """The row for a code, subcode and message; an unknown code is tried again."""
+    for rule in _candidates(code, subcode):
+        if rule.applies_to(text):
+            return rule
+    return _PASSING if is_transient else _UNKNOWN
+
+
+def error_of(told: MetaError, *, http_status: int | None = None, usage: Usage = NO_USAGE) -> GraphError:
+    """The exception that an error body means."""
+    passes = told.is_transient or (told.code is None and http_status is not None and http_status >= 500)
+    rule = find_rule(told.code, told.subcode, f"{told.message} {told.user_message}", is_transient=passes)
+    details: dict[str, Any] = {
+        "code": told.code,
+        "subcode": told.subcode,
+        "fbtrace_id": told.fbtrace_id,
+        "http_status": http_status,
+        "action": rule.action,
+        "scope": rule.scope,
+        "meta_message": told.message,
+        "user_title": told.user_title,
+        "user_message": told.user_message,
+        "usage": usage,
+    }
+    message = _sentences(rule.meaning, _advice(rule, told), _quoted(told))
+    if issubclass(rule.error, RateLimitError):
+        estimate = usage.wait_seconds(rule.bucket)
+        details |= {"retry_after": estimate or rule.wait_seconds, "bucket": rule.bucket, "is_estimate": estimate > 0}
+    return rule.error(message, **details)
+
+
+def token_error(code: int | None, subcode: int | None) -> TokenError:
+    """The error of a token that Meta calls invalid, whatever reason it gives."""
+    rule = find_rule(code, subcode)
+    if rule.error is not TokenError:
+        rule = find_rule(190, None)
+    return TokenError(_sentences(rule.meaning, rule.advice), code=code, subcode=subcode)
 
 
 def as_int(value: Any) -> int | None:
@@ -301,3 +535,37 @@ def as_int(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _candidates(code: int | None, subcode: int | None) -> tuple[ErrorRule, ...]:
+    if code is None:
+        return ()
+    family = next((key for codes, key in CODE_RANGES if code in codes), (code, None))
+    return ERROR_RULES.get((code, subcode)) or ERROR_RULES.get((code, None)) or ERROR_RULES.get(family) or ()
+
+
+def _advice(rule: ErrorRule, told: MetaError) -> str:
+    if told.user_message and told.subcode is not None and (told.code, told.subcode) not in ERROR_RULES:
+        # Meta explains a case that the table does not know: advice for the code as a whole would be a guess.
+        return ""
+    named = dict.fromkeys(_PERMISSION.findall(told.message)) if rule.error is PermissionDeniedError else ()
+    if named and not rule.text:
+        return f"Grant {' and '.join(named)}, and check that the token's person has the task Messages on the Page."
+    return rule.advice
+
+
+def _quoted(told: MetaError | GraphError) -> str:
+    """Meta's own words: the message, and what it says to people."""
+    message = told.message if isinstance(told, MetaError) else told.meta_message
+    explained = ": ".join(filter(None, (told.user_title.rstrip(".:"), told.user_message)))
+    words = _sentences(*dict.fromkeys((message, explained)))
+    return f"Meta says: {words}" if words else ""
+
+
+def _sentences(*parts: str) -> str:
+    whole = [part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part]
+    return " ".join(whole)
+
+
+def _label(code: int, subcode: int | None) -> str:
+    return str(code) if subcode is None else f"{code}/{subcode}"

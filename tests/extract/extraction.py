@@ -26,7 +26,7 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
-from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.limits import Pacer
 
 EXTRACTED = "2026-11-22T00:00:00+00:00"
 """The same in all extractions, so that their rows can be compared."""
@@ -76,7 +76,7 @@ def extract(
     """Page 100's messages of that window, into that folder or storage."""
     client = unpaced_client(server)
     identity = page_identity(client.get, "100", with_instagram=platform == "INSTAGRAM")
-    client.use_token(identity.token)
+    client.use_page(identity)
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
     scope = Scope(platform, "100", identity.own_ids, Window(since, until), EXTRACTED)
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
