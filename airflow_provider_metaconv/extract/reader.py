@@ -16,10 +16,8 @@ from airflow_provider_metaconv.extract.sizes import AdaptiveSizes
 from airflow_provider_metaconv.graph.errors import (
     CursorError,
     GraphError,
-    InvalidRequestError,
     ItemUnavailableError,
     TooMuchDataError,
-    TransientError,
 )
 from airflow_provider_metaconv.records import Row
 
@@ -167,10 +165,9 @@ class ConversationReader:
 
 def is_too_much(error: GraphError) -> bool:
     """Whether asking for less may help: Meta says "unknown error", code 1, too when one object spoils a call."""
-    return isinstance(error, TooMuchDataError) or (isinstance(error, TransientError) and error.code == 1)
+    return isinstance(error, TooMuchDataError)
 
 
 def _concerns_one_object(error: GraphError) -> bool:
     """Whether Meta says that this one object is gone, as opposed to a request that is wrong for all of them."""
-    gone = isinstance(error, InvalidRequestError) and (error.code, error.subcode) == (100, 33)
-    return gone or isinstance(error, ItemUnavailableError)
+    return isinstance(error, ItemUnavailableError)

@@ -10,16 +10,14 @@ from typing import Any
 import orjson
 
 from airflow_provider_metaconv.graph.credentials import scrub
+from airflow_provider_metaconv.graph.error_rules import MetaError, error_of
 from airflow_provider_metaconv.graph.errors import (
     ErrorScope,
     GraphError,
     InvalidRequestError,
-    MetaError,
     RateLimitError,
     TransientError,
     UnexpectedResponseError,
-    as_int,
-    error_of,
 )
 from airflow_provider_metaconv.graph.limits import Usage, read_usage
 
@@ -93,6 +91,14 @@ def _meta_error(data: Mapping[str, Any], scrub: Callable[[str], str]) -> MetaErr
         is_transient=error.get("is_transient") is True,
         fbtrace_id=text("fbtrace_id")[:64] or None,
     )
+
+
+def as_int(value: Any) -> int | None:
+    """The integer a JSON value means, None when it means none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _one_line(value: Any, scrub: Callable[[str], str]) -> str:

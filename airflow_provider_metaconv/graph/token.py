@@ -24,6 +24,7 @@ from typing import Any
 
 from airflow_provider_metaconv.graph.auth import PageIdentity, own_page, pages_of_person, read_me
 from airflow_provider_metaconv.graph.credentials import Credentials
+from airflow_provider_metaconv.graph.error_rules import token_error
 from airflow_provider_metaconv.graph.errors import (
     BlockedError,
     GraphError,
@@ -32,11 +33,10 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
     TransientError,
     UnexpectedResponseError,
-    as_int,
-    token_error,
 )
 from airflow_provider_metaconv.graph.pagination import pages, parse_page
 from airflow_provider_metaconv.graph.request import Get
+from airflow_provider_metaconv.graph.response import as_int
 
 logger = logging.getLogger(__name__)
 
