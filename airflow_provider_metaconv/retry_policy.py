@@ -12,14 +12,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_metaconv.files.errors import ManifestError, StorageRefusedError
-from airflow_provider_metaconv.graph.errors import (
-    BlockedError,
-    CursorError,
-    InvalidRequestError,
-    PermissionDeniedError,
-    RateLimitError,
-    TokenError,
-)
+from airflow_provider_metaconv.graph.errors import Action, GraphError
 from airflow_provider_metaconv.load.verify import LoadError
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseRefusedError
 
@@ -30,11 +23,6 @@ WAIT_MARGIN = timedelta(seconds=5)
 """Meta tells its waits in whole minutes, and a call that comes too early prolongs them."""
 
 _FINAL = (
-    TokenError,
-    PermissionDeniedError,
-    BlockedError,
-    InvalidRequestError,
-    CursorError,
     AirflowNotFoundException,
     ImportError,
     LoadError,
@@ -71,11 +59,17 @@ Decision = Reschedule | Retry | Fail
 
 def decide(error: BaseException, *, now: datetime | None = None) -> Decision:
     """What to do next after an error; ``now`` (aware) is when it happened, the present when left out."""
-    if isinstance(error, RateLimitError):
-        return Reschedule((now or pendulum.now("UTC")) + timedelta(seconds=error.retry_after) + WAIT_MARGIN)
-    if isinstance(error, _FINAL):
-        return Fail(str(error))
-    return Retry()
+    action = _action_of(error)
+    if action is Action.WAIT:
+        seconds = error.retry_after if isinstance(error, GraphError) else 0.0
+        return Reschedule((now or pendulum.now("UTC")) + timedelta(seconds=seconds) + WAIT_MARGIN)
+    return Fail(str(error)) if action is Action.FAIL else Retry()
+
+
+def _action_of(error: BaseException) -> Action:
+    if isinstance(error, GraphError):
+        return error.action
+    return Action.FAIL if isinstance(error, _FINAL) else Action.RETRY
 
 
 def fail_at_once(error: BaseException) -> None:

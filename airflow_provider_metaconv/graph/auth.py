@@ -1,89 +1,38 @@
-"""Who we are to Meta: the bearer header, the app secret proof, and the Page's own token."""
+"""Which Pages a token can read: their own tokens and ids."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_metaconv.graph.errors import InvalidRequestError, PermissionDeniedError, TokenError
-from airflow_provider_metaconv.graph.paging import pages
+from airflow_provider_metaconv.graph.credentials import Credentials, SecretFilter, is_sendable_token, scrub
+from airflow_provider_metaconv.graph.errors import (
+    GraphError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    UnexpectedResponseError,
+)
+from airflow_provider_metaconv.graph.pagination import ResultPage, pages, parse_page
+from airflow_provider_metaconv.graph.request import Get, graph_path
+
+__all__ = ["Credentials", "Get", "PageIdentity", "SecretFilter", "list_pages", "page_identity", "scrub"]
 
 logger = logging.getLogger(__name__)
 
-Get = Callable[[str, Mapping[str, str]], dict[str, Any]]
-Answer = TypeVar("Answer")
+Pages = TypeVar("Pages")
 
-_SECRET_PATTERNS = re.compile(
-    r"((?:access_token|input_token|appsecret_proof|client_secret|fb_exchange_token)(?:=|%3D|\"?\s*:\s*\"?))[^&\s\"'\\,}]+"
-    r"|(Bearer\s+)\S+"
-    r"|\bEAA[A-Za-z0-9]{8,}",
-    re.IGNORECASE,
-)
+MESSAGES_TASKS = frozenset({"MESSAGING", "MODERATE", "PROFILE_PLUS_MESSAGING", "PROFILE_PLUS_MODERATE"})
+"""The tasks that let a person read conversations: Meta's guide names the first two, its SDK the names of new Pages.
 
+Source: https://developers.facebook.com/docs/messenger-platform/conversations
+"""
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A token and, where the app demands proofs, its secret; neither is ever shown by ``repr``.
-
-    Raises ``TokenError`` for a token that cannot be sent in a header: empty, or with spaces or line breaks.
-    """
-
-    token: str = field(repr=False)
-    app_secret: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if not self.token:
-            raise TokenError("The access token is empty: store one as the connection's password.")
-        if not self.token.isascii() or not self.token.isprintable() or " " in self.token:
-            raise TokenError(
-                "The access token contains a space, a line break or another character that no token has: "
-                "store it again as the connection's password, without what was copied around it."
-            )
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The token as a header: in a URL it would end up in logs."""
-        return {"Authorization": f"Bearer {self.token}"}
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """``appsecret_proof``: the hex HMAC-SHA256 of the token that this call uses, under the app secret.
-
-        Source: https://developers.facebook.com/docs/graph-api/guides/secure-requests
-        """
-        if not self.app_secret:
-            return {}
-        proof = hmac.new(self.app_secret.encode(), self.token.encode(), hashlib.sha256).hexdigest()
-        return {"appsecret_proof": proof}
-
-    def scrub(self, text: str) -> str:
-        """The text with this token, its proof, the app secret and anything that looks like a token blotted out."""
-        for secret in (self.token, self.app_secret, *self.parameters.values()):
-            if secret:
-                text = text.replace(secret, "***")
-        return scrub(text)
-
-
-def scrub(text: str) -> str:
-    """The text with everything that looks like a token, a proof or a secret blotted out."""
-    return _SECRET_PATTERNS.sub(lambda match: f"{match[1] or match[2] or ''}***", text)
-
-
-class SecretFilter(logging.Filter):
-    """Keeps proofs and tokens out of the request lines that urllib3 writes at log level DEBUG."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrites the record where it holds a secret; never drops it."""
-        line = record.getMessage()
-        clean = scrub(line)
-        if clean != line:
-            record.msg, record.args = clean, ()
-        return True
+_PAGE_FIELDS = "id,name,access_token"
+_INSTAGRAM_FIELD = ",instagram_business_account{id,username}"
+_DIGITS = re.compile(r"[0-9]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +45,7 @@ class PageIdentity:
     instagram_account_id: str | None = None
     tasks: tuple[str, ...] | None = None
     """What the token's person may do on the Page; None where Meta does not say, as for a Page's own token."""
+    instagram_username: str | None = None
 
     @property
     def lacks_messages_task(self) -> bool:
@@ -108,32 +58,26 @@ class PageIdentity:
         return frozenset(filter(None, (self.page_id, self.instagram_account_id)))
 
 
-MESSAGES_TASKS = frozenset({"MESSAGING", "MODERATE", "PROFILE_PLUS_MESSAGING", "PROFILE_PLUS_MODERATE"})
-"""The tasks that let a person read conversations: Meta's guide names the first two, its SDK the names of new Pages.
-
-Source: https://developers.facebook.com/docs/messenger-platform/conversations
-"""
-
-_PAGE_FIELDS = "id,name,access_token"
-_INSTAGRAM_FIELD = ",instagram_business_account{id,username}"
-
-
 def page_identity(get: Get, page_id: str, *, with_instagram: bool) -> PageIdentity:
     """The Page's own token and ids, from a Page, user or system-user token; one call, two or more where Meta hides it.
 
-    Asks the Page node first; when that does not hand over a token, looks for the Page in ``/me/accounts``.
+    Asks the Page itself first; where that is refused or gives no token, looks for the Page in ``/me/accounts``.
     Raises ``InvalidRequestError`` when INSTAGRAM is wanted and the Page has no linked account,
-    ``PermissionDeniedError`` when the token has no access to the Page, and what the calls raise.
+    ``PermissionDeniedError`` when the token gives no access to the Page or is another Page's, and what the calls raise.
     """
+    if not _DIGITS.fullmatch(page_id):
+        raise InvalidRequestError(f"page_id {page_id!r} must contain only digits.")
     fields = _PAGE_FIELDS + (_INSTAGRAM_FIELD if with_instagram else "")
-    node = get(page_id, {"fields": fields})
+    refused: PermissionDeniedError | None = None
+    node: Mapping[str, Any] = {}
+    try:
+        node = get(graph_path(page_id), {"fields": fields}, parse=lambda data: _page_node(data, page_id))
+    except PermissionDeniedError as error:
+        refused = error
+    except GraphError as error:
+        raise error.as_page_error() from None
     if "access_token" not in node:
-        node = next((page for page in _accounts(get, fields) if page.get("id") == page_id), {})
-    if "access_token" not in node:
-        raise PermissionDeniedError(
-            f"The token gives no access to Page {page_id}: its person needs the task Messages on that Page, "
-            "and the app pages_show_list (and business_management for a Page that a business owns)."
-        )
+        node = _account(get, page_id, fields, refused)
     identity = _identity(node)
     if with_instagram and identity.instagram_account_id is None:
         raise InvalidRequestError(
@@ -151,15 +95,10 @@ def list_pages(get: Get) -> list[PageIdentity]:
     """
     try:
         return pages_of_person(get)
-    except InvalidRequestError as error:
-        if not is_missing_field(error):
+    except GraphError as error:
+        if not error.is_missing_edge:
             raise
         return [own_page(get)]
-
-
-def is_missing_field(error: InvalidRequestError) -> bool:
-    """Whether this can be Meta's word that a Page has no such edge, as ``accounts`` and ``permissions``: code 100."""
-    return error.code == 100
 
 
 def pages_of_person(get: Get) -> list[PageIdentity]:
@@ -167,16 +106,25 @@ def pages_of_person(get: Get) -> list[PageIdentity]:
     nodes = _with_instagram(lambda instagram: _accounts(get, f"{_PAGE_FIELDS},tasks{instagram}"))
     for node in nodes:
         if "access_token" not in node:
-            logger.warning("Page %s is left out: the token's person has no task that gives access", node.get("id"))
+            logger.warning("Page %s is left out: the token's person has no task that gives access", node["id"])
     return [_identity(node) for node in nodes if "access_token" in node]
 
 
 def own_page(get: Get) -> PageIdentity:
     """The Page that a Page token speaks for."""
-    return _identity(_with_instagram(lambda instagram: get("me", {"fields": _PAGE_FIELDS + instagram})))
+
+    def ask(instagram: str) -> PageIdentity:
+        return get("me", {"fields": _PAGE_FIELDS + instagram}, parse=_own_page)
+
+    return _with_instagram(ask)
 
 
-def _with_instagram(ask: Callable[[str], Answer]) -> Answer:
+def read_me(get: Get) -> Mapping[str, Any]:
+    """The ``id`` and ``name`` of whom the token belongs to: a person, a system user or a Page."""
+    return get("me", {"fields": "id,name"}, parse=_checked)
+
+
+def _with_instagram(ask: Callable[[str], Pages]) -> Pages:
     try:
         return ask(_INSTAGRAM_FIELD)
     except PermissionDeniedError:
@@ -184,18 +132,83 @@ def _with_instagram(ask: Callable[[str], Answer]) -> Answer:
         return ask("")
 
 
+def _account(get: Get, page_id: str, fields: str, refused: PermissionDeniedError | None) -> Mapping[str, Any]:
+    """The Page among those of the token's person; raises ``PermissionDeniedError`` when it is not one of them."""
+    try:
+        found: Mapping[str, Any] = next((node for node in _accounts(get, fields) if node["id"] == page_id), {})
+    except GraphError as error:
+        if not error.is_missing_edge:
+            raise
+        found = _of_page_token(get, page_id)
+    if "access_token" in found:
+        return found
+    reason = "" if refused is None else f" Asked for the Page itself, Meta says: {refused.meta_message}"
+    raise PermissionDeniedError(
+        f"The token gives no access to Page {page_id}: its person needs the task Messages on that Page, and the app "
+        "pages_show_list and pages_read_engagement (and business_management for a Page that a business owns)."
+        f"{reason}",
+        code=refused.code if refused else None,
+        subcode=refused.subcode if refused else None,
+    )
+
+
+def _of_page_token(get: Get, page_id: str) -> Mapping[str, Any]:
+    me = read_me(get)
+    if me["id"] == page_id:
+        return {}
+    name = " ".join(str(me.get("name", "")).split())
+    raise PermissionDeniedError(
+        f"This is the token of Page {me['id']} ({name}), not of Page {page_id}: store the token of Page {page_id} as "
+        "the connection's password, or that of a person or system user with the task Messages on it."
+    )
+
+
 def _accounts(get: Get, fields: str) -> list[dict[str, Any]]:
-    found = pages(lambda after: get("me/accounts", {"fields": fields, "limit": "100", **after}))
+    found = pages(
+        lambda position: get("me/accounts", {"fields": fields, "limit": "100", **position}, parse=_accounts_page)
+    )
     return [node for page in found for node in page.items]
+
+
+def _accounts_page(data: dict[str, Any]) -> ResultPage:
+    page = parse_page(data)
+    return ResultPage([_checked(node) for node in page.items], page.next_parameters)
+
+
+def _page_node(data: dict[str, Any], page_id: str) -> dict[str, Any]:
+    if _checked(data)["id"] != page_id:
+        raise UnexpectedResponseError("Meta's response is not the Page that was asked for.")
+    return data
+
+
+def _own_page(data: dict[str, Any]) -> PageIdentity:
+    if "access_token" not in _checked(data):
+        raise UnexpectedResponseError("Meta's response about the Page has no access_token.")
+    return _identity(data)
+
+
+def _checked(node: dict[str, Any]) -> dict[str, Any]:
+    """A node with an id of digits and, if it has a token, one that can be used."""
+    token = node.get("access_token", "none")
+    instagram = node.get("instagram_business_account") or {"id": "0"}
+    is_known = isinstance(instagram, dict) and _is_digits(instagram.get("id")) and _is_digits(node.get("id"))
+    if not is_known or not isinstance(token, str) or not is_sendable_token(token):
+        raise UnexpectedResponseError("Meta's response is not a Page or account: its id or token is missing or odd.")
+    return node
+
+
+def _is_digits(value: Any) -> bool:
+    return isinstance(value, str) and _DIGITS.fullmatch(value) is not None
 
 
 def _identity(node: Mapping[str, Any]) -> PageIdentity:
     instagram = node.get("instagram_business_account") or {}
-    tasks = node.get("tasks")
+    tasks, username = node.get("tasks"), instagram.get("username")
     return PageIdentity(
-        str(node["id"]),
-        str(node.get("name", "")),
-        str(node["access_token"]),
-        instagram.get("id"),
-        tuple(map(str, tasks)) if isinstance(tasks, list) else None,
+        page_id=node["id"],
+        name=str(node.get("name", "")),
+        token=node["access_token"],
+        instagram_account_id=instagram.get("id"),
+        tasks=tuple(map(str, tasks)) if isinstance(tasks, list) else None,
+        instagram_username=username if isinstance(username, str) else None,
     )

@@ -1,30 +1,31 @@
-"""The only module that talks to Meta: it sends, counts, waits and repeats; what answers mean is decided elsewhere."""
+"""The only module that talks to Meta: it sends, counts, waits and repeats; what responses mean is decided elsewhere."""
 
 from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, overload
+from urllib.parse import urlsplit
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from airflow_provider_metaconv.graph.answer import Answer, read_answer
-from airflow_provider_metaconv.graph.auth import Credentials, SecretFilter
+from airflow_provider_metaconv.graph.auth import PageIdentity
+from airflow_provider_metaconv.graph.credentials import Credentials, SecretFilter
 from airflow_provider_metaconv.graph.errors import (
-    BlockedError,
+    Action,
+    ErrorScope,
     GraphError,
     InvalidRequestError,
     RateLimitError,
-    TokenError,
     TransientError,
 )
-from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.limits import LimitWaits, Pacer
+from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result
+from airflow_provider_metaconv.graph.response import parse_response
+from airflow_provider_metaconv.graph.statistics import CallStatistics
 
 logger = logging.getLogger(__name__)
 
@@ -36,58 +37,12 @@ ATTEMPTS = 5
 TIMEOUT_SECONDS = (10.0, 75.0)
 
 
-class CallStatistics:
-    """What the calls of one run cost: counted by all threads, read at the end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.calls = 0
-        self.retries = 0
-        self.limit_waits = 0
-        self.limit_wait_seconds = 0.0
-        self.usage_percent = 0.0
-        self.errors: Counter[str] = Counter()
-
-    def sent(self) -> None:
-        """One call went out."""
-        with self._lock:
-            self.calls += 1
-
-    def answered(self, percent: float) -> None:
-        """An answer spoke of limits that are so many percent full."""
-        with self._lock:
-            self.usage_percent = max(self.usage_percent, percent)
-
-    def failed(self, error: GraphError) -> None:
-        """A call ended in an error."""
-        with self._lock:
-            self.errors[str(error.code if error.code is not None else type(error).__name__)] += 1
-
-    def repeated(self, limit_wait: float | None) -> None:
-        """A call is sent again; ``limit_wait`` is how long a rate limit makes it wait, in seconds."""
-        with self._lock:
-            self.retries += 1
-            if limit_wait is not None:
-                self.limit_waits += 1
-                self.limit_wait_seconds += limit_wait
-
-    def as_dict(self) -> dict[str, Any]:
-        """The counts for a manifest: numbers and error codes, nothing secret."""
-        return {
-            "calls": self.calls,
-            "retries": self.retries,
-            "rate_limit_waits": self.limit_waits,
-            "rate_limit_wait_seconds": round(self.limit_wait_seconds, 1),
-            "usage_percent": round(self.usage_percent, 1),
-            "errors": dict(sorted(self.errors.items())),
-        }
-
-
 class GraphClient:
     """Paced, patient GET calls to one Graph host under one token; safe to use from several threads.
 
-    ``max_inline_wait`` seconds is the longest wait for a rate limit that a call takes upon itself; a longer one is
-    raised at once, and nothing more is sent until it is over. Raises ``InvalidRequestError`` for a bad address.
+    ``own_ids`` are the ids of the Page and its Instagram account, whose limits count. ``max_inline_wait`` seconds is
+    the longest wait for a rate limit that a call takes upon itself; a longer one is raised at once, and nothing more is
+    sent until it is over. Raises ``InvalidRequestError`` for a bad address.
     """
 
     def __init__(
@@ -97,6 +52,7 @@ class GraphClient:
         *,
         base_url: str = BASE_URL,
         api_version: str = API_VERSION,
+        own_ids: Collection[str] = (),
         pacer: Pacer | None = None,
         max_inline_wait: float = MAX_INLINE_WAIT,
         attempts: int = ATTEMPTS,
@@ -108,15 +64,16 @@ class GraphClient:
         # The proxies and certificates of the environment, read once: for each call it costs as much as sending it.
         self._environment = session.merge_environment_settings(self._root, {}, None, None, None)
         self._credentials = credentials
+        self._own_ids = frozenset(own_ids)
         self._pacer = pacer or Pacer(clock=clock, sleep=sleep)
         self._max_inline_wait = max_inline_wait
         self._clock = clock
-        self._limit: tuple[float, RateLimitError] | None = None
-        self._final: TokenError | BlockedError | None = None
+        self._limits = LimitWaits(clock)
+        self._limited: tuple[float, RateLimitError] | None = None
+        self._final: GraphError | None = None
         self.statistics = CallStatistics()
         self._back_off = wait_exponential_jitter(initial=1, max=20)
         self._retrying = Retrying(
-            retry=retry_if_exception(self._passes_soon),
             wait=self._wait,
             stop=stop_after_attempt(attempts),
             before_sleep=self._before_repeat,
@@ -130,100 +87,178 @@ class GraphClient:
         """How many requests were sent."""
         return self.statistics.calls
 
-    def use_token(self, token: str) -> None:
-        """Goes on under another token, the Page's own; the app secret stays."""
-        self._credentials = Credentials(token, self._credentials.app_secret)
+    @property
+    def consecutive_limits(self) -> int:
+        """How many rate limits came since the last success; set by a later attempt, which goes on waiting longer."""
+        return self._limits.consecutive
+
+    @consecutive_limits.setter
+    def consecutive_limits(self, count: int) -> None:
+        self._limits.consecutive = count
+
+    def use_page(self, identity: PageIdentity) -> None:
+        """Goes on as the Page itself: with its own token and its own limits; the app secret stays."""
+        self._credentials = Credentials(identity.token, self._credentials.app_secret)
+        self._own_ids = identity.own_ids
         self._final = None
 
-    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The JSON object at a path below the API version, such as ``100/conversations``.
+    @overload
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        parse: None = None,
+        retried: Collection[Action] = REPEATED,
+    ) -> dict[str, Any]: ...
 
-        Raises the ``GraphError`` that the answer means, when repeating does not mend it.
+    @overload
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        parse: Parse[Result],
+        retried: Collection[Action] = REPEATED,
+    ) -> Result: ...
+
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        parse: Parse[Any] | None = None,
+        retried: Collection[Action] = REPEATED,
+    ) -> Any:
+        """The JSON object at a path below the API version, such as ``100/conversations``, or what ``parse`` returns.
+
+        ``parse`` raises ``UnexpectedResponseError`` for an object that is not what was asked for, which counts as a
+        failed call. Errors whose action is in ``retried`` are repeated with back-off, short rate limits always; all
+        others are raised at once. Ids in the path come from ``graph_path``. Raises the ``GraphError`` of the last try.
         """
         # A copy for each call: tenacity keeps what it counts in the object, and threads share this client.
-        return self._retrying.copy()(self._get_once, path, parameters or {})
+        repeating = self._retrying.copy(retry=retry_if_exception(lambda error: self._is_repeated(error, retried)))
+        return repeating(self._get_once, path, parameters or {}, parse)
 
-    def _get_once(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        self._pacer.wait_turn()
-        self._refuse_what_is_hopeless()
+    def _get_once(self, path: str, parameters: Mapping[str, str], parse: Parse[Any] | None) -> Any:
+        self._wait_turn()
+        sent_at = self._clock()
         try:
-            answer = self._answer(path, parameters)
+            data = self._sent(path, parameters)
+            result = data if parse is None else parse(data)
         except GraphError as error:
-            self.statistics.failed(error)
-            self.statistics.answered(error.usage_percent)
-            if not isinstance(error, RateLimitError):
-                # How long a limit that was reached lasts, the error says itself; the pace after it, the next answer.
-                self._pacer.observe(error.usage_percent)
-            self._remember(error)
-            raise
-        self.statistics.answered(answer.usage.percent)
-        self._pacer.observe(answer.usage.percent)
-        return answer.data
+            raised = self._noted(error, sent_at)
+        else:
+            self._limits.succeeded(sent_at)
+            return result
+        raise raised
 
-    def _answer(self, path: str, parameters: Mapping[str, str]) -> Answer:
+    def _wait_turn(self) -> None:
+        self._pacer.wait_turn()
+        # Meta counts calls under a dead token or a block against the app, and prolongs the block.
+        if self._final is not None:
+            raise self._final.fresh()
+        if self._limited is None:
+            return
+        until, error = self._limited
+        remaining = until - self._clock()
+        if remaining > self._max_inline_wait:
+            raise error.with_wait(remaining)
+        if remaining > 0:
+            self._pacer.pause(remaining)
+            self._pacer.wait_turn()
+
+    def _sent(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         self.statistics.sent()
-        failure = ""
+        http = self._http_response(path, parameters)
+        try:
+            response = parse_response(
+                http.status_code,
+                http.headers,
+                http.content,
+                own_ids=self._own_ids,
+                scrub=self._credentials.scrub,
+            )
+        except GraphError as error:
+            self.statistics.answered(error.usage.percent)
+            if error.action is not Action.WAIT:
+                # How long a limit that was reached lasts, the error says itself; the pace after it, the next response.
+                self._pacer.observe(error.usage.percent)
+            raise
+        self.statistics.answered(response.usage.percent)
+        self._pacer.observe(response.usage.percent)
+        return response.data
+
+    def _http_response(self, path: str, parameters: Mapping[str, str]) -> requests.Response:
         try:
             request = requests.Request(
                 "GET",
-                f"{self._root}/{quote(path)}",
+                f"{self._root}/{path}",
                 params={**parameters, **self._credentials.parameters},
                 auth=self._authorize,
             )
-            response = self._session.send(
+            return self._session.send(
                 self._session.prepare_request(request),
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
                 **self._environment,
             )
         except requests.RequestException as error:
-            failure = _kind(error)
+            failure = self._failure(error)
         # Raised out here, so that no traceback carries the library's error, whose text holds the URL and its proof.
-        if failure:
-            raise TransientError(f"No answer from {urlsplit(self._root).hostname}: {failure}.")
-        return read_answer(response.status_code, response.headers, response.content, scrub=self._credentials.scrub)
+        raise failure
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # As ``auth`` and not as a plain header, or a .netrc entry for the host would replace it.
         request.headers.update(self._credentials.headers)
         return request
 
-    def _refuse_what_is_hopeless(self) -> None:
-        # Meta counts calls under a dead token or a block against the app, and prolongs the block.
-        if self._final is not None:
-            raise self._final
-        if self._limit is not None:
-            until, error = self._limit
-            remaining = until - self._clock()
-            if remaining > 0:
-                error.retry_after = remaining
-                raise error
+    def _failure(self, error: requests.RequestException) -> GraphError:
+        parts = urlsplit(self._root)
+        place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        if isinstance(error, requests.exceptions.InvalidURL):
+            return InvalidRequestError(f"The connection's host {place} is not a web address that can be called.")
+        if isinstance(error, requests.exceptions.ReadTimeout):
+            seconds = f"{TIMEOUT_SECONDS[1]:.0f} seconds"
+            # A question that is too large takes too long: asking it again as it is would only take as long again.
+            return TransientError(f"No answer from {place} within {seconds}.", action=Action.ASK_LESS)
+        if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.SSLError):
+            advice = (
+                "If that does not pass: check the connection's host and port, and this machine's network and proxy."
+            )
+            return TransientError(f"No answer from {place}: {_kind(error)}. {advice}")
+        return TransientError(f"The answer from {place} was cut short: {_kind(error)}.")
 
-    def _remember(self, error: GraphError) -> None:
-        if isinstance(error, TokenError | BlockedError):
-            self._final = error
-        elif not isinstance(error, RateLimitError):
-            return
-        elif error.retry_after > self._max_inline_wait:
-            self._limit = (self._clock() + error.retry_after, error)
-        else:
-            self._pacer.pause(error.retry_after)
-
-    def _passes_soon(self, error: BaseException) -> bool:
+    def _noted(self, error: GraphError, sent_at: float) -> GraphError:
+        """The error to raise, after what it means for the next calls is noted."""
+        self.statistics.failed(error)
         if isinstance(error, RateLimitError):
+            seconds = self._limits.wait_after(sent_at, error.retry_after, is_estimate=error.is_estimate)
+            error = error.with_wait(seconds)
+            if seconds > self._max_inline_wait:
+                self._limited = (self._clock() + seconds, error)
+            else:
+                self._pacer.pause(seconds)
+        elif error.action is Action.FAIL and error.scope is ErrorScope.APP:
+            self._final = error
+        return error
+
+    def _is_repeated(self, error: BaseException, retried: Collection[Action]) -> bool:
+        if not isinstance(error, GraphError):
+            return False
+        if error.action is Action.WAIT:
             return error.retry_after <= self._max_inline_wait
-        return isinstance(error, TransientError)
+        return error.is_repeatable and error.action in retried
 
     def _wait(self, state: RetryCallState) -> float:
         # A rate limit pauses the pacer, which holds every thread; waiting here as well would wait twice.
-        return 0.0 if isinstance(_error_of(state), RateLimitError) else self._back_off(state)
+        return 0.0 if _limit_wait(state) is not None else self._back_off(state)
 
     def _before_repeat(self, state: RetryCallState) -> None:
-        error = _error_of(state)
-        limit_wait = error.retry_after if isinstance(error, RateLimitError) else None
+        limit_wait = _limit_wait(state)
         self.statistics.repeated(limit_wait)
         seconds = state.upcoming_sleep if limit_wait is None else limit_wait
-        logger.info("Waiting %.1f s, then again: %s", seconds, error)
+        logger.info("Waiting %.1f s, then again: %s", seconds, _error_of(state))
 
 
 _SECRET_FILTER = SecretFilter()
@@ -232,9 +267,11 @@ _SECRET_FILTER = SecretFilter()
 def _root(base_url: str, api_version: str) -> str:
     if not _is_address(base_url):
         # Not shown: a token ends up in the wrong field more often than one would think.
-        raise InvalidRequestError(f"The connection's host is no web address: write it with its scheme, as {BASE_URL}.")
+        raise InvalidRequestError(
+            f"The connection's host is not a web address: write it with its scheme, as {BASE_URL}."
+        )
     if not re.fullmatch(r"v\d+\.\d+", api_version):
-        raise InvalidRequestError(f"The api_version {api_version!r} is none: write it as {API_VERSION}.")
+        raise InvalidRequestError(f"api_version {api_version!r} is not a version: write it as {API_VERSION}.")
     return f"{base_url.rstrip('/')}/{api_version}"
 
 
@@ -249,6 +286,11 @@ def _is_address(base_url: str) -> bool:
 
 def _error_of(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome is not None else None
+
+
+def _limit_wait(state: RetryCallState) -> float | None:
+    error = _error_of(state)
+    return error.retry_after if isinstance(error, RateLimitError) else None
 
 
 def _kind(error: requests.RequestException) -> str:

@@ -5,12 +5,13 @@ Source: https://developers.facebook.com/docs/graph-api/reference/page/conversati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_metaconv.graph.auth import Get
-from airflow_provider_metaconv.graph.paging import Page, page_of
+from airflow_provider_metaconv.graph.errors import Action, UnexpectedResponseError
+from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
+from airflow_provider_metaconv.graph.request import REPEATED, Get, graph_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class ConversationsEdge:
     """``GET /{page-id}/conversations`` of one platform, all its parameters, and the messages below it.
 
     ``folder`` (Messenger only) and ``user_id`` (a Page- or Instagram-scoped id) narrow the list; None: not sent.
+    ``retried`` in the methods names the actions for which the call is repeated before its error is raised. A response
+    that is not what was asked for is an ``UnexpectedResponseError``.
     """
 
     get: Get
@@ -26,29 +29,67 @@ class ConversationsEdge:
     folder: str | None = None
     user_id: str | None = None
 
-    def conversations(self, fields: Sequence[str], limit: int, after: str | None = None) -> Page:
-        """One page of conversations, newest ``updated_time`` first; ``limit`` up to 200."""
-        parameters = {"platform": self.platform, "fields": ",".join(fields), "limit": str(limit)}
-        optional = {"folder": self.folder, "user_id": self.user_id, "after": after}
-        return page_of(self.get(f"{self.page_id}/conversations", parameters | _given(optional)))
+    def conversations(
+        self,
+        fields: Sequence[str],
+        limit: int,
+        position: Mapping[str, str] | None = None,
+        *,
+        retried: Collection[Action] = REPEATED,
+    ) -> ResultPage:
+        """One page of conversations, newest ``updated_time`` first, each with an id; ``limit`` up to 200."""
+        narrowed = {"folder": self.folder, "user_id": self.user_id}
+        given = {name: value for name, value in narrowed.items() if value is not None}
+        parameters = {"platform": self.platform, "fields": ",".join(fields), "limit": str(limit), **given}
+        path = graph_path(self.page_id, "conversations")
+        return self.get(path, {**parameters, **(position or {})}, parse=_conversations_page, retried=retried)
 
-    def conversation(self, conversation_id: str, fields: Sequence[str]) -> dict[str, Any]:
+    def conversation(
+        self, conversation_id: str, fields: Sequence[str], *, retried: Collection[Action] = REPEATED
+    ) -> dict[str, Any]:
         """One conversation by its id, without its place in the list."""
-        return self.get(conversation_id, {"fields": ",".join(fields)})
 
-    def messages(self, conversation_id: str, fields: Sequence[str], limit: int, after: str | None = None) -> Page:
-        """One page of a conversation's messages, newest first; ``limit`` up to 100."""
-        parameters = {"fields": ",".join(fields), "limit": str(limit)}
-        return page_of(self.get(f"{conversation_id}/messages", parameters | _given({"after": after})))
+        def parse(data: dict[str, Any]) -> dict[str, Any]:
+            if str(data.get("id")) != conversation_id:
+                raise UnexpectedResponseError("Meta's response is not the conversation that was asked for.")
+            return data
+
+        return self.get(graph_path(conversation_id), {"fields": ",".join(fields)}, parse=parse, retried=retried)
+
+    def messages(
+        self,
+        conversation_id: str,
+        fields: Sequence[str],
+        limit: int,
+        position: Mapping[str, str] | None = None,
+        *,
+        retried: Collection[Action] = REPEATED,
+    ) -> ResultPage:
+        """One page of a conversation's messages, newest first; ``limit`` up to 100; a row that is none is empty."""
+        parameters = {"fields": ",".join(fields), "limit": str(limit), **(position or {})}
+        return self.get(graph_path(conversation_id, "messages"), parameters, parse=_messages_page, retried=retried)
 
 
 def nested_messages(fields: Sequence[str], limit: int) -> str:
-    """The field that brings each conversation's newest messages along: ``messages.limit(25){id,...}``.
+    """The field that reads each conversation's newest messages along with it: ``messages.limit(25){id,...}``.
 
     Source: https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
     return f"messages.limit({limit}){{{','.join(fields)}}}"
 
 
-def _given(parameters: dict[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in parameters.items() if value is not None}
+def _conversations_page(data: dict[str, Any]) -> ResultPage:
+    page = parse_page(data)
+    if not all(_is_id(row.get("id")) for row in page.items):
+        raise UnexpectedResponseError("Meta's response lists a conversation without an id.")
+    return page
+
+
+def _messages_page(data: dict[str, Any]) -> ResultPage:
+    return parse_page(data, lenient_rows=True)
+
+
+def _is_id(value: Any) -> bool:
+    if isinstance(value, str):
+        return value != "" and value.isprintable()
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
 """What Meta says of a token: whose it is, of which kind, what it may do and when it ends; never the token itself.
 
 ``/debug_token`` knows all of it, but does not answer everyone: Meta documents the app's own token, or that of a user
-who is a developer of the app (https://developers.facebook.com/docs/graph-api/reference/debug_token). Its answer::
+who is a developer of the app (https://developers.facebook.com/docs/graph-api/reference/debug_token). Its response::
 
     {"data": {"app_id": "1", "type": "PAGE", "application": "…", "is_valid": true, "expires_at": 0,
               "data_access_expires_at": 1795170000, "profile_id": "100", "user_id": "5", "scopes": ["pages_messaging"],
@@ -22,25 +22,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_metaconv.graph.auth import (
-    Credentials,
-    Get,
-    PageIdentity,
-    is_missing_field,
-    own_page,
-    pages_of_person,
-)
+from airflow_provider_metaconv.graph.auth import PageIdentity, own_page, pages_of_person, read_me
+from airflow_provider_metaconv.graph.credentials import Credentials
+from airflow_provider_metaconv.graph.error_rules import token_error
 from airflow_provider_metaconv.graph.errors import (
     BlockedError,
     GraphError,
-    InvalidRequestError,
     RateLimitError,
     TokenError,
+    TooMuchDataError,
     TransientError,
-    as_int,
-    error_code,
+    UnexpectedResponseError,
 )
-from airflow_provider_metaconv.graph.paging import pages
+from airflow_provider_metaconv.graph.pagination import pages, parse_page
+from airflow_provider_metaconv.graph.request import Get
+from airflow_provider_metaconv.graph.response import as_int
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +73,7 @@ def token_info(credentials: Credentials, opened: Opened) -> TokenInfo:
     """
     get = opened(credentials)
     info = _known(credentials, opened, get)
-    return _with_owner(info, get("me", {"fields": "id,name"}))
+    return _with_owner(info, read_me(get))
 
 
 def token_and_pages(credentials: Credentials, opened: Opened) -> tuple[TokenInfo, list[PageIdentity]]:
@@ -90,15 +86,16 @@ def token_and_pages(credentials: Credentials, opened: Opened) -> tuple[TokenInfo
     if info.kind == PAGE:
         page = own_page(get)
         return dataclasses.replace(info, owner_id=page.page_id, owner=page.name), [page]
-    info = _with_owner(info, get("me", {"fields": "id,name"}))
+    info = _with_owner(info, read_me(get))
     return info, pages_of_person(get)
 
 
-def read_debug_token(answer: Mapping[str, Any]) -> TokenInfo:
-    """What an answer of ``/debug_token`` says; raises ``TokenError`` for a token that it calls invalid."""
-    data = answer.get("data")
-    if not isinstance(data, Mapping) or "is_valid" not in data:
-        raise InvalidRequestError("Meta's answer about the token holds nothing about it.")
+def read_debug_token(response: Mapping[str, Any]) -> TokenInfo:
+    """What a response of ``/debug_token`` says; raises ``TokenError`` for a token that it calls invalid.
+
+    Raises ``UnexpectedResponseError`` for a response that says nothing about a token.
+    """
+    data = _token_data(response)
     if not data["is_valid"]:
         raise _invalid(data.get("error"))
     scopes = data.get("scopes")
@@ -113,8 +110,8 @@ def read_debug_token(answer: Mapping[str, Any]) -> TokenInfo:
 
 
 def _known(credentials: Credentials, opened: Opened, get: Get) -> TokenInfo:
-    answer = _inspected(credentials, opened)
-    info = _granted(get) if answer is None else read_debug_token(answer)
+    inspected = _inspected(credentials, opened)
+    info = _granted(get) if inspected is None else read_debug_token({"data": inspected})
     if info.kind == APP:
         raise TokenError(
             "The token is an app's own, which reads no Page: store a Page, user or system-user token as the "
@@ -123,12 +120,19 @@ def _known(credentials: Credentials, opened: Opened, get: Get) -> TokenInfo:
     return info
 
 
-def _inspected(credentials: Credentials, opened: Opened) -> dict[str, Any] | None:
-    """The answer of ``/debug_token``, None where it is refused: that alone says nothing about the token."""
+def _token_data(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = response.get("data")
+    if not isinstance(data, Mapping) or "is_valid" not in data:
+        raise UnexpectedResponseError("Meta's response about the token says nothing about it.")
+    return data
+
+
+def _inspected(credentials: Credentials, opened: Opened) -> Mapping[str, Any] | None:
+    """The data of ``/debug_token``, None where it is refused: that alone says nothing about the token."""
     try:
         inspector = _app_credentials(credentials, opened) if credentials.app_secret else credentials
-        return opened(inspector)("debug_token", {"input_token": credentials.token})
-    except (RateLimitError, TransientError, BlockedError):
+        return opened(inspector)("debug_token", {"input_token": credentials.token}, parse=_token_data)
+    except (RateLimitError, TransientError, TooMuchDataError, BlockedError):
         raise
     except GraphError as error:
         logger.info("Meta does not say here when the token ends: /debug_token is refused (code %s).", error.code)
@@ -136,8 +140,8 @@ def _inspected(credentials: Credentials, opened: Opened) -> dict[str, Any] | Non
 
 
 def _app_credentials(credentials: Credentials, opened: Opened) -> Credentials:
-    app_id = opened(credentials)("app", {"fields": "id"}).get("id")
-    return Credentials(f"{app_id}|{credentials.app_secret}", credentials.app_secret)
+    app = opened(credentials)("app", {"fields": "id"})
+    return Credentials(f"{app.get('id')}|{credentials.app_secret}", credentials.app_secret)
 
 
 def _granted(get: Get) -> TokenInfo:
@@ -146,10 +150,10 @@ def _granted(get: Get) -> TokenInfo:
     Source: https://developers.facebook.com/docs/graph-api/reference/user/permissions
     """
     try:
-        found = pages(lambda after: get("me/permissions", after))
+        found = pages(lambda position: get("me/permissions", position, parse=parse_page))
         rows = [row for page in found for row in page.items]
-    except InvalidRequestError as error:
-        if not is_missing_field(error):
+    except GraphError as error:
+        if not error.is_missing_edge:
             raise
         return TokenInfo(kind=PAGE)
     granted = frozenset(str(row.get("permission")) for row in rows if row.get("status") == "granted")
@@ -163,10 +167,7 @@ def _with_owner(info: TokenInfo, me: Mapping[str, Any]) -> TokenInfo:
 def _invalid(error: Any) -> TokenError:
     given: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
     code, subcode = as_int(given.get("code")), as_int(given.get("subcode"))
-    row = error_code(code, subcode)
-    if row.error is not TokenError:
-        row = error_code(190, None)
-    return TokenError(f"{row.meaning} {row.advice}", code=code, subcode=subcode)
+    return token_error(code, subcode)
 
 
 def _moment(value: Any) -> datetime | None:
@@ -181,4 +182,5 @@ def _moment(value: Any) -> datetime | None:
 
 def _targets(granular: Any) -> dict[str, frozenset[str]]:
     rows = [row for row in granular if isinstance(row, Mapping)] if isinstance(granular, list) else []
-    return {str(row.get("scope")): frozenset(map(str, row["target_ids"])) for row in rows if row.get("target_ids")}
+    listed = [(str(row.get("scope")), row.get("target_ids")) for row in rows]
+    return {scope: frozenset(map(str, ids)) for scope, ids in listed if ids and isinstance(ids, list)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -12,10 +13,11 @@ import pendulum
 import requests
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
 
-from airflow_provider_metaconv.graph.auth import Credentials, PageIdentity, list_pages, page_identity
+from airflow_provider_metaconv.graph.auth import PageIdentity, list_pages, page_identity
 from airflow_provider_metaconv.graph.client import API_VERSION, BASE_URL, GraphClient
+from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.errors import GraphError, InvalidRequestError
-from airflow_provider_metaconv.graph.pacing import CALLS_PER_SECOND, Pacer
+from airflow_provider_metaconv.graph.limits import CALLS_PER_SECOND, Pacer
 from airflow_provider_metaconv.graph.token import TokenInfo, token_and_pages, token_info
 from airflow_provider_metaconv.graph.token_advice import describe
 from airflow_provider_metaconv.records import INSTAGRAM
@@ -63,10 +65,10 @@ class MetaGraphHook(BaseHook):
         Raises what ``get_conn`` and ``page_identity`` raise.
         """
         settings = _Settings.of(self._connection())
-        client = settings.client(settings.credentials)
+        client = settings.client(settings.credentials, own_ids=(page_id,))
         identity = page_identity(client.get, page_id, with_instagram=platform == INSTAGRAM)
         _mask(Credentials(identity.token, settings.credentials.app_secret))
-        client.use_token(identity.token)
+        client.use_page(identity)
         return PageAccess(client, identity)
 
     def list_pages(self) -> list[dict[str, Any]]:
@@ -170,14 +172,15 @@ class _Settings:
             _calls_per_second(extra.get("calls_per_second")),
         )
 
-    def client(self, credentials: Credentials) -> GraphClient:
-        """A client of its own under these credentials, which are blotted out of Airflow's logs from now on."""
+    def client(self, credentials: Credentials, own_ids: Collection[str] = ()) -> GraphClient:
+        """A client of its own under these credentials, which Airflow's logs mask from now on."""
         _mask(credentials)
         return GraphClient(
             requests.Session(),
             credentials,
             base_url=self.base_url,
             api_version=self.api_version,
+            own_ids=own_ids,
             pacer=Pacer(self.calls_per_second),
         )
 

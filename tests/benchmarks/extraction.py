@@ -50,7 +50,7 @@ def measure(url: str, token: str, file_format: str) -> None:
     from airflow_provider_metaconv.graph.auth import Credentials
     from airflow_provider_metaconv.graph.client import GraphClient
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge
-    from airflow_provider_metaconv.graph.pacing import Pacer
+    from airflow_provider_metaconv.graph.limits import Pacer
 
     if file_format == "parquet":
         import pyarrow.parquet  # noqa: F401  (the library's own size is not the extraction's)

@@ -106,7 +106,7 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
     from airflow_provider_metaconv.graph.client import GraphClient
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge
     from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
-    from airflow_provider_metaconv.graph.pacing import Pacer
+    from airflow_provider_metaconv.graph.limits import Pacer
 
     client = GraphClient(
         requests.Session(), Credentials(token), base_url=url, pacer=Pacer(1e9), sleep=lambda s: time.sleep(s / 20)

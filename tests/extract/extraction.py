@@ -14,19 +14,23 @@ from typing import Any
 import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer
-from airflow_provider_metaconv.extract.known import known_conversations
-from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.progress import Observer, nobody
-from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
-from airflow_provider_metaconv.extract.sizes import Sizes
-from airflow_provider_metaconv.extract.walk import WORKERS
+from airflow_provider_metaconv.extract.extraction import (
+    WORKERS,
+    ExtractionResult,
+    Settings,
+    extract_conversations,
+    known_conversations,
+)
+from airflow_provider_metaconv.extract.page_sizes import Sizes
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.stats import Observer, noop
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
-from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.limits import Pacer
 
 EXTRACTED = "2026-11-22T00:00:00+00:00"
 """The same in all extractions, so that their rows can be compared."""
@@ -45,9 +49,11 @@ class SkippedTime:
         self._skipped += seconds
 
 
-def unpaced_client(server: EmulatorServer, token: str | None = None) -> GraphClient:
+def unpaced_client(
+    server: EmulatorServer, token: str | None = None, clock: SkippedTime | None = None
+) -> GraphClient:
     """A client that waits for nothing, so that tests take no longer than they must."""
-    clock = SkippedTime()
+    clock = clock or SkippedTime()
     return GraphClient(
         requests.Session(),
         Credentials(token or server.user_token),
@@ -71,19 +77,22 @@ def extract(
     user_id: str | None = None,
     file_format: str = "ndjson",
     rows_per_part: int = 100_000,
-    observe: Observer = nobody,
-) -> Extraction:
+    observe: Observer = noop,
+    accept_partial: bool = False,
+) -> ExtractionResult:
     """Page 100's messages of that window, into that folder or storage."""
-    client = unpaced_client(server)
+    clock = SkippedTime()
+    client = unpaced_client(server, clock=clock)
     identity = page_identity(client.get, "100", with_instagram=platform == "INSTAGRAM")
-    client.use_token(identity.token)
+    client.use_page(identity)
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
-    scope = Scope(platform, "100", identity.own_ids, Window(since, until), EXTRACTED)
+    context = ExtractionContext(platform, "100", identity.own_ids, Window(since, until), EXTRACTED)
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
-    settings = Settings(file_format, sizes, workers, rows_per_part)
-    figures = client.statistics.as_dict
+    settings = Settings(
+        file_format, sizes, workers, rows_per_part, accept_partial=accept_partial, clock=clock, sleep=clock.skip
+    )
     known_ids = lambda: known_conversations(storage)  # noqa: E731
-    return extract_conversations(edges, scope, storage, figures, settings, known_ids, observe)
+    return extract_conversations(edges, context, storage, client, settings, known_ids, observe)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from airflow_provider_metaconv.graph.auth import Credentials
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import TransientError
-from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.load import load_manifests
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.extract.extraction import Written, written

@@ -24,7 +24,7 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
     TransientError,
 )
-from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.limits import Pacer
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

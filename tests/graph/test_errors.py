@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from airflow_provider_metaconv.graph.answer import read_answer
 from airflow_provider_metaconv.graph.errors import (
     ERROR_CODES,
     BlockedError,
@@ -20,6 +19,7 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
     TransientError,
 )
+from airflow_provider_metaconv.graph.response import read_answer
 
 
 def refused(status: int, error: object, headers: dict[str, str] | None = None) -> GraphError:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.graph.pacing import Pacer, pace_share
+from airflow_provider_metaconv.graph.limits import Pacer, pace_share
 
 
 class Clock:

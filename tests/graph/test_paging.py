@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.graph.errors import CursorError, TransientError
-from airflow_provider_metaconv.graph.paging import Page, page_of, pages
+from airflow_provider_metaconv.graph.pagination import Page, page_of, pages
 
 NEXT = "https://graph.example.com/v26.0/1/conversations?access_token=T&after=FROM_LINK"
 

@@ -24,7 +24,7 @@ from airflow_provider_metaconv.graph.errors import (
     TokenError,
     TransientError,
 )
-from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.token import NEVER, TokenInfo, read_debug_token, token_and_pages, token_info
 
 EXPIRES = datetime(2099, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.graph.usage import read_usage
+from airflow_provider_metaconv.graph.limits import read_usage
 
 BUSINESS = "x-business-use-case-usage"
 

@@ -18,7 +18,7 @@ from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
-from airflow_provider_metaconv.graph.pacing import Pacer
+from airflow_provider_metaconv.graph.limits import Pacer
 from tests.benchmarks.peers.clients.measuring import PAGE_ID, SINCE, TOKEN, UNTIL, Job, run
 
 
@@ -27,7 +27,7 @@ def extract(job: Job) -> None:
     shape = job.shape
     client = GraphClient(requests.Session(), Credentials(TOKEN), base_url=job.base_url, pacer=Pacer(1e9))
     if shape.whole_task:
-        client.use_token(page_identity(client.get, PAGE_ID, with_instagram=False).token)
+        client.use_page(page_identity(client.get, PAGE_ID, with_instagram=False))
     edge = ConversationsEdge(client.get, PAGE_ID, "MESSENGER")
     window = Window(SINCE, UNTIL) if shape.incremental else Window(None, datetime(2026, 11, 21, tzinfo=UTC))
     scope = Scope("MESSENGER", PAGE_ID, frozenset({PAGE_ID}), window)

@@ -1,0 +1,223 @@
+"""Meta's call limits: how full they are, how fast to call, and how long to wait once one is reached.
+
+The headers of every response, success or error (https://developers.facebook.com/docs/graph-api/overview/rate-limiting)::
+
+    x-app-usage: {"call_count": 12, "total_cputime": 0, "total_time": 0}
+    x-business-use-case-usage: {"<object id>": [{"type": "messenger", "call_count": 100, "total_cputime": 25,
+                                                 "total_time": 25, "estimated_time_to_regain_access": 19}]}
+
+Percentages are of the limit, times to regain access are in minutes and 0 means "no estimate". A missing header says
+nothing, unknown keys are ignored, and whatever cannot be read counts as missing: a header must never end a run. The
+business header may list other objects of the business (an ads account, another Page): only the entries of the own
+objects count.
+
+Meta allows 2 calls a second per Page on the Conversations API and prolongs the block of a caller who goes on after a
+limit (https://developers.facebook.com/docs/messenger-platform/overview#rate-limiting).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
+"""No limit of Meta's lasts longer than a day: a larger number is a mistake, and must not stop a Page for ever."""
+
+OWN_TYPES = frozenset({"messenger", "pages", "instagram"})
+"""The types of business limits that reading conversations counts against."""
+
+CALLS_PER_SECOND = 2.0
+SLOW_FROM_PERCENT = 80.0
+LONGEST_GAP_SECONDS = 30.0
+"""However full a limit is, a call is sent this often: a longer wait is left to Meta's own estimate, which frees the
+worker."""
+
+LONGEST_NAP_SECONDS = 1.0
+
+LONGEST_GUESS_SECONDS = 1800.0
+"""The longest wait for a limit when Meta gives no estimate."""
+
+# Sleeping and sending are never exact to the millisecond: a 2 % wider gap keeps any 10 seconds below the limit.
+MARGIN = 1.02
+
+_PERCENTAGES = ("call_count", "total_cputime", "total_time", "acc_id_util_pct")
+_MOST_DOUBLINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One call limit: whose (``object_id``), which (``bucket``), how full in percent, seconds until it opens again."""
+
+    object_id: str
+    bucket: str
+    percent: float
+    regain_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The call limits in one response that count for the caller."""
+
+    pools: tuple[Pool, ...] = ()
+
+    @property
+    def percent(self) -> float:
+        """How full the fullest limit is; 0 when no header came."""
+        return max((pool.percent for pool in self.pools), default=0.0)
+
+    def wait_seconds(self, bucket: str) -> float:
+        """Seconds until the named bucket opens again; 0: no estimate."""
+        return max((pool.regain_seconds for pool in self.pools if pool.bucket == bucket), default=0.0)
+
+
+NO_USAGE = Usage()
+
+
+def read_usage(headers: Mapping[str, str], own_ids: Collection[str] = ()) -> Usage:
+    """The limits in a response's headers: of the app, of the Page, and of the objects in ``own_ids``.
+
+    ``headers`` are looked up in lower case, as in the case-insensitive mapping of ``requests``.
+    """
+    return Usage(
+        (
+            *_simple_pool(headers, "x-app-usage", "app"),
+            *_simple_pool(headers, "x-page-usage", "pages"),
+            *(pool for pool in _business_pools(headers) if pool.object_id in own_ids and pool.bucket in OWN_TYPES),
+        )
+    )
+
+
+def pace_share(percent: float) -> float:
+    """The share of the full pace at that usage: all up to 80 %, then the square of what is left, nothing at 100 %.
+
+    The square, since what is left must last until the oldest calls no longer count, and nobody says when that is.
+    """
+    left = (100.0 - min(max(percent, SLOW_FROM_PERCENT), 100.0)) / (100.0 - SLOW_FROM_PERCENT)
+    return left * left
+
+
+class Pacer:
+    """Yields moments to send at, one gap apart, to any number of threads.
+
+    ``calls_per_second`` must be greater than 0; ``clock`` gives monotonic seconds and ``sleep`` waits.
+    """
+
+    def __init__(
+        self,
+        calls_per_second: float = CALLS_PER_SECOND,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gap = MARGIN / calls_per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._last = float("-inf")
+        self._paused_until = 0.0
+        self._gap_now = self._gap
+
+    def wait_turn(self) -> None:
+        """Returns when the next call may be sent."""
+        while (seconds := self._take_turn()) > 0:
+            # In naps: a pause holds who waits already, and a limit that empties lets them go.
+            self._sleep(min(seconds, LONGEST_NAP_SECONDS))
+
+    def _take_turn(self) -> float:
+        """Takes the turn if it has come, else returns in how many seconds it will."""
+        with self._lock:
+            now = self._clock()
+            turn = max(self._last + self._gap_now, self._paused_until)
+            if now >= turn:
+                self._last = now
+            return turn - now
+
+    def observe(self, percent: float) -> None:
+        """Sets the pace by how full the fullest limit is, in percent."""
+        with self._lock:
+            share = pace_share(percent)
+            longest = max(LONGEST_GAP_SECONDS, self._gap)
+            self._gap_now = min(self._gap / share, longest) if share else longest
+
+    def pause(self, seconds: float) -> None:
+        """Lets nobody send for that long from now on: a limit was reached."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+
+class LimitWaits:
+    """How long to wait for the limits of one caller: as Meta estimates, else twice as long each time in a row.
+
+    ``consecutive`` is how many limits came since the last success; a later attempt sets it to go on counting. Calls
+    that were in flight together when a limit was reached count as one.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._limited_at = float("-inf")
+        self._until = float("-inf")
+        self.consecutive = 0
+
+    def wait_after(self, sent_at: float, seconds: float, *, is_estimate: bool) -> float:
+        """Seconds to wait after a call, sent at that moment, met a limit that asks for ``seconds``."""
+        with self._lock:
+            now = self._clock()
+            is_known = sent_at <= self._limited_at and now < self._until
+            if not is_estimate:
+                if is_known:
+                    return self._until - now
+                doublings = min(self.consecutive, _MOST_DOUBLINGS)
+                seconds = min(seconds * 2.0**doublings, LONGEST_GUESS_SECONDS)
+            if not is_known:
+                self.consecutive += 1
+                self._limited_at = now
+            self._until = max(self._until, now + seconds)
+            return self._until - now
+
+    def succeeded(self, sent_at: float) -> None:
+        """Notes the success of a call, sent at that moment; one that was sent before a limit says nothing about it."""
+        with self._lock:
+            if sent_at > self._limited_at:
+                self.consecutive = 0
+
+
+def _business_pools(headers: Mapping[str, str]) -> Iterator[Pool]:
+    for object_id, entries in _parsed(headers.get("x-business-use-case-usage")).items():
+        for entry in entries if isinstance(entries, list) else []:
+            if isinstance(entry, dict):
+                yield _pool(str(object_id), str(entry.get("type", "")), entry)
+
+
+def _simple_pool(headers: Mapping[str, str], name: str, bucket: str) -> Iterator[Pool]:
+    entry = _parsed(headers.get(name))
+    if entry:
+        yield _pool("", bucket, entry)
+
+
+def _pool(object_id: str, bucket: str, entry: Mapping[str, Any]) -> Pool:
+    percent = max(_number(entry.get(key)) for key in _PERCENTAGES)
+    regain = 60.0 * _number(entry.get("estimated_time_to_regain_access"))
+    return Pool(object_id, bucket, percent, min(regain, LONGEST_WAIT_SECONDS))
+
+
+def _parsed(header: str | None) -> dict[str, Any]:
+    try:
+        value = orjson.loads(header or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) and number > 0 else 0.0

@@ -1,0 +1,113 @@
+"""Lists of the Graph API: one page of results, and walking a short list to its end.
+
+The JSON this is for (https://developers.facebook.com/docs/graph-api/results)::
+
+    {"data": [...], "paging": {"cursors": {"before": "...", "after": "QVFI..."}, "next": "https://..."}}
+
+Only the absence of ``next`` ends a list: ``cursors.after`` is there on the last page too, and a page may be empty while
+``next`` is there. ``next`` embeds the access token and could lead anywhere, so it is never followed: the parameters in
+it that name a position are kept, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from airflow_provider_metaconv.graph.errors import CursorError, UnexpectedResponseError
+
+POSITION_PARAMETERS = ("after", "until", "since", "__paging_token", "offset", "__after_id")
+"""What of a ``next`` link names a position; some lists page by time or offset and have no cursors."""
+
+MOST_PAGES = 1000
+MOST_PAGES_WITHOUT_ROWS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPage:
+    """One page of a list: its rows, and the parameters that ask for the next page; None means the list is over."""
+
+    items: list[dict[str, Any]]
+    next_parameters: Mapping[str, str] | None
+
+
+def parse_page(edge: Any, *, lenient_rows: bool = False) -> ResultPage:
+    """The page in a response or in a nested edge.
+
+    ``lenient_rows`` turns rows that are no objects into empty ones, so that they can be counted. Raises
+    ``UnexpectedResponseError`` for anything that is not a list of objects, a missing edge included, and ``CursorError``
+    when ``next`` names no position that can be asked for.
+    """
+    rows = edge.get("data") if isinstance(edge, Mapping) else None
+    if not isinstance(rows, list):
+        raise UnexpectedResponseError("Meta's response has no list where one belongs.")
+    items = [row if isinstance(row, dict) else {} for row in rows]
+    if not lenient_rows and len(items) != sum(isinstance(row, dict) for row in rows):
+        raise UnexpectedResponseError("Meta's response has a list with rows that are not objects.")
+    paging = edge.get("paging") or {}
+    if not isinstance(paging, dict):
+        raise UnexpectedResponseError("Meta's response has something else where the paging belongs.")
+    return ResultPage(items, _next_parameters(paging) if paging.get("next") else None)
+
+
+def _next_parameters(paging: Mapping[str, Any]) -> dict[str, str]:
+    cursors = paging.get("cursors")
+    after = cursors.get("after") if isinstance(cursors, dict) else None
+    found = {"after": str(after)} if isinstance(after, str | int) and after else _position(paging["next"])
+    if not found:
+        raise CursorError("Meta announces a next page but names no position for it.")
+    if not all(value.isprintable() for value in found.values()):
+        # Half of a surrogate pair cannot be sent, a NUL cannot be stored in a checkpoint.
+        raise CursorError("Meta names a position for the next page that cannot be sent.")
+    return found
+
+
+def _position(link: Any) -> dict[str, str]:
+    try:
+        query = parse_qs(urlsplit(str(link)).query)
+    except ValueError:
+        return {}
+    return {name: query[name][0] for name in POSITION_PARAMETERS if name in query}
+
+
+class LoopGuard:
+    """Remembers the positions of one list; raises ``CursorError`` when one comes again.
+
+    Keeps a hash of each, since a list of 10,000 pages is ordinary and cursors are some hundred characters long.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def check(self, parameters: Mapping[str, str] | None) -> None:
+        """Accepts a position once; None is no position."""
+        if parameters is None:
+            return
+        position = hash(frozenset(parameters.items()))
+        if position in self._seen:
+            raise CursorError("Meta gave the same cursor twice: the list turns in a circle.")
+        self._seen.add(position)
+
+
+def pages(fetch: Callable[[Mapping[str, str]], ResultPage]) -> Iterator[ResultPage]:
+    """All pages of a short list, in order; ``fetch`` receives the parameters that say where the page begins.
+
+    An empty page that leads to itself is the end. Raises ``CursorError`` for a list that turns in a circle, goes on
+    without rows, or has more than 1,000 pages.
+    """
+    guard = LoopGuard()
+    parameters: Mapping[str, str] = {}
+    without_rows = 0
+    for _ in range(MOST_PAGES):
+        page = fetch(parameters)
+        yield page
+        if page.next_parameters is None or (not page.items and page.next_parameters == parameters):
+            return
+        guard.check(page.next_parameters)
+        parameters = page.next_parameters
+        without_rows = 0 if page.items else without_rows + 1
+        if without_rows >= MOST_PAGES_WITHOUT_ROWS:
+            raise CursorError(f"Meta's list goes on after {without_rows} pages without rows.")
+    raise CursorError(f"Meta's list has more than {MOST_PAGES} pages.")

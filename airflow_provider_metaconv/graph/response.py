@@ -1,0 +1,137 @@
+"""What one HTTP response means: data, or which error. Pure: the same response always means the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from airflow_provider_metaconv.graph.credentials import scrub
+from airflow_provider_metaconv.graph.error_rules import MetaError, error_of
+from airflow_provider_metaconv.graph.errors import (
+    ErrorScope,
+    GraphError,
+    InvalidRequestError,
+    RateLimitError,
+    TransientError,
+    UnexpectedResponseError,
+)
+from airflow_provider_metaconv.graph.limits import Usage, read_usage
+
+_LONGEST_TEXT = 300
+_RATE_LIMITED_WITHOUT_CODE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class GraphResponse:
+    """A successful response: the JSON object, and how full the limits are."""
+
+    data: dict[str, Any]
+    usage: Usage
+
+
+def parse_response(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    own_ids: Collection[str] = (),
+    scrub: Callable[[str], str] = scrub,
+) -> GraphResponse:
+    """The data in a response; raises the ``GraphError`` that it means.
+
+    ``own_ids`` are the objects whose limits count; ``scrub`` removes secrets from Meta's text.
+    """
+    usage = read_usage(headers, own_ids)
+    data = _json_object(body)
+    told = _meta_error(data, scrub) if data is not None else None
+    if told is not None:
+        raise error_of(told, http_status=status, usage=usage)
+    if data is None or not 200 <= status <= 299:
+        raise _http_error(status, usage)
+    return GraphResponse(data, usage)
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = _lenient_json(body)
+    return value if isinstance(value, dict) else None
+
+
+def _lenient_json(body: bytes) -> Any:
+    # Messages can hold half of a surrogate pair, which orjson refuses and Python's own parser lets through.
+    try:
+        return json.loads(body.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _meta_error(data: Mapping[str, Any], scrub: Callable[[str], str]) -> MetaError | None:
+    """The error in a body, in today's form or the old one that comes with a 200; None in a body without one."""
+    error = data.get("error")
+    if not isinstance(error, dict):
+        if "error_code" not in data:
+            return None
+        error = {**data, "code": data["error_code"], "message": data.get("error_msg")}
+
+    def text(name: str) -> str:
+        return _one_line(error.get(name), scrub)
+
+    return MetaError(
+        code=as_int(error.get("code")),
+        subcode=as_int(error.get("error_subcode")),
+        message=text("message"),
+        user_title=text("error_user_title"),
+        user_message=text("error_user_msg"),
+        is_transient=error.get("is_transient") is True,
+        fbtrace_id=text("fbtrace_id")[:64] or None,
+    )
+
+
+def as_int(value: Any) -> int | None:
+    """The integer a JSON value means, None when it means none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _one_line(value: Any, scrub: Callable[[str], str]) -> str:
+    if not isinstance(value, str | int):
+        return ""
+    # Control characters and halves of surrogate pairs cannot be stored everywhere that an error is shown.
+    printable = "".join(character if character.isprintable() else " " for character in str(value))
+    return " ".join(scrub(printable).split())[:_LONGEST_TEXT]
+
+
+def _http_error(status: int, usage: Usage) -> GraphError:
+    if 200 <= status <= 299:
+        return UnexpectedResponseError(
+            f"Meta answered HTTP {status} with something other than a JSON object.", http_status=status, usage=usage
+        )
+    if 300 <= status <= 399:
+        return InvalidRequestError(
+            f"The host answered with a redirect (HTTP {status}), which is never followed with a token: "
+            "set the connection's host to the API's own address, such as https://graph.facebook.com.",
+            http_status=status,
+            scope=ErrorScope.APP,
+            usage=usage,
+        )
+    if status == 429:
+        return RateLimitError(
+            "Too many calls (HTTP 429).", retry_after=_RATE_LIMITED_WITHOUT_CODE, http_status=status, usage=usage
+        )
+    if 400 <= status <= 499 and status != 408:
+        # A proxy on the way or a faulty server of Meta's says so for a moment, a wrong host for ever.
+        return TransientError(
+            f"The host answered HTTP {status} without a Graph error. If that does not pass: check the connection's "
+            "host, and any proxy.",
+            http_status=status,
+            usage=usage,
+        )
+    return TransientError(f"Meta answered HTTP {status} without a Graph error.", http_status=status, usage=usage)
