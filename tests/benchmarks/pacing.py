@@ -12,7 +12,7 @@ import requests
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, uniform_world
 from airflow_provider_metaconv.extract.ledger import Scope
 from airflow_provider_metaconv.extract.run import Settings, extract_conversations
-from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials

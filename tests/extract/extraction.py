@@ -31,6 +31,7 @@ from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.records import TABLES
 
 EXTRACTED = "2026-11-22T00:00:00+00:00"
 """The same in all extractions, so that their rows can be compared."""
@@ -102,6 +103,8 @@ class Written:
     manifest: dict[str, Any]
     messages: list[dict[str, Any]]
     conversations: list[dict[str, Any]]
+    gaps: list[dict[str, Any]]
+    windows: list[dict[str, Any]]
 
     @property
     def message_ids(self) -> list[str]:
@@ -111,8 +114,10 @@ class Written:
 def written(folder: Path) -> Written:
     """Everything that counts in a folder."""
     manifest = json.loads((folder / "_manifest.json").read_bytes())
-    rows: dict[str, list[dict[str, Any]]] = {"messages": [], "conversations": []}
+    rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
     for file in manifest["files"]:
         with gzip.open(folder / file["path"], "rt", encoding="utf-8") as lines:
             rows[file["table"]] += [json.loads(line) for line in lines]
-    return Written(manifest, rows["messages"], rows["conversations"])
+    return Written(
+        manifest, rows["messages"], rows["conversations"], rows["conversation_gaps"], rows["extraction_windows"]
+    )

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.extract.page_sizes import Sizes
 from tests.extract.extraction import extract
 
 

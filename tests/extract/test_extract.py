@@ -18,7 +18,7 @@ from airflow_provider_metaconv.emulator import (
     build_world,
     uniform_world,
 )
-from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.errors import StorageError
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError, TokenError
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
@@ -79,8 +79,9 @@ def test_beyond_instagrams_twenty_newest_the_ledger_says_how_many(tmp_path: Path
     with EmulatorServer(build_world([PageSpec("100", [thread("INSTAGRAM", 53)])], NOW)) as server:
         extraction = extract(server, tmp_path, platform="INSTAGRAM", until=NOW)
     [row] = written(tmp_path).conversations
-    assert (1, 53, 33, "truncated_by_platform") == (
+    assert (1, 53, 20, 33, "truncated_by_platform") == (
         extraction.incomplete,
+        extraction.messages,
         row["messages_extracted"],
         row["messages_unavailable"],
         row["status"],
@@ -172,10 +173,12 @@ def test_odd_text_arrives_as_it_was_sent_where_it_can_be_held(tmp_path: Path) ->
     assert sorted([*texts, *odd.values()]) == sorted(row["text"] for row in written(tmp_path).messages)
 
 
-def test_an_empty_window_is_a_manifest_without_files(tmp_path: Path) -> None:
+def test_an_empty_window_is_a_manifest_with_nothing_but_its_own_row(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [])], NOW)) as server:
         extraction = extract(server, tmp_path, until=NOW)
-    assert (0, []) == (extraction.messages, written(tmp_path).manifest["files"])
+    found = written(tmp_path)
+    assert (extraction.messages, [file["table"] for file in found.manifest["files"]]) == (0, ["extraction_windows"])
+    assert [(row["status"], row["conversations"]) for row in found.windows] == [("complete", 0)]
 
 
 def test_a_rerun_replaces_what_was_there(tmp_path: Path) -> None:

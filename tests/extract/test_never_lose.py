@@ -23,7 +23,7 @@ from airflow_provider_metaconv.emulator import (
     build_world,
     uniform_world,
 )
-from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.errors import StorageError
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.errors import CursorError, GraphError, RateLimitError, TokenError

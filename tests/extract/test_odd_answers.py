@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.run import Settings, extract_conversations
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials
@@ -66,9 +66,9 @@ def extracted(canned: Canned, folder: Path, conversation: dict[str, Any], file_f
     url = f"http://127.0.0.1:{canned.server.server_address[1]}"
     pacer = Pacer(1e6)
     client = GraphClient(requests.Session(), Credentials("token"), base_url=url, pacer=pacer, attempts=1)
-    scope = Scope("MESSENGER", "100", frozenset({"100"}), Window(None, UNTIL))
+    scope = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, UNTIL))
     edges = [ConversationsEdge(client.get, "100", "MESSENGER")]
-    figures = client.statistics.as_dict
+    figures = client
     done = extract_conversations(edges, scope, LocalStorage(folder), figures, Settings(file_format))
     with DuckDBWarehouse(folder / "warehouse.duckdb") as warehouse:
         load_manifests([done.manifest], warehouse)
@@ -138,9 +138,9 @@ def test_what_stood_beside_a_conversation_without_an_id_is_read_by_the_next_try(
 
     def extract() -> None:
         client = GraphClient(requests.Session(), Credentials("token"), base_url=url, pacer=Pacer(1e6), attempts=1)
-        scope = Scope("MESSENGER", "100", frozenset({"100"}), Window(None, UNTIL))
+        scope = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, UNTIL))
         edges = [ConversationsEdge(client.get, "100", "MESSENGER")]
-        extract_conversations(edges, scope, LocalStorage(tmp_path), client.statistics.as_dict)
+        extract_conversations(edges, scope, LocalStorage(tmp_path), client)
 
     canned.answer = {"data": [whole[0], {"updated_time": TIME}, whole[2]]}
     with pytest.raises(TransientError, match="without its id"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_world
-from airflow_provider_metaconv.extract.sizes import MESSAGES_PER_CALL, AdaptiveSizes, Sizes, default_sizes
+from airflow_provider_metaconv.extract.page_sizes import MESSAGES_PER_CALL, AdaptiveSizes, Sizes, default_sizes
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from tests.extract.extraction import extract, written
 

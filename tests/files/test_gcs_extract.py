@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_world
-from airflow_provider_metaconv.extract.sizes import Sizes
+from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files import MANIFEST_NAME, Manifest, StorageError
 from airflow_provider_metaconv.files.gcs import GCSStorage
 from airflow_provider_metaconv.graph.errors import RateLimitError
