@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-gcp soak clean
+.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-gcp soak simulate clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -51,6 +51,10 @@ benchmark-gcp: $(VENV)/installed-google
 
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.soak
+
+# Until stopped, or SEEDS=n of them, from FIRST=n on; SEED=n shows what happens in that one.
+simulate: $(VENV)/installed
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)))
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'

@@ -1,0 +1,248 @@
+"""One scenario from its first attempt to its last, as Airflow would run it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from airflow_provider_metaconv.emulator.service import GraphService
+from airflow_provider_metaconv.emulator.settings import EmulatorSettings
+from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
+from tests.simulation.clock import VirtualClock
+from tests.simulation.core import Outcome, Task, run_attempt
+from tests.simulation.faults import FaultSchedule
+from tests.simulation.oracle import Finding, Observed, Oracle, read_result
+from tests.simulation.scenario import PAGE_ID, START, Scenario
+from tests.simulation.storage import Disk, Killed, MemoryStorage, Process, temporaries
+from tests.simulation.transport import PHASES, EndlessError, SimulatedSession, Wire
+from tests.simulation.world import LiveWorld
+
+RETRIES = 3
+RETRY_DELAY_SECONDS = 120.0
+LONGEST_RESCHEDULE_SECONDS = 24 * 3_600.0
+MOST_ATTEMPTS = 10
+"""Before the faults are cleared, whatever Airflow would still do: a limit that never ends would go on for a day."""
+
+HEALTHY_ATTEMPTS = 3
+HOURS_UNTIL_CLEARED = 3_600.0
+MOST_HOURS = 24 * 3_600.0
+SECRETS = (USER_TOKEN, f"emulator-page-token-{PAGE_ID}")
+WINDOW, EARLIER_WINDOW = "window", "earlier"
+
+Covered = tuple[str, str, int]
+"""A fault's name, the phase of the walk that it struck, the attempt."""
+
+
+@dataclass
+class Report:
+    """What became of a scenario; without findings every guarantee held."""
+
+    scenario: Scenario
+    findings: list[Finding] = field(default_factory=list)
+    covered: Counter[Covered] = field(default_factory=Counter)
+    calls: int = 0
+    attempts: int = 0
+
+
+class _Logs(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+LOGS = _Logs()
+_LOGGER = logging.getLogger("airflow_provider_metaconv")
+
+
+def simulate(scenario: Scenario, trace: Callable[[str], None] | None = None) -> Report:
+    """Runs a scenario to its end, or to the first attempt after which something is wrong."""
+    # The core's back-off asks the one source of chance that every program shares.
+    random.seed(scenario.seed)
+    temporaries.clear()
+    _LOGGER.addHandler(LOGS)
+    level, propagates = _LOGGER.level, _LOGGER.propagate
+    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False
+    try:
+        simulation = _Simulation(scenario, trace)
+        simulation.run()
+        return simulation.report
+    finally:
+        _LOGGER.setLevel(level)
+        _LOGGER.propagate = propagates
+        _LOGGER.removeHandler(LOGS)
+
+
+class _Simulation:
+    def __init__(self, scenario: Scenario, trace: Callable[[str], None] | None) -> None:
+        self._scenario, self._trace = scenario, trace or _untold
+        world = scenario.world
+        self._clock = VirtualClock(float(START + 86_400))
+        self._live = LiveWorld(world)
+        old_rows = "id_and_time" if world.old_rows_have_time else "id_only"
+        settings = EmulatorSettings(clock=self._clock, instagram_old_rows=old_rows)  # type: ignore[arg-type]
+        self._service = GraphService(self._live.world, settings)
+        self._wire = Wire(
+            self._service,
+            FaultSchedule((), self._clock),
+            world,
+            self._clock,
+            "" if world.since is None else _graph_time(world.since),
+            lambda _: None,
+            trace,
+        )
+        self._service.faults = self._wire.schedule
+        self._disk = Disk()
+        self._oracle = Oracle(scenario, self._live)
+        self.report = Report(scenario)
+
+    def run(self) -> None:
+        """All attempts; stops at the first finding."""
+        if self._prepare():
+            return
+        self._begin()
+        if self._run_as_airflow():
+            return
+        self._trace("--- the API is healthy from now on")
+        self._wire.schedule.stop()
+        self._service.limiter.clear_blocks()
+        self._clock.sleep(HOURS_UNTIL_CLEARED)
+        self._run_healthy()
+
+    def _prepare(self) -> bool:
+        """Makes the results that are there before; they are read undisturbed. Returns whether something is wrong."""
+        world = self._scenario.world
+        if self._scenario.has_earlier_window and (world.since or 200) > 1:
+            outcome = self._attempt(EARLIER_WINDOW, Process(trace=self._trace), None, world.since or 200)
+            if outcome.kind != "success":
+                return self._find(Finding("G7", f"the earlier window cannot be read: {outcome.error}"))
+        if self._scenario.has_earlier_result:
+            outcome = self._attempt(WINDOW, Process(trace=self._trace), world.since, world.until)
+            if outcome.kind != "success":
+                return self._find(Finding("G7", f"a healthy Page fails: {outcome.error}"))
+        return False
+
+    def _begin(self) -> None:
+        wire = self._wire
+        wire.schedule = FaultSchedule(self._scenario.faults, self._clock)
+        wire.after_call = self._live.happen_after
+        wire.sent.clear()
+        self._service.faults = wire.schedule
+
+    def _run_as_airflow(self) -> bool:
+        retries, rescheduled_since = 0, None
+        for number in range(1, MOST_ATTEMPTS + 1):
+            outcome = self._checked_attempt(number)
+            if self.report.findings:
+                return True
+            if outcome.kind in ("success", "fail"):
+                return False
+            if outcome.kind == "reschedule":
+                rescheduled_since = rescheduled_since or self._clock.now
+                if self._clock.now + outcome.wait_seconds - rescheduled_since <= LONGEST_RESCHEDULE_SECONDS:
+                    self._clock.sleep(outcome.wait_seconds)
+                    continue
+            if retries == RETRIES:
+                return False
+            self._clock.sleep(RETRY_DELAY_SECONDS * 2**retries)
+            retries, rescheduled_since = retries + 1, None
+        return False
+
+    def _run_healthy(self) -> None:
+        first = self.report.attempts + 1
+        for number in range(first, first + HEALTHY_ATTEMPTS):
+            outcome = self._checked_attempt(number)
+            if self.report.findings:
+                return
+            if outcome.kind == "success":
+                break
+            self._clock.sleep(RETRY_DELAY_SECONDS)
+        self.report.findings += self._oracle.check_complete(self._seen)
+
+    def _checked_attempt(self, number: int) -> Outcome:
+        scenario, wire = self._scenario, self._wire
+        process = Process(
+            tuple(each for each in scenario.crashes if each.attempt == number),
+            tuple(each for each in scenario.storage_faults if each.attempt == number),
+            self._trace,
+        )
+        self._trace(f"--- attempt {number} at {self._clock.now - START - 86_400:.0f} s")
+        wire.attempt, before, first = number, self._disk.copy(WINDOW), len(wire.sent)
+        LOGS.lines.clear()
+        began = self._clock.now
+        outcome = self._attempt(WINDOW, process, scenario.world.since, scenario.world.until)
+        for line in LOGS.lines:
+            self._trace(f"  log: {line}")
+        self._trace(f"--- attempt {number} ends: {outcome.kind} {outcome.error}")
+        if self._clock.now - began > MOST_HOURS:
+            outcome = Outcome("endless")
+        files, sent = self._disk.folders.get(WINDOW, {}), wire.sent[first:]
+        manifest = files.get("_manifest.json")
+        unchanged = manifest == before.get("_manifest.json")
+        earlier = read_result(before)
+        self._seen = Observed(
+            number,
+            outcome,
+            sent,
+            earlier,
+            earlier if unchanged and files == before else read_result(files),
+            not unchanged,
+            LOGS.lines,
+            tuple(files),
+            tuple(data for name, data in files.items() if name in ("_manifest.json", "_checkpoint.json")),
+            bool(process.struck),
+            self._clock.now - began,
+            SECRETS,
+        )
+        self.report.attempts, self.report.calls = number, self.report.calls + len(sent)
+        for call in sent:
+            if call.fault:
+                self.report.covered[call.fault, call.phase, number] += 1
+        for what in process.struck:
+            self.report.covered[what, sent[-1].phase if sent else PHASES[0], number] += 1
+        self.report.findings += self._oracle.check(self._seen)
+        return outcome
+
+    def _attempt(self, folder: str, process: Process, since: int | None, until: int) -> Outcome:
+        world = self._scenario.world
+        task = Task(
+            world.platform,
+            PAGE_ID,
+            world.folders,
+            None if since is None else _moment(since),
+            _moment(until),
+            self._scenario.sizes,
+        )
+        storage = MemoryStorage(self._disk, folder, process)
+        session = SimulatedSession(self._wire, process)
+        extracted = datetime.fromtimestamp(int(self._clock.now), UTC).isoformat()
+        try:
+            return run_attempt(task, session, storage, self._clock, USER_TOKEN, extracted)
+        except Killed:
+            return Outcome("killed")
+        except EndlessError:
+            process.is_dead = True
+            return Outcome("endless")
+
+    def _find(self, finding: Finding) -> bool:
+        self.report.findings.append(finding)
+        return True
+
+
+def _untold(_: str) -> None:
+    """Where no trace is wanted."""
+
+
+def _moment(second: int) -> datetime:
+    return datetime.fromtimestamp(START + second, UTC)
+
+
+def _graph_time(second: int) -> str:
+    return _moment(second).strftime("%Y-%m-%dT%H:%M:%S+0000")

@@ -1,0 +1,156 @@
+"""One scenario as plain values: what there is to read, what goes wrong, and when; JSON in and out.
+
+Times of messages and windows are whole seconds after ``START``. Calls are numbered from 1 over all attempts, effects of
+the storage from 1 within each attempt.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+START = 1_763_596_800
+"""2025-11-20T00:00:00Z"""
+
+PAGE_ID = "100"
+
+Tail = Literal["none", "empty", "empty_self", "self"]
+CrashKind = Literal["before", "after", "lost", "call"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPlan:
+    """One conversation: when each of its messages was sent, in any order."""
+
+    id: str
+    messages: tuple[int, ...]
+    folder: str = "inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalPlan:
+    """After call number ``call`` a message of that time appears; ``conversation`` is an id, known or new."""
+
+    call: int
+    conversation: str
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentPlan:
+    """After call number ``call`` the newest message of a conversation is unsent: it is gone from every answer."""
+
+    call: int
+    conversation: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorldPlan:
+    """What there is to read, and which pages Meta makes of it.
+
+    ``list_page`` and ``messages_page`` are the most rows that a page holds, whatever was asked for; the tails are how
+    a list ends: ``empty`` is a ``next`` that leads to a page without rows.
+    """
+
+    platform: str = "MESSENGER"
+    conversations: tuple[ConversationPlan, ...] = ()
+    folders: tuple[str | None, ...] = (None,)
+    since: int | None = None
+    until: int = 700
+    list_page: int | None = None
+    messages_page: int | None = None
+    list_tail: Tail = "none"
+    messages_tail: Tail = "none"
+    old_rows_have_time: bool = True
+    arrivals: tuple[ArrivalPlan, ...] = ()
+    unsent: tuple[UnsentPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """One fault, from call number ``first_call`` on: for so many calls, for so many seconds, or (neither) for ever.
+
+    ``route`` and ``target`` (a conversation's id, or a folder) narrow it; ``options`` are those of the emulator's
+    ``Fault``.
+    """
+
+    name: str
+    route: str | None = None
+    target: str | None = None
+    first_call: int = 1
+    calls: int | None = None
+    seconds: float | None = None
+    every: int = 1
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPlan:
+    """``kill -9`` in one attempt: before or after an effect of the storage, or at a call (all of the attempt's own).
+
+    ``lost`` is after an effect whose bytes did not outlive the crash.
+    """
+
+    attempt: int
+    point: int
+    kind: CrashKind
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFaultPlan:
+    """The storage fails in one attempt at one effect, before it or after it has happened, for so many effects."""
+
+    attempt: int
+    effect: int
+    happened: bool = False
+    effects: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Everything that one run of the simulation depends on."""
+
+    seed: int
+    world: WorldPlan
+    faults: tuple[FaultPlan, ...] = ()
+    crashes: tuple[CrashPlan, ...] = ()
+    storage_faults: tuple[StorageFaultPlan, ...] = ()
+    sizes: tuple[int, int, int] | None = None
+    has_earlier_result: bool = False
+    has_earlier_window: bool = False
+
+    def to_json(self) -> str:
+        """The scenario as one JSON object; what has its default is left out."""
+        return json.dumps(_plain(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> Scenario:
+        """The scenario that ``to_json`` wrote."""
+        content = json.loads(text)
+        world = content["world"]
+        lists = {"conversations": ConversationPlan, "arrivals": ArrivalPlan, "unsent": UnsentPlan}
+        for name, kind in lists.items():
+            world[name] = tuple(kind(**_tuples(row)) for row in world.get(name, ()))
+        content["world"] = WorldPlan(**_tuples(world))
+        for name, kind in (("faults", FaultPlan), ("crashes", CrashPlan), ("storage_faults", StorageFaultPlan)):
+            content[name] = tuple(kind(**_tuples(row)) for row in content.get(name, ()))
+        return Scenario(**_tuples(content))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    fields = dataclasses.fields(value)
+    return {f.name: _plain(given) for f in fields if (given := getattr(value, f.name)) != f.default}
+
+
+def _tuples(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _tuple(value) for name, value in row.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(each) for each in value) if isinstance(value, list) else value
