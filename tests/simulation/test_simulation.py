@@ -15,11 +15,9 @@ from tests.simulation.runner import Totals, run_seeds
 from tests.simulation.scenario import Scenario
 
 SEEDS = 1_000
-not_yet = pytest.mark.xfail(strict=True, reason="the core keeps its state in fifteen modules, and fails")
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 
 
-@not_yet
 def test_a_thousand_seeds_keep_every_guarantee() -> None:
     totals = Totals()
     for part in run_seeds(0, SEEDS):
@@ -27,7 +25,6 @@ def test_a_thousand_seeds_keep_every_guarantee() -> None:
     assert (totals.seeds, totals.failed) == (SEEDS, {})
 
 
-@not_yet
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
 def test_what_once_failed_keeps_every_guarantee(path: Path) -> None:
     """Each file is the smallest scenario of something that the simulation found.
@@ -40,7 +37,6 @@ def test_what_once_failed_keeps_every_guarantee(path: Path) -> None:
     assert simulate(Scenario.from_json(path.read_text())).findings == []
 
 
-@not_yet
 def test_seeds_run_the_same_in_every_process() -> None:
     digests = {_digest_in_a_process(hash_seed) for hash_seed in ("1", "2")}
     assert len(digests) == 1
