@@ -10,7 +10,16 @@ from .fields import Field, Selection, parse_fields
 from .jsontext import pick_node, text_to_json, to_json
 from .messages import PEOPLE_FIELDS, Context, check_fields, message_writer
 from .model import Thread
-from .paging import MESSAGES_CAP, Link, Window, envelope, message_cursor, read_window, slice_messages
+from .paging import (
+    MESSAGES_CAP,
+    Link,
+    Window,
+    envelope,
+    message_cursor,
+    read_window,
+    slice_messages,
+    until_time,
+)
 from .times import graph_time
 
 DEFAULT_FIELDS = parse_fields("id,updated_time")
@@ -18,10 +27,13 @@ SNIPPET_LENGTH = 80
 Render = Callable[[Thread, Field, Context], str]
 
 
-def messages_edge(thread: Thread, field: Field, window: Window, context: Context) -> str:
-    """Return one page of a thread's messages with its paging, newest first."""
+def messages_edge(thread: Thread, field: Field, window: Window, context: Context, until: str | None = None) -> str:
+    """Return one page of a thread's messages with its paging, newest first; ``until`` counts without cursors only."""
     writer = message_writer(field.children)
-    part = slice_messages(thread.messages, window)
+    shape = context.shapes.of("messages", thread.id)
+    if shape.by_time:
+        window = until_time(window, until)
+    part = slice_messages(thread.messages, shape.cut(window))
     rows = writer.write_page(thread, part.start, part.end, context)
     cursors = None
     if rows:
@@ -29,7 +41,7 @@ def messages_edge(thread: Thread, field: Field, window: Window, context: Context
         cursors = (message_cursor(newest), message_cursor(oldest))
     parameters = {"fields": field.children_text} if field.children_text else {}
     link = Link(f"{context.base_url}/{thread.id}/messages", context.token, parameters)
-    return envelope(rows, cursors, link, part, window.limit)
+    return envelope(rows, cursors, link, part, window, shape)
 
 
 def _messages(thread: Thread, field: Field, context: Context) -> str:

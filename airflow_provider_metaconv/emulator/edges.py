@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .calls import Call
 from .conversations import messages_edge, thread_writer
 from .errors import MESSAGE_GONE, GraphError, error_body, invalid_parameter, known_error
-from .faults import Reading
 from .fields import Field, Selection, parse_fields
 from .jsontext import to_json
+from .listing import conversation_page
 from .messages import ATTACHMENT_FIELDS, Context, attachments_page, check_fields, message_writer
-from .model import FOLDERS, INSTAGRAM, Thread
 from .opaque import from_opaque, to_opaque
 from .paging import (
     CONVERSATIONS_CAP,
@@ -22,7 +21,6 @@ from .paging import (
     Window,
     envelope,
     read_window,
-    slice_threads,
     thread_cursor,
 )
 from .tokens import Token, page_only, permitted
@@ -31,52 +29,31 @@ from .world import World
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads what: the world, the caller's token, and the rules that may refuse a reading."""
+    """Who reads what: the world, the caller's token, and what rows and pages look like."""
 
     world: World
     token: Token
-    refuse: Callable[[Reading], None]
     context: Context
 
 
 def conversations(call: Call, reader: Reader) -> str:
     """Return one page of a Page's conversations, newest ``updated_time`` first."""
     page_id = _own_page(call, reader)
-    if call.platform is None:
-        raise invalid_parameter("Param platform must be one of {MESSENGER, INSTAGRAM}")
-    selection = _selection(call)
-    writer = thread_writer(selection)
-    window = read_window(call.parameters, CONVERSATIONS_CAP)
-    threads = _listed(call, page_id, call.platform, reader.world)
-    part = slice_threads(threads, window)
-    chosen = threads[part.start : part.end][::-1]
-    identifiers = tuple(thread.id for thread in chosen)
-    reader.refuse(Reading(identifiers, window.limit, _nested_limit(selection), is_list=True))
-    rows = [writer.write(thread, reader.context) for thread in chosen]
-    cursors = (thread_cursor(chosen[0]), thread_cursor(chosen[-1])) if chosen else None
+    writer = thread_writer(_selection(call))
+    shape = reader.context.shapes.of("conversations")
+    page = conversation_page(call, reader.world, shape)
+    rows = [writer.write(thread, reader.context) for thread in page.threads]
+    cursors = (thread_cursor(page.threads[0]), thread_cursor(page.threads[-1])) if page.threads else None
     repeated = ("platform", "folder", "user_id", "fields")
     parameters = {name: call.parameters[name] for name in repeated if name in call.parameters}
     link = Link(f"{call.base_url}/{page_id}/conversations", reader.token.value, parameters)
-    return envelope(rows, cursors, link, part, window.limit)
-
-
-def _listed(call: Call, page_id: str, platform: str, world: World) -> list[Thread]:
-    user_id = call.parameters.get("user_id")
-    if user_id is not None:
-        thread = world.conversation_with(page_id, platform, user_id)
-        return [] if thread is None else [thread]
-    folder = call.parameters.get("folder", "inbox").lower()
-    if platform != INSTAGRAM and folder not in FOLDERS:
-        raise invalid_parameter(f"Param folder must be one of {{{', '.join(FOLDERS)}}}")
-    return world.conversations(page_id, platform, folder)
+    return envelope(rows, cursors, link, page.part, page.window, shape)
 
 
 def conversation(call: Call, reader: Reader) -> str:
     """Return one conversation."""
     _own_page(call, reader)
-    selection = _selection(call)
-    writer = thread_writer(selection)
-    reader.refuse(Reading((call.object_id,), 1, _nested_limit(selection), is_list=False))
+    writer = thread_writer(_selection(call))
     return writer.write(reader.world.threads[call.object_id], reader.context)
 
 
@@ -86,8 +63,8 @@ def messages(call: Call, reader: Reader) -> str:
     field = Field("messages", (), _selection(call), call.parameters.get("fields", ""))
     message_writer(field.children)
     window = read_window(call.parameters, MESSAGES_CAP)
-    reader.refuse(Reading((call.object_id,), window.limit, None, is_list=False))
-    return messages_edge(reader.world.threads[call.object_id], field, window, reader.context)
+    thread = reader.world.threads[call.object_id]
+    return messages_edge(thread, field, window, reader.context, call.parameters.get("until"))
 
 
 def message(call: Call, reader: Reader) -> str:
@@ -135,13 +112,6 @@ def _selection(call: Call) -> Selection:
     return parse_fields(text) if text.strip() else ()
 
 
-def _nested_limit(selection: Selection) -> int | None:
-    for each in selection:
-        if each.name == "messages":
-            return read_window(dict(each.arguments), MESSAGES_CAP).limit
-    return None
-
-
 def plain_page(rows: list[str], link: Link, parameters: Mapping[str, str]) -> str:
     """Return one page of a short list whose cursors are plain numbers, such as ``/me/accounts``."""
     window = read_window(parameters, CONVERSATIONS_CAP)
@@ -149,7 +119,7 @@ def plain_page(rows: list[str], link: Link, parameters: Mapping[str, str]) -> st
     end = min(len(rows), start + window.limit)
     part = Slice(start, end, end < len(rows), earlier=start > 0)
     cursors = (to_opaque(str(start)), to_opaque(str(end))) if rows[start:end] else None
-    return envelope(rows[start:end], cursors, link, part, window.limit)
+    return envelope(rows[start:end], cursors, link, part, window)
 
 
 def _start(window: Window) -> int:

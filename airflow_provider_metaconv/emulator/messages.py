@@ -13,6 +13,7 @@ from .jsontext import pick, pick_node, text_to_json, to_json
 from .model import Message, Thread
 from .opaque import to_opaque
 from .paging import Link
+from .shapes import NO_SHAPES, Shapes
 from .times import graph_time
 
 FIRST_ATTACHMENT = to_opaque("0")
@@ -21,11 +22,12 @@ DEFAULT_FIELDS = parse_fields("id,created_time")
 
 @dataclass(frozen=True)
 class Context:
-    """What a row needs to know of the call: where links point, whose token they carry, how old rows look."""
+    """What a row needs to know of the call: where links point, whose token they carry, how rows and pages look."""
 
     base_url: str
     token: str
     old_rows_have_time: bool = True
+    shapes: Shapes = NO_SHAPES
 
 
 Render = Callable[[Thread, Message, Field, Context], str]
