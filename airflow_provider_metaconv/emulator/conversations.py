@@ -20,6 +20,7 @@ from .paging import (
     slice_messages,
     until_time,
 )
+from .short_lists import plain_page
 from .times import graph_time
 
 DEFAULT_FIELDS = parse_fields("id,updated_time")
@@ -48,14 +49,23 @@ def _messages(thread: Thread, field: Field, context: Context) -> str:
     return messages_edge(thread, field, read_window(dict(field.arguments), MESSAGES_CAP), context)
 
 
-def _participants(thread: Thread, field: Field, _: Context) -> str:
-    known = thread.rendered.get(("participants", field.children))
-    if known is None:
+def participants_page(thread: Thread, field: Field, parameters: Mapping[str, str], context: Context) -> str:
+    """Return one page of the people of a conversation; those of two have no paging."""
+    rows = thread.rendered.get(("participants", field.children))
+    if rows is None:
         page, customer = thread.page.person(thread.platform), thread.customer
-        people = (page, customer) if thread.is_instagram else (customer, page)
-        known = to_json({"data": [pick_node(each, field.children) for each in people]})
-        thread.rendered["participants", field.children] = known
-    return known
+        people = ((page, customer) if thread.is_instagram else (customer, page)) + thread.others
+        rows = [to_json(pick_node(each, field.children)) for each in people]
+        thread.rendered["participants", field.children] = rows
+    if not thread.others:
+        return f'{{"data":[{",".join(rows)}]}}'
+    repeated = {"fields": field.children_text} if field.children_text else {}
+    link = Link(f"{context.base_url}/{thread.id}/participants", context.token, repeated)
+    return plain_page(rows, link, parameters)
+
+
+def _participants(thread: Thread, field: Field, context: Context) -> str:
+    return participants_page(thread, field, dict(field.arguments), context)
 
 
 def _senders(thread: Thread, field: Field, _: Context) -> str:
@@ -63,10 +73,14 @@ def _senders(thread: Thread, field: Field, _: Context) -> str:
 
 
 def _snippet(thread: Thread) -> str:
-    newest = thread.messages[-1]
-    if not newest.text:
+    newest = thread.messages[-1] if thread.messages else None
+    if newest is None or not newest.text:
         return f"{thread.customer['name']} sent an attachment."
     return newest.text[:SNIPPET_LENGTH]
+
+
+def _unread_count(thread: Thread) -> str:
+    return "1" if thread.messages and not thread.messages[-1].from_page else "0"
 
 
 def _messenger(render: Callable[[Thread], str]) -> Render:
@@ -89,7 +103,7 @@ THREAD_FIELDS: Mapping[str, Render] = {
     "former_participants": _messenger(lambda _: '{"data":[]}'),
     "link": _messenger(lambda thread: f'"/{thread.page.id}/inbox/{thread.number + 1}/"'),
     "snippet": _messenger(lambda thread: text_to_json(_snippet(thread))),
-    "unread_count": _messenger(lambda thread: str(0 if thread.messages[-1].from_page else 1)),
+    "unread_count": _messenger(_unread_count),
     "can_reply": _messenger(lambda thread: "false" if thread.folder == "spam" else "true"),
     "is_subscribed": _messenger(lambda _: "true"),
     "scoped_thread_key": _messenger(lambda thread: f'"{thread.id}"'),
@@ -103,6 +117,13 @@ THREAD_FIELDS: Mapping[str, Render] = {
 PEOPLE_EDGES = frozenset({"participants", "senders", "former_participants"})
 
 
+def check_people(field: Field) -> None:
+    """Raise (#100) for the first sub-field that people do not have."""
+    for child in field.children:
+        if child.name not in PEOPLE_FIELDS:
+            raise no_such_field(child.name, "User")
+
+
 class ThreadWriter:
     """Writes conversations with one selection of fields."""
 
@@ -112,9 +133,8 @@ class ThreadWriter:
             if each.name == "messages":
                 message_writer(each.children)
                 read_window(dict(each.arguments), MESSAGES_CAP)
-            for child in each.children if each.name in PEOPLE_EDGES else ():
-                if child.name not in PEOPLE_FIELDS:
-                    raise no_such_field(child.name, "User")
+            if each.name in PEOPLE_EDGES:
+                check_people(each)
         if not any(each.name == "id" for each in selection):
             selection = (*selection, Field("id"))
         self._parts = [(f'"{each.name}":', THREAD_FIELDS[each.name], each) for each in selection]

@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .calls import Call
-from .conversations import messages_edge, thread_writer
+from .conversations import check_people, messages_edge, participants_page, thread_writer
 from .errors import MESSAGE_GONE, GraphError, error_body, invalid_parameter, known_error
 from .fields import Field, Selection, parse_fields
 from .jsontext import to_json
 from .listing import conversation_page
 from .messages import ATTACHMENT_FIELDS, Context, attachments_page, check_fields, message_writer
-from .opaque import from_opaque, to_opaque
+from .opaque import from_opaque
 from .paging import (
-    CONVERSATIONS_CAP,
     MESSAGES_CAP,
     Link,
-    Slice,
-    Window,
     envelope,
     read_window,
     thread_cursor,
@@ -82,6 +79,8 @@ def attachments(call: Call, reader: Reader) -> str:
     _own_page(call, reader)
     found = reader.world.messages[call.object_id][1]
     selection = _selection(call)
+    if isinstance(found.content.get("attachments"), Mapping):
+        return to_json(found.content["attachments"])
     check_fields(selection, dict.fromkeys(ATTACHMENT_FIELDS), "MessageAttachment")
     rows = list(found.content.get("attachments", ()))
     after = call.parameters.get("after")
@@ -97,6 +96,14 @@ def attachments(call: Call, reader: Reader) -> str:
     return to_json(attachments_page(rows, selection, link))
 
 
+def participants(call: Call, reader: Reader) -> str:
+    """Return one page of the people of a conversation."""
+    _own_page(call, reader)
+    field = Field("participants", (), _selection(call), call.parameters.get("fields", ""))
+    check_people(field)
+    return participants_page(reader.world.threads[call.object_id], field, call.parameters, reader.context)
+
+
 def _own_page(call: Call, reader: Reader) -> str:
     error = page_only(reader.token, call.page_id or "")
     error = error or permitted(reader.token, call.platform)
@@ -110,22 +117,3 @@ def _own_page(call: Call, reader: Reader) -> str:
 def _selection(call: Call) -> Selection:
     text = call.parameters.get("fields", "")
     return parse_fields(text) if text.strip() else ()
-
-
-def plain_page(rows: list[str], link: Link, parameters: Mapping[str, str]) -> str:
-    """Return one page of a short list whose cursors are plain numbers, such as ``/me/accounts``."""
-    window = read_window(parameters, CONVERSATIONS_CAP)
-    start = _start(window)
-    end = min(len(rows), start + window.limit)
-    part = Slice(start, end, end < len(rows), earlier=start > 0)
-    cursors = (to_opaque(str(start)), to_opaque(str(end))) if rows[start:end] else None
-    return envelope(rows[start:end], cursors, link, part, window)
-
-
-def _start(window: Window) -> int:
-    try:
-        if window.after is not None:
-            return int(from_opaque(window.after))
-        return 0 if window.before is None else max(0, int(from_opaque(window.before)) - window.limit)
-    except ValueError:
-        raise invalid_parameter("Invalid cursors values") from None

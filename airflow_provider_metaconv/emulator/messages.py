@@ -45,6 +45,7 @@ CHILDREN: Mapping[str, tuple[str, frozenset[str]]] = {
 
 
 def _people(thread: Thread, part: tuple[str, bool], selection: Selection) -> str:
+    """Return the sender or the recipients; ``part`` is from or to, and whether the Page wrote."""
     known = thread.rendered.get((part, selection))
     if known is None:
         name, from_page = part
@@ -69,6 +70,8 @@ def _text(_: Thread, message: Message, _field: Field, _context: Context) -> str:
 
 
 def _from(thread: Thread, message: Message, field: Field, _: Context) -> str:
+    if message.sender is not None:
+        return to_json(pick_node(message.sender, field.children))
     return _people(thread, ("from", message.from_page), field.children)
 
 
@@ -107,6 +110,8 @@ def _attachments(_: Thread, message: Message, field: Field, context: Context) ->
     rows = message.content.get("attachments")
     if not rows:
         return ""
+    if isinstance(rows, Mapping):  # an edge as it is, such as one without data
+        return to_json(rows)
     parameters = {"fields": field.children_text} if field.children_text else {}
     link = Link(f"{context.base_url}/{message.id}/attachments", context.token, parameters)
     return to_json(attachments_page(rows, field.children, link))

@@ -59,6 +59,7 @@ class GraphService:
             "conversations": edges.conversations,
             "conversation": edges.conversation,
             "messages": edges.messages,
+            "participants": edges.participants,
             "message": edges.message,
             "attachments": edges.attachments,
             **AccountRoutes(self.tokens, settings).routes,
