@@ -7,6 +7,7 @@ trouble is a row in `FAULT_KINDS`, carried out where its stage says.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from .errors import ERRORS
 from .odd_answers import ODD_ANSWERS
 
-Stage = Literal["answer", "request", "wire", "shape", "change", "header"]
+Stage = Literal["decisive", "shape", "change", "header"]
 Reach = Literal["alone", "nested_lists", "lists"]
 EDGES = ("conversations", "messages")
 REACHES = ("alone", "nested_lists", "lists")
@@ -24,8 +25,8 @@ REACHES = ("alone", "nested_lists", "lists")
 class FaultKind:
     """One kind of trouble: at which stage of a call it happens, and what it does.
 
-    ``answer``, ``request`` and ``wire`` faults decide the whole call, so the first one counts; ``shape``, ``change``
-    and ``header`` faults add up. ``edges`` are the lists a shape or change is about unless a fault names one (none:
+    Of the ``decisive`` faults, which decide about the whole answer, the first one counts; ``shape``, ``change`` and
+    ``header`` faults add up. ``edges`` are the lists a shape or change is about unless a fault names one (none:
     it is about any answer), ``nested`` says whether it reaches nested lists, ``reach`` where a fault of one
     conversation is felt, ``needs`` what a fault of the kind has to say.
     """
@@ -41,27 +42,27 @@ class FaultKind:
 
 FAULT_KINDS: dict[str, FaultKind] = {
     # Answers that depend on what is asked for.
-    "too_much_data": FaultKind("answer", "error (code 1) when limit x nested limit is more than more_than", "1"),
+    "too_much_data": FaultKind("decisive", "error (code 1) when limit x nested limit is more than more_than", "1"),
     "poisoned_thread": FaultKind(
-        "answer",
+        "decisive",
         "error (code 1) for each list page that nests data of thread_id (light: any list; alone: direct reads too)",
         "1",
         reach=("nested_lists",),
         needs=("thread_id",),
     ),
     "beyond_detailed": FaultKind(
-        "answer",
+        "decisive",
         "Instagram: error (9000001) for messages beyond the 20 newest, when more than id and time is asked "
         "(ids_too: always)",
         "9000001",
     ),
     # The ordinary answer, late or not whole.
-    "hang": FaultKind("request", "waits delay_seconds before the ordinary answer"),
-    "reset_before": FaultKind("wire", "the connection is reset before the answer"),
-    "reset_middle": FaultKind("wire", "the connection is reset in the middle of the body"),
-    "truncated_gzip": FaultKind("wire", "a gzip body that ends too early"),
-    "truncated_json": FaultKind("wire", "a JSON body that ends too early"),
-    "redirect": FaultKind("wire", "HTTP 302 to url, another host"),
+    "hang": FaultKind("decisive", "waits delay_seconds before the ordinary answer"),
+    "reset_before": FaultKind("decisive", "the connection is reset before the answer"),
+    "reset_middle": FaultKind("decisive", "the connection is reset in the middle of the body"),
+    "truncated_gzip": FaultKind("decisive", "a gzip body that ends too early"),
+    "truncated_json": FaultKind("decisive", "a JSON body that ends too early"),
+    "redirect": FaultKind("decisive", "HTTP 302 to url, another host"),
     # How lists are cut and how they end.
     "short_page": FaultKind("shape", "a page has half the rows asked for, and next", nested=False),
     "page_size": FaultKind("shape", "a page has at most size rows, whatever limit says", needs=("size",)),
@@ -97,12 +98,13 @@ FAULT_KINDS: dict[str, FaultKind] = {
 # Limits of the Conversations API: unless a route is named, they leave the Page node and /me alone.
 CONVERSATION_FAULTS = frozenset({"613", "613/1996", "80002", "80006"})
 FAULTS: Mapping[str, FaultKind] = {
-    **{name: FaultKind("answer", row.body["error"]["message"], name) for name, row in ERRORS.items()},
-    **{name: FaultKind("answer", row.description, name) for name, row in ODD_ANSWERS.items()},
+    **{name: FaultKind("decisive", row.body["error"]["message"], name) for name, row in ERRORS.items()},
+    **{name: FaultKind("decisive", row.description, name) for name, row in ODD_ANSWERS.items()},
     **FAULT_KINDS,
 }
-# What `error` may name: whole answers, and what can happen to one on its way.
-OUTCOMES = frozenset(name for name, kind in FAULTS.items() if kind.stage in ("answer", "request", "wire"))
+# What answers instead of Graph, and what `error` may name: also what happens to an answer on its way.
+WHOLE_ANSWERS = frozenset({*ERRORS, *ODD_ANSWERS})
+OUTCOMES = WHOLE_ANSWERS | {name for name, kind in FAULT_KINDS.items() if kind.stage == "decisive" and not kind.answers}
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,11 @@ class Fault:
         for needed in self.kind.needs:
             if getattr(self, needed) is None:
                 raise ValueError(f"{self.name} needs a {needed}")
+        if self.match is not None:
+            try:
+                re.compile(self.match)
+            except re.error as error:
+                raise ValueError(f"match is not a regular expression: {error}") from None
         if self.every < 1 or self.every_row < 1:
             raise ValueError("every and every_row must be 1 or more")
         if self.size is not None and self.size < 1:
@@ -178,7 +185,7 @@ class Fault:
             raise ValueError(f"edge must be one of {', '.join(EDGES)}")
         if unknown := sorted(set(self.reach or ()) - set(REACHES)):
             raise ValueError(f"reach has no {unknown}; it may have: {', '.join(REACHES)}")
-        if self.error is not None and (self.error not in OUTCOMES or self.kind.stage != "answer"):
+        if self.error is not None and (self.error not in OUTCOMES or self.kind.stage != "decisive"):
             raise ValueError(f"error must name an answer, and {self.name} must be one: {', '.join(sorted(OUTCOMES))}")
 
     @staticmethod

@@ -251,6 +251,8 @@ def _usage(server: EmulatorServer) -> list[tuple[str, str, int, int]]:
         {"name": "2", "edge": "likes"},
         {"name": "2", "reach": ["everywhere"]},
         {"name": "too_much_data", "error": "empty_tail"},
+        {"name": "too_much_data", "error": "poisoned_thread"},
+        {"name": "2", "match": "("},
         {"name": "empty_tail", "error": "2"},
         {"name": "unix_times", "every_row": 0},
     ],
