@@ -150,6 +150,11 @@ def unsupported(_: Origin) -> Content:
     return {"is_unsupported": True, "message": ""}
 
 
+def attachments_without_data(_: Origin) -> Content:
+    """Return an attachments edge that holds paging and no data."""
+    return {"attachments": {"paging": {"cursors": {"before": "MAZDZD", "after": "MAZDZD"}}}}
+
+
 def without_text(kind: Callable[[Origin], Content]) -> Callable[[Origin], Content]:
     """Return the kind for messages that carry nothing but it."""
     return lambda origin: {**kind(origin), "message": ""}
@@ -177,4 +182,6 @@ INSTAGRAM_KINDS: Mapping[str, Callable[[Origin], Content]] = {
     "story_reply": story_reply,
     "story_mention": without_text(story_mention),
 }
-CONTENT_KINDS: Mapping[str, Callable[[Origin], Content]] = {**MESSENGER_KINDS, **INSTAGRAM_KINDS}
+# Kinds for hand-made worlds; generated ones have none of them.
+RARE_KINDS: Mapping[str, Callable[[Origin], Content]] = {"attachments_without_data": attachments_without_data}
+CONTENT_KINDS: Mapping[str, Callable[[Origin], Content]] = {**MESSENGER_KINDS, **INSTAGRAM_KINDS, **RARE_KINDS}

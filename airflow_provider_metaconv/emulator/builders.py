@@ -17,7 +17,10 @@ from .world import World
 
 @dataclass(frozen=True)
 class MessageSpec:
-    """One message; ``content`` is a kind from `CONTENT_KINDS` or the Graph fields themselves."""
+    """One message; ``content`` is a kind from `CONTENT_KINDS` or the Graph fields themselves.
+
+    With a ``sender_id`` the sender writes under another id, with the same name or username.
+    """
 
     created_time: datetime | str | float
     text: str = "hello"
@@ -25,11 +28,16 @@ class MessageSpec:
     content: str | Mapping[str, Any] | None = None
     deleted: bool = False
     message_id: str | None = None
+    sender_id: str | None = None
 
 
 @dataclass(frozen=True)
 class ThreadSpec:
-    """One conversation; what is left out is made up."""
+    """One conversation; what is left out is made up.
+
+    ``participants`` counts everybody, customer and Page included. ``updated_time`` is shown and sorted by instead of
+    the newest message's time, until a newer message arrives.
+    """
 
     platform: str = MESSENGER
     messages: Sequence[MessageSpec] = ()
@@ -37,6 +45,8 @@ class ThreadSpec:
     folder: str = "inbox"
     customer_name: str | None = None
     customer_id: str | None = None
+    participants: int = 2
+    updated_time: datetime | str | float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,14 @@ def _thread(page: Page, number: int, spec: ThreadSpec) -> Thread:
         customer["id"] = spec.customer_id
     identifier = spec.thread_id or thread_id(page, platform, number)
     thread = Thread(identifier, page, platform, number, customer, spec.folder)
+    thread.others = tuple(
+        make_customer(seeded("participant", page.id, number, other), page, platform, 10**6 * (number + 1) + other)
+        for other in range(spec.participants - 2)
+    )
     for sequence, message_spec in enumerate(sorted(spec.messages, key=lambda each: to_epoch(each.created_time))):
         thread.add(_message(thread, sequence, message_spec))
+    if spec.updated_time is not None:
+        thread.listed_time = to_epoch(spec.updated_time)
     return thread
 
 
@@ -104,7 +120,11 @@ def _message(thread: Thread, sequence: int, spec: MessageSpec) -> Message:
     text = content.get("message", spec.text)
     identifier = spec.message_id or message_id(thread, sequence)
     created_time = to_epoch(spec.created_time)
-    return Message(identifier, created_time, sequence, spec.from_page, text, content, spec.deleted)
+    sender = None
+    if spec.sender_id is not None:
+        known = thread.page.person(thread.platform) if spec.from_page else thread.customer
+        sender = {**known, "id": spec.sender_id}
+    return Message(identifier, created_time, sequence, spec.from_page, text, content, spec.deleted, sender)
 
 
 def _content(thread: Thread, sequence: int, content: str | Mapping[str, Any] | None) -> Content:

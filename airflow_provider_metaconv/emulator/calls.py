@@ -13,7 +13,7 @@ from .world import World
 
 NEWEST_VERSION = 26
 OLDEST_VERSION = 20
-CONVERSATION_ROUTES = frozenset({"conversations", "conversation", "messages", "message", "attachments"})
+CONVERSATION_ROUTES = frozenset({"conversations", "conversation", "messages", "participants", "message", "attachments"})
 _VERSION_LIKE = re.compile(r"v?\d+\.\d+")
 _VERSION = re.compile(r"v(\d+)\.0")
 
@@ -69,7 +69,7 @@ def read_call(request: Request, world: World, token_page_id: str | None) -> Call
         return call(edge or "me", None, None)
     if object_id in world.pages and edge in (None, "conversations"):
         return call(edge or "page", object_id, _platform(parameters) if edge else None)
-    if object_id in world.threads and edge in (None, "messages"):
+    if object_id in world.threads and edge in (None, "messages", "participants"):
         thread = world.threads[object_id]
         return call(edge or "conversation", thread.page.id, thread.platform)
     if object_id in world.messages and edge in (None, "attachments"):

@@ -1,4 +1,4 @@
-"""The control routes under ``/_emulator/``: truth, counters, faults, arrivals and tokens; no Graph calls."""
+"""The control routes under ``/_emulator/``: truth, counters, faults, arrivals and tokens; they are no Graph calls."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Control:
             Route("/statistics", self.statistics),
             Route("/faults", _clear(self.faults), methods=["GET", "POST", "DELETE"]),
             Route("/arrivals", _clear(self.arrivals), methods=["POST"]),
+            Route("/unsent", _clear(self.unsent), methods=["POST"]),
             Route("/tokens", _clear(self.tokens), methods=["GET", "POST"]),
         ]
 
@@ -86,6 +87,12 @@ class Control:
         if created_time is None:
             created_time = max(self._service.now(), world.now + 1)
         return JSONResponse({"message_ids": world.arrive(count, seed, created_time, **body)})
+
+    async def unsent(self, request: Request) -> Response:
+        """Take back the message ``message_id``; with ``vanish`` false its id and time remain."""
+        body = await _json(request)
+        self._service.world.unsend(str(body["message_id"]), vanish=bool(body.get("vanish", True)))
+        return JSONResponse({"message_id": body["message_id"]})
 
     async def tokens(self, request: Request) -> Response:
         """Show the tokens; expire, restore, rotate or describe one, named by its value or its Page."""

@@ -32,6 +32,9 @@ UNSUPPORTED_GET = (
 ACTIVE_TOKEN = "An active access token must be used to query information about the current user."  # noqa: S105
 PAGE_TOKEN_NEEDED = "(#190) This method must be called with a Page Access Token"  # noqa: S105
 MESSAGE_GONE = "This Message has been deleted by the user or the business."
+NO_SUCH_FIELD = "(#100) Tried accessing nonexisting field ({field}) on node type ({node})"
+DEPRECATED_FIELD = "(#12) {field} field is deprecated for versions v2.4 and higher"
+LIMIT_TOO_LARGE = "(#100) The 'limit' parameter should not exceed {limit}"
 REDUCE = "Please reduce the amount of data you're asking for, then retry your request"
 
 
@@ -81,17 +84,34 @@ def _use_case(code: int, subject: str) -> ErrorAnswer:
 ERRORS: dict[str, ErrorAnswer] = {
     "1": _bare(500, 1, REDUCE),
     "1/99": _bare(500, 1, "An unknown error occurred", error_subcode=99),
+    "1/unknown": _bare(500, 1, "An unknown error occurred"),
     "2": _row(500, 2, "An unexpected error has occurred. Please retry your request later.", is_transient=True),
     "3": _row(400, 3, "(#3) Application does not have the capability to make this API call."),
     "4": _row(403, 4, "(#4) Application request limit reached", is_transient=True),
     "5": _row(400, 5, "(#5) Unauthorized source IP address"),
     "10": _row(400, 10, "(#10) Application does not have permission for this action"),
+    "10/public_content": _row(
+        400,
+        10,
+        "(#10) To use 'Page Public Content Access', your use of this endpoint must be reviewed and approved by "
+        "Facebook.",
+    ),
+    "10/2018336": _row(
+        400,
+        10,
+        "(#10) Requires pages_messaging permission to manage the object",
+        error_subcode=2018336,
+        error_user_title="Advanced access needed",
+        error_user_msg="The app has to be approved before it may read conversations of people without a role on it.",
+    ),
+    "12": _row(400, 12, DEPRECATED_FIELD.format(field="x")),
     "17": _row(400, 17, "(#17) User request limit reached", is_transient=True),
     "21": _row(400, 21, "(#21) Page ID 100 was migrated to page ID 900. Please update your API calls to the new ID"),
     "32": _row(400, 32, "(#32) Page request limit reached"),
     "100": _row(400, 100, "(#100) Invalid parameter"),
     "100/33": _row(400, 100, UNSUPPORTED_GET.format(id="X"), kind="GraphMethodException", error_subcode=33),
-    "100/field": _row(400, 100, "(#100) Tried accessing nonexisting field (x) on node type (UnifiedThread)"),
+    "100/field": _row(400, 100, NO_SUCH_FIELD.format(field="x", node="UnifiedThread")),
+    "100/limit": _row(400, 100, LIMIT_TOO_LARGE.format(limit=100)),
     "100/cursor": _row(400, 100, "(#100) The After Cursor specified exceeds the max limit supported by this endpoint"),
     "100/proof": _row(
         400,
@@ -158,7 +178,17 @@ ERRORS: dict[str, ErrorAnswer] = {
         "(#200) The account owner has disabled access to instagram direct messages.",
         error_subcode=2534041,
     ),
+    "200/2069030": _row(
+        403,
+        200,
+        "Permissions error",
+        error_subcode=2069030,
+        is_transient=False,
+        error_user_title="New Pages Experience Is Not Supported",
+        error_user_msg="This endpoint is not supported in the new Pages experience.",
+    ),
     "230": _row(403, 230, "(#230) Requires pages_messaging permission to manage the object"),
+    "230/consent": _row(400, 230, "User consent is required to access user profile"),
     "341": _row(400, 341, "(#341) Feed action request limit reached"),
     "368": _row(
         400,
@@ -168,6 +198,14 @@ ERRORS: dict[str, ErrorAnswer] = {
         error_subcode=1346003,
         error_user_msg="",
     ),
+    "551": _row(
+        400,
+        551,
+        "(#551) This person isn't available right now.",
+        error_subcode=1545041,
+        error_user_title="Person Unavailable",
+        error_user_msg="This person isn't receiving messages from you right now.",
+    ),
     "613": _row(400, 613, "(#613) Calls to this api have exceeded the rate limit."),
     "613/1996": _row(400, 613, "(#613) Calls to this api have exceeded the rate limit.", error_subcode=1996),
     "803": _row(404, 803, "(#803) Some of the aliases you requested do not exist: X"),
@@ -176,9 +214,28 @@ ERRORS: dict[str, ErrorAnswer] = {
     "9000001": _row(400, 9000001, MESSAGE_GONE),
     "-1": _row(400, -1, "Instagram server error. Please try again."),
     "-2": _row(400, -2, "Instagram timeout. Please try again."),
+    "-2/2534084": _row(
+        400,
+        -2,
+        "Timeout",
+        error_subcode=2534084,
+        is_transient=False,
+        error_user_title="Query timed out",
+        error_user_msg="The account may have too many conversations. Ask for fewer of them at a time.",
+    ),
+    "-3": _row(400, -3, "Too much data was asked for. Ask for less and try again."),
     "80001": _use_case(80001, "calls to this Page account"),
     "80002": _use_case(80002, "calls to this Instagram account"),
     "80006": _use_case(80006, "messenger api calls to this Page account"),
+}
+
+
+# Errors whose text names what the call asked for.
+TEMPLATES = {
+    "12": DEPRECATED_FIELD,
+    "100/33": UNSUPPORTED_GET,
+    "100/field": NO_SUCH_FIELD,
+    "100/limit": LIMIT_TOO_LARGE,
 }
 
 
@@ -196,8 +253,7 @@ def no_such_object(object_id: str) -> GraphError:
 
 def no_such_field(name: str, node_type: str) -> GraphError:
     """Return (#100) for a field that the node type does not have."""
-    message = f"(#100) Tried accessing nonexisting field ({name}) on node type ({node_type})"
-    return GraphError(400, error_body(100, message))
+    return GraphError(400, error_body(100, NO_SUCH_FIELD.format(field=name, node=node_type)))
 
 
 def invalid_parameter(message: str) -> GraphError:

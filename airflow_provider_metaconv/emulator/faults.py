@@ -1,73 +1,129 @@
 """Faults as data: which trouble, for whose calls, when and how often.
 
-An error answer is a row in `errors.ERRORS`; every other trouble is a row in `TROUBLES`, carried out where its
-stage says.
+An error answer is a row in `errors.ERRORS`, another whole answer a row in `odd_answers.ODD_ANSWERS`; every other
+trouble is a row in `FAULT_KINDS`, carried out where its stage says.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Any, Literal
 
-from .calls import Call
 from .errors import ERRORS
-from .generate import seeded
+from .odd_answers import ODD_ANSWERS
 
-Stage = Literal["error", "request", "rule", "rewrite", "wire"]
+Stage = Literal["decisive", "shape", "change", "header"]
+Reach = Literal["alone", "nested_lists", "lists"]
+EDGES = ("conversations", "messages")
+REACHES = ("alone", "nested_lists", "lists")
 
 
 @dataclass(frozen=True)
 class FaultKind:
-    """One kind of trouble: at which stage of a call it strikes, and what it does."""
+    """One kind of trouble: at which stage of a call it happens, and what it does.
+
+    Of the ``decisive`` faults, which decide about the whole answer, the first one counts; ``shape``, ``change`` and
+    ``header`` faults add up. ``edges`` are the lists a shape or change is about unless a fault names one (none:
+    it is about any answer), ``nested`` says whether it reaches nested lists, ``reach`` where a fault of one
+    conversation is felt, ``needs`` what a fault of the kind has to say.
+    """
 
     stage: Stage
     description: str
+    answers: str = ""
+    edges: tuple[str, ...] = EDGES
+    nested: bool = True
+    reach: tuple[Reach, ...] = ("alone",)
+    needs: tuple[str, ...] = ()
 
 
-TROUBLES: dict[str, FaultKind] = {
-    "hang": FaultKind("request", "waits delay_seconds before the ordinary answer"),
-    "short_page": FaultKind("request", "a page has half the rows asked for, and next"),
-    "too_much_data": FaultKind("rule", "code 1 when limit x nested limit is more than more_than"),
+FAULT_KINDS: dict[str, FaultKind] = {
+    # Answers that depend on what is asked for.
+    "too_much_data": FaultKind("decisive", "error (code 1) when limit x nested limit is more than more_than", "1"),
     "poisoned_thread": FaultKind(
-        "rule", "code 1 for each list page that nests data of thread_id (light: any list; alone: direct reads too)"
+        "decisive",
+        "error (code 1) for each list page that nests data of thread_id (light: any list; alone: direct reads too)",
+        "1",
+        reach=("nested_lists",),
+        needs=("thread_id",),
     ),
-    "empty_page": FaultKind("rewrite", "an empty page with next; the rows follow on the next page"),
-    "repeated_cursor": FaultKind("rewrite", "next leads to the same page again"),
-    "unordered_page": FaultKind("rewrite", "the rows of a page come oldest first"),
-    "foreign_next": FaultKind("rewrite", "next points to another host"),
-    "no_paging_next": FaultKind("rewrite", "next is missing although there is more"),
-    "usage": FaultKind("rewrite", "an ordinary answer whose usage header says percent and regain_minutes"),
-    "html_500": FaultKind("wire", "HTTP 500 with an HTML page"),
-    "service_unavailable_200": FaultKind("wire", "HTTP 200 with the text Service Unavailable"),
-    "reset_before": FaultKind("wire", "the connection is reset before the answer"),
-    "reset_middle": FaultKind("wire", "the connection is reset in the middle of the body"),
-    "truncated_gzip": FaultKind("wire", "a gzip body that ends too early"),
-    "truncated_json": FaultKind("wire", "a JSON body that ends too early"),
-    "redirect": FaultKind("wire", "HTTP 302 to url, another host"),
+    "beyond_detailed": FaultKind(
+        "decisive",
+        "Instagram: error (9000001) for messages beyond the 20 newest, when more than id and time is asked "
+        "(ids_too: always)",
+        "9000001",
+    ),
+    # The ordinary answer, late or not whole.
+    "hang": FaultKind("decisive", "waits delay_seconds before the ordinary answer"),
+    "reset_before": FaultKind("decisive", "the connection is reset before the answer"),
+    "reset_middle": FaultKind("decisive", "the connection is reset in the middle of the body"),
+    "truncated_gzip": FaultKind("decisive", "a gzip body that ends too early"),
+    "truncated_json": FaultKind("decisive", "a JSON body that ends too early"),
+    "redirect": FaultKind("decisive", "HTTP 302 to url, another host"),
+    # How lists are cut and how they end.
+    "short_page": FaultKind("shape", "a page has half the rows asked for, and next", nested=False),
+    "page_size": FaultKind("shape", "a page has at most size rows, whatever limit says", needs=("size",)),
+    "first_page": FaultKind("shape", "only the first page of a list has at most size rows", needs=("size",)),
+    "empty_tail": FaultKind("shape", "the last page has next, which leads to an empty page without next"),
+    "empty_self_tail": FaultKind("shape", "the last page has next, which leads to an empty page that names itself"),
+    "self_tail": FaultKind("shape", "the last page with rows names itself as next"),
+    "same_cursors": FaultKind("shape", "before and after of a page are the same cursor"),
+    "time_paging": FaultKind("shape", "pages by until and __paging_token, without cursors", edges=("messages",)),
+    # Changes of an ordinary answer.
+    "empty_page": FaultKind("change", "an empty page with next; the rows follow on the next page", nested=False),
+    "repeated_cursor": FaultKind("change", "next leads to the same page again", nested=False),
+    "unordered_page": FaultKind("change", "the rows of a page come oldest first", nested=False),
+    "foreign_next": FaultKind("change", "next points to another host", nested=False),
+    "no_paging_next": FaultKind("change", "next is missing although there is more", nested=False),
+    "null_row": FaultKind("change", "a null stands among the rows of a list (position; default the middle)"),
+    "null_rows": FaultKind("change", "every row of a list is null"),
+    "missing_data": FaultKind("change", "a list has paging and no data"),
+    "missing_messages": FaultKind("change", "conversations come without the messages that were asked for"),
+    "foreign_object": FaultKind("change", "HTTP 200 with another object: object_id stands as its id", edges=()),
+    "unix_times": FaultKind("change", "times are UNIX seconds, in every row or each every_row-th", edges=()),
+    "stale_updated_time": FaultKind(
+        "change",
+        "one row's updated_time is seconds too old: that of thread_id, or the row at position (default the middle)",
+        edges=(),
+    ),
+    # Usage headers.
+    "usage": FaultKind("header", "an answer whose usage header says percent and regain_minutes"),
+    "foreign_usage": FaultKind(
+        "header", "usage of object_id (default an ads account) of type pool: percent and regain_minutes"
+    ),
 }
-LIST_FAULTS = frozenset(
-    {"short_page", "empty_page", "repeated_cursor", "foreign_next", "no_paging_next", "unordered_page"}
-)
 # Limits of the Conversations API: unless a route is named, they leave the Page node and /me alone.
 CONVERSATION_FAULTS = frozenset({"613", "613/1996", "80002", "80006"})
 FAULTS: Mapping[str, FaultKind] = {
-    **{name: FaultKind("error", answer.body["error"]["message"]) for name, answer in ERRORS.items()},
-    **TROUBLES,
+    **{name: FaultKind("decisive", row.body["error"]["message"], name) for name, row in ERRORS.items()},
+    **{name: FaultKind("decisive", row.description, name) for name, row in ODD_ANSWERS.items()},
+    **FAULT_KINDS,
 }
+# What answers instead of Graph, and what `error` may name: also what happens to an answer on its way.
+WHOLE_ANSWERS = frozenset({*ERRORS, *ODD_ANSWERS})
+OUTCOMES = WHOLE_ANSWERS | {name for name, kind in FAULT_KINDS.items() if kind.stage == "decisive" and not kind.answers}
 
 
 @dataclass(frozen=True)
 class Fault:
     """One trouble to come.
 
-    It looks at the calls that fit ``page_id``, ``platform``, ``route`` and ``match`` (a regular expression on path
-    and query), lets ``after_calls`` of them pass, then strikes every ``every``-th with ``probability``, at most
-    ``times`` times. ``regain_minutes`` goes into the usage header; ``block_seconds`` really blocks the Page (or
-    app) with the same error. The rest belongs to single kinds, see `FAULTS`.
+    **Which calls.** Those that fit ``page_id``, ``platform``, ``route`` and ``match`` (a regular expression on path
+    and query), that ask for ``folder``, for ``field`` (a name at any depth), for more than ``limit_over`` rows,
+    ``nested_limit_over`` nested messages or ``more_than`` of both multiplied, and that read ``thread_id``:
+    ``reach`` says where that one is felt, ``alone`` (its node and its messages), in ``nested_lists`` or in all
+    ``lists`` whose page contains it. For shapes and changes ``thread_id`` is the conversation whose data changes,
+    and ``edge`` the kind of list.
+
+    **When.** From ``from_seconds`` until ``until_seconds`` after it was added, by the emulator's clock. Of those
+    calls it lets ``after_calls`` pass, then takes every ``every``-th with ``probability``, at most ``times`` times.
+
+    ``error`` names another answer for kinds that answer with an error. ``text``, ``user_title`` and
+    ``user_message`` go into an error's body. ``regain_minutes`` goes into the usage header; ``block_seconds`` really
+    blocks the Page (or app) with the same error. The rest belongs to single kinds, see `FAULTS`.
     """
 
     name: str
@@ -76,28 +132,61 @@ class Fault:
     every: int = 1
     probability: float = 1.0
     seed: int = 1
+    from_seconds: float = 0.0
+    until_seconds: float | None = None
     page_id: str | None = None
     platform: str | None = None
     route: str | None = None
     match: str | None = None
+    folder: str | None = None
+    field: str | None = None
+    limit_over: int | None = None
+    nested_limit_over: int | None = None
+    more_than: int | None = None
+    thread_id: str | None = None
+    reach: Sequence[Reach] | None = None
+    light: bool = False
+    alone: bool = False
+    edge: str | None = None
+    error: str | None = None
+    status: int | None = None
+    text: str | None = None
+    user_title: str | None = None
+    user_message: str | None = None
     regain_minutes: int | None = None
     block_seconds: float | None = None
     delay_seconds: float = 3_600.0
-    more_than: int = 0
-    thread_id: str | None = None
-    light: bool = False
-    alone: bool = False
+    size: int | None = None
+    position: int | None = None
+    every_row: int = 1
+    seconds: int = 86_400
+    object_id: str | None = None
+    pool: str = "ads_management"
+    ids_too: bool = False
     percent: int = 100
     url: str = "https://elsewhere.example"
-    status: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in FAULTS:
             raise ValueError(f"there is no fault {self.name!r}; there are: {', '.join(FAULTS)}")
-        if self.name == "poisoned_thread" and self.thread_id is None:
-            raise ValueError("poisoned_thread needs a thread_id")
-        if self.every < 1:
-            raise ValueError("every must be 1 or more")
+        for needed in self.kind.needs:
+            if getattr(self, needed) is None:
+                raise ValueError(f"{self.name} needs a {needed}")
+        if self.match is not None:
+            try:
+                re.compile(self.match)
+            except re.error as error:
+                raise ValueError(f"match is not a regular expression: {error}") from None
+        if self.every < 1 or self.every_row < 1:
+            raise ValueError("every and every_row must be 1 or more")
+        if self.size is not None and self.size < 1:
+            raise ValueError("size must be 1 or more")
+        if self.edge is not None and self.edge not in EDGES:
+            raise ValueError(f"edge must be one of {', '.join(EDGES)}")
+        if unknown := sorted(set(self.reach or ()) - set(REACHES)):
+            raise ValueError(f"reach has no {unknown}; it may have: {', '.join(REACHES)}")
+        if self.error is not None and (self.error not in OUTCOMES or self.kind.stage != "decisive"):
+            raise ValueError(f"error must name an answer, and {self.name} must be one: {', '.join(sorted(OUTCOMES))}")
 
     @staticmethod
     def from_mapping(row: Mapping[str, Any]) -> Fault:
@@ -117,95 +206,14 @@ class Fault:
         """What kind of trouble it is."""
         return FAULTS[self.name]
 
-    def fits(self, call: Call) -> bool:
-        """Whether the fault is about this call at all."""
-        if self.page_id is not None and self.page_id != call.page_id:
-            return False
-        if self.platform is not None and self.platform.upper() != call.platform:
-            return False
-        if self.route is not None and self.route != call.route:
-            return False
-        if self.name in CONVERSATION_FAULTS and self.route is None and not call.is_conversation_api:
-            return False
-        if self.name in LIST_FAULTS and call.route not in ("conversations", "messages"):
-            return False
-        if self.name == "repeated_cursor" and not call.parameters.get("after"):
-            return False
-        return self.match is None or re.search(self.match, call.target) is not None
+    @property
+    def outcome(self) -> str:
+        """The name of the answer, or of what happens to the ordinary one."""
+        return self.error or self.kind.answers or self.name
 
-
-@dataclass(frozen=True)
-class Reading:
-    """What a call is about to read, for the rules: the threads, and how much of each."""
-
-    thread_ids: tuple[str, ...]
-    limit: int
-    nested_limit: int | None
-    is_list: bool
-
-    def breaks(self, fault: Fault) -> bool:
-        """Whether the rule of a fault refuses this reading."""
-        if fault.name == "too_much_data":
-            return self.limit * (self.nested_limit or 1) > fault.more_than
-        if fault.thread_id not in self.thread_ids:
-            return False
-        if self.is_list:
-            return self.nested_limit is not None or fault.light
-        return fault.alone
-
-
-class _Armed:
-    """A fault with its count of calls seen and of strikes."""
-
-    def __init__(self, fault: Fault) -> None:
-        self.fault = fault
-        self.seen = 0
-        self.struck = 0
-        self._random: Random = seeded("fault", fault.seed)
-
-    def strikes(self) -> bool:
-        fault = self.fault
-        if fault.times is not None and self.struck >= fault.times:
-            return False
-        self.seen += 1
-        number = self.seen - fault.after_calls
-        if number < 1 or (number - 1) % fault.every:
-            return False
-        if fault.probability < 1 and self._random.random() >= fault.probability:
-            return False
-        self.struck += 1
-        return True
-
-
-class FaultBook:
-    """The faults to come; the first one that strikes is the one that counts."""
-
-    def __init__(self) -> None:
-        self._armed: list[_Armed] = []
-
-    def add(self, fault: Fault) -> None:
-        """Add one fault behind those that are there."""
-        self._armed.append(_Armed(fault))
-
-    def clear(self) -> None:
-        """Forget all faults."""
-        self._armed.clear()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the faults with their counters, JSON-ready."""
-        return [{**dataclasses.asdict(each.fault), "seen": each.seen, "struck": each.struck} for each in self._armed]
-
-    def strike(self, call: Call) -> Fault | None:
-        """Return the fault that strikes this call, None when it is spared."""
-        for each in self._armed:
-            if each.fault.kind.stage != "rule" and each.fault.fits(call) and each.strikes():
-                return each.fault
-        return None
-
-    def refuse(self, call: Call, reading: Reading) -> Fault | None:
-        """Return the rule that refuses what a call is about to read, None when none does."""
-        for each in self._armed:
-            rule = each.fault.kind.stage == "rule"
-            if rule and each.fault.fits(call) and reading.breaks(each.fault) and each.strikes():
-                return each.fault
-        return None
+    @property
+    def reaches(self) -> frozenset[str]:
+        """Where a fault of one conversation is felt."""
+        asked = self.kind.reach if self.reach is None else tuple(self.reach)
+        more = (("alone", self.alone), ("lists", self.light))
+        return frozenset((*asked, *(name for name, wanted in more if wanted)))

@@ -82,7 +82,7 @@ class Author:
     def write(self, thread: Thread, created_time: int, *, from_page: bool) -> Message:
         """Return the thread's next message, without adding it."""
         self.written += 1
-        sequence = len(thread.messages)
+        sequence = thread.next_sequence
         text = self._text(from_page=from_page)
         content = self._content(thread, sequence)
         deleted = thread.is_instagram and self.random.random() < DELETED_SHARE

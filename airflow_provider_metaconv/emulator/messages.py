@@ -13,6 +13,7 @@ from .jsontext import pick, pick_node, text_to_json, to_json
 from .model import Message, Thread
 from .opaque import to_opaque
 from .paging import Link
+from .shapes import NO_SHAPES, Shapes
 from .times import graph_time
 
 FIRST_ATTACHMENT = to_opaque("0")
@@ -21,11 +22,12 @@ DEFAULT_FIELDS = parse_fields("id,created_time")
 
 @dataclass(frozen=True)
 class Context:
-    """What a row needs to know of the call: where links point, whose token they carry, how old rows look."""
+    """What a row needs to know of the call: where links point, whose token they carry, how rows and pages look."""
 
     base_url: str
     token: str
     old_rows_have_time: bool = True
+    shapes: Shapes = NO_SHAPES
 
 
 Render = Callable[[Thread, Message, Field, Context], str]
@@ -43,6 +45,7 @@ CHILDREN: Mapping[str, tuple[str, frozenset[str]]] = {
 
 
 def _people(thread: Thread, part: tuple[str, bool], selection: Selection) -> str:
+    """Return the sender or the recipients; ``part`` is from or to, and whether the Page wrote."""
     known = thread.rendered.get((part, selection))
     if known is None:
         name, from_page = part
@@ -67,6 +70,8 @@ def _text(_: Thread, message: Message, _field: Field, _context: Context) -> str:
 
 
 def _from(thread: Thread, message: Message, field: Field, _: Context) -> str:
+    if message.sender is not None:
+        return to_json(pick_node(message.sender, field.children))
     return _people(thread, ("from", message.from_page), field.children)
 
 
@@ -105,6 +110,8 @@ def _attachments(_: Thread, message: Message, field: Field, context: Context) ->
     rows = message.content.get("attachments")
     if not rows:
         return ""
+    if isinstance(rows, Mapping):  # an edge as it is, such as one without data
+        return to_json(rows)
     parameters = {"fields": field.children_text} if field.children_text else {}
     link = Link(f"{context.base_url}/{message.id}/attachments", context.token, parameters)
     return to_json(attachments_page(rows, field.children, link))

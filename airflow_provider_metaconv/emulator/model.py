@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, insort
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .opaque import to_opaque
@@ -29,6 +29,8 @@ class Message:
     text: str
     content: Mapping[str, Any] = field(default_factory=dict)
     deleted: bool = False
+    # Who wrote it, where that is neither the Page nor the customer as the thread knows them.
+    sender: Mapping[str, str] | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -63,8 +65,13 @@ class Thread:
     customer: Mapping[str, str]
     folder: str = "inbox"
     messages: list[Message] = field(default_factory=list)
+    # Further people of a group, beside the customer and the Page.
+    others: tuple[Mapping[str, str], ...] = ()
+    # The updated_time to show and to sort by, where it is not the newest message's.
+    listed_time: int | None = None
+    vanished: int = 0
     # JSON of its people, kept here because every message repeats it.
-    rendered: dict[object, str] = field(default_factory=dict)
+    rendered: dict[object, Any] = field(default_factory=dict)
 
     @property
     def is_instagram(self) -> bool:
@@ -73,8 +80,13 @@ class Thread:
 
     @property
     def updated_time(self) -> int:
-        """The time of the newest message."""
-        return self.messages[-1].created_time
+        """The time of the newest message, unless another one is listed."""
+        return self.messages[-1].created_time if self.listed_time is None else self.listed_time
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the next message to arrive; numbers of vanished ones are not given again."""
+        return len(self.messages) + self.vanished
 
     @property
     def key(self) -> tuple[int, str]:
@@ -82,11 +94,24 @@ class Thread:
         return self.updated_time, self.id
 
     def add(self, message: Message) -> None:
-        """Put a message at its place in time."""
+        """Put a message at its place in time; a newer one than is listed lists the thread anew."""
+        if self.listed_time is not None and message.created_time >= self.listed_time:
+            self.listed_time = None
         if not self.messages or self.messages[-1].key < message.key:
             self.messages.append(message)
         else:
             insort(self.messages, message, key=lambda each: each.key)
+
+    def unsend(self, message: Message, *, vanish: bool) -> Message | None:
+        """Remove a message, or only its content, and return what remains; ``updated_time`` stays as it is."""
+        index = self.place(message)
+        if not vanish:
+            self.messages[index] = replace(message, text="", content=NOTHING, deleted=True)
+            return self.messages[index]
+        self.listed_time = self.updated_time
+        del self.messages[index]
+        self.vanished += 1
+        return None
 
     def place(self, message: Message) -> int:
         """Return how many messages of the thread are older than this one."""

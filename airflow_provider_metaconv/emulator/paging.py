@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 from urllib.parse import quote, urlencode
 
 from .errors import GraphError, error_body, invalid_parameter
@@ -18,6 +19,10 @@ from .opaque import from_cursor, to_cursor
 DEFAULT_LIMIT = 25
 CONVERSATIONS_CAP = 200
 MESSAGES_CAP = 100
+# Places no row is at: newer than every row, and the last of its second.
+NEWER_THAN_ALL = 2**40
+LAST_TIE = str(2**31)
+TIME_TOKEN_PREFIX = "enc_"  # noqa: S105  (Meta's paging token is a cursor, it opens nothing)
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,16 @@ class Link:
 
     def to(self, limit: int, direction: str, cursor: str) -> str:
         """Return the URL of the neighbouring page; it embeds the token, as Graph's does."""
-        more = {"limit": str(limit), direction: cursor}
+        return self._with({"limit": str(limit), direction: cursor})
+
+    def by_time(self, limit: int, direction: str, cursor: str) -> str:
+        """Return the same URL as edges without cursors have it: a time, and a token for the place within it."""
+        bound, more = ("until", {}) if direction == "after" else ("since", {"__previous": "1"})
+        moment = str(from_cursor(cursor)[0])
+        token = f"{TIME_TOKEN_PREFIX}{cursor}"
+        return self._with({"limit": str(limit), bound: moment, "__paging_token": token, **more})
+
+    def _with(self, more: Mapping[str, str]) -> str:
         query = urlencode({"access_token": self.token, "pretty": "0", **self.parameters, **more}, quote_via=quote)
         return f"{self.url}?{query}"
 
@@ -42,6 +56,50 @@ class Window:
     limit: int
     after: str | None = None
     before: str | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the top of the list that is asked for."""
+        return self.after is None and self.before is None
+
+
+@dataclass(frozen=True, slots=True)
+class PageShape:
+    """How the pages of a list are cut, whatever ``limit`` asks for, and how the list ends.
+
+    ``tail`` says what the last page with rows names as next: nothing, an empty page that ends the list, an empty
+    page that names itself, or itself.
+    """
+
+    size: int | None = None
+    first_size: int | None = None
+    divisor: int = 1
+    tail: Literal["plain", "empty", "empty_self", "self"] = "plain"
+    same_cursors: bool = False
+    by_time: bool = False
+
+    def cut(self, window: Window) -> Window:
+        """Return the window with as many rows as the page really has."""
+        limit = max(1, window.limit // self.divisor)
+        if self.size is not None:
+            limit = min(limit, self.size)
+        if self.first_size is not None and window.is_first:
+            limit = min(limit, self.first_size)
+        return window if limit == window.limit else replace(window, limit=limit)
+
+    def after(self, window: Window, part: Slice, cursors: tuple[str, str] | None) -> str | None:
+        """Return the cursor that the page names as next, None at the end of the list."""
+        if part.more and cursors is not None:
+            return cursors[1]
+        if window.before is not None:
+            return None
+        own = window.after or to_cursor(NEWER_THAN_ALL, "0")
+        if cursors is None:
+            return own if self.tail == "empty_self" and window.after is not None else None
+        return {"plain": None, "empty": cursors[1], "empty_self": cursors[1], "self": own}[self.tail]
+
+
+PLAIN = PageShape()
 
 
 @dataclass(frozen=True)
@@ -55,11 +113,22 @@ class Slice:
 
 
 def read_window(parameters: Mapping[str, str], cap: int) -> Window:
-    """Read limit, after and before; raises (#100) for a limit that is no positive number, cuts a large one."""
+    """Read limit and place, by cursor or by time; raises (#100) for a bad limit, cuts a large one."""
     text = parameters.get("limit") or str(DEFAULT_LIMIT)
     if not text.isdecimal() or int(text) < 1:
         raise invalid_parameter("Param limit must be a number greater than 0")
-    return Window(min(int(text), cap), parameters.get("after") or None, parameters.get("before") or None)
+    limit, token = min(int(text), cap), parameters.get("__paging_token")
+    if token:
+        cursor = token.removeprefix(TIME_TOKEN_PREFIX)
+        return Window(limit, before=cursor) if parameters.get("__previous") == "1" else Window(limit, cursor)
+    return Window(limit, parameters.get("after") or None, parameters.get("before") or None)
+
+
+def until_time(window: Window, until: str | None) -> Window:
+    """Return the window of an edge without cursors: a first page begins at ``until``, that second included."""
+    if not window.is_first or until is None or not until.isdecimal():
+        return window
+    return replace(window, after=to_cursor(int(until), LAST_TIE))
 
 
 def slice_threads(threads: list[Thread], window: Window) -> Slice:
@@ -96,18 +165,32 @@ def message_cursor(message: Message) -> str:
     return to_cursor(message.created_time, str(message.sequence))
 
 
-def envelope(rows: Iterable[str], cursors: tuple[str, str] | None, link: Link, part: Slice, limit: int) -> str:
-    """Return ``{"data": […], "paging": {…}}``; a page without rows has no paging."""
+def envelope(
+    rows: Iterable[str],
+    cursors: tuple[str, str] | None,
+    link: Link,
+    part: Slice,
+    window: Window,
+    shape: PageShape = PLAIN,
+) -> str:
+    """Return ``{"data": […], "paging": {…}}``; the end of a list without rows has no paging."""
     data = ",".join(rows)
+    following = shape.after(window, part, cursors)
     if cursors is None:
-        return f'{{"data":[{data}]}}'
-    before, after = cursors
-    paging = f'"cursors":{{"before":"{before}","after":"{after}"}}'
+        if following is None:
+            return f'{{"data":[{data}]}}'
+        cursors = (following, following)
+    before, after = cursors[0], following or cursors[1]
+    to = link.by_time if shape.by_time else link.to
+    paging = []
+    if not shape.by_time:
+        shown = after if shape.same_cursors else before
+        paging.append(f'"cursors":{{"before":"{shown}","after":"{after}"}}')
     if part.earlier:
-        paging += f',"previous":"{link.to(limit, "before", before)}"'
-    if part.more:
-        paging += f',"next":"{link.to(limit, "after", after)}"'
-    return f'{{"data":[{data}],"paging":{{{paging}}}}}'
+        paging.append(f'"previous":"{to(window.limit, "before", before)}"')
+    if following is not None:
+        paging.append(f'"next":"{to(window.limit, "after", following)}"')
+    return f'{{"data":[{data}],"paging":{{{",".join(paging)}}}}}' if paging else f'{{"data":[{data}]}}'
 
 
 def _slice(length: int, window: Window, place: int | None) -> Slice:

@@ -13,15 +13,18 @@ from .accounts import AccountRoutes
 from .calls import Call, Request, read_call
 from .counters import Statistics
 from .errors import ERRORS, GraphError
-from .faults import Fault, FaultBook, Reading
+from .fault_answers import fault_error
+from .fault_registry import NOTHING_TRIGGERED, FaultRegistry, Triggered
+from .faults import Fault
 from .jsontext import to_json
 from .limits import FULL, Limiter, Usage
 from .messages import Context
-from .paging import DEFAULT_LIMIT
-from .rewrites import rewrite
+from .odd_answers import JSON_TYPE, ODD_ANSWERS
+from .reading import Reading
+from .response_faults import change_answer
 from .settings import EmulatorSettings
 from .tokens import Token, TokenBook, check_proof
-from .usage import usage_headers
+from .usage import ADS_ACCOUNT_ID, ForeignUsage, usage_headers
 from .world import World
 
 RATE_LIMIT_CODES = frozenset({4, 17, 32, 341, 613, 80001, 80002, 80006})
@@ -37,6 +40,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
     wire: Fault | None = None
+    content_type: str = JSON_TYPE
 
 
 class GraphService:
@@ -47,7 +51,7 @@ class GraphService:
         self.settings = settings
         self.tokens = TokenBook(world.pages, settings.pages_without_role, settings.app_secret, settings.clock)
         self.limiter = Limiter(settings)
-        self.faults = FaultBook()
+        self.faults = FaultRegistry(settings.clock)
         self.statistics = Statistics()
         self._graph_calls = 0
         self._arrivals = 0
@@ -55,6 +59,7 @@ class GraphService:
             "conversations": edges.conversations,
             "conversation": edges.conversation,
             "messages": edges.messages,
+            "participants": edges.participants,
             "message": edges.message,
             "attachments": edges.attachments,
             **AccountRoutes(self.tokens, settings).routes,
@@ -84,81 +89,84 @@ class GraphService:
         try:
             self.limiter.admit(call, now)
         except GraphError as error:
-            return self._refusal(call, error, None, delay)
-        fault = self.faults.strike(call)
-        if fault is not None:
-            self.statistics.count_fault(fault.name)
-        return self._carry_out(call, fault, delay)
+            return self._refusal(call, error, NOTHING_TRIGGERED, delay)
+        triggered = self.faults.trigger(call, self.world, now)
+        for name in triggered.names:
+            self.statistics.count_fault(name)
+        return self._carry_out(call, triggered, delay)
 
-    def _carry_out(self, call: Call, fault: Fault | None, delay: float) -> Answer:
-        """Return the answer of an admitted call, with the fault that strikes it."""
-        if fault is None:
-            return self._read(call, None, delay)
-        if fault.kind.stage == "error":
-            row = ERRORS[fault.name]
-            error = GraphError(fault.status or row.status, row.body)
-            return self._refusal(call, error, fault, delay)
-        if fault.name == "hang":
-            return self._read(call, fault, delay + fault.delay_seconds)
-        if fault.name == "short_page":
-            limit = call.parameters.get("limit", str(DEFAULT_LIMIT))
-            half = str(max(1, int(limit) // 2)) if limit.isdecimal() else limit
-            return self._read(dataclasses.replace(call, parameters={**call.parameters, "limit": half}), fault, delay)
-        answer = self._read(call, fault, delay)
+    def _carry_out(self, call: Call, triggered: Triggered, delay: float) -> Answer:
+        """Return the answer of an admitted call, with the faults that hold for it."""
+        fault = triggered.decisive
+        if fault is not None and fault.outcome in ERRORS:
+            error = fault_error(fault, call, Reading(call, self.world, triggered.shapes))
+            return self._refusal(call, error, triggered, delay)
+        if fault is not None and fault.outcome in ODD_ANSWERS:
+            odd = ODD_ANSWERS[fault.outcome]
+            headers = self._headers(call, self._usage(call, triggered), triggered)
+            return Answer(fault.status or odd.status, odd.text, headers, delay, content_type=odd.content_type)
+        if fault is not None and fault.outcome == "hang":
+            delay += fault.delay_seconds
+        answer = self._read(call, triggered, delay)
         if answer.status != 200:
             return answer
-        if fault.kind.stage == "wire":
-            return dataclasses.replace(answer, wire=fault)
-        return dataclasses.replace(answer, text=rewrite(fault, call, answer.text))
+        if triggered.changes:
+            answer = dataclasses.replace(answer, text=change_answer(triggered.changes, call, answer.text))
+        if fault is not None and fault.outcome != "hang":
+            answer = dataclasses.replace(answer, wire=fault)
+        return answer
 
-    def _read(self, call: Call, fault: Fault | None, delay: float) -> Answer:
+    def _read(self, call: Call, triggered: Triggered, delay: float) -> Answer:
         try:
             token = self.tokens.find(call.token)
             proof = call.parameters.get("appsecret_proof")
             check_proof(self.settings.app_secret, token.value, proof, required=self.settings.require_proof)
-            text = self._routes[call.route](call, self._reader(call, token))
+            text = self._routes[call.route](call, self._reader(call, token, triggered))
         except GraphError as error:
-            return self._refusal(call, error, None, delay)
-        headers = usage_headers(call, self._usage(call, fault), self.settings.usage_floor)
-        return Answer(200, text, self._traced(call, headers), delay)
+            return self._refusal(call, error, triggered, delay)
+        headers = self._headers(call, self._usage(call, triggered), triggered)
+        return Answer(200, text, headers, delay)
 
-    def _reader(self, call: Call, token: Token) -> edges.Reader:
-        def refuse(reading: Reading) -> None:
-            rule = self.faults.refuse(call, reading)
-            if rule is not None:
-                self.statistics.count_fault(rule.name)
-                raise GraphError(rule.status or ERRORS["1"].status, ERRORS["1"].body)
-
+    def _reader(self, call: Call, token: Token, triggered: Triggered) -> edges.Reader:
         with_time = self.settings.instagram_old_rows == "id_and_time"
-        return edges.Reader(self.world, token, refuse, Context(call.base_url, token.value, with_time))
+        context = Context(call.base_url, token.value, with_time, triggered.shapes)
+        return edges.Reader(self.world, token, context)
 
-    def _refusal(self, call: Call, error: GraphError, fault: Fault | None, delay: float) -> Answer:
+    def _refusal(self, call: Call, error: GraphError, triggered: Triggered, delay: float) -> Answer:
         """Return an error answer; a fault with block_seconds makes the error last."""
         code = error.body["error"]["code"]
-        now = self.now()
+        fault = triggered.decisive
         if fault is not None and fault.block_seconds:
+            now = self.now()
             self.limiter.block(call, error, now + fault.block_seconds, now)
         self.statistics.count_error(error.label)
-        usage = self._usage(call, fault, code)
-        headers = usage_headers(call, usage, self.settings.usage_floor, code)
-        return Answer(error.status, to_json(error.body), self._traced(call, headers), delay)
+        headers = self._headers(call, self._usage(call, triggered, code), triggered, code)
+        return Answer(error.status, to_json(error.body), headers, delay)
 
-    def _usage(self, call: Call, fault: Fault | None, code: int | None = None) -> Usage:
+    def _usage(self, call: Call, triggered: Triggered, code: int | None = None) -> Usage:
         usage = self.limiter.usage(call, self.now())
         app, page, minutes = usage.app, usage.page, usage.regain_minutes
         if code in (4, 17, 341):
             app = max(app, FULL)
         elif code in RATE_LIMIT_CODES and code not in UNESTIMATED_CODES:
             page = max(page, FULL)
-        if fault is not None and fault.name == "usage":
-            page = fault.percent
+        said = next((fault for fault in triggered.headers if fault.name == "usage"), None)
+        fault = said or triggered.decisive
+        if said is not None:
+            page = said.percent
         if fault is not None and fault.regain_minutes is not None:
             minutes = fault.regain_minutes
         elif fault is not None and fault.block_seconds:
             minutes = math.ceil(fault.block_seconds / 60)
         return Usage(app, page, minutes)
 
-    def _traced(self, call: Call, headers: dict[str, str]) -> dict[str, str]:
+    def _headers(self, call: Call, usage: Usage, triggered: Triggered, code: int | None = None) -> dict[str, str]:
+        foreign = [
+            ForeignUsage(fault.object_id or ADS_ACCOUNT_ID, fault.pool, fault.percent, fault.regain_minutes or 0)
+            for fault in triggered.headers
+            if fault.name == "foreign_usage"
+        ]
+        headers = usage_headers(call, usage, self.settings.usage_floor, code, foreign)
         trace = f"Emu{self._graph_calls:08d}"
         return {"facebook-api-version": call.version, "x-fb-trace-id": trace, "x-fb-rev": "1", **headers}
 

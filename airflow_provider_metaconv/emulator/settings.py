@@ -52,6 +52,7 @@ class EmulatorSettings:
     window in seconds) per Page (80006), ``app_calls`` the same for the whole app (4). ``usage_floor`` is the
     percentage below which no usage header is sent; 0 sends one with every answer. ``inspectors`` are the kinds of
     tokens that may ask ``/debug_token``: Meta documents the app's own, and a user's who is a developer of the app.
+    With ``pages_are_public`` another Page's token may read a Page's name, but neither its token nor its messages.
     ``page_tasks`` holds the tasks of the tokens' people on a Page where they are not all of them.
     """
 
@@ -68,6 +69,7 @@ class EmulatorSettings:
     call_arrivals: CallArrivals | None = None
     pages_without_role: frozenset[str] = frozenset()
     pages_without_instagram: frozenset[str] = frozenset()
+    pages_are_public: bool = False
     page_tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inspectors: frozenset[str] = frozenset({"APP", "USER"})
     clock: Callable[[], float] = time.time

@@ -12,12 +12,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from .faults import Fault
+from .odd_answers import JSON_TYPE
 from .service import Answer
 
 CONNECTION = "emulator.connection"
-JSON_TYPE = "application/json; charset=UTF-8"
 GZIP_FROM_BYTES = 1_000
-HTML_500 = "<!DOCTYPE html><html><head><title>Error</title></head><body>Sorry, something went wrong.</body></html>"
 
 
 def to_response(answer: Answer, *, may_gzip: bool) -> Response:
@@ -30,15 +29,11 @@ def to_response(answer: Answer, *, may_gzip: bool) -> Response:
         body = gzip.compress(body, 1, mtime=0)
         headers["content-encoding"] = "gzip"
         headers["vary"] = "Accept-Encoding"
-    return Response(body, answer.status, headers, JSON_TYPE)
+    return Response(body, answer.status, headers, answer.content_type)
 
 
 def _faulty(fault: Fault, body: bytes, headers: Mapping[str, str]) -> Response:
-    match fault.name:
-        case "html_500":
-            return Response(HTML_500, fault.status or 500, dict(headers), "text/html; charset=utf-8")
-        case "service_unavailable_200":
-            return Response("Service Unavailable", 200, dict(headers), "text/html; charset=utf-8")
+    match fault.outcome:
         case "redirect":
             return Response(b"", 302, {**headers, "location": fault.url}, JSON_TYPE)
         case "truncated_gzip":

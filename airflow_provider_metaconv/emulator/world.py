@@ -83,14 +83,30 @@ class World:
         *,
         from_page: bool = False,
     ) -> str:
-        """Add one message to a thread, by default a second after everything there is, and return its id."""
+        """Add one message to a thread, by default a second after everything there is, and return its id.
+
+        With an older ``created_time`` it is a message that is listed late.
+        """
         with self.lock:
             thread = self.threads[thread_id]
-            sequence = len(thread.messages)
+            sequence = thread.next_sequence
             moment = self.now + 1 if created_time is None else to_epoch(created_time)
             message = Message(message_id(thread, sequence), moment, sequence, from_page, text)
             self.add_message(thread, message)
         return message.id
+
+    def unsend(self, message_id: str, *, vanish: bool = True) -> None:
+        """Take a message back: it vanishes, or its id and time remain; its thread keeps its place in the list.
+
+        Raises ValueError for a message that does not exist.
+        """
+        with self.lock:
+            if message_id not in self.messages:
+                raise ValueError(f"there is no message {message_id}")
+            thread, message = self.messages.pop(message_id)
+            rest = thread.unsend(message, vanish=vanish)
+            if rest is not None:
+                self.messages[message_id] = (thread, rest)
 
     def conversations(self, page_id: str, platform: str, folder: str = "inbox") -> list[Thread]:
         """Return the threads of one list, oldest ``updated_time`` first; Instagram has no folders."""

@@ -1,0 +1,170 @@
+"""Faults that change an ordinary answer: one function per fault, listed in `CHANGES`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from .calls import Call
+from .faults import Fault
+from .jsontext import to_json
+from .opaque import from_cursor, to_cursor
+from .paging import NEWER_THAN_ALL
+from .times import graph_time
+
+Node = dict[str, Any]
+FOREIGN_ID = "t_1000000000000000"
+TIME_FIELDS = {"updated_time": "conversations", "created_time": "messages"}
+
+
+def change_answer(faults: Sequence[Fault], call: Call, text: str) -> str:
+    """Return the answer as the faults leave it, one after the other."""
+    body = json.loads(text)
+    for fault in faults:
+        CHANGES[fault.name](fault, call, body)
+    return to_json(body)
+
+
+def _nodes(fault: Fault, call: Call, body: Node) -> list[Node]:
+    """Return the conversations of an answer that the fault is about."""
+    rows = [body] if call.route == "conversation" else []
+    if call.route == "conversations":
+        rows = [row for row in body.get("data", ()) if isinstance(row, dict)]
+    return [row for row in rows if fault.thread_id in (None, row.get("id"))]
+
+
+def _lists(fault: Fault, call: Call, body: Node) -> Iterator[Node]:
+    """Yield the lists of an answer that the fault is about: the call's own, then those nested in it."""
+    edges = fault.kind.edges if fault.edge is None else (fault.edge,)
+    # A fault of one conversation leaves the list that contains it alone.
+    if call.route in edges and (fault.thread_id is None or call.route == "messages"):
+        yield body
+    if "messages" in edges:
+        yield from (row["messages"] for row in _nodes(fault, call, body) if isinstance(row.get("messages"), dict))
+
+
+def _empty_page(_: Fault, call: Call, body: Node) -> None:
+    # The cursor looks new but stands where the call stood, so the rows follow on the next page.
+    after = call.parameters.get("after")
+    place, tie = from_cursor(after) if after else (NEWER_THAN_ALL, "0")
+    cursor = to_cursor(place, tie, f"empty {len(after or '')}")
+    query = {"access_token": call.token or "", "pretty": "0", **call.parameters, "after": cursor}
+    query.pop("appsecret_proof", None)
+    route = f"{call.base_url}/{call.object_id}/{call.route}"
+    body["data"] = []
+    body["paging"] = {
+        "cursors": {"before": cursor, "after": cursor},
+        "next": f"{route}?{urlencode(query, quote_via=quote)}",
+    }
+
+
+def _repeated_cursor(_: Fault, call: Call, body: Node) -> None:
+    same = call.parameters["after"]
+    paging = body.setdefault("paging", {})
+    paging.setdefault("cursors", {"before": same})["after"] = same
+    route = f"{call.base_url}/{call.object_id}/{call.route}"
+    paging["next"] = f"{route}?{urlencode({**call.parameters, 'after': same}, quote_via=quote)}"
+
+
+def _foreign_next(fault: Fault, _: Call, body: Node) -> None:
+    following = body.get("paging", {}).get("next")
+    if following is not None:
+        parts, elsewhere = urlsplit(following), urlsplit(fault.url)
+        query = urlencode(parse_qsl(parts.query), quote_via=quote)
+        body["paging"]["next"] = urlunsplit((elsewhere.scheme, elsewhere.netloc, parts.path, query, ""))
+
+
+def _no_paging_next(_: Fault, _call: Call, body: Node) -> None:
+    body.get("paging", {}).pop("next", None)
+
+
+def _unordered_page(_: Fault, _call: Call, body: Node) -> None:
+    body["data"] = body.get("data", [])[::-1]
+
+
+def _null_row(fault: Fault, call: Call, body: Node) -> None:
+    for found in _lists(fault, call, body):
+        rows = found.get("data", [])
+        rows.insert(len(rows) // 2 if fault.position is None else fault.position, None)
+
+
+def _null_rows(fault: Fault, call: Call, body: Node) -> None:
+    # The lists within the list are gone with its rows.
+    for found in list(_lists(fault, call, body)):
+        found["data"] = [None] * len(found.get("data", ()))
+
+
+def _missing_data(fault: Fault, call: Call, body: Node) -> None:
+    for found in list(_lists(fault, call, body)):
+        found.pop("data", None)
+
+
+def _missing_messages(fault: Fault, call: Call, body: Node) -> None:
+    for node in _nodes(fault, call, body):
+        node.pop("messages", None)
+
+
+def _foreign_object(fault: Fault, call: Call, body: Node) -> None:
+    identifier = fault.object_id or FOREIGN_ID
+    if call.route == "conversations" and fault.thread_id is not None:
+        for node in _nodes(fault, call, body):
+            node["id"] = identifier
+        return
+    if "data" in body:  # a list answers as the object itself would
+        body.clear()
+    body["id"] = identifier
+
+
+def _unix_times(fault: Fault, call: Call, body: Node) -> None:
+    numbers = itertools.count()
+    for node in [body] if fault.thread_id is None or call.route == "messages" else _nodes(fault, call, body):
+        for row, name in _times(node):
+            if fault.edge in (None, TIME_FIELDS[name]) and next(numbers) % fault.every_row == 0:
+                row[name] = _seconds(row[name])
+
+
+def _times(value: Any) -> Iterator[tuple[Node, str]]:
+    """Yield the rows that have a time, with its name."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _times(each)
+    elif isinstance(value, dict):
+        yield from ((value, name) for name in TIME_FIELDS if name in value)
+        for each in value.values():
+            if isinstance(each, dict | list):
+                yield from _times(each)
+
+
+def _seconds(time: str | int) -> int:
+    return time if isinstance(time, int) else int(datetime.fromisoformat(time).timestamp())
+
+
+def _stale_updated_time(fault: Fault, call: Call, body: Node) -> None:
+    nodes = [node for node in _nodes(fault, call, body) if "updated_time" in node]
+    if fault.thread_id is None and nodes:
+        place = len(nodes) // 2 if fault.position is None else fault.position
+        nodes = [nodes[min(max(place, -len(nodes)), len(nodes) - 1)]]
+    for node in nodes:
+        time = node["updated_time"]
+        older = _seconds(time) - fault.seconds
+        node["updated_time"] = older if isinstance(time, int) else graph_time(older)
+
+
+CHANGES: Mapping[str, Callable[[Fault, Call, Node], None]] = {
+    "empty_page": _empty_page,
+    "repeated_cursor": _repeated_cursor,
+    "foreign_next": _foreign_next,
+    "no_paging_next": _no_paging_next,
+    "unordered_page": _unordered_page,
+    "null_row": _null_row,
+    "null_rows": _null_rows,
+    "missing_data": _missing_data,
+    "missing_messages": _missing_messages,
+    "foreign_object": _foreign_object,
+    "unix_times": _unix_times,
+    "stale_updated_time": _stale_updated_time,
+}
