@@ -188,6 +188,9 @@ ACTIONS = {
     "open": ("read", lambda storage: storage.open("part")),
     "measure": ("read", lambda storage: storage.measure("part")),
     "names": ("list", lambda storage: storage.names()),
+    "read_versioned": ("read", lambda storage: storage.read_versioned("part")),
+    "replace_if_unchanged": ("write", lambda storage: storage.replace_if_unchanged(b"x", "part", version=None)),
+    "children": ("list", lambda storage: storage.children(MANIFEST_NAME)),
     "neighbours": ("list", lambda storage: storage.neighbours(MANIFEST_NAME)),
 }
 ANSWERS = [

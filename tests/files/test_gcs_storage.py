@@ -173,6 +173,19 @@ def test_reading_and_measuring_a_file_are_one_request_each(bucket, server):
     assert ["GET alt=media", "GET alt=media", "GET"] == kinds(server)
 
 
+def test_reading_and_replacing_by_version_are_one_request_each(bucket, server):
+    storage = GCSStorage(bucket, "a")
+    storage.replace_if_unchanged(b"first", "part", version=None)
+    _, version = storage.read_versioned("part")
+    storage.replace_if_unchanged(b"second", "part", version=version)
+    assert kinds(server) == ["POST uploadType=multipart", "GET alt=media", "POST uploadType=multipart"]
+
+
+@pytest.mark.parametrize("folder", ["a", ""])
+def test_the_bucket_is_the_topmost_folder(bucket, folder):
+    assert GCSStorage(bucket, folder).parent().uri("part") == f"gs://{bucket.name}/part"
+
+
 def test_all_finished_windows_are_found_with_one_list(bucket, server):
     for number in range(30):
         bucket.blob(f"p/window=begin_202611{number + 1:02d}T000000Z/_manifest.json").upload_from_string(b"{}")
