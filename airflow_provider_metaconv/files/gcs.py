@@ -111,12 +111,13 @@ class GCSStorage:
         except ForeignObjectError:
             raise another_writer(self._place, StorageError if expected else NameTakenError) from None
 
-    def _replace(self, generation: int, content: BinaryIO, name: str, sha256: str | None = None) -> None:
+    def _replace(self, generation: int, content: BinaryIO, name: str, sha256: str | None = None) -> int:
         with self._clear_errors("write", self.uri(name)):
             proof = Proof.of(content, sha256)
             written = upload(self._bucket, self._key(name), content, proof, generation, self._options["retry"])
         if self._generations is not None:
             self._generations[name] = written
+        return written
 
     def read_versioned(self, name: str) -> tuple[bytes, str] | None:
         """All bytes of a published file and its generation, in one request; None when there is no such file."""
@@ -127,10 +128,10 @@ class GCSStorage:
             return None
         return stream.getvalue(), str(generation)
 
-    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> None:
+    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
         """Upload ``data`` under the condition that the object is of that generation; Google compares."""
         try:
-            self._replace(int(version or 0), io.BytesIO(data), name)
+            return str(self._replace(int(version or 0), io.BytesIO(data), name))
         except ForeignObjectError:
             raise changed_meanwhile(self.uri(name)) from None
 

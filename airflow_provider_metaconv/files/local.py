@@ -100,9 +100,9 @@ class LocalStorage:
             data = self.read(name)
         except NotPublishedError:
             return None
-        return data, hashlib.sha256(data).hexdigest()
+        return data, _version(data)
 
-    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> None:
+    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
         """Compare and publish under a lock file of that name; whoever finds it locked is told so at once."""
         path = self._path(name)
         with self._holding(f".{name}.lock", changed_meanwhile(path)):
@@ -110,6 +110,7 @@ class LocalStorage:
             if (None if found is None else found[1]) != version:
                 raise changed_meanwhile(path)
             self.publish_bytes(data, name)
+        return _version(data)
 
     def parent(self) -> LocalStorage:
         """The folder that this one is in."""
@@ -212,6 +213,10 @@ def _locked(path: Path) -> int:
             raise
         # Whoever held it before has removed the file in the meantime: this is the lock of nothing.
         os.close(descriptor)
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -75,11 +75,11 @@ class Storage(Protocol):
     def read_versioned(self, name: str) -> tuple[bytes, str] | None:
         """All bytes of a published file and its version, an opaque text; None when there is no such file."""
 
-    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> None:
+    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
         """Publish ``data``, whole and durable, in place of that version of the file; None: where there is no file.
 
-        Raises ``ChangedMeanwhileError``, and changes nothing, when the file is of another version by now. Needs no
-        ``lock``: of writers that read the same version exactly one succeeds.
+        Returns the new version. Raises ``ChangedMeanwhileError``, and changes nothing, when the file is of another
+        version by now. Needs no ``lock``: of writers that read the same version exactly one succeeds.
         """
 
     def parent(self) -> Storage:

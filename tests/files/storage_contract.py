@@ -96,10 +96,11 @@ class StorageContract:
         assert storage.read_versioned("part") is None
 
     def test_a_file_is_replaced_if_it_is_of_the_version_that_was_read(self, storage):
-        storage.replace_if_unchanged(b"first", "part", version=None)
-        data, version = storage.read_versioned("part")
-        storage.replace_if_unchanged(b"second", "part", version=version)
-        assert (data, storage.read("part"), storage.names()) == (b"first", b"second", ["part"])
+        first = storage.replace_if_unchanged(b"first", "part", version=None)
+        assert storage.read_versioned("part") == (b"first", first)
+        second = storage.replace_if_unchanged(b"second", "part", version=first)
+        assert storage.read_versioned("part") == (b"second", second)
+        assert storage.names() == ["part"]
 
     @pytest.mark.parametrize("change", ["created", "replaced", "deleted"])
     def test_a_file_that_has_changed_since_it_was_read_is_not_replaced(self, open_folder, change):
