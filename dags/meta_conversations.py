@@ -10,9 +10,14 @@ Nothing here needs editing. Settings come from, later ones winning:
 ``destination`` is a local folder or ``gs://bucket/prefix``. The tables are in the DuckDB file ``database`` unless
 ``dataset`` names one of BigQuery (``dataset`` or ``project.dataset``).
 
-Without ``pages`` all Pages of the connection's token are read. A scheduled run takes the messages of its data interval;
-for a Page and platform that earlier runs left a gap before it, those of the gap as well, since with catchup off Airflow
-skips the intervals that it was down for. A run by hand without an interval takes the last 24 hours.
+Without ``pages`` all Pages of the connection's token are read. A scheduled run reads the messages of its data interval.
+Where earlier runs left a gap before it, for this Page and platform, it reads those of the gap as well: with catchup off
+Airflow skips the intervals that it was down for. A window that was read in part counts as a gap. A run by hand without
+an interval reads the last 24 hours.
+
+``lookback_minutes``: a window is read from so much before its beginning on, since Meta lists some messages late.
+``on_incomplete``: null lets a window that was read in part fail its task and the check, while conversations of which
+Meta withholds something are a warning. ``warn`` and ``fail`` are for both.
 
 One run at a time: two of them would together exceed the calls a second that Meta allows for each Page and platform.
 A backfill is refused (from Airflow 3.2 on), since Airflow runs it beside the schedule; a run by hand with ``since`` and
@@ -56,6 +61,8 @@ DEFAULTS: dict[str, Any] = {
     "project_id": None,
     "location": None,
     "file_format": "ndjson",
+    "lookback_minutes": 10,
+    "on_incomplete": None,
     "meta_conn_id": "meta_graph_default",
     "gcp_conn_id": "google_cloud_default",
 }
@@ -128,18 +135,15 @@ def meta_conversations() -> None:
         since, until = window(get_current_context())
         with failing_at_once():
             pages = pages_and_platforms(settings)
-        shared = {key: settings[key] for key in ("destination", "file_format", "meta_conn_id", "gcp_conn_id")}
-        wanted = [
-            {
-                "page_id": page_id,
-                "platform": platform,
-                "folder": settings["folders"],
-                "since": without_gap(since, settings, page_id, platform),
-                "until": until,
-                **shared,
-            }
-            for page_id, platform in pages
-        ]
+        keys = ("destination", "file_format", "on_incomplete", "meta_conn_id", "gcp_conn_id")
+        shared = {
+            "folder": settings["folders"],
+            "since": since,
+            "until": until,
+            "lookback": timedelta(minutes=settings["lookback_minutes"]),
+            **{key: settings[key] for key in keys},
+        }
+        wanted = [{"page_id": page_id, "platform": platform, **shared} for page_id, platform in pages]
         if not wanted:
             raise AirflowFailException("The connection's token can read no Page: see its person's tasks on the Pages.")
         return wanted
@@ -154,6 +158,7 @@ def meta_conversations() -> None:
     extract = MetaConversationsToStorageOperator.partial(
         task_id="extract",
         pool=EXTRACT_POOL,
+        fill_gaps=True,
         map_index_template="{{ task.platform }}/{{ task.page_id }}",
     ).expand_kwargs(wanted)
 
@@ -206,6 +211,11 @@ def checked(settings: dict[str, Any]) -> dict[str, Any]:
             raise AirflowFailException(f"{key} in the Variable meta_conversations is no list: write it in brackets.")
     if str(settings["destination"]).startswith("gs://") and not settings["dataset"]:
         raise AirflowFailException("destination is a bucket, which DuckDB does not read: set dataset as well.")
+    if settings["on_incomplete"] not in (None, "warn", "fail"):
+        raise AirflowFailException(f"on_incomplete={settings['on_incomplete']!r} is unknown: use null, warn or fail.")
+    minutes = settings["lookback_minutes"]
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes < 0:
+        raise AirflowFailException(f"lookback_minutes={minutes!r} must be a number of minutes, 0 or more.")
     platforms = [str(platform).upper() for platform in settings["platforms"]]
     lists = {"pages": map(str, settings["pages"]), "platforms": platforms, "folders": settings["folders"]}
     return settings | {key: list(dict.fromkeys(values)) for key, values in lists.items()}
@@ -218,20 +228,6 @@ def window(context: Any) -> tuple[str | None, str]:
     start = run.data_interval_start or end - timedelta(hours=24)
     since = params["since"] or start.isoformat()
     return (None if since == "begin" else since), params["until"] or end.isoformat()
-
-
-def without_gap(since: str | None, settings: dict[str, Any], page_id: str, platform: str) -> str | None:
-    """For a scheduled run the end of what earlier runs read of this Page without a gap, if that is before ``since``."""
-    if since is None or get_current_context()["dag_run"].run_type != "scheduled":
-        return since
-    from airflow_provider_metaconv.files.coverage import covered_until, finished_windows
-    from airflow_provider_metaconv.operators.arguments import window_place
-
-    start = pendulum.parse(since)
-    place = window_place(platform, page_id, None, start, settings["folders"])
-    here = cloud(settings).open_storage(f"{settings['destination']}/{place}")
-    covered = covered_until(finished_windows(here), start)
-    return since if covered is None else covered.isoformat()
 
 
 def pages_and_platforms(settings: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Files of a run: parts in NDJSON or Parquet, the manifest that commits them, and the storage they lie in."""
 
 from airflow_provider_metaconv.files.errors import (
+    ChangedMeanwhileError,
     FilesError,
     ManifestError,
     NameTakenError,
@@ -22,6 +23,7 @@ from airflow_provider_metaconv.files.storage import Storage, open_storage
 __all__ = [
     "FILE_FORMATS",
     "MANIFEST_NAME",
+    "ChangedMeanwhileError",
     "FilesError",
     "LocalStorage",
     "Manifest",

@@ -17,6 +17,10 @@ class NameTakenError(StorageError):
     """Another task has published a file of that name, where there was none when this task began."""
 
 
+class ChangedMeanwhileError(StorageError):
+    """A file is no longer of the version that it was to be replaced in: read it again, then decide anew."""
+
+
 class StorageRefusedError(StorageError):
     """Only a person can change what stands in the way: a bucket that is not there, a permission that is missing."""
 

@@ -16,11 +16,18 @@ from typing import Any, BinaryIO, cast
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
-from airflow_provider_metaconv.files.errors import NameTakenError, StorageError, storage_error
+from airflow_provider_metaconv.files.errors import NameTakenError, NotPublishedError, StorageError, storage_error
 from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
 from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
 from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, ForeignObjectError, Proof, upload
-from airflow_provider_metaconv.files.shared import another_writer, checked_name, measured, not_published, remove
+from airflow_provider_metaconv.files.shared import (
+    another_writer,
+    changed_meanwhile,
+    checked_name,
+    measured,
+    not_published,
+    remove,
+)
 
 __all__ = ["GCSStorage", "parse_gs_uri"]
 
@@ -97,15 +104,36 @@ class GCSStorage:
         self._upload(io.BytesIO(data), name)
 
     def _upload(self, content: BinaryIO, name: str, sha256: str | None = None) -> None:
-        key, expected = self._key(checked_name(name, self._place)), self._expected(name)
+        checked_name(name, self._place)
+        expected = self._expected(name)
+        try:
+            self._replace(expected, content, name, sha256)
+        except ForeignObjectError:
+            raise another_writer(self._place, StorageError if expected else NameTakenError) from None
+
+    def _replace(self, generation: int, content: BinaryIO, name: str, sha256: str | None = None) -> int:
         with self._clear_errors("write", self.uri(name)):
-            try:
-                proof = Proof.of(content, sha256)
-                generation = upload(self._bucket, key, content, proof, expected, self._options["retry"])
-            except ForeignObjectError:
-                raise another_writer(self._place, StorageError if expected else NameTakenError) from None
+            proof = Proof.of(content, sha256)
+            written = upload(self._bucket, self._key(name), content, proof, generation, self._options["retry"])
         if self._generations is not None:
-            self._generations[name] = generation
+            self._generations[name] = written
+        return written
+
+    def read_versioned(self, name: str) -> tuple[bytes, str] | None:
+        """All bytes of a published file and its generation, in one request; None when there is no such file."""
+        stream = io.BytesIO()
+        try:
+            generation = self._download(name, stream)
+        except NotPublishedError:
+            return None
+        return stream.getvalue(), str(generation)
+
+    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
+        """Upload ``data`` under the condition that the object is of that generation; Google compares."""
+        try:
+            return str(self._replace(int(version or 0), io.BytesIO(data), name))
+        except ForeignObjectError:
+            raise changed_meanwhile(self.uri(name)) from None
 
     def read(self, name: str) -> bytes:
         """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
@@ -123,10 +151,11 @@ class GCSStorage:
             on_error.pop_all()
             return stream
 
-    def _download(self, name: str, stream: BinaryIO) -> None:
+    def _download(self, name: str, stream: BinaryIO) -> int:
         blob = self._blob(name)
         with self._clear_errors("read", self.uri(name)), self._missing(name):
             blob.download_to_file(stream, checksum="crc32c", **self._options)
+        return int(blob.generation)
 
     def measure(self, name: str) -> tuple[int, str]:
         """Size and SHA-256 of a published file, as stored with it in the upload that Google verified."""
@@ -189,15 +218,27 @@ class GCSStorage:
             with contextlib.suppress(OSError):
                 self._temporaries.rmdir()
 
+    def parent(self) -> GCSStorage:
+        """The folder that this one is in; the bucket is its own parent."""
+        return self._at(self._folder.rpartition("/")[0])
+
+    def children(self, holding: str) -> list[GCSStorage]:
+        """The folders directly in this one in which there is such an object, sorted; one list, however many."""
+        prefix = self._key("")
+        pattern = f"{prefix}*/{normalised(checked_name(holding, self._place))}"
+        keys = [blob.name for blob in self._list(prefix, match_glob=pattern)]
+        folders = {key.removesuffix(f"/{holding}") for key in keys}
+        # Others may have objects whose names no folder of ours would have.
+        return [self._at(folder) for folder in sorted(folders) if is_folder(folder)]
+
     def neighbours(self, holding: str) -> list[GCSStorage]:
         """The other folders beside this one in which there is such an object, sorted; one list, however many."""
-        parent = self._folder[: self._folder.rfind("/") + 1]
-        pattern = f"{parent}*/{normalised(checked_name(holding, self._place))}"
-        keys = [blob.name for blob in self._list(parent, match_glob=pattern)]
-        folders = {key.removesuffix(f"/{holding}") for key in keys} - {self._folder}
-        # Others may have objects whose names no folder of ours would have.
-        usable = [folder for folder in sorted(folders) if self._folder and is_folder(folder)]
-        return [GCSStorage(self._bucket, folder, self._retry_seconds) for folder in usable]
+        if not self._folder:
+            return []
+        return [child for child in self.parent().children(holding) if child._folder != self._folder]
+
+    def _at(self, folder: str) -> GCSStorage:
+        return GCSStorage(self._bucket, folder, self._retry_seconds)
 
     def uri(self, name: str) -> str:
         """The ``gs://`` address of ``name``."""

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_metaconv.files.errors import StorageError, storage_error
-from airflow_provider_metaconv.files.shared import another_writer, checked_name, measured, not_published, remove
+from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, storage_error
+from airflow_provider_metaconv.files.shared import (
+    another_writer,
+    changed_meanwhile,
+    checked_name,
+    measured,
+    not_published,
+    remove,
+)
 
 TEMPORARY_PREFIX = ".temporary-"
 LOCK_NAME = ".lock"
@@ -68,18 +76,45 @@ class LocalStorage:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder's lock file; the system lets go of it when the process ends, however it ends."""
-        path = self.temporary().with_name(LOCK_NAME)
+        with self._holding(LOCK_NAME, another_writer(self.folder)):
+            yield
+
+    @contextlib.contextmanager
+    def _holding(self, lock_name: str, when_taken: StorageError) -> Iterator[None]:
+        path = self.temporary().with_name(lock_name)
         try:
             descriptor = _locked(path)
         except BlockingIOError:
-            raise another_writer(self.folder) from None
+            raise when_taken from None
         except OSError as error:
-            raise storage_error("lock", self.folder, error) from error
+            raise storage_error("lock", path, error) from error
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
             os.close(descriptor)
+
+    def read_versioned(self, name: str) -> tuple[bytes, str] | None:
+        """All bytes of a published file and their checksum as its version; None when there is no such file."""
+        try:
+            data = self.read(name)
+        except NotPublishedError:
+            return None
+        return data, _version(data)
+
+    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
+        """Compare and publish under a lock file of that name; whoever finds it locked is told so at once."""
+        path = self._path(name)
+        with self._holding(f".{name}.lock", changed_meanwhile(path)):
+            found = self.read_versioned(name)
+            if (None if found is None else found[1]) != version:
+                raise changed_meanwhile(path)
+            self.publish_bytes(data, name)
+        return _version(data)
+
+    def parent(self) -> LocalStorage:
+        """The folder that this one is in."""
+        return LocalStorage(self.folder.parent)
 
     def prove_writable(self) -> None:
         """Make the folder, and write and remove an empty file in it."""
@@ -90,16 +125,20 @@ class LocalStorage:
             raise storage_error("write to", self.folder, error) from error
         self.discard(temporary)
 
-    def neighbours(self, holding: str) -> list[LocalStorage]:
-        """The other folders of the parent folder in which there is such a file, sorted by name."""
+    def children(self, holding: str) -> list[LocalStorage]:
+        """The folders directly in this one in which there is such a file, sorted by name."""
+        checked_name(holding, self.folder)
         try:
-            siblings = [path for path in self.folder.parent.iterdir() if path != self.folder]
-            folders = sorted(path for path in siblings if (path / checked_name(holding, path)).is_file())
+            folders = sorted(path for path in self.folder.iterdir() if (path / holding).is_file())
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise storage_error("list", self.folder.parent, error) from error
+            raise storage_error("list", self.folder, error) from error
         return [LocalStorage(path) for path in folders]
+
+    def neighbours(self, holding: str) -> list[LocalStorage]:
+        """The other folders of the parent folder in which there is such a file, sorted by name."""
+        return [child for child in self.parent().children(holding) if child.folder != self.folder]
 
     def read(self, name: str) -> bytes:
         """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
@@ -174,6 +213,10 @@ def _locked(path: Path) -> int:
             raise
         # Whoever held it before has removed the file in the meantime: this is the lock of nothing.
         os.close(descriptor)
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -6,7 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, storage_error
+from airflow_provider_metaconv.files.errors import (
+    ChangedMeanwhileError,
+    NotPublishedError,
+    StorageError,
+    storage_error,
+)
 
 BLOCK_BYTES = 1024 * 1024
 
@@ -27,6 +32,11 @@ def not_published(place: object) -> NotPublishedError:
 def another_writer(folder: object, kind: type[StorageError] = StorageError) -> StorageError:
     """What to raise when somebody else writes to the same folder."""
     return kind(f"another task is writing to {folder}: let it finish, and give each task a window of its own")
+
+
+def changed_meanwhile(place: object) -> ChangedMeanwhileError:
+    """What to raise when a file was to be replaced that another task has written since it was read."""
+    return ChangedMeanwhileError(f"another task has changed {place} since it was read: read it again")
 
 
 def measured(stream: BinaryIO) -> tuple[int, str]:

@@ -72,6 +72,22 @@ class Storage(Protocol):
         Which one, and whether at once or when it next publishes, is the storage's business.
         """
 
+    def read_versioned(self, name: str) -> tuple[bytes, str] | None:
+        """All bytes of a published file and its version, an opaque text; None when there is no such file."""
+
+    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
+        """Publish ``data``, whole and durable, in place of that version of the file; None: where there is no file.
+
+        Returns the new version. Raises ``ChangedMeanwhileError``, and changes nothing, when the file is of another
+        version by now. Needs no ``lock``: of writers that read the same version exactly one succeeds.
+        """
+
+    def parent(self) -> Storage:
+        """The folder that this one is in; the topmost folder is its own parent."""
+
+    def children(self, holding: str) -> Sequence[Storage]:
+        """The folders directly in this one in which a file of that name is published, sorted."""
+
     def neighbours(self, holding: str) -> Sequence[Storage]:
         """The folders beside this one in which a file of that name is published, sorted."""
 

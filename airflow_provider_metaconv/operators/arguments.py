@@ -9,13 +9,18 @@ from typing import Any, Literal
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context
+from airflow.utils.types import DagRunType
 
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.manifest import window_folder
 from airflow_provider_metaconv.records import INSTAGRAM
 
-OnIncomplete = Literal["warn", "fail"]
-ON_INCOMPLETE: tuple[OnIncomplete, ...] = ("warn", "fail")
+OnIncomplete = Literal["warn", "fail"] | None
+ON_INCOMPLETE: tuple[str, ...] = ("warn", "fail")
+"""For all that is incomplete; None: a partial window fails, conversations that Meta withholds are a warning."""
+
+LOOKBACK = timedelta(minutes=10)
+"""So much before its beginning a window is read: Meta lists some messages late."""
 
 Manifests = Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]
 
@@ -68,6 +73,11 @@ def present(context: Context) -> datetime:
     dag_run = context.get("dag_run")
     started: datetime | None = getattr(dag_run, "start_date", None)
     return started or pendulum.now("UTC")
+
+
+def is_scheduled(context: Context) -> bool:
+    """Whether the schedule made the run, as opposed to a person, an asset or a backfill."""
+    return getattr(context.get("dag_run"), "run_type", None) == DagRunType.SCHEDULED
 
 
 def let_settle(window: Window) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from airflow_provider_metaconv.extract.known import known_conversations
 from airflow_provider_metaconv.extract.ledger import Scope
 from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
 from airflow_provider_metaconv.extract.window import Window
+from airflow_provider_metaconv.files.coverage_record import StoredCoverage, claim_window, record_window
+from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.local import LocalStorage
-from airflow_provider_metaconv.files.manifest import MANIFEST_NAME
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest
 from airflow_provider_metaconv.files.parts import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
@@ -26,9 +29,11 @@ from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 from airflow_provider_metaconv.lineage import extraction_lineage
 from airflow_provider_metaconv.metrics import TryMetrics
 from airflow_provider_metaconv.operators.arguments import (
+    LOOKBACK,
     ON_INCOMPLETE,
     OnIncomplete,
     checked_page_id,
+    is_scheduled,
     let_settle,
     lists_of,
     one_of,
@@ -60,6 +65,10 @@ class MetaConversationsExtractOperator(BaseOperator):
     ``max_rate_limit_wait`` in each try) or spends a retry (``"retry"``). ``on_incomplete``: whether conversations that
     Meta does not hand over whole are a warning or fail the task, after the files are written.
 
+    With ``fill_gaps`` a scheduled run begins where the windows of earlier runs ended without a gap, if that is earlier
+    than ``since``: it reads the intervals that Airflow skipped, and partial windows again. Each attempt of a run reads
+    the same window.
+
     Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n}``.
     """
 
@@ -90,7 +99,9 @@ class MetaConversationsExtractOperator(BaseOperator):
         file_format: str = "ndjson",
         on_rate_limit: OnRateLimit = "reschedule",
         max_rate_limit_wait: timedelta = MAX_RATE_LIMIT_WAIT,
-        on_incomplete: OnIncomplete = "warn",
+        on_incomplete: OnIncomplete = None,
+        fill_gaps: bool = False,
+        lookback: timedelta = LOOKBACK,
         meta_conn_id: str = MetaGraphHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -105,6 +116,8 @@ class MetaConversationsExtractOperator(BaseOperator):
         self.on_rate_limit = on_rate_limit
         self.max_rate_limit_wait = max_rate_limit_wait
         self.on_incomplete = on_incomplete
+        self.fill_gaps = fill_gaps
+        self.lookback = lookback
         self.meta_conn_id = meta_conn_id
         if HAS_RETRY_POLICY and self.retry_policy is None:
             # This operator reschedules by itself; what reaches the policy is to cost a retry.
@@ -118,11 +131,16 @@ class MetaConversationsExtractOperator(BaseOperator):
         """Walks the window and publishes files and manifest; see the class for what is returned."""
         try:
             window = self._checked_window(present(context))
-            folder = window_place(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
+            folder = self._folder_of(window)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         try:
-            self.extraction = self._extract(window, folder, context)
+            storage = self.open_storage(folder)
+            window, known = self._without_gap(window, storage.parent(), context)
+            if self._folder_of(window) != folder:
+                storage = self.open_storage(self._folder_of(window))
+            self.extraction = self._extract(window, storage, context)
+            self._record(window, storage, known)
         except Exception as error:
             self._act_on(error, context)
             raise
@@ -142,12 +160,34 @@ class MetaConversationsExtractOperator(BaseOperator):
         one_of("platform", self.platform, PLATFORMS)
         one_of("file_format", self.file_format, tuple(FILE_FORMATS))
         one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
-        one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
+        if self.on_incomplete is not None:
+            one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
         return Window.parse(self.since, self.until, now=now)
 
-    def _extract(self, window: Window, folder: str, context: Context) -> Extraction:
+    def _folder_of(self, window: Window) -> str:
+        return window_place(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
+
+    def _without_gap(self, window: Window, coverage: Storage, context: Context) -> tuple[Window, StoredCoverage | None]:
+        """The window of this run, the same in each attempt, and what is known of the windows before it."""
+        if not self.fill_gaps or window.since is None or not is_scheduled(context):
+            return window, None
+        since, known = claim_window(coverage, window.since, window.until)
+        if since < window.since:
+            self.log.info("Reading from %s on: what lies before %s is not covered.", since, window.since)
+            window = replace(window, since=since)
+        return window, known
+
+    def _record(self, window: Window, storage: Storage, known: StoredCoverage | None) -> None:
+        """Notes what the published window covers, for the scheduled runs after this one."""
+        try:
+            manifest = Manifest.from_bytes(storage.read(MANIFEST_NAME), storage.uri(MANIFEST_NAME))
+            record_window(storage.parent(), window.since, window.until, complete=manifest.complete, known=known)
+        except FilesError as error:
+            # The files are published: failing now would read them again. Not recorded, they are read again later.
+            self.log.warning("The window could not be recorded as covered, the next scheduled run reads it: %s", error)
+
+    def _extract(self, window: Window, storage: Storage, context: Context) -> Extraction:
         # The destination first: a folder that cannot be written to should not cost a call.
-        storage = self.open_storage(folder)
         storage.prove_writable()
         self.manifest_uri = storage.uri(MANIFEST_NAME)
         push_links(self, context)

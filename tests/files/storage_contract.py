@@ -3,10 +3,11 @@
 import contextlib
 import hashlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_metaconv.files import NotPublishedError, Storage, StorageError
+from airflow_provider_metaconv.files import ChangedMeanwhileError, NotPublishedError, Storage, StorageError
 
 
 class StorageContract:
@@ -90,6 +91,62 @@ class StorageContract:
         storage.publish_bytes(b"old", "part")
         storage.publish_bytes(b"newer", "part")
         assert (5, hashlib.sha256(b"newer").hexdigest()) == storage.measure("part")
+
+    def test_a_file_that_is_not_there_has_no_version(self, storage):
+        assert storage.read_versioned("part") is None
+
+    def test_a_file_is_replaced_if_it_is_of_the_version_that_was_read(self, storage):
+        first = storage.replace_if_unchanged(b"first", "part", version=None)
+        assert storage.read_versioned("part") == (b"first", first)
+        second = storage.replace_if_unchanged(b"second", "part", version=first)
+        assert storage.read_versioned("part") == (b"second", second)
+        assert storage.names() == ["part"]
+
+    @pytest.mark.parametrize("change", ["created", "replaced", "deleted"])
+    def test_a_file_that_has_changed_since_it_was_read_is_not_replaced(self, open_folder, change):
+        ours, theirs = open_folder("deep/folder"), open_folder("deep/folder")
+        if change != "created":
+            theirs.publish_bytes(b"before", "part")
+        found = ours.read_versioned("part")
+        theirs.delete("part") if change == "deleted" else theirs.publish_bytes(b"theirs", "part")
+        with pytest.raises(ChangedMeanwhileError, match=r"another task has changed .*part since it was read"):
+            ours.replace_if_unchanged(b"ours", "part", version=None if found is None else found[1])
+        assert [theirs.read(name) for name in theirs.names()] == ([] if change == "deleted" else [b"theirs"])
+
+    def test_of_two_writers_that_read_and_replace_at_once_no_change_is_lost(self, open_folder):
+        def count(writer):
+            storage, counted = open_folder("deep/folder"), 0
+            while counted < 10:
+                found = storage.read_versioned("part")
+                lines = b"" if found is None else found[0]
+                with contextlib.suppress(ChangedMeanwhileError):
+                    changed = lines + f"{writer}{counted}\n".encode()
+                    storage.replace_if_unchanged(changed, "part", version=None if found is None else found[1])
+                    counted += 1
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(count, "ab"))
+        written = open_folder("deep/folder").read("part").decode().split()
+        assert sorted(written) == [f"{writer}{number}" for writer in "ab" for number in range(10)]
+
+    @pytest.mark.parametrize("name", ["a/b", "../x", ".hidden"])
+    def test_only_a_plain_name_is_read_and_replaced_by_version(self, storage, name):
+        for action in (storage.read_versioned, lambda name: storage.replace_if_unchanged(b"", name, version=None)):
+            with pytest.raises(StorageError, match="use a plain file name"):
+                action(name)
+
+    def test_the_parent_is_the_folder_above(self, open_folder):
+        open_folder("deep").publish_bytes(b"above", "part")
+        assert open_folder("deep/folder").parent().read("part") == b"above"
+
+    def test_children_are_the_folders_in_it_that_hold_such_a_file(self, open_folder):
+        for folder in ("deep/b", "deep/a", "deep/a/below", "deeper/a"):
+            open_folder(folder).publish_bytes(folder.encode(), "sought")
+        for folder, name in (("deep/other", "sought.not"), ("deep/third", "notsought"), ("deep", "sought")):
+            open_folder(folder).publish_bytes(b"", name)
+        children = open_folder("deep").children("sought")
+        assert [folder.read("sought") for folder in children] == [b"deep/a", b"deep/b"]
+        assert list(open_folder("nowhere").children("sought")) == []
 
     def test_neighbours_are_the_other_folders_that_hold_such_a_file(self, open_folder):
         for folder in ("deep/b", "deep/a", "deep/folder", "deep/a/below", "deeper/a"):

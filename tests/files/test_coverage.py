@@ -1,59 +1,202 @@
-"""What the windows in a folder cover without a gap: what is not covered is read by the next scheduled run."""
+"""What the windows of a Page cover without a gap: what is not covered is read by the next scheduled run."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.files.coverage import covered_until, finished_windows
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.coverage import (
+    MAX_CLAIMS,
+    MAX_SPANS,
+    Coverage,
+    claimed_since,
+    covered_until,
+    with_claim,
+    with_window,
+)
 
-START = datetime(2026, 11, 20, 13, tzinfo=UTC)
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+START = DAY.replace(hour=13)
 
 
-def window(since: int | None, until: int) -> str:
-    """A window's name, by hours of the day."""
-    begin = "begin" if since is None else f"20261120T{since:02d}0000Z"
-    return f"window={begin}_20261120T{until:02d}0000Z"
+def at(hour: int) -> datetime:
+    return DAY + timedelta(hours=hour)
+
+
+def coverage_of(*windows: tuple[int | None, int], partial: tuple[tuple[int | None, int], ...] = ()) -> Coverage:
+    """The coverage of these windows, by hours of the day."""
+    coverage = Coverage()
+    for since, until in (*windows, *partial):
+        complete = (since, until) in windows
+        coverage = with_window(coverage, None if since is None else at(since), at(until), complete=complete)
+    return coverage
 
 
 @pytest.mark.parametrize(
-    ("hour", "windows"),
+    ("windows", "hour"),
     [
-        (None, []),
-        (13, [window(12, 13)]),
-        (13, [window(11, 12), window(12, 13)]),
-        (10, [window(9, 10), window(12, 13)]),
-        (10, [window(None, 10)]),
-        (13, [window(None, 10), window(9, 13)]),
-        (13, [window(9, 15)]),
-        (10, [window(9, 10), window(12, 12), "window=odd", "else"]),
-        (None, [window(14, 15)]),
+        ([], None),
+        ([(12, 13)], 13),
+        ([(11, 12), (12, 13)], 13),
+        ([(9, 10), (12, 13)], 10),
+        ([(None, 10)], 10),
+        ([(None, 20)], 13),
+        ([(None, 10), (12, 13)], 10),
+        ([(None, 10), (9, 13)], 13),
+        ([(9, 15)], 13),
+        ([(14, 15)], None),
     ],
 )
-def test_coverage_ends_at_the_first_gap(hour: int | None, windows: list[str]) -> None:
-    expected = None if hour is None else START.replace(hour=hour)
-    assert expected == covered_until(windows, START)
+def test_coverage_ends_at_the_first_gap(windows: list[tuple[int | None, int]], hour: int | None) -> None:
+    assert covered_until(coverage_of(*windows), START) == (None if hour is None else at(hour))
 
 
-@given(st.lists(st.tuples(st.integers(0, 22), st.integers(1, 5)), max_size=12))
-def test_every_hour_before_the_end_of_the_coverage_is_in_a_window(spans: list[tuple[int, int]]) -> None:
-    spans = [(since, min(since + length, 23)) for since, length in spans]
-    end = covered_until([window(since, until) for since, until in spans], START)
-    if end is not None:
-        moment = START.replace(hour=min(since for since, _ in spans))
-        while moment < end:
-            assert any(since <= moment.hour < until for since, until in spans)
-            moment += timedelta(hours=1)
+@pytest.mark.parametrize(
+    ("windows", "partial", "hour"),
+    [
+        ([(10, 12)], [(12, 13)], 12),
+        ([], [(12, 13)], 12),
+        ([(10, 12)], [(11, 13)], 12),
+        ([(10, 12)], [(8, 11)], 8),
+        ([(10, 13)], [(12, 13)], 13),
+        ([(12, 13)], [(12, 13)], 13),
+        ([(9, 14)], [(10, 11), (12, 13)], 13),
+        # A full history is repeated by hand; what comes after it is asked for.
+        ([], [(None, 10)], 10),
+        ([(9, 12)], [(None, 10)], 12),
+    ],
+)
+def test_a_partial_window_is_not_covered(
+    windows: list[tuple[int | None, int]], partial: list[tuple[int | None, int]], hour: int
+) -> None:
+    assert covered_until(coverage_of(*windows, partial=tuple(partial)), START) == at(hour)
 
 
-def test_only_windows_with_a_manifest_are_finished(tmp_path: Path) -> None:
-    for name in (window(9, 10), window(10, 11)):
-        (tmp_path / name).mkdir()
-    (tmp_path / window(9, 10) / "_manifest.json").write_text("{}")
-    assert [window(9, 10)] == finished_windows(LocalStorage(tmp_path / window(12, 13)))
-    assert [] == finished_windows(LocalStorage(tmp_path / "nowhere" / window(12, 13)))
+spans = st.lists(st.tuples(st.integers(0, 22), st.integers(1, 5), st.booleans()), max_size=12)
+
+
+@given(spans)
+def test_every_hour_before_the_end_of_the_coverage_is_in_a_complete_window(found: list[tuple[int, int, bool]]) -> None:
+    coverage = Coverage()
+    for since, hours, complete in found:
+        coverage = with_window(coverage, at(since), at(since + hours), complete=complete)
+    end = covered_until(coverage, START)
+    begin = min((since for since, _, _ in found), default=None)
+    if end is None:
+        assert begin is None or at(begin) > START
+        return
+    assert begin is not None
+    covered = {hour for since, hours, complete in found if complete for hour in range(since, since + hours)}
+    hours_before_end = range(begin, (end - DAY) // timedelta(hours=1))
+    assert set(hours_before_end) <= covered
+    assert end == START or end.hour not in covered
+
+
+@given(spans, st.randoms())
+def test_the_order_in_which_windows_are_committed_does_not_matter(found, random) -> None:  # type: ignore[no-untyped-def]
+    windows = [(at(since), at(since + hours), complete) for since, hours, complete in found]
+    shuffled = random.sample(windows, len(windows))
+    one, other = Coverage(), Coverage()
+    for since, until, complete in windows:
+        one = with_window(one, since, until, complete=complete)
+    for since, until, complete in shuffled:
+        other = with_window(other, since, until, complete=complete)
+    assert one == other
+
+
+@given(spans)
+def test_a_record_reads_back_equal(found: list[tuple[int, int, bool]]) -> None:
+    coverage = with_claim(Coverage(), at(9), at(13))
+    for since, hours, complete in found:
+        coverage = with_window(coverage, at(since), at(since + hours), complete=complete)
+    assert Coverage.from_bytes(coverage.to_bytes()) == coverage
+
+
+def test_a_full_history_reads_back_equal() -> None:
+    coverage = coverage_of((None, 10))
+    assert Coverage.from_bytes(coverage.to_bytes()) == coverage
+
+
+def test_a_year_of_hourly_runs_with_outages_and_partial_windows_takes_less_than_two_kilobytes() -> None:
+    coverage, largest = Coverage(), 0
+    for hour in range(8_760):
+        if hour % 100 == 50:
+            continue
+        since = covered_until(coverage, at(hour)) or at(hour)
+        if since < at(hour):
+            coverage = with_claim(coverage, since, at(hour + 1))
+        coverage = with_window(coverage, since, at(hour + 1), complete=hour % 100 != 20)
+        largest = max(largest, len(coverage.to_bytes()))
+    assert covered_until(coverage, at(8_760)) == at(8_760)
+    assert largest < 2_000
+
+
+def test_windows_that_never_touch_are_forgotten_latest_first() -> None:
+    coverage = coverage_of(*((2 * number, 2 * number + 1) for number in range(MAX_SPANS + 50)))
+    assert len(coverage.complete) == MAX_SPANS
+    assert covered_until(coverage, at(10_000)) == at(1)
+
+
+def test_a_run_that_began_earlier_begins_there_again() -> None:
+    coverage = with_claim(Coverage(), at(9), at(13))
+    assert claimed_since(coverage, at(12), at(13)) == at(9)
+
+
+@pytest.mark.parametrize(("since", "until"), [(12, 14), (9, 13), (8, 13)])
+def test_a_claim_is_of_one_run_and_never_narrows_its_window(since: int, until: int) -> None:
+    assert claimed_since(with_claim(Coverage(), at(9), at(13)), at(since), at(until)) is None
+
+
+def test_the_latest_claims_are_kept_one_for_each_end() -> None:
+    coverage = Coverage()
+    for hour in [*range(20), 19]:
+        coverage = with_claim(coverage, at(hour - 3), at(hour))
+    assert [claim.until for claim in coverage.claims] == [at(hour) for hour in range(20 - MAX_CLAIMS, 20)]
+
+
+VALID = {
+    "version": 1,
+    "asked_since": "2026-11-20T09:00:00+00:00",
+    "complete": [["2026-11-20T09:00:00+00:00", "2026-11-20T10:00:00+00:00"]],
+    "claims": [],
+}
+SPAN, LATER = ["2026-11-20T09:00:00+00:00", "2026-11-20T10:00:00+00:00"], ["2026-11-20T11:00:00+00:00"] * 2
+
+
+def test_the_json_is_the_documented_one() -> None:
+    assert json.loads(coverage_of((9, 10)).to_bytes()) == VALID
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        *(
+            json.dumps(VALID | changed)
+            for changed in (
+                {"version": 2},
+                {"asked_since": 5},
+                {"asked_since": "2026-11-20T09:00:00"},
+                {"asked_since": "0001-01-01T00:00:00+05:00"},
+                {"complete": None},
+                {"complete": [SPAN[:1]]},
+                {"complete": [SPAN[::-1]]},
+                {"complete": [LATER]},
+                {"complete": [SPAN, SPAN]},
+                {"complete": [["yesterday", "today"]]},
+                {"claims": {}},
+            )
+        ),
+        json.dumps(VALID)[:-20],
+    ],
+)
+def test_a_damaged_record_is_refused(content: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Coverage.from_bytes(content.encode())

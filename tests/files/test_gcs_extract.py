@@ -141,9 +141,9 @@ class InTurns(GCSStorage):
         self._turns.take(self._who)
         super()._upload(*arguments)
 
-    def _download(self, *arguments: Any) -> None:
+    def _download(self, *arguments: Any) -> int:
         self._turns.take(self._who)
-        super()._download(*arguments)
+        return super()._download(*arguments)
 
     def _list(self, *arguments: Any, **options: Any) -> list[Any]:
         self._turns.take(self._who)

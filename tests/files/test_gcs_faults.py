@@ -188,6 +188,9 @@ ACTIONS = {
     "open": ("read", lambda storage: storage.open("part")),
     "measure": ("read", lambda storage: storage.measure("part")),
     "names": ("list", lambda storage: storage.names()),
+    "read_versioned": ("read", lambda storage: storage.read_versioned("part")),
+    "replace_if_unchanged": ("write", lambda storage: storage.replace_if_unchanged(b"x", "part", version=None)),
+    "children": ("list", lambda storage: storage.children(MANIFEST_NAME)),
     "neighbours": ("list", lambda storage: storage.neighbours(MANIFEST_NAME)),
 }
 ANSWERS = [
@@ -217,7 +220,7 @@ def test_every_trouble_that_stays_is_one_line_that_says_what_to_change(
     bucket, server, local_files, action, fault, expected
 ):
     does, act = ACTIONS[action]
-    storage = GCSStorage(bucket, "a", retry_seconds=0.3)
+    storage = GCSStorage(bucket, "a/b", retry_seconds=0.3)
     server.fail("", times=None, **fault)
     with pytest.raises(StorageError, match=rf"^cannot (read|{does}) gs://{bucket.name}/a[^:]*: .*{expected}") as caught:
         act(storage)

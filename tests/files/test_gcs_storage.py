@@ -13,15 +13,18 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.api_core.exceptions import BadRequest
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from airflow_provider_metaconv.files import PartsWriter, StorageError
-from airflow_provider_metaconv.files.coverage import finished_windows
+from airflow_provider_metaconv.files.coverage import Span
+from airflow_provider_metaconv.files.coverage_record import claim_window, read_coverage, record_window
 from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
 from airflow_provider_metaconv.files.gcs_upload import Proof, upload
+from airflow_provider_metaconv.files.manifest import Manifest, window_id
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.records import MESSAGES
 from tests.files.conftest import connect
@@ -173,14 +176,50 @@ def test_reading_and_measuring_a_file_are_one_request_each(bucket, server):
     assert ["GET alt=media", "GET alt=media", "GET"] == kinds(server)
 
 
-def test_all_finished_windows_are_found_with_one_list(bucket, server):
-    for number in range(30):
-        bucket.blob(f"p/window=begin_202611{number + 1:02d}T000000Z/_manifest.json").upload_from_string(b"{}")
+def test_reading_and_replacing_by_version_are_one_request_each(bucket, server):
+    storage = GCSStorage(bucket, "a")
+    storage.replace_if_unchanged(b"first", "part", version=None)
+    _, version = storage.read_versioned("part")
+    storage.replace_if_unchanged(b"second", "part", version=version)
+    assert kinds(server) == ["POST uploadType=multipart", "GET alt=media", "POST uploadType=multipart"]
+
+
+@pytest.mark.parametrize("folder", ["a", ""])
+def test_the_bucket_is_the_topmost_folder(bucket, folder):
+    assert GCSStorage(bucket, folder).parent().uri("part") == f"gs://{bucket.name}/part"
+
+
+def test_a_run_costs_one_read_and_one_write_of_its_coverage_whatever_windows_there_are(bucket, server):
+    page = GCSStorage(bucket, "p")
+    for number in range(20):
+        write_manifest(bucket, day(number + 1))
+    record_window(page, day(20), day(21), complete=True)
+    server.forget_requests()
+    since, known = claim_window(page, day(21), day(22))
+    record_window(page, since, day(22), complete=True, known=known)
+    assert since == day(21)
+    assert kinds(server) == ["GET alt=media", "POST uploadType=multipart"]
+
+
+def test_a_coverage_is_rebuilt_by_one_list_and_one_read_of_each_manifest(bucket, server):
+    for number in range(20):
+        write_manifest(bucket, day(number + 1))
     bucket.blob("p/window=begin_20261231T000000Z/messages-00000.parquet").upload_from_string(b"")
     server.forget_requests()
-    windows = finished_windows(GCSStorage(bucket, "p/window=begin_20261115T000000Z"))
-    assert [f"window=begin_202611{number:02d}T000000Z" for number in range(1, 31) if number != 15] == windows
-    assert 1 == len(server.requests)
+    coverage = read_coverage(GCSStorage(bucket, "p")).coverage
+    assert coverage.complete == (Span(day(1), day(21)),)
+    reads, lists = ([line for line in server.requests if mark in line] for mark in ("_manifest.json?alt", "matchGlob"))
+    assert (len(reads), len(lists)) == (20, 1)
+
+
+def day(number):
+    return datetime(2026, 11, number, tzinfo=UTC)
+
+
+def write_manifest(bucket, since):
+    until = since + timedelta(days=1)
+    manifest = Manifest("p", "MESSENGER", since.isoformat(), until.isoformat(), ())
+    bucket.blob(f"p/window={window_id(since, until)}/_manifest.json").upload_from_string(manifest.to_bytes())
 
 
 def test_lists_of_more_than_a_page_are_read_to_their_end(bucket, server):

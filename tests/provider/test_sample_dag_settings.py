@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_metaconv.operators.arguments import window_place
-
 REPOSITORY = Path(__file__).parents[2]
 HOUR = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -50,37 +48,9 @@ def test_the_window_of_a_run(sample: ModuleType, since: str | None, until: str, 
     assert (since, until) == sample.window(given)
 
 
-@pytest.mark.parametrize(
-    ("run_type", "expected"),
-    [("scheduled", "2026-11-20T09:00:00+00:00"), ("backfill", None), ("manual", None)],
-)
-def test_a_scheduled_run_closes_the_gap_that_a_page_has_and_no_other_run_does(
-    sample: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_type: str, expected: str | None
-) -> None:
-    since = "2026-11-20T12:00:00+00:00"
-    covered = tmp_path / "platform=messenger" / "page_id=100" / "window=20261120T080000Z_20261120T090000Z"
-    covered.mkdir(parents=True)
-    (covered / "_manifest.json").write_text("{}")
-    monkeypatch.setattr(sample, "get_current_context", lambda: context(run_type))
-    settings = {**sample.DEFAULTS, "destination": str(tmp_path)}
-    assert (expected or since) == sample.without_gap(since, settings, "100", "MESSENGER")
-    # Another Page, or the same on the other platform, has a coverage of its own.
-    assert since == sample.without_gap(since, settings, "101", "MESSENGER")
-    assert since == sample.without_gap(since, settings, "100", "INSTAGRAM")
-
-
-@pytest.mark.parametrize("folders", [["inbox"], ["spam"], ["inbox", "spam"]])
-def test_a_gap_is_looked_for_where_the_files_of_these_folders_lie(
-    sample: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: list[str]
-) -> None:
-    hours = [HOUR.replace(hour=hour) for hour in (8, 9)]
-    place = tmp_path / window_place("MESSENGER", "100", *hours, folders)
-    place.mkdir(parents=True)
-    (place / "_manifest.json").write_text("{}")
-    monkeypatch.setattr(sample, "get_current_context", lambda: context("scheduled"))
-    settings = {**sample.DEFAULTS, "destination": str(tmp_path), "folders": folders}
-    found = sample.without_gap("2026-11-20T12:00:00+00:00", settings, "100", "MESSENGER")
-    assert "2026-11-20T09:00:00+00:00" == found
+def test_gaps_before_scheduled_runs_are_filled_by_the_extract_tasks(sample: ModuleType) -> None:
+    extract = sample.meta_conversations().get_task("extract")
+    assert extract.partial_kwargs["fill_gaps"] is True
 
 
 def test_a_backfill_which_would_run_beside_the_schedule_is_refused(sample: ModuleType) -> None:
@@ -102,6 +72,10 @@ def test_settings_are_put_in_order(sample: ModuleType) -> None:
         ({"pages": "100"}, "pages .* is no list"),
         ({"page": ["100"]}, "unknown keys"),
         ({"destination": "gs://example-bucket/meta"}, "set dataset as well"),
+        ({"on_incomplete": "ignore"}, "on_incomplete='ignore' is unknown: use null, warn or fail"),
+        ({"lookback_minutes": -1}, "lookback_minutes=-1 must be a number of minutes, 0 or more"),
+        ({"lookback_minutes": "10"}, "lookback_minutes='10' must be a number"),
+        ({"lookback_minutes": True}, "lookback_minutes=True must be a number"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(sample: ModuleType, wrong: dict[str, Any], says: str) -> None:

@@ -1,0 +1,151 @@
+"""The coverage of one Page and platform as a small file beside the folders of its windows.
+
+It follows from the windows' manifests and is never ahead of them: a window is recorded after its manifest is
+published. When the file is missing or damaged, the manifests say the same (but for the claims), and whoever writes next
+stores that. When a window could not be recorded, its time counts as not covered and is read once more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from airflow_provider_metaconv.files.coverage import Coverage, claimed_since, covered_until, with_claim, with_window
+from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, ManifestError, NotPublishedError
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, WINDOW_PREFIX, Manifest
+from airflow_provider_metaconv.files.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+COVERAGE_NAME = "_coverage.json"
+
+MANIFESTS_AT_ONCE = 8
+
+_UNTIL_WRITTEN = Retrying(
+    retry=retry_if_exception_type(ChangedMeanwhileError),
+    wait=wait_random_exponential(multiplier=0.05, max=2),
+    stop=stop_after_attempt(12),
+    reraise=True,
+)
+"""Each conflict means that somebody else has written; few tasks share one Page and platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCoverage:
+    """A coverage, and the version of the file that says so; None when there is no such file yet."""
+
+    coverage: Coverage
+    version: str | None
+
+
+def read_coverage(storage: Storage) -> StoredCoverage:
+    """The coverage of the windows whose folders are in this one: one read, whatever their number.
+
+    Without a usable record it is rebuilt from the windows' manifests, which reads all of them. Raises
+    ``StorageError``.
+    """
+    found = storage.read_versioned(COVERAGE_NAME)
+    if found is None:
+        return StoredCoverage(_rebuilt(storage), None)
+    data, version = found
+    try:
+        return StoredCoverage(Coverage.from_bytes(data), version)
+    except ValueError as error:
+        logger.warning("%s is rebuilt from the manifests: %s", storage.uri(COVERAGE_NAME), error)
+        return StoredCoverage(_rebuilt(storage), version)
+
+
+def claim_window(storage: Storage, since: datetime, until: datetime) -> tuple[datetime, StoredCoverage]:
+    """Where the scheduled run of this interval has to begin so that no gap remains before it; never after ``since``.
+
+    The answer is the same for each attempt of a run that begins earlier: it is stored before it is returned, by
+    ``until``. Otherwise a run that is repeated after its commit would find its own gap closed, and return a window
+    without the rows that nobody has loaded yet. Costs one read, and one write where there is a gap. Raises
+    ``StorageError``, then nothing is decided.
+    """
+    stored = read_coverage(storage)
+    begin = _begin(stored.coverage, since, until)
+    if begin == since or claimed_since(stored.coverage, since, until) is not None:
+        return begin, stored
+
+    def claim(coverage: Coverage) -> Coverage:
+        return with_claim(coverage, _begin(coverage, since, until), until)
+
+    stored = _update(storage, claim, stored)
+    return _begin(stored.coverage, since, until), stored
+
+
+def record_window(
+    storage: Storage,
+    since: datetime | None,
+    until: datetime,
+    *,
+    complete: bool,
+    known: StoredCoverage | None = None,
+) -> None:
+    """Record a window whose manifest is published; ``since`` None is a full history.
+
+    One write where nobody else has written since ``known`` was read, and a read before it without ``known``. Of
+    writers that record at once none is lost. Raises ``StorageError``: the window then counts as not covered.
+    """
+    _update(storage, lambda coverage: with_window(coverage, since, until, complete=complete), known)
+
+
+def _begin(coverage: Coverage, since: datetime, until: datetime) -> datetime:
+    return claimed_since(coverage, since, until) or covered_until(coverage, since) or since
+
+
+def _update(storage: Storage, change: Callable[[Coverage], Coverage], known: StoredCoverage | None) -> StoredCoverage:
+    for attempt in _UNTIL_WRITTEN.copy():
+        with attempt:
+            stored, known = known or read_coverage(storage), None
+            changed = change(stored.coverage)
+            version = storage.replace_if_unchanged(changed.to_bytes(), COVERAGE_NAME, version=stored.version)
+            return StoredCoverage(changed, version)
+    raise AssertionError("unreachable")
+
+
+def _rebuilt(storage: Storage) -> Coverage:
+    folders = [
+        folder
+        for folder in storage.children(MANIFEST_NAME)
+        if folder.uri(MANIFEST_NAME).split("/")[-2].startswith(WINDOW_PREFIX)
+    ]
+    if folders:
+        logger.info("Reading the manifests of %d windows: there is no usable %s", len(folders), COVERAGE_NAME)
+    coverage = Coverage()
+    with ThreadPoolExecutor(MANIFESTS_AT_ONCE) as pool:
+        for window in pool.map(_window, folders):
+            if window is not None:
+                since, until, complete = window
+                coverage = with_window(coverage, since, until, complete=complete)
+    return coverage
+
+
+def _window(folder: Storage) -> tuple[datetime | None, datetime, bool] | None:
+    """What one manifest says of its window; None when it is gone, or says nothing that can be relied on."""
+    uri = folder.uri(MANIFEST_NAME)
+    try:
+        manifest = Manifest.from_bytes(folder.read(MANIFEST_NAME), uri)
+        since, until = _times(manifest)
+    except NotPublishedError:
+        return None
+    except (ManifestError, ValueError) as error:
+        logger.warning("%s counts as not covered: %s", uri, error)
+        return None
+    return since, until, manifest.complete
+
+
+def _times(manifest: Manifest) -> tuple[datetime | None, datetime]:
+    since = None if manifest.since is None else datetime.fromisoformat(manifest.since)
+    until = datetime.fromisoformat(manifest.until)
+    if any(moment is not None and moment.utcoffset() is None for moment in (since, until)):
+        raise ValueError("its window has no time zone")
+    if since is not None and since >= until:
+        raise ValueError("its window ends before it begins")
+    return since, until

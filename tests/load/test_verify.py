@@ -1,0 +1,102 @@
+"""Manifests and files are verified side by side: each is read once, in any order, with one outcome."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_metaconv.files import MANIFEST_NAME, LocalStorage, Manifest, ManifestFile
+from airflow_provider_metaconv.load import LoadError
+from airflow_provider_metaconv.load.verify import AT_ONCE, verify_manifests
+
+SECONDS = 20
+"""How long a test waits for another thread before it fails."""
+
+
+def write_window(folder: Path, parts: int = 1) -> str:
+    storage, files = LocalStorage(folder), []
+    for number in range(parts):
+        name = f"messages-{number:05d}.ndjson.gz"
+        storage.publish_bytes(name.encode(), name)
+        size, sha256 = storage.measure(name)
+        files.append(ManifestFile(name, "messages", 1, size, sha256))
+    manifest = Manifest("100", "MESSENGER", None, "2026-11-21T00:00:00+00:00", tuple(files))
+    storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
+    return storage.uri(MANIFEST_NAME)
+
+
+class Watched(LocalStorage):
+    """A local folder that tells of each file that is read."""
+
+    def __init__(self, folder: str, on_read: Callable[[str], None], on_measure: Callable[[str], None]) -> None:
+        super().__init__(folder)
+        self.on_read, self.on_measure = on_read, on_measure
+
+    def read(self, name: str) -> bytes:
+        self.on_read(self.uri(name))
+        return super().read(name)
+
+    def measure(self, name: str) -> tuple[int, str]:
+        self.on_measure(self.uri(name))
+        return super().measure(name)
+
+
+def silent(uri: str) -> None:
+    """Nothing is to be told."""
+
+
+def test_each_manifest_and_each_file_is_read_once(tmp_path: Path) -> None:
+    uris = [write_window(tmp_path / f"window={number}", parts=3) for number in range(20)]
+    read: list[str] = []
+    verified = verify_manifests([*uris, *uris], lambda folder: Watched(folder, read.append, read.append))
+    assert [len(one.files) for one in verified] == [3] * 20
+    assert set(Counter(read).values()) == {1}
+    assert len(read) == 80
+
+
+def test_the_order_is_that_of_the_manifests_and_of_the_files_in_them(tmp_path: Path) -> None:
+    uris = [write_window(tmp_path / f"window={number}", parts=number % 3) for number in range(20)]
+    verified = verify_manifests(uris, LocalStorage)
+    expected = [
+        [str(tmp_path / f"window={number}" / f"messages-{part:05d}.ndjson.gz") for part in range(number % 3)]
+        for number in range(20)
+    ]
+    assert [[file.uri for file in one.files] for one in verified] == expected
+
+
+@pytest.mark.parametrize("kind", ["manifests", "files"])
+def test_so_many_are_read_at_once_and_no_more(tmp_path: Path, kind: str) -> None:
+    uris = [write_window(tmp_path / f"window={number}") for number in range(3 * AT_ONCE)]
+    together, running, most, lock = threading.Barrier(AT_ONCE), Counter[str](), [0], threading.Lock()
+
+    def meet(uri: str) -> None:
+        with lock:
+            running["now"] += 1
+            most[0] = max(most[0], running["now"])
+        together.wait(SECONDS)
+        with lock:
+            running["now"] -= 1
+
+    on_read, on_measure = (meet, silent) if kind == "manifests" else (silent, meet)
+    verify_manifests(uris, lambda folder: Watched(folder, on_read, on_measure))
+    assert most == [AT_ONCE]
+
+
+def test_of_several_errors_the_first_in_order_is_told_even_if_it_comes_last(tmp_path: Path) -> None:
+    uris = [write_window(tmp_path / name) for name in ("good", "first", "second")]
+    second_is_measured = threading.Event()
+    for name in ("first", "second"):
+        (tmp_path / name / "messages-00000.ndjson.gz").unlink()
+
+    def in_reverse(uri: str) -> None:
+        if "/first/" in uri:
+            assert second_is_measured.wait(SECONDS)
+        if "/second/" in uri:
+            second_is_measured.set()
+
+    with pytest.raises(LoadError, match=r"file .*/first/messages-00000.ndjson.gz is missing"):
+        verify_manifests(uris, lambda folder: Watched(folder, silent, in_reverse))

@@ -1,0 +1,120 @@
+"""The extract operator closes the gap before a scheduled run, reads partial windows again, and records what it read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.utils.types import DagRunType
+
+from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
+from airflow_provider_metaconv.files.coverage import Span
+from airflow_provider_metaconv.files.coverage_record import COVERAGE_NAME, read_coverage, record_window
+from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
+
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def at(hour: int) -> datetime:
+    return DAY + timedelta(hours=hour)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmulatorServer]:
+    with EmulatorServer(World.generate(WorldSettings(pages=1, messages=500, now=at(16)))) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatorServer]:
+    connection = {
+        "conn_type": "meta_graph",
+        "host": running.url,
+        "password": running.user_token,
+        "extra": {"calls_per_second": 1000},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))
+    yield running
+    running.clear_faults()
+
+
+class TaskInstance:
+    """What the operator asks of Airflow's task instance."""
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return None
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Links that the operator shows while it works."""
+
+
+def run(destination: Path, hour: int, run_type: DagRunType = DagRunType.SCHEDULED, **arguments: Any) -> str:
+    """One attempt of the run for the hour that begins then; returns the name of the window that it read."""
+    settings = {"since": at(hour), "until": at(hour + 1), "fill_gaps": True, **arguments}
+    task = MetaConversationsToLocalFilesystemOperator(
+        task_id="extract", page_id="100", platform="MESSENGER", destination=str(destination), **settings
+    )
+    context: Any = {"ti": TaskInstance(), "dag_run": SimpleNamespace(run_type=run_type, start_date=at(20))}
+    return Path(task.execute(context)["manifest"]).parent.name
+
+
+def page(destination: Path) -> LocalStorage:
+    return LocalStorage(destination / "platform=messenger" / "page_id=100")
+
+
+def window(since: int, until: int) -> str:
+    return f"window=20261120T{since:02d}0000Z_20261120T{until:02d}0000Z"
+
+
+def test_a_scheduled_run_reads_the_gap_before_it_and_the_one_after_it_does_not(
+    server: EmulatorServer, tmp_path: Path
+) -> None:
+    windows = [run(tmp_path, hour) for hour in (8, 12, 13)]
+    assert windows == [window(8, 9), window(9, 13), window(13, 14)]
+    assert read_coverage(page(tmp_path)).coverage.complete == (Span(at(8), at(14)),)
+
+
+@pytest.mark.parametrize("run_type", [DagRunType.MANUAL, DagRunType.BACKFILL_JOB, DagRunType.ASSET_TRIGGERED])
+def test_no_other_run_does(server: EmulatorServer, tmp_path: Path, run_type: DagRunType) -> None:
+    assert [run(tmp_path, hour, run_type) for hour in (8, 12)] == [window(8, 9), window(12, 13)]
+
+
+def test_nor_does_one_that_is_not_told_to(server: EmulatorServer, tmp_path: Path) -> None:
+    assert [run(tmp_path, hour, fill_gaps=False) for hour in (8, 12)] == [window(8, 9), window(12, 13)]
+
+
+def test_a_window_that_was_read_in_part_is_read_again(server: EmulatorServer, tmp_path: Path) -> None:
+    run(tmp_path, 11)
+    record_window(page(tmp_path), at(12), at(13), complete=False)
+    assert run(tmp_path, 13) == window(12, 14)
+
+
+def test_another_folder_of_messenger_has_a_coverage_of_its_own(server: EmulatorServer, tmp_path: Path) -> None:
+    assert [run(tmp_path, 8), run(tmp_path, 12, folder="spam")] == [window(8, 9), window(12, 13)]
+
+
+def test_a_run_that_is_repeated_after_its_success_reads_the_same_window(server: EmulatorServer, tmp_path: Path) -> None:
+    windows = [run(tmp_path, 8), run(tmp_path, 12), run(tmp_path, 12)]
+    assert windows == [window(8, 9), window(9, 13), window(9, 13)]
+
+
+def test_an_attempt_that_fails_covers_nothing_and_the_next_one_reads_the_same_window(
+    server: EmulatorServer, tmp_path: Path
+) -> None:
+    run(tmp_path, 8)
+    server.add_fault(Fault("190/463"))
+    with pytest.raises(Exception, match="token"):
+        run(tmp_path, 12)
+    server.clear_faults()
+    assert run(tmp_path, 12) == window(9, 13)
+
+
+def test_a_record_that_cannot_be_written_fails_no_task(server: EmulatorServer, tmp_path: Path) -> None:
+    (page(tmp_path).folder / COVERAGE_NAME).mkdir(parents=True)
+    assert run(tmp_path, 8, fill_gaps=False) == window(8, 9)
