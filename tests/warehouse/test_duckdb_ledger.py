@@ -2,17 +2,14 @@
 
 import itertools
 import tempfile
-from datetime import datetime
 from pathlib import Path
 
-import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
-from tests.warehouse.documented_queries import documented_queries
 from tests.warehouse.ledger_model import Ledger, extractions
-from tests.warehouse.test_duckdb import whole_rows_in
+from tests.warehouse.test_duckdb import answer, whole_rows_in
 from tests.warehouse.warehouse_contract import Files
 
 
@@ -31,11 +28,4 @@ def test_whatever_windows_in_whatever_order_the_ledger_equals_the_rows_of_messag
             again = data.draw(st.lists(st.sampled_from(files), max_size=4))
             repeated = warehouse.load(again).tables
         assert [(0, 0)] * 4 == [(each.inserted, each.updated) for each in repeated.values()]
-        Ledger(extractions).check(lambda name: whole_rows_in(path, name), lambda title: ask(path, title))
-
-
-def ask(path, title):
-    with duckdb.connect(str(path), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        rows = connection.execute(documented_queries()[title]).fetchall()
-    return [[value.isoformat() if isinstance(value, datetime) else value for value in row] for row in rows]
+        Ledger(extractions).check(lambda name: whole_rows_in(path, name), lambda title: answer(path, title))

@@ -17,6 +17,11 @@ SEMI JOIN (
     AND loaded.first_time < gap.window_until
     AND (gap.window_since IS NULL OR loaded.last_time >= gap.window_since);
 
+SET VARIABLE counted_begin = (
+    SELECT if(bool_or(window_since IS NULL), '-infinity'::TIMESTAMPTZ, min(window_since)) FROM recounted_gap
+);
+SET VARIABLE counted_end = (SELECT max(window_until) FROM recounted_gap);
+
 -- What the rows of messages say, whichever window brought them. Messages without an id or a time are in no row: their
 -- number is what was known beyond the counts, before and after.
 UPDATE {conversation_gaps} AS gap
@@ -36,6 +41,7 @@ FROM (
     LEFT JOIN {messages} AS message ON message.platform = gap.platform
         AND message.page_id = gap.page_id
         AND message.conversation_id = gap.conversation_id
+        AND message.created_time BETWEEN getvariable('counted_begin') AND getvariable('counted_end')
         AND message.created_time < gap.window_until
         AND (gap.window_since IS NULL OR message.created_time >= gap.window_since)
     GROUP BY ALL

@@ -17,3 +17,7 @@ WHERE rowid IN (
             rowid DESC
     ) > 1
 );
+
+-- Between these times lie the staged rows. DuckDB reads no rows beyond them: variables count as constants.
+SET VARIABLE loaded_begin = (SELECT min(created_time) - INTERVAL 1 DAY FROM {source});
+SET VARIABLE loaded_end = (SELECT max(created_time) + INTERVAL 1 DAY FROM {source});

@@ -1,7 +1,13 @@
 -- A less complete or older version never replaces what is there, and only rows that differ are written.
 MERGE INTO {target} AS target
 USING {source} AS source
-ON ({same_key})
+ON (
+    {same_key}
+    AND (
+        target.created_time BETWEEN getvariable('loaded_begin') AND getvariable('loaded_end')
+        OR target.created_time IS NULL
+    )
+)
 WHEN MATCHED
     AND (
         completeness_rank(source.content_status, source.text, source.attachments, source.shares, source.story),

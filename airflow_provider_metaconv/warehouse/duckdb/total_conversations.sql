@@ -5,6 +5,13 @@ UNION SELECT {conversation_key} FROM {source_conversations}
 UNION SELECT {conversation_key} FROM {source_conversation_gaps}
 UNION SELECT {conversation_key} FROM examined_gap;
 
+-- The counts are those of all windows: since the oldest message of these conversations.
+SET VARIABLE counted_begin = (
+    SELECT if(bool_or(oldest_message_time IS NULL), '-infinity'::TIMESTAMPTZ, min(oldest_message_time))
+    FROM {conversations}
+    SEMI JOIN touched_conversation USING ({conversation_key})
+);
+
 CREATE OR REPLACE TEMP TABLE conversation_total AS
 WITH counted AS (
     SELECT
@@ -13,6 +20,7 @@ WITH counted AS (
         count(*) FILTER (content_status = 'unavailable') AS unavailable
     FROM {messages}
     SEMI JOIN touched_conversation USING ({conversation_key})
+    WHERE created_time >= getvariable('counted_begin') OR created_time IS NULL
     GROUP BY {conversation_key}
 ),
 open_gap AS (
