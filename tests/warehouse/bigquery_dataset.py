@@ -10,6 +10,7 @@ from google.cloud import bigquery, storage
 from airflow_provider_metaconv.records import ColumnType, table_named
 from airflow_provider_metaconv.warehouse import SourceFile
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
+from tests.warehouse.documented_queries import documented_queries
 from tests.warehouse.warehouse_contract import Files
 
 TIMEOUT = 30
@@ -53,6 +54,12 @@ class OneDataset:
         rows = [{column.name: _value(column, row[column.name]) for column in table.columns} for row in held]
         return sorted(rows, key=lambda row: [row[name] for name in table.key])
 
+    def answer(self, title):
+        """The answer to the very text of the documentation, with the dataset as default; times as in the files."""
+        configuration = bigquery.QueryJobConfig(default_dataset=f"{self.client.project}.{self.name}")
+        found = self.client.query(documented_queries()[title], configuration).result(timeout=TIMEOUT)
+        return [[_text(value) for value in row.values()] for row in found]
+
     def tables(self):
         return sorted(table.table_id for table in self.client.list_tables(self.name))
 
@@ -60,6 +67,10 @@ class OneDataset:
 def _value(column, value):
     if value is None or column.type is not ColumnType.TIMESTAMP:
         return value
+    return _text(value)
+
+
+def _text(value):
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 

@@ -5,6 +5,7 @@ import pytest
 from airflow_provider_metaconv.records import CONVERSATIONS
 from airflow_provider_metaconv.warehouse import SourceFile, SourceFileError
 from tests.warehouse.bigquery_dataset import BucketFiles, OneDataset
+from tests.warehouse.ledger_contract import LedgerContract
 from tests.warehouse.warehouse_contract import Files, WarehouseContract, conversation, message, result
 
 
@@ -24,8 +25,12 @@ class ContractOfBigQuery:
     def read_rows(self, dataset):
         return dataset.rows
 
+    @pytest.fixture
+    def ask(self, dataset):
+        return dataset.answer
 
-class TestBigQuery(ContractOfBigQuery, WarehouseContract):
+
+class TestBigQuery(ContractOfBigQuery, WarehouseContract, LedgerContract):
     @pytest.fixture
     def files(self, tmp_path, storage_server):
         return BucketFiles(tmp_path, storage_server)

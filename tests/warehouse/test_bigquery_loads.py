@@ -28,7 +28,16 @@ from airflow_provider_metaconv.warehouse import (
 )
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merging, staging
 from tests.warehouse.bigquery_dataset import BucketFiles, OneDataset, bigquery_client
-from tests.warehouse.warehouse_contract import AVAILABLE, UNAVAILABLE, Files, conversation, message, result
+from tests.warehouse.warehouse_contract import (
+    AVAILABLE,
+    UNAVAILABLE,
+    Files,
+    conversation,
+    counts,
+    message,
+    result,
+    results,
+)
 
 LOCK = "metaconv_load_lock"
 SHORTLY = timedelta(seconds=2)
@@ -66,7 +75,8 @@ def test_tables_are_declared_as_records_says(dataset, table):
         for column in table.columns
     ]
     assert expected == [(each.name, each.field_type, each.description, each.mode) for each in made.schema]
-    assert (table.description, ["page_id", "platform", "conversation_id"]) == (made.description, made.clustering_fields)
+    clustering = [name for name in ("page_id", "platform", "conversation_id") if name in table.column_names]
+    assert (table.description, clustering) == (made.description, made.clustering_fields)
     partitioning = made.time_partitioning and (made.time_partitioning.field, made.time_partitioning.expiration_ms)
     assert (("created_time", 30 * 86_400_000) if table is MESSAGES else None) == partitioning
 
@@ -88,20 +98,22 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(dataset,
     assert ["mine", None] == notes
 
 
-def test_an_old_ledger_row_that_lacks_a_required_column_takes_it_from_a_row_seen_earlier(dataset, files):
+def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
+    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, with the next load of anything."""
     dataset.client.create_dataset(dataset.name)
-    old = [column for column in CONVERSATIONS.columns if column.name != "messages_unavailable"]
+    lacking = ("messages_unavailable", "reason_code")
+    old = [column for column in CONVERSATIONS.columns if column.name not in lacking]
     kinds = {"text": "STRING", "integer": "INT64", "timestamp": "TIMESTAMP", "json": "JSON"}
     columns = ", ".join(f"{column.name} {kinds[column.type]}" for column in old)
     dataset.query(f"CREATE TABLE {{dataset}}.conversations ({columns})")
     dataset.query(
-        "INSERT INTO {dataset}.conversations (platform, page_id, conversation_id, status, updated_time,"
-        " messages_extracted) VALUES ('MESSENGER', '100', 't_1', 'complete', TIMESTAMP '2026-11-20 12:00:00+00', 7)"
+        "INSERT INTO {dataset}.conversations (platform, page_id, conversation_id, status, reason, message_count,"
+        " messages_extracted) VALUES ('MESSENGER', '100', 't_1', 'unreadable', 'why', 7, 5)"
     )
-    earlier = conversation(updated_time="2026-11-01T00:00:00+00:00", messages_unavailable=3)
-    dataset.warehouse().load([files(earlier, table=CONVERSATIONS)])
-    [row] = dataset.rows("conversations")
-    assert (7, 3) == (row["messages_extracted"], row["messages_unavailable"])
+    dataset.warehouse().load([files(message(conversation_id="t_2"))])
+    status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
+    assert [conversation(message_count=7, updated_time=None, **status)] == dataset.rows("conversations")
+    assert ["why"] == [row["reason"] for row in dataset.rows("conversation_gaps")]
 
 
 @pytest.mark.parametrize(
@@ -153,12 +165,12 @@ def test_a_dataset_that_is_no_plain_name_is_refused(name):
 
 def test_nothing_of_the_staging_stays_after_success_and_after_failure(dataset, files):
     dataset.warehouse().load([files(message()), files(conversation(), table=CONVERSATIONS)])
-    assert ["conversations", "messages", LOCK] == sorted(dataset.tables())
+    assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
     for bad in (files(message(), said=2), files(message(content_status=None))):
         with pytest.raises(SourceFileError):
             dataset.warehouse().load([bad])
-    assert {"messages": 0, "conversations": 0} == dataset.warehouse().missing([files(message())])
-    assert ["conversations", "messages", LOCK] == sorted(dataset.tables())
+    assert counts() == dataset.warehouse().missing([files(message())])
+    assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
 
 
 def test_staging_expires_by_itself(dataset, files):
@@ -192,7 +204,7 @@ def test_a_load_that_was_killed_goes_on_with_its_jobs(dataset, files, bigquery_s
     with dataset.warehouse(load_id="task") as warehouse:
         assert first == warehouse.begin(sources)
         outcome = warehouse.load(sources)
-    assert {"messages": result(2, inserted=2), "conversations": result(1, inserted=1)} == outcome.tables
+    assert results(messages=result(2, inserted=2), conversations=result(1, inserted=1)) == outcome.tables
     jobs = {job.job_id for job in dataset.client.list_jobs() if dataset.name in str(job.to_api_repr())}
     assert {reference.job_id for reference in first.jobs} == {job for job in jobs if "_staging_" in job}
 
@@ -267,7 +279,7 @@ def test_a_step_goes_through_json_and_holds_no_row(dataset, files):
         assert "secret" not in text
         step = dataset.warehouse().advance(BigQueryStep.from_dict(json.loads(text)))
     assert ([2, 1], ()) == (seen, step.jobs)
-    assert {"messages": result(1, inserted=1), "conversations": result(1, inserted=1)} == step.result.tables
+    assert results(messages=result(1, inserted=1), conversations=result(1, inserted=1)) == step.result.tables
     assert step == BigQueryStep.from_dict(json.loads(json.dumps(step.as_dict())))
     assert step == dataset.warehouse().advance(step)
 
@@ -275,7 +287,7 @@ def test_a_step_goes_through_json_and_holds_no_row(dataset, files):
 def test_a_load_that_is_given_up_leaves_nothing(dataset, files):
     warehouse = dataset.warehouse()
     warehouse.discard(warehouse.begin([files(message())]))
-    assert ["conversations", "messages"] == dataset.tables()
+    assert sorted(table.name for table in TABLES) == dataset.tables()
 
 
 def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, bigquery_server, monkeypatch):
@@ -473,9 +485,10 @@ def test_importing_the_warehouses_imports_no_google():
     assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
-def test_every_table_of_records_has_its_rules():
+@pytest.mark.parametrize("rule", ["dedupe", "merge"])
+def test_every_table_has_its_rules(rule):
     folder = Path(merging.__file__).parent
-    assert {f"settle_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob("settle_*.sql")}
+    assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}
 
 
 VERSIONS = st.lists(

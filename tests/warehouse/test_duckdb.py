@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES, ColumnType, table_named
+from airflow_provider_metaconv.records import CONVERSATIONS, TABLES, ColumnType, table_named
 from airflow_provider_metaconv.warehouse import (
     SchemaConflictError,
     SourceFile,
@@ -24,6 +24,8 @@ from airflow_provider_metaconv.warehouse import (
     WarehouseOpenError,
 )
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.warehouse.documented_queries import documented_queries
+from tests.warehouse.ledger_contract import LedgerContract
 from tests.warehouse.warehouse_contract import (
     AVAILABLE,
     NOON,
@@ -65,6 +67,14 @@ def whole_rows_in(path, table_name, schema="main"):
     ]
 
 
+def answer(path, title):
+    """The answer to the very text of the documentation, times as in the files."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        rows = connection.execute(documented_queries()[title]).fetchall()
+    return [[value.isoformat() if isinstance(value, datetime) else value for value in row] for row in rows]
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "deep" / "meta.duckdb"
@@ -75,7 +85,7 @@ def files(tmp_path):
     return Files(tmp_path)
 
 
-class TestDuckDB(WarehouseContract):
+class TestDuckDB(WarehouseContract, LedgerContract):
     @pytest.fixture
     def warehouse(self, path):
         with DuckDBWarehouse(path) as warehouse:
@@ -90,6 +100,10 @@ class TestDuckDB(WarehouseContract):
                 return []
 
         return read
+
+    @pytest.fixture
+    def ask(self, path):
+        return lambda title: answer(path, title)
 
 
 @pytest.mark.parametrize("folder", ["*", "?", "[ab]", "a'b", "ünï", "50% {x} $files", "a b"])
@@ -172,16 +186,21 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(path, fi
     assert [("mine",), (None,)] == notes
 
 
-def test_an_old_ledger_row_that_lacks_a_required_column_takes_it_from_a_row_seen_earlier(path, files):
+def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
+    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, with the next load of anything."""
     with DuckDBWarehouse(path) as warehouse:
-        warehouse.load([files(conversation(messages_extracted=7), table=CONVERSATIONS)])
+        warehouse.load([files(conversation(message_count=7), table=CONVERSATIONS)])
     with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE conversations DROP COLUMN reason_code")
         connection.execute("ALTER TABLE conversations DROP COLUMN messages_unavailable")
-    earlier = conversation(updated_time="2026-11-01T00:00:00+00:00", messages_unavailable=3)
+        connection.execute("UPDATE conversations SET status = 'unreadable', reason = 'why', messages_extracted = 5")
+        connection.execute("DROP TABLE conversation_gaps")
+        connection.execute("DROP TABLE extraction_windows")
     with DuckDBWarehouse(path) as warehouse:
-        warehouse.load([files(earlier, table=CONVERSATIONS)])
-    expected = [conversation(messages_extracted=7, messages_unavailable=3)]
-    assert expected == rows_in(path, "conversations")
+        warehouse.load([files(message(number=1, conversation_id="t_2"))])
+    status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
+    assert [conversation(message_count=7, **status)] == rows_in(path, "conversations")
+    assert ["why"] == [row["reason"] for row in rows_in(path, "conversation_gaps")]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +248,7 @@ def test_nothing_of_the_staging_stays(path, files):
         warehouse.load([files(message()), files(conversation(), table=CONVERSATIONS)])
     with duckdb.connect(str(path)) as connection:
         names = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
-    assert [("conversations",), ("messages",)] == names
+    assert [(name,) for name in sorted(table.name for table in TABLES)] == names
 
 
 HOLDER = "import duckdb, sys\nconnection = duckdb.connect(sys.argv[1])\nprint('open', flush=True)\nsys.stdin.read()"
@@ -391,46 +410,6 @@ def test_however_versions_are_split_into_loads_the_same_one_stays(versions, data
     assert {f"m_{number}": text for number, (_, text) in model.items()} == texts
 
 
-SEEN = st.lists(
-    st.tuples(st.sampled_from(["complete", "unreadable"]), st.integers(8, 12), st.integers(1, 4)),
-    min_size=1,
-    max_size=6,
-)
-
-
-@settings(max_examples=15, deadline=None)
-@given(SEEN, st.data())
-def test_whatever_is_loaded_when_complete_is_said_only_when_nothing_is_missing(seen, data):
-    """Each run that lacked something needs a later one, over the same time or more, that did not."""
-    runs = [(status, since, since + hours, number) for number, (status, since, hours) in enumerate(seen)]
-    mended = all(
-        any(s == "complete" and n > number and a <= since and b >= until for s, a, b, n in runs)
-        for status, since, until, number in runs
-        if status != "complete"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path, files = Path(folder) / "x.duckdb", Files(Path(folder))
-        sources = [
-            files(
-                conversation(
-                    status=status,
-                    updated_time=f"2026-11-20T{until:02d}:00:00+00:00",
-                    window_since=f"2026-11-20T{since:02d}:00:00+00:00",
-                    window_until=f"2026-11-20T{until:02d}:00:00+00:00",
-                ),
-                table=CONVERSATIONS,
-            )
-            for status, since, until, _ in runs
-        ]
-        sources = data.draw(st.permutations(sources))
-        cuts = sorted(data.draw(st.lists(st.integers(0, len(sources)), max_size=2)))
-        with DuckDBWarehouse(path) as warehouse:
-            for start, end in itertools.pairwise([0, *cuts, len(sources)]):
-                warehouse.load(sources[start:end])
-        [row] = rows_in(path, "conversations")
-    assert mended or row["status"] == "unreadable"
-
-
 def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files, monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     for file_format in ("ndjson", "parquet"):
@@ -439,7 +418,7 @@ def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files,
     assert [NOON, NOON] == [row["created_time"] for row in rows_in(path, "messages")]
 
 
-def test_every_table_of_records_has_its_rules():
+@pytest.mark.parametrize("rule", ["dedupe", "merge"])
+def test_every_table_has_its_rules(rule):
     folder = Path(sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__).parent
-    assert {f"settle_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob("settle_*.sql")}
-    assert MESSAGES in TABLES
+    assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}

@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES, ColumnType, ContentStatus
+from airflow_provider_metaconv.records import (
+    CONVERSATION_GAPS,
+    CONVERSATIONS,
+    EXTRACTION_WINDOWS,
+    MESSAGES,
+    TABLES,
+    ColumnType,
+    ContentStatus,
+)
 from airflow_provider_metaconv.warehouse import RowCountError, SourceFile, SourceFileError, TableResult
 
 AVAILABLE, UNSUPPORTED, UNAVAILABLE = (str(status) for status in ContentStatus)
@@ -37,11 +45,39 @@ def message(number=1, **values):
 def conversation(number=1, **values):
     row = dict.fromkeys(CONVERSATIONS.column_names)
     row |= {"platform": "MESSENGER", "page_id": "100", "conversation_id": f"t_{number}", "status": "complete"}
-    return row | {"messages_extracted": 1, "messages_unavailable": 0, "updated_time": NOON} | values
+    return row | {"messages_extracted": 0, "messages_unavailable": 0, "updated_time": NOON} | values
+
+
+def gap(number=1, **values):
+    row = dict.fromkeys(CONVERSATION_GAPS.column_names)
+    row |= {"platform": "MESSENGER", "page_id": "100", "folders": "", "user_id": "", "window_id": "begin_x"}
+    row |= {"status": "unreadable", "reason_code": "refused", "reason": "why", "window_until": NOON}
+    return row | {"conversation_id": f"t_{number}"} | values
+
+
+def window(number=1, **values):
+    row = dict.fromkeys(EXTRACTION_WINDOWS.column_names)
+    row |= {"platform": "MESSENGER", "page_id": "100", "folders": "", "user_id": "", "window_id": f"begin_{number}"}
+    row |= {"status": "complete", "window_until": at(11), "left_out_fields": ["reactions"]}
+    counts = ("conversations", "messages", "messages_unavailable", "incomplete_conversations")
+    counts += ("calls", "rate_limit_waits", "rate_limit_wait_seconds")
+    return row | dict.fromkeys(counts, 0) | values
+
+
+MAKE = {"messages": message, "conversations": conversation, "conversation_gaps": gap, "extraction_windows": window}
 
 
 def at(hour):
     return f"2026-11-20T{hour:02d}:00:00+00:00"
+
+
+def counts(**tables):
+    """Counts of all tables: those that are given, and nothing for the others."""
+    return {table.name: 0 for table in TABLES} | tables
+
+
+def results(**tables):
+    return {table.name: TableResult() for table in TABLES} | tables
 
 
 def result(staged, inserted=0, updated=0, unchanged=0):
@@ -126,16 +162,30 @@ class WarehouseContract:
         }
         row = message(**values)
         warehouse.load([files(row), files(conversation(), table=CONVERSATIONS)])
-        assert ([row], [conversation()]) == (rows_of("messages"), rows_of("conversations"))
+        expected = conversation(messages_extracted=1)
+        assert ([row], [expected]) == (rows_of("messages"), rows_of("conversations"))
 
     def test_loading_twice_is_loading_once(self, warehouse, files, rows_of):
-        sources = [files(message(1), message(2, tags=["inbox"])), files(conversation(), table=CONVERSATIONS)]
+        sources = [files(message(1), message(2, tags=["inbox"]))]
+        sources += [files(MAKE[table.name](), table=table) for table in TABLES[1:]]
         first = warehouse.load(sources).tables
-        before = rows_of("messages"), rows_of("conversations")
+        before = [rows_of(table.name) for table in TABLES]
         second = warehouse.load(sources).tables
-        assert {"messages": result(2, inserted=2), "conversations": result(1, inserted=1)} == first
-        assert {"messages": result(2, unchanged=2), "conversations": result(1, unchanged=1)} == second
-        assert before == (rows_of("messages"), rows_of("conversations"))
+        others = [table.name for table in TABLES[1:]]
+        assert results(messages=result(2, inserted=2), **dict.fromkeys(others, result(1, inserted=1))) == first
+        assert results(messages=result(2, unchanged=2), **dict.fromkeys(others, result(1, unchanged=1))) == second
+        assert before == [rows_of(table.name) for table in TABLES]
+
+    def test_rows_of_the_ledger_arrive_as_they_are_in_the_files(self, warehouse, files, rows_of):
+        expected = gap() | dict.fromkeys(("messages_known", "messages_extracted", "messages_unavailable"), 0)
+        for file_format in ("ndjson", "parquet"):
+            warehouse.load(
+                [
+                    files(gap(), table=CONVERSATION_GAPS, file_format=file_format),
+                    files(window(), table=EXTRACTION_WINDOWS, file_format=file_format),
+                ]
+            )
+            assert ([expected], [window()]) == (rows_of("conversation_gaps"), rows_of("extraction_windows"))
 
     def test_no_files_change_nothing(self, warehouse):
         assert {table.name: TableResult() for table in TABLES} == warehouse.load([]).tables
@@ -222,7 +272,7 @@ class WarehouseContract:
         sources = [
             [
                 files(message(text=text, extracted_time=time)),
-                files(conversation(reason=text, extracted_time=time), table=CONVERSATIONS),
+                files(conversation(message_count=len(text), extracted_time=time), table=CONVERSATIONS),
             ]
             for text, time in zip(("first", "second"), times, strict=True)
         ][::order]
@@ -230,15 +280,14 @@ class WarehouseContract:
             warehouse.load(group)
         [[kept], [thread]] = read_rows("messages"), read_rows("conversations")
         assert ("second", at(11)) == (kept["text"], kept["extracted_time"])
-        assert ("second", at(11)) == (thread["reason"], thread["extracted_time"])
+        assert (6, at(11)) == (thread["message_count"], thread["extracted_time"])
 
-    def test_a_row_that_was_extracted_again_and_is_the_same_is_not_written_again(self, warehouse, files, read_rows):
-        row, thread = message(extracted_time=at(10)), conversation(extracted_time=at(10))
-        warehouse.load([files(row), files(thread, table=CONVERSATIONS)])
-        later = {"extracted_time": at(11)}
-        outcome = warehouse.load([files(row | later), files(thread | later, table=CONVERSATIONS)]).tables
-        assert {"messages": result(1, unchanged=1), "conversations": result(1, unchanged=1)} == outcome
-        assert ([row], [thread]) == (read_rows("messages"), read_rows("conversations"))
+    def test_a_message_that_was_extracted_again_and_is_the_same_is_not_written_again(self, warehouse, files, read_rows):
+        row = message(extracted_time=at(10))
+        warehouse.load([files(row)])
+        outcome = warehouse.load([files(row | {"extracted_time": at(11)})]).tables
+        assert results(messages=result(1, unchanged=1)) == outcome
+        assert [row] == read_rows("messages")
 
     def test_the_order_of_conversations_in_one_load_does_not_matter(self, warehouse, files, rows_of):
         rows = [
@@ -252,47 +301,10 @@ class WarehouseContract:
     def test_of_conversations_seen_at_the_same_time_the_newly_loaded_stays(
         self, warehouse, files, rows_of, updated_time
     ):
-        rows = [conversation(updated_time=updated_time, reason=reason) for reason in ("first", None)]
+        rows = [conversation(updated_time=updated_time, message_count=count) for count in (5, None)]
         for row in rows:
             warehouse.load([files(row, table=CONVERSATIONS)])
         assert rows[1:] == rows_of("conversations")
-
-    @pytest.mark.parametrize(
-        ("status", "since", "until"),
-        [
-            ("unreadable", at(11), at(12)),
-            ("unreadable", at(9), at(10)),
-            ("complete", at(10), at(11)),
-            ("complete", at(9), at(12)),
-            ("complete", None, at(11)),
-        ],
-    )
-    @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
-    def test_what_is_missing_stays_missing_until_a_run_over_the_same_time(
-        self, warehouse, files, rows_of, status, since, until, at_once
-    ):
-        window = {"window_since": at(10), "window_until": at(11)}
-        held = conversation(status="unreadable", reason="why", updated_time=at(11), **window)
-        fresh = conversation(updated_time=at(12), window_since=since, window_until=until)
-        sources = [files(row, table=CONVERSATIONS) for row in (held, fresh)]
-        for group in [sources] if at_once else [[source] for source in sources]:
-            warehouse.load(group)
-        [row] = rows_of("conversations")
-        expected = "why" if status == "unreadable" else None
-        assert (status, expected) == (row["status"], row["reason"])
-
-    def test_two_gaps_are_one_until_all_of_it_is_mended(self, warehouse, files, rows_of):
-        """Mending one of them must not let the other be forgotten."""
-        windows = [(at(10), at(11)), (at(14), at(15)), (at(14), at(15)), (at(10), at(15))]
-        statuses = ["unreadable", "unreadable", "complete", "complete"]
-        seen = []
-        for status, (since, until) in zip(statuses, windows, strict=True):
-            row = conversation(status=status, updated_time=until, window_since=since, window_until=until)
-            warehouse.load([files(row, table=CONVERSATIONS)])
-            [held] = rows_of("conversations")
-            seen.append((held["status"], held["window_since"], held["window_until"]))
-        gap = ("unreadable", at(10), at(15))
-        assert [("unreadable", at(10), at(11)), gap, gap, ("complete", at(10), at(15))] == seen
 
     def test_attachments_are_not_erased_by_a_version_without_them(self, warehouse, files, rows_of):
         warehouse.load([files(message(text="", attachments=[{"id": "1"}]))])
@@ -302,7 +314,7 @@ class WarehouseContract:
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     def test_a_conversation_without_a_time_does_not_replace_one_with_a_time(self, warehouse, files, rows_of, at_once):
-        rows = conversation(), conversation(updated_time=None, reason="x")
+        rows = conversation(), conversation(updated_time=None, message_count=7)
         sources = [files(row, table=CONVERSATIONS) for row in rows]
         for group in [sources] if at_once else [[source] for source in sources]:
             warehouse.load(group)
@@ -317,10 +329,9 @@ class WarehouseContract:
     @pytest.mark.parametrize("said", [0, 1, 3])
     @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
     def test_a_wrong_row_count_changes_nothing(self, warehouse, files, rows_of, said, table):
-        make = {"messages": message, "conversations": conversation}
         warehouse.load([files(message(text="held"))])
         sources = [
-            files(*(make[each.name](number) for number in (1, 2)), table=each, said=said if each is table else None)
+            files(*(MAKE[each.name](number) for number in (1, 2)), table=each, said=said if each is table else None)
             for each in TABLES
         ]
         with pytest.raises(RowCountError, match=f"table {table.name} hold 2 rows, their manifests say {said}"):
@@ -354,17 +365,17 @@ class WarehouseContract:
 
     @pytest.mark.parametrize(("table", "file_format"), [("users", "ndjson"), ("messages", "csv")])
     def test_an_unknown_table_or_format_is_said(self, warehouse, files, table, file_format):
-        with pytest.raises(SourceFileError, match="tables are conversations, messages, formats are ndjson, parquet"):
+        with pytest.raises(SourceFileError, match="tables are conversation_gaps, conversations, .*, messages, formats are ndjson, parquet"):
             warehouse.load([SourceFile(files(message()).uri, table, file_format, 1)])
 
     def test_missing_counts_keys_that_are_not_there(self, warehouse, files, rows_of):
         held, lacking = files(message(1), message(2)), files(message(2), message(3), message(3), message(4))
         threads = files(conversation(), table=CONVERSATIONS)
-        assert {"messages": 4, "conversations": 1} == warehouse.missing([held, lacking, threads])
+        assert counts(messages=4, conversations=1) == warehouse.missing([held, lacking, threads])
         warehouse.load([held])
-        assert {"messages": 2, "conversations": 0} == warehouse.missing([held, lacking])
+        assert counts(messages=2, conversations=0) == warehouse.missing([held, lacking])
         warehouse.load([lacking])
-        assert {"messages": 0, "conversations": 1} == warehouse.missing([held, lacking, threads])
+        assert counts(messages=0, conversations=1) == warehouse.missing([held, lacking, threads])
         assert (4, []) == (len(rows_of("messages")), rows_of("conversations"))
 
 

@@ -1,7 +1,19 @@
 {declarations}
+DECLARE conversation_gaps_adopted INT64 DEFAULT 0;
+DECLARE counted_begin, counted_end TIMESTAMP;
+DECLARE counted_pages ARRAY<STRING>;
+
+-- A version is less complete when Meta gave less of it, or the same with the text missing or what is attached.
+CREATE TEMP FUNCTION completeness_rank(status STRING, body STRING, attachments JSON, shares JSON, story JSON) AS (
+    9 * CASE status {content_status_ranks} END
+    + 2 * IF(COALESCE(body, '') = '', 1, 0)
+    + 2 * IF(attachments IS NULL, 1, 0)
+    + IF(shares IS NULL, 1, 0)
+    + IF(story IS NULL, 1, 0)
+);
 
 -- Parquet cannot say "required", so staging does not either: rows that lack such a value are counted here.
-{facts}
+{staging_stats}
 
 IF {nothing_incomplete} THEN
     -- Two transactions that only insert do not conflict, and both could insert the same key. Each load changes this one
@@ -18,6 +30,8 @@ IF {nothing_incomplete} THEN
     END IF;
 
 {merges}
+
+{ledger}
 
     COMMIT TRANSACTION;
 END IF;

@@ -11,7 +11,7 @@ from functools import partial
 
 from google.cloud.bigquery import QueryJob, QueryJobConfig
 
-from airflow_provider_metaconv.records import Table
+from airflow_provider_metaconv.records import CONVERSATION_GAPS, TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, TableResult
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import is_concurrent_update
@@ -79,10 +79,11 @@ def selected(connection: Connection, job: object) -> dict[str, int]:
 
 
 def _result(counts: Mapping[str, int], step: BigQueryStep) -> LoadResult:
-    tables = dict(LoadResult.nothing().tables)
-    for table, stagings in by_table(step.stagings).items():
-        tables[table.name] = _table_result(counts, table, sum(staging.rows for staging in stagings))
-    return LoadResult(tables)
+    stagings = by_table(step.stagings)
+    rows = {table.name: sum(staging.rows for staging in stagings.get(table, ())) for table in TABLES}
+    # What rows of earlier releases say is missing becomes gaps, as if it had been staged.
+    rows[CONVERSATION_GAPS.name] += counts["conversation_gaps_adopted"]
+    return LoadResult({table.name: _table_result(counts, table, rows[table.name]) for table in TABLES})
 
 
 def _table_result(counts: Mapping[str, int], table: Table, rows: int) -> TableResult:

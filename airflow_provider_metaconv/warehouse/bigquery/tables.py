@@ -8,19 +8,12 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.bigquery import Dataset, SchemaField, TimePartitioning
 from google.cloud.bigquery import Table as BigQueryTable
 
-from airflow_provider_metaconv.records import TABLES, Column, ColumnType, Table
+from airflow_provider_metaconv.records import TABLES, Column, Table
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
-from airflow_provider_metaconv.warehouse.bigquery.sql import PARTITION_COLUMNS
+from airflow_provider_metaconv.warehouse.bigquery.sql import COLUMN_TYPES, PARTITION_COLUMNS
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseRefusedError
 
-COLUMN_TYPES = {
-    ColumnType.TEXT: "STRING",
-    ColumnType.INTEGER: "INTEGER",
-    ColumnType.TIMESTAMP: "TIMESTAMP",
-    ColumnType.JSON: "JSON",
-}
-
-_CLUSTERING = ["page_id", "platform", "conversation_id"]
+_CLUSTERING = ("page_id", "platform", "conversation_id")
 _OTHER_NAMES = {"INT64": "INTEGER"}
 _TRIES_TO_ADD = 5
 
@@ -98,7 +91,7 @@ def _make(connection: Connection, table: Table, partition_expiration: timedelta 
     wanted = BigQueryTable(connection.table(table.name), [field(column, column.required) for column in table.columns])
     wanted.description = table.description
     wanted.labels = LABELS
-    wanted.clustering_fields = _CLUSTERING
+    wanted.clustering_fields = [name for name in _CLUSTERING if name in table.column_names]
     if (partition_column := PARTITION_COLUMNS.get(table.name)) is not None:
         expiration = None if partition_expiration is None else round(partition_expiration.total_seconds() * 1000)
         wanted.time_partitioning = TimePartitioning("DAY", field=partition_column, expiration_ms=expiration)

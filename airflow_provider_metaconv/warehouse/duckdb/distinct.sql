@@ -1,1 +1,1 @@
-SELECT count(*) FROM (SELECT DISTINCT {key} FROM {staging});
+SELECT count(*) FROM (SELECT DISTINCT {key} FROM {source});

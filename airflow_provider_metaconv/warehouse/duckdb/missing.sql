@@ -1,3 +1,3 @@
 SELECT count(*)
-FROM (SELECT DISTINCT {key} FROM {staging}) AS fresh
-ANTI JOIN {target} AS held ON {same_key};
+FROM (SELECT DISTINCT {key} FROM {source}) AS source
+ANTI JOIN {target} AS target ON {same_key};

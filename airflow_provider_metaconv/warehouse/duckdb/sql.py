@@ -5,7 +5,17 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from airflow_provider_metaconv.records import VERSION_COLUMN, Column, ColumnType, ContentStatus, Table
+from airflow_provider_metaconv.records import (
+    CONVERSATION_GAPS,
+    CONVERSATIONS,
+    TABLES,
+    Column,
+    ColumnType,
+    ContentStatus,
+    ConversationStatus,
+    Table,
+)
+from airflow_provider_metaconv.warehouse.derived import compared_columns
 
 COLUMN_TYPES = {
     ColumnType.TEXT: "VARCHAR",
@@ -45,8 +55,21 @@ def column_definition(column: Column) -> str:
 
 
 def statement(file_name: str, table: Table, schema: str) -> str:
-    """The statements of one of the files beside, for one table."""
+    """The statements of one of the files beside, for one table: ``target`` is the table, ``source`` its staging."""
     return _template(file_name).format(**_names(table, schema))
+
+
+def ledger_statement(file_name: str, schema: str) -> str:
+    """The statements of one of the files beside that derive the ledger, for which all tables have their names."""
+    tables = {table.name: _qualified(table, schema) for table in TABLES}
+    sources = {f"source_{table.name}": staging_name(table) for table in TABLES}
+    return _template(file_name).format(
+        **tables,
+        **sources,
+        conversation_key=_key(CONVERSATIONS),
+        gap_key=_key(CONVERSATION_GAPS),
+        conversation_statuses=", ".join(literal(status) for status in ConversationStatus),
+    )
 
 
 @cache
@@ -54,30 +77,31 @@ def _template(file_name: str) -> str:
     return files(__package__).joinpath(file_name).read_text("utf-8")
 
 
+def _qualified(table: Table, schema: str) -> str:
+    return f"{identifier(schema)}.{identifier(table.name)}"
+
+
+def _key(table: Table) -> str:
+    return ", ".join(identifier(name) for name in table.key)
+
+
 def _names(table: Table, schema: str) -> dict[str, str]:
+    columns = [identifier(name) for name in table.column_names]
     values = [identifier(column.name) for column in table.columns if column.name not in table.key]
-    key = [identifier(name) for name in table.key]
+    compared = [identifier(column.name) for column in compared_columns(table)]
     return {
-        "target": f"{identifier(schema)}.{identifier(table.name)}",
-        "staging": staging_name(table),
-        "columns": ", ".join(identifier(name) for name in table.column_names),
+        "target": _qualified(table, schema),
+        "source": staging_name(table),
+        "columns": ", ".join(columns),
+        "source_columns": ", ".join(f"source.{name}" for name in columns),
         "converted_columns": ", ".join(_converted(column) for column in table.columns),
         "column_types": _column_types(table),
-        "key": ", ".join(key),
-        "same_key": " AND ".join(f"held.{name} = fresh.{name}" for name in key),
-        "fresh_values": ", ".join(f"{name} = fresh.{name}" for name in values),
-        "held_values": ", ".join(_held_value(column) for column in table.columns if column.name not in table.key),
-        "any_difference": " OR ".join(
-            f"held.{name} IS DISTINCT FROM fresh.{name}" for name in values if name != identifier(VERSION_COLUMN)
-        ),
-        "statuses": ", ".join(literal(status) for status in ContentStatus),
+        "key": _key(table),
+        "same_key": " AND ".join(f"target.{identifier(name)} = source.{identifier(name)}" for name in table.key),
+        "source_values": ", ".join(f"{name} = source.{name}" for name in values),
+        "any_difference": " OR ".join(f"target.{name} IS DISTINCT FROM source.{name}" for name in compared),
+        "content_statuses": ", ".join(literal(status) for status in ContentStatus),
     }
-
-
-def _held_value(column: Column) -> str:
-    name = identifier(column.name)
-    # A held row may lack what is required: its table was made before there was such a column.
-    return f"{name} = coalesce(held.{name}, fresh.{name})" if column.required else f"{name} = held.{name}"
 
 
 def _converted(column: Column) -> str:

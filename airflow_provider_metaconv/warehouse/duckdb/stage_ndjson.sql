@@ -1,6 +1,6 @@
 -- Everything is said and nothing detected: detection would read the folders' names (platform=messenger) as columns, take
 -- compression from a name that DuckDB cuts at "?", and let one file's types depend on its rows.
-INSERT INTO {staging} ({columns})
+INSERT INTO {source} ({columns})
 SELECT {columns}
 FROM read_json(
     $files,

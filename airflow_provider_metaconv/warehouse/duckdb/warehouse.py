@@ -1,4 +1,4 @@
-"""``DuckDBWarehouse``: stage, check, settle, merge, all in one transaction."""
+"""``DuckDBWarehouse``: stage, check, merge, derive the ledger, all in one transaction."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Self
 from airflow_provider_metaconv.records import TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
 from airflow_provider_metaconv.warehouse.duckdb.opening import OpenDatabase, import_duckdb
-from airflow_provider_metaconv.warehouse.duckdb.sql import statement
+from airflow_provider_metaconv.warehouse.duckdb.sql import ledger_statement, staging_name, statement
 from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+_LEDGER = ("count_gaps.sql", "close_gaps.sql", "total_conversations.sql")
+"""What is derived once all tables are merged, each file from what the ones before it derived."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -66,7 +69,10 @@ class DuckDBWarehouse:
                 ensure_table(connection, table, self._schema)
             # Every table is staged and checked before the first is merged: a bad file is found before work is done.
             staged = {table: stage(connection, table, self._schema, _files_of(table, files)) for table in TABLES}
-            return LoadResult({table.name: self._merge(connection, table, rows) for table, rows in staged.items()})
+            result = self._merge_all(connection) if any(staged.values()) else LoadResult.nothing()
+            for table in TABLES:
+                drop_staging(connection, table)
+            return result
 
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """How many of the files' keys each table lacks; writes nothing."""
@@ -74,17 +80,23 @@ class DuckDBWarehouse:
         with self._transaction(keep=False) as connection:
             return {table.name: self._missing(connection, table, _files_of(table, files)) for table in TABLES}
 
-    def _merge(self, connection: DuckDBPyConnection, table: Table, staged: int) -> TableResult:
-        if not staged:
-            drop_staging(connection, table)
+    def _merge_all(self, connection: DuckDBPyConnection) -> LoadResult:
+        connection.execute(ledger_statement("adopt_earlier_gaps.sql", self._schema))
+        result = LoadResult({table.name: self._merge(connection, table) for table in TABLES})
+        for file_name in _LEDGER:
+            connection.execute(ledger_statement(file_name, self._schema))
+        return result
+
+    def _merge(self, connection: DuckDBPyConnection, table: Table) -> TableResult:
+        source = f"SELECT count(*) FROM {staging_name(table)}"
+        target = statement("count.sql", table, self._schema)
+        if not (staged := _count(connection, source)):
             return TableResult()
-        distinct = _count(connection, statement("distinct.sql", table, self._schema))
-        connection.execute(statement(f"settle_{table.name}.sql", table, self._schema))
-        # Updates first: rows that are inserted before would be joined and compared again.
-        updated = _count(connection, statement("update.sql", table, self._schema))
-        inserted = _count(connection, statement("insert.sql", table, self._schema))
-        drop_staging(connection, table)
-        return TableResult(staged, inserted, updated, distinct - inserted - updated)
+        connection.execute(statement(f"dedupe_{table.name}.sql", table, self._schema))
+        distinct, before = _count(connection, source), _count(connection, target)
+        written = _count(connection, statement(f"merge_{table.name}.sql", table, self._schema))
+        inserted = _count(connection, target) - before
+        return TableResult(staged, inserted, written - inserted, distinct - written)
 
     def _missing(self, connection: DuckDBPyConnection, table: Table, files: list[SourceFile]) -> int:
         stage(connection, table, self._schema, files)

@@ -1,0 +1,45 @@
+-- Releases without conversation_gaps said in conversations alone what was missing: a status without a reason_code, in
+-- their files and in their tables. It becomes a gap like any other, and the merge gives the conversation its reason_code.
+CREATE TEMP TABLE adopted_gap AS
+SELECT
+    platform,
+    page_id,
+    '' AS folders,
+    '' AS user_id,
+    CONCAT(
+        COALESCE(FORMAT_TIMESTAMP('%Y%m%dT%H%M%SZ', window_since), 'begin'), '_',
+        COALESCE(FORMAT_TIMESTAMP('%Y%m%dT%H%M%SZ', window_until), 'end')
+    ) AS window_id,
+    conversation_id,
+    window_since,
+    window_until,
+    status,
+    CASE
+        WHEN status = 'unreadable' THEN 'refused'
+        WHEN reason LIKE '%without an id or a time%' THEN 'unplaced_messages'
+        ELSE 'instagram_limit'
+    END AS reason_code,
+    COALESCE(reason, 'an earlier release did not say why') AS reason,
+    CAST(NULL AS INT64) AS messages_known,
+    CAST(NULL AS INT64) AS messages_extracted,
+    CAST(NULL AS INT64) AS messages_unavailable,
+    CAST(NULL AS STRING) AS closed_by_window,
+    extracted_time
+FROM (
+    SELECT platform, page_id, conversation_id, window_since, window_until, status, reason_code, reason, extracted_time
+    FROM {staged_conversations}
+    UNION ALL
+    SELECT platform, page_id, conversation_id, window_since, window_until, status, reason_code, reason, extracted_time
+    FROM {conversations}
+) AS conversation
+WHERE status <> 'complete' AND reason_code IS NULL;
+SET conversation_gaps_adopted = (SELECT COUNT(*) FROM adopted_gap);
+
+-- Of all staged versions of a gap the one extracted last.
+CREATE TEMP TABLE source_conversation_gaps AS
+SELECT {columns}
+FROM (SELECT {columns} FROM {staged} UNION ALL SELECT {columns} FROM adopted_gap) AS version
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY {key} ORDER BY extracted_time DESC NULLS LAST, TO_JSON_STRING(version)
+) = 1;

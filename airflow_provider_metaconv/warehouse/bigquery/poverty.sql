@@ -1,1 +1,0 @@
-9 * CASE {row}.content_status {places} ELSE {worst} END + 2 * IF(COALESCE({row}.text, '') = '', 1, 0) + 2 * IF({row}.attachments IS NULL, 1, 0) + IF({row}.shares IS NULL, 1, 0) + IF({row}.story IS NULL, 1, 0)

@@ -1,1 +1,0 @@
-SELECT {values} FROM {staging}
