@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_metaconv.extract.run import Extraction
+from airflow_provider_metaconv.extract.extraction import ExtractionResult
 from airflow_provider_metaconv.files.storage import local_path
 from airflow_provider_metaconv.graph.client import BASE_URL
 from airflow_provider_metaconv.records import Table, table_named
@@ -40,7 +40,7 @@ class TablesPlace:
         return cls("bigquery", dataset)
 
 
-def extraction_lineage(page_id: str, platform: str, extraction: Extraction) -> Any:
+def extraction_lineage(page_id: str, platform: str, extraction: ExtractionResult) -> Any:
     """An ``OperatorLineage``: a Page's conversations to the folder of files; None where there is no OpenLineage."""
     facets, lineage = _openlineage()
     if lineage is None:

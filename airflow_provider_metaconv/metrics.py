@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_metaconv.extract.progress import TryFigures
+from airflow_provider_metaconv.extract.stats import AttemptStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ METRICS = (
 )
 
 
-class TryMetrics:
+class AttemptMetrics:
     """Sends what a try has added since the last time, with the tags ``platform`` and ``page_id``; never raises."""
 
     def __init__(self, platform: str, page_id: str) -> None:
         self._tags = {"platform": platform, "page_id": page_id}
-        self._sent = TryFigures()
+        self._sent = AttemptStats()
 
-    def send(self, figures: TryFigures) -> None:
+    def send(self, figures: AttemptStats) -> None:
         """Sends counters where they have grown, and gauges always."""
         # A metric that cannot be sent is no reason to lose a run.
         with suppress(Exception):

@@ -218,7 +218,7 @@ CONVERSATIONS = Table(
 
 CONVERSATION_GAPS = Table(
     name="conversation_gaps",
-    description="One row per conversation and window in which something is missing, and the window that closed the gap.",
+    description="One row per conversation and window in which something is missing, and which window closed the gap.",
     key=("platform", "page_id", "folders", "user_id", "window_id", "conversation_id"),
     columns=(
         Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as Meta writes it.", required=True),

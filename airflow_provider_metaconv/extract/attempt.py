@@ -11,18 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from airflow_provider_metaconv.extract import conversation as conversations
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.conversation import Batch, ConversationReader
 from airflow_provider_metaconv.extract.list_walk import Node
+from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.requests import (
     Answer,
-    ConversationRequest,
     Fields,
     ListRequest,
-    MessagesRequest,
     Request,
 )
 from airflow_provider_metaconv.extract.rows import ExtractionContext
@@ -147,8 +146,7 @@ class Attempt:
         if isinstance(answer, GraphError):
             return self._apply_refusal(request, answer)
         if isinstance(request, ListRequest):
-            assert isinstance(answer, ResultPage)
-            return self._read_list(request, answer, once_planned)
+            return self._read_list(request, cast(ResultPage, answer), once_planned)
         conversation = self._state.conversations[request.conversation_id]
         self._note_last_time(conversation)
         return self._advance(conversation, self._reader.accept(conversation, request, answer))
@@ -193,8 +191,7 @@ class Attempt:
     # Lists
 
     def _read_list(self, request: ListRequest, page: ResultPage, once_planned: Callable[[], None]) -> Batch:
-        number = self.current_list
-        assert number is not None
+        number = cast(int, self.current_list)
         state = self._state.lists[number]
         is_catching_up = bool(state.passes)
         try:
@@ -236,8 +233,7 @@ class Attempt:
         self._add(batch, self._advance(conversation, rows))
 
     def _refuse_list(self, request: ListRequest, error: GraphError) -> None:
-        number = self.current_list
-        assert number is not None
+        number = cast(int, self.current_list)
         if not isinstance(error, CursorError) and error.action not in (Action.RETRY, Action.ASK_LESS):
             self._fail_list(number, error)
             return
@@ -352,7 +348,7 @@ class Attempt:
         return next((refusal.error for refusal in self._refused.values() if refusal.is_final), None)
 
 
-def new_state(context: ExtractionContext, lists: int, page_sizes: Any) -> ExtractionState:
+def new_state(context: ExtractionContext, lists: int, page_sizes: PageSizes) -> ExtractionState:
     """The state of an extraction that has not begun."""
     bound = context.window.listing_bound(LISTING_MARGIN)
     return ExtractionState([ListState(bound) for _ in range(lists)], page_sizes)

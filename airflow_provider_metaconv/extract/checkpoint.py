@@ -231,5 +231,3 @@ def _decode(data: bytes) -> _Content:
     if content.version != CHECKPOINT_VERSION:
         raise ValueError("the checkpoint is of another version")
     return content
-
-

@@ -50,6 +50,9 @@ MAX_STALE_PAGES = 10
 OLDER_ROWS = 3
 """So many messages in a row older than the window end a conversation: a single one proves nothing."""
 
+_INSTAGRAM_RETURNS = (
+    f"Instagram returns the content of the {INSTAGRAM_VISIBLE_MESSAGES} newest messages of a conversation only"
+)
 UNAVAILABLE = ContentStatus.UNAVAILABLE.value
 
 
@@ -353,44 +356,41 @@ def concerns_window(conversation: ConversationState, context: ExtractionContext)
     return updated is None or context.since <= updated < context.until
 
 
-def gap(conversation: ConversationState, platform: str) -> tuple[ConversationStatus, ReasonCode | None, str | None]:
+@dataclass(frozen=True, slots=True)
+class Gap:
     """How much of a conversation's window was read, and what is missing and why; no reason when nothing is."""
+
+    status: ConversationStatus
+    reason_code: ReasonCode | None = None
+    reason: str | None = None
+
+
+def gap(conversation: ConversationState, platform: str) -> Gap:
+    """What is missing of a conversation's window."""
+    truncated = ConversationStatus.TRUNCATED_BY_PLATFORM
     beyond = _beyond_limit(conversation) if platform == INSTAGRAM else 0
     if conversation.deferred:
-        if platform == INSTAGRAM and conversation.ids_only and conversation.seen >= INSTAGRAM_VISIBLE_MESSAGES:
-            return (
-                ConversationStatus.TRUNCATED_BY_PLATFORM,
-                ReasonCode.INSTAGRAM_LIMIT,
-                f"Instagram returns the {INSTAGRAM_VISIBLE_MESSAGES} newest messages of a conversation only and "
-                f"refuses older ones: {conversation.refusal}",
-            )
-        return ConversationStatus.UNREADABLE, ReasonCode(conversation.refusal_code), conversation.refusal
+        return _refused(conversation, platform)
     if beyond:
-        return (
-            ConversationStatus.TRUNCATED_BY_PLATFORM,
-            ReasonCode.INSTAGRAM_LIMIT,
-            f"Instagram returns the content of the {INSTAGRAM_VISIBLE_MESSAGES} newest messages of a conversation "
-            f"only: {beyond} older ones are known by id without content",
-        )
+        reason = f"{_INSTAGRAM_RETURNS}: {beyond} older ones are known by id without content"
+        return Gap(truncated, ReasonCode.INSTAGRAM_LIMIT, reason)
     if conversation.stepped_over:
-        return (
-            ConversationStatus.TRUNCATED_BY_PLATFORM,
-            ReasonCode.REFUSED,
-            f"Meta refuses the content of {conversation.stepped_over} messages, which are known by id",
-        )
+        reason = f"Meta refuses the content of {conversation.stepped_over} messages, which are known by id"
+        return Gap(truncated, ReasonCode.REFUSED, reason)
     if conversation.unplaced:
-        return (
-            ConversationStatus.TRUNCATED_BY_PLATFORM,
-            ReasonCode.UNPLACED_MESSAGES,
-            f"{conversation.unplaced} messages came without an id or a time, so that they belong to no window",
-        )
+        reason = f"{conversation.unplaced} messages came without an id or a time, so that they belong to no window"
+        return Gap(truncated, ReasonCode.UNPLACED_MESSAGES, reason)
     if conversation.unavailable:
-        return (
-            ConversationStatus.COMPLETE,
-            ReasonCode.CONTENT_UNAVAILABLE,
-            f"{conversation.unavailable} messages are known by id without content: deleted or unsent",
-        )
-    return ConversationStatus.COMPLETE, None, None
+        reason = f"{conversation.unavailable} messages are known by id without content: deleted or unsent"
+        return Gap(ConversationStatus.COMPLETE, ReasonCode.CONTENT_UNAVAILABLE, reason)
+    return Gap(ConversationStatus.COMPLETE)
+
+
+def _refused(conversation: ConversationState, platform: str) -> Gap:
+    if platform == INSTAGRAM and conversation.ids_only and conversation.seen >= INSTAGRAM_VISIBLE_MESSAGES:
+        reason = f"{_INSTAGRAM_RETURNS}, and refuses older ones: {conversation.refusal}"
+        return Gap(ConversationStatus.TRUNCATED_BY_PLATFORM, ReasonCode.INSTAGRAM_LIMIT, reason)
+    return Gap(ConversationStatus.UNREADABLE, ReasonCode(conversation.refusal_code), conversation.refusal)
 
 
 def _beyond_limit(conversation: ConversationState) -> int:
@@ -402,7 +402,7 @@ def _beyond_limit(conversation: ConversationState) -> int:
 
 def ledger_row(conversation: ConversationState, context: ExtractionContext) -> Row:
     """The conversation's row, final once its messages are read."""
-    status, reason_code, reason = gap(conversation, context.platform)
+    missing = gap(conversation, context.platform)
     since = context.window.since
     return {
         "platform": context.platform,
@@ -417,26 +417,28 @@ def ledger_row(conversation: ConversationState, context: ExtractionContext) -> R
         "newest_message_time": conversation.newest or None,
         "window_since": None if since is None else iso(since),
         "window_until": context.until,
-        "status": status.value,
-        "reason_code": None if reason_code is None else reason_code.value,
-        "reason": reason,
+        "status": missing.status.value,
+        "reason_code": None if missing.reason_code is None else missing.reason_code.value,
+        "reason": missing.reason,
         "extracted_time": context.extracted_time,
     }
 
 
 def amend(before: Amendment, conversation: ConversationState, platform: str) -> Amendment:
     """What a second look at a conversation adds to its ledger row, beside what an earlier one added."""
-    status, reason_code, reason = gap(conversation, platform)
-    is_complete = status is ConversationStatus.COMPLETE
-    return Amendment(
+    missing = gap(conversation, platform)
+    found = Amendment(
         conversation.updated_time,
         before.extracted + conversation.extracted,
         before.unavailable + conversation.unavailable,
         max(before.newest, conversation.newest),
-        before.status if is_complete else status.value,
-        before.reason_code if is_complete or reason_code is None else reason_code.value,
-        before.reason if is_complete else reason,
+        before.status,
+        before.reason_code,
+        before.reason,
     )
+    if missing.status is not ConversationStatus.COMPLETE and missing.reason_code is not None:
+        found.status, found.reason_code, found.reason = missing.status.value, missing.reason_code.value, missing.reason
+    return found
 
 
 def amended(row: Row, amendment: Amendment) -> Row:

@@ -26,7 +26,6 @@ from airflow_provider_metaconv.extract.conversation import Batch, amended
 from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
 from airflow_provider_metaconv.extract.requests import Dispatcher, Request, ThreadDispatcher, fetch
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.extract.state import ExtractionState
 from airflow_provider_metaconv.extract.stats import ExtractionStats, Observer, Place, noop
 from airflow_provider_metaconv.extract.window import iso
 from airflow_provider_metaconv.files.commit import (
@@ -49,6 +48,10 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 4
 """Calls in flight: enough to send 2 calls a second while each takes 2 seconds."""
+
+
+class PartialWindowError(Exception):
+    """A list of the window could not be read to its end; what was read is published as partial."""
 
 
 class Client(Protocol):
@@ -216,10 +219,7 @@ class _Extraction:
 
     def _resume(self, saved: Saved) -> dict[str, str | None]:
         rows = (
-            row
-            for part in saved.parts
-            if part.table == CONVERSATIONS.name
-            for row in read_part(self._storage, part)
+            row for part in saved.parts if part.table == CONVERSATIONS.name for row in read_part(self._storage, part)
         )
         known = attempts.open_or_known(saved.state, rows)
         self._state = saved.state
@@ -288,14 +288,12 @@ class _Extraction:
             dispatcher.close()
 
     def _send_planned(self, dispatcher: Dispatcher) -> None:
-        if not dispatcher.has_room:
-            return
         for request in self._attempt.plan(self._in_flight):
+            if not dispatcher.has_room:
+                break
             edge = self._edges[self._attempt.current_list or 0]
             self._in_flight.append(request)
             dispatcher.send(request, fetch(request, edge, self._attempt.fields))
-            if not dispatcher.has_room:
-                break
 
     def _take_answer(self, dispatcher: Dispatcher) -> None:
         request, answer = dispatcher.next_answer()

@@ -116,9 +116,9 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
         sizes.ids_accepted()
     else:
         sizes.list_accepted(len(page.items), *_nested(page.items, since))
-    if page.next_parameters is not None and page.next_parameters != request.position:
-        if 0 < len(page.items) < request.limit:
-            state.imposed_size = max(state.imposed_size, len(page.items))
+    is_followed = page.next_parameters is not None and page.next_parameters != request.position
+    if is_followed and 0 < len(page.items) < request.limit:
+        state.imposed_size = max(state.imposed_size, len(page.items))
 
 
 def _nested(nodes: Sequence[Node], since: str) -> tuple[int, int]:

@@ -19,50 +19,54 @@ class _State(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     pass
 
 
-class Reading(_State, frozen=True, tag="reading"):
+class _Value(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    pass
+
+
+class Reading(_Value, frozen=True, tag="reading"):
     """The next page brings conversations with their newest messages."""
 
     position: Position = {}
 
 
-class SkippingOne(_State, frozen=True, tag="skipping_one"):
+class SkippingOne(_Value, frozen=True, tag="skipping_one"):
     """One conversation spoils the page: it is listed alone, by id and time, and read by itself."""
 
     position: Position
 
 
-class Rewinding(_State, frozen=True, tag="rewinding"):
+class Rewinding(_Value, frozen=True, tag="rewinding"):
     """A cursor failed: from the top, by ids and times, back down to the page that was read last."""
 
     position: Position = {}
 
 
-class VerifyingCursor(_State, frozen=True, tag="verifying_cursor"):
+class VerifyingCursor(_Value, frozen=True, tag="verifying_cursor"):
     """A stored cursor is only a hint: believed when its page still overlaps the one that was read."""
 
     position: Position
 
 
-class VerifyingEnd(_State, frozen=True, tag="verifying_end"):
+class VerifyingEnd(_Value, frozen=True, tag="verifying_end"):
     """A page names itself as its next: asked for more at the same place, it shows whether the list is over."""
 
     position: Position
 
 
-class CatchingUp(_State, frozen=True, tag="catching_up"):
+class CatchingUp(_Value, frozen=True, tag="catching_up"):
     """The top again, by ids and times, down to where the pass before began: what moved while the list was read?"""
 
     position: Position = {}
 
 
-class ListEvidence(_State, frozen=True):
+class ListEvidence(_Value, frozen=True):
     """Why a list counts as read; made by ``list_walk`` alone, when a pass has proved it."""
 
     proof: str
     passes: int
 
 
-class Ended(_State, frozen=True, tag="ended"):
+class Ended(_Value, frozen=True, tag="ended"):
     """Every conversation of the window that the list held was seen."""
 
     evidence: ListEvidence
@@ -71,7 +75,7 @@ class Ended(_State, frozen=True, tag="ended"):
 Phase = Reading | SkippingOne | Rewinding | VerifyingCursor | VerifyingEnd | CatchingUp | Ended
 
 
-class LastPage(_State, frozen=True):
+class LastPage(_Value, frozen=True):
     """The page that was read last: how it was asked for, its ids, and its newest ``updated_time``."""
 
     position: Position

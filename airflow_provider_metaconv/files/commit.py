@@ -209,7 +209,9 @@ class _Rewriter:
         files = [] if self._earlier is None else [file for file in self._earlier.files if file.table == table.name]
         whole = [file for file in files if _is_whole(self._storage, file)]
         if len(whole) < len(files):
-            logger.warning("Parts of the earlier result in %s are damaged and not kept", self._storage.uri(MANIFEST_NAME))
+            logger.warning(
+                "Parts of the earlier result in %s are damaged and not kept", self._storage.uri(MANIFEST_NAME)
+            )
         return whole
 
     def rewritten(self, files: list[ManifestFile]) -> list[ManifestFile]:
@@ -253,22 +255,20 @@ class _Rewriter:
                     versions[row["message_id"]] = row
         return messages
 
-    def _conversation_rows(
-        self, files: list[ManifestFile], messages: Mapping[str, Mapping[str, Row]]
-    ) -> Iterator[Row]:
+    def _conversation_rows(self, files: list[ManifestFile], messages: Mapping[str, Mapping[str, Row]]) -> Iterator[Row]:
         touched: dict[str, Row] = {}
         for row in _rows(self._storage, files, CONVERSATIONS):
             amend = self._corrections.amend.get(row["conversation_id"])
-            row = row if amend is None else amend(row)
+            current = row if amend is None else amend(row)
             if row["conversation_id"] in messages:
-                touched[row["conversation_id"]] = row
+                touched[row["conversation_id"]] = current
             else:
-                yield row
+                yield current
         for conversation_id, versions in messages.items():
             now, before = touched.get(conversation_id), self._earlier_rows.get(conversation_id)
-            row = _better(now, before)
-            if row is not None:
-                yield _recounted(row, versions.values())
+            better = _better(now, before)
+            if better is not None:
+                yield _recounted(better, versions.values())
 
     def _write(self, table: Table, rows: Iterable[Row]) -> list[ManifestFile]:
         return _write(self._storage, table, self._header.file_format, rows)

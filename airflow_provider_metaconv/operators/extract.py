@@ -13,9 +13,14 @@ import pendulum
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, BaseOperatorLink, Context
 
-from airflow_provider_metaconv.extract.known import known_conversations
-from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.run import Extraction, Settings, extract_conversations
+from airflow_provider_metaconv.extract.extraction import (
+    ExtractionResult,
+    PartialWindowError,
+    Settings,
+    extract_conversations,
+    known_conversations,
+)
+from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.coverage_record import StoredCoverage, claim_window, record_window
 from airflow_provider_metaconv.files.errors import FilesError
@@ -27,7 +32,7 @@ from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 from airflow_provider_metaconv.lineage import extraction_lineage
-from airflow_provider_metaconv.metrics import TryMetrics
+from airflow_provider_metaconv.metrics import AttemptMetrics
 from airflow_provider_metaconv.operators.arguments import (
     LOOKBACK,
     ON_INCOMPLETE,
@@ -46,6 +51,7 @@ from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     MAX_RATE_LIMIT_WAIT,
     ON_RATE_LIMIT,
+    Fail,
     MetaGraphRetryPolicy,
     OnRateLimit,
     Reschedule,
@@ -62,14 +68,17 @@ class MetaConversationsExtractOperator(BaseOperator):
     ``other``); None is Meta's default, the inbox; Instagram has none. ``user_id`` narrows to one person's conversation.
 
     A rate limit that lasts frees the worker until Meta opens again (``on_rate_limit="reschedule"``, for at most
-    ``max_rate_limit_wait`` in each try) or spends a retry (``"retry"``). ``on_incomplete``: whether conversations that
-    Meta does not hand over whole are a warning or fail the task, after the files are written.
+    ``max_rate_limit_wait`` in each try) or spends a retry (``"retry"``). ``on_incomplete``, once the files are written:
+    by default conversations that Meta does not return whole are a warning, and a partial window, of which a list could
+    not be read, fails the task; ``"warn"`` and ``"fail"`` are for both. ``lookback``: so far before ``since`` messages
+    are read again, because Meta lists some of them late.
 
     With ``fill_gaps`` a scheduled run begins where the windows of earlier runs ended without a gap, if that is earlier
     than ``since``: it reads the intervals that Airflow skipped, and partial windows again. Each attempt of a run reads
     the same window.
 
-    Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n}``.
+    Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n, "complete": true,
+    "gaps": []}``.
     """
 
     template_fields: Sequence[str] = (
@@ -85,7 +94,7 @@ class MetaConversationsExtractOperator(BaseOperator):
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(),)
 
     manifest_uri: str | None = None
-    extraction: Extraction | None = None
+    extraction: ExtractionResult | None = None
 
     def __init__(
         self,
@@ -144,7 +153,7 @@ class MetaConversationsExtractOperator(BaseOperator):
         except Exception as error:
             self._act_on(error, context)
             raise
-        self._report_incomplete(self.extraction)
+        self._report_incomplete(self.extraction, context)
         return self.extraction.as_dict()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -162,7 +171,7 @@ class MetaConversationsExtractOperator(BaseOperator):
         one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
         if self.on_incomplete is not None:
             one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
-        return Window.parse(self.since, self.until, now=now)
+        return Window.parse(self.since, self.until, now=now, lookback=self.lookback)
 
     def _folder_of(self, window: Window) -> str:
         return window_place(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
@@ -186,7 +195,7 @@ class MetaConversationsExtractOperator(BaseOperator):
             # The files are published: failing now would read them again. Not recorded, they are read again later.
             self.log.warning("The window could not be recorded as covered, the next scheduled run reads it: %s", error)
 
-    def _extract(self, window: Window, storage: Storage, context: Context) -> Extraction:
+    def _extract(self, window: Window, storage: Storage, context: Context) -> ExtractionResult:
         # The destination first: a folder that cannot be written to should not cost a call.
         storage.prove_writable()
         self.manifest_uri = storage.uri(MANIFEST_NAME)
@@ -197,15 +206,15 @@ class MetaConversationsExtractOperator(BaseOperator):
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
             for name in lists_of(self.platform, self.folder)
         ]
-        scope = Scope(self.platform, self.page_id, page.identity.own_ids, window)
+        usernames = frozenset(filter(None, [page.identity.instagram_username]))
         return extract_conversations(
             edges,
-            scope,
+            ExtractionContext(self.platform, self.page_id, page.identity.own_ids, window, own_usernames=usernames),
             storage,
-            page.client.statistics.as_dict,
-            Settings(file_format=self.file_format),
+            page.client,
+            Settings(file_format=self.file_format, accept_partial=self.on_incomplete == "warn"),
             known_ids=lambda: known_conversations(storage),
-            observe=TryMetrics(self.platform, self.page_id).send,
+            observe=AttemptMetrics(self.platform, self.page_id).send,
         )
 
     def _act_on(self, error: Exception, context: Context) -> None:
@@ -223,16 +232,31 @@ class MetaConversationsExtractOperator(BaseOperator):
         first = context["ti"].get_first_reschedule_date(context) or pendulum.now("UTC")
         return at - first <= self.max_rate_limit_wait
 
-    def _report_incomplete(self, extraction: Extraction) -> None:
-        if not extraction.incomplete:
+    def _report_incomplete(self, result: ExtractionResult, context: Context) -> None:
+        if not result.complete:
+            self._report_partial(result, context)
+        if not result.incomplete:
             return
-        told = (
-            f"{extraction.incomplete} of {extraction.conversations} conversations are not complete; "
-            f"the conversations table and the files beside {extraction.manifest} say which and why."
+        line = (
+            f"{result.incomplete} of {result.conversations} conversations are not complete; "
+            f"the conversation_gaps table and the files beside {result.manifest} say which and why."
         )
         if self.on_incomplete == "fail":
-            raise AirflowFailException(told)
-        self.log.warning(told)
+            raise AirflowFailException(line)
+        self.log.warning(line)
+
+    def _report_partial(self, result: ExtractionResult, context: Context) -> None:
+        """Fails the task for a window of which a list was not read, unless that is to be a warning."""
+        line = f"The window is partial, {'; '.join(result.gaps)}. What was read is in {result.manifest}."
+        if self.on_incomplete == "warn":
+            self.log.warning(line)
+            return
+        # A load may take what there is: its table extraction_windows then says that it is partial.
+        context["ti"].xcom_push(key="return_value", value=result.as_dict())
+        error = PartialWindowError(f'{line} on_incomplete="warn" accepts it.')
+        if result.refusal is not None and isinstance(decide(result.refusal), Fail):
+            raise AirflowFailException(str(error)) from None
+        raise error
 
 
 class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperator):

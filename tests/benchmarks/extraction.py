@@ -43,8 +43,8 @@ def measure(url: str, token: str, file_format: str) -> None:
     """Extracts everything of Page 100 and prints messages a second, and memory above that of the imported process."""
     import requests
 
-    from airflow_provider_metaconv.extract.ledger import Scope
-    from airflow_provider_metaconv.extract.run import Settings, extract_conversations
+    from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
+    from airflow_provider_metaconv.extract.rows import ExtractionContext
     from airflow_provider_metaconv.extract.window import Window
     from airflow_provider_metaconv.files.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
@@ -61,9 +61,9 @@ def measure(url: str, token: str, file_format: str) -> None:
         client = GraphClient(requests.Session(), Credentials(token), base_url=url, pacer=Pacer(1e9))
         folders = ("inbox", "page_done", "spam", "other") if platform == "MESSENGER" else (None,)
         edges = [ConversationsEdge(client.get, "100", platform, folder) for folder in folders]
-        scope = Scope(platform, "100", frozenset({"100"}), Window(None, datetime(2026, 11, 21, tzinfo=UTC)))
+        scope = ExtractionContext(platform, "100", frozenset({"100"}), Window(None, datetime(2026, 11, 21, tzinfo=UTC)))
         with tempfile.TemporaryDirectory() as folder:
-            figures = client.statistics.as_dict
+            figures = client
             done = extract_conversations(edges, scope, LocalStorage(folder), figures, Settings(file_format))
         messages, calls = messages + done.messages, calls + done.calls
     seconds = time.perf_counter() - started

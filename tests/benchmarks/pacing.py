@@ -10,9 +10,9 @@ from pathlib import Path
 import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, uniform_world
-from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.run import Settings, extract_conversations
+from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
+from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials
@@ -28,10 +28,10 @@ def main() -> None:
     with EmulatorServer(world, EmulatorSettings(latency_ms=1500)) as server, tempfile.TemporaryDirectory() as folder:
         client = GraphClient(requests.Session(), Credentials(server.page_token("100")), base_url=server.url)
         edge = ConversationsEdge(client.get, "100", "MESSENGER")
-        scope = Scope("MESSENGER", "100", frozenset({"100"}), Window(None, NOW))
+        scope = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, NOW))
         started = time.perf_counter()
         settings = Settings(sizes=Sizes(8, 50, 100))
-        extract_conversations([edge], scope, LocalStorage(Path(folder)), client.statistics.as_dict, settings)
+        extract_conversations([edge], scope, LocalStorage(Path(folder)), client, settings)
         # The list's one call, whose answer everything waits for, has nothing beside it.
         seconds = time.perf_counter() - started - 1.5
         most = server.statistics()["max_calls_in_10_seconds"]["100"]

@@ -98,8 +98,8 @@ def check(told: dict[str, Any], folder: Path, platform: str) -> None:
 
 def one_try(url: str, token: str, folder: str, platform: str) -> None:
     """One try in this process; prints its figures as JSON."""
-    from airflow_provider_metaconv.extract.ledger import Scope
-    from airflow_provider_metaconv.extract.run import extract_conversations
+    from airflow_provider_metaconv.extract.extraction import extract_conversations
+    from airflow_provider_metaconv.extract.rows import ExtractionContext
     from airflow_provider_metaconv.extract.window import Window
     from airflow_provider_metaconv.files.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
@@ -113,10 +113,10 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
     )
     folders = MESSENGER_FOLDERS if platform == "MESSENGER" else (None,)
     edges = [ConversationsEdge(client.get, "100", platform, name) for name in folders]
-    scope = Scope(platform, "100", frozenset({"100"}), Window(None, UNTIL))
+    scope = ExtractionContext(platform, "100", frozenset({"100"}), Window(None, UNTIL))
     figures: dict[str, Any] = {"ended": "done"}
     try:
-        extract_conversations(edges, scope, LocalStorage(folder), client.statistics.as_dict)
+        extract_conversations(edges, scope, LocalStorage(folder), client)
     except RateLimitError as error:
         figures = {"ended": str(error)[:60], "wait": min(error.retry_after, 3)}
     except GraphError as error:

@@ -50,9 +50,7 @@ class SkippedTime:
         self._skipped += seconds
 
 
-def unpaced_client(
-    server: EmulatorServer, token: str | None = None, clock: SkippedTime | None = None
-) -> GraphClient:
+def unpaced_client(server: EmulatorServer, token: str | None = None, clock: SkippedTime | None = None) -> GraphClient:
     """A client that waits for nothing, so that tests take no longer than they must."""
     clock = clock or SkippedTime()
     return GraphClient(

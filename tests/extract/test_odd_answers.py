@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
+from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials

@@ -13,8 +13,8 @@ from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat import sdk
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
-from airflow_provider_metaconv.extract.progress import TryFigures
-from airflow_provider_metaconv.metrics import TryMetrics
+from airflow_provider_metaconv.extract.stats import AttemptStats
+from airflow_provider_metaconv.metrics import AttemptMetrics
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -44,9 +44,9 @@ def stats(monkeypatch: pytest.MonkeyPatch) -> RecordedStats:
 
 
 def test_counters_grow_by_what_is_new_and_gauges_show_what_is(stats: RecordedStats) -> None:
-    metrics = TryMetrics(**TAGS)
-    metrics.send(TryFigures(calls=3, messages=70, usage_percent=10.0))
-    metrics.send(TryFigures(calls=5, messages=70, conversations=4, incomplete=1, waits=1, usage_percent=12.0))
+    metrics = AttemptMetrics(**TAGS)
+    metrics.send(AttemptStats(calls=3, messages=70, usage_percent=10.0))
+    metrics.send(AttemptStats(calls=5, messages=70, conversations=4, incomplete=1, waits=1, usage_percent=12.0))
     assert [
         ("metaconv.calls", 3, TAGS),
         ("metaconv.messages", 70, TAGS),
@@ -61,7 +61,7 @@ def test_counters_grow_by_what_is_new_and_gauges_show_what_is(stats: RecordedSta
 
 def test_metrics_that_cannot_be_sent_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk, "Stats", None, raising=False)
-    TryMetrics(**TAGS).send(TryFigures(calls=3))
+    AttemptMetrics(**TAGS).send(AttemptStats(calls=3))
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class OneThread:
         self._waiting.append((request, call))
 
     def next_answer(self) -> tuple[Request, Answer]:
-        request, call = self._waiting.pop(random.randrange(len(self._waiting)))  # noqa: S311
+        request, call = self._waiting.pop(random.randrange(len(self._waiting)))
         try:
             return request, call()
         except GraphError as error:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import requests
 
-from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.run import Settings, extract_conversations
+from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
+from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
@@ -30,13 +30,13 @@ def extract(job: Job) -> None:
         client.use_page(page_identity(client.get, PAGE_ID, with_instagram=False))
     edge = ConversationsEdge(client.get, PAGE_ID, "MESSENGER")
     window = Window(SINCE, UNTIL) if shape.incremental else Window(None, datetime(2026, 11, 21, tzinfo=UTC))
-    scope = Scope("MESSENGER", PAGE_ID, frozenset({PAGE_ID}), window)
+    scope = ExtractionContext("MESSENGER", PAGE_ID, frozenset({PAGE_ID}), window)
     given = (shape.page_size, shape.nested, shape.follow_up) if job.options.get("given_sizes") else None
     fixed = job.options.get("sizes", given)
     sizes = None if fixed is None else Sizes(*fixed)
     workers = {"workers": job.options["workers"]} if "workers" in job.options else {}
     settings = Settings(job.options["format"], sizes=sizes, **workers)
-    extract_conversations([edge], scope, LocalStorage(job.folder / "out"), client.statistics.as_dict, settings)
+    extract_conversations([edge], scope, LocalStorage(job.folder / "out"), client, settings)
 
 
 def found_ids(job: Job) -> Iterable[str]:
