@@ -217,11 +217,12 @@ class ConversationReader:
         if conversation.step_over:
             conversation.step_over = False
             defer(conversation, error)
-        elif request.limit > 1:
-            conversation.limit = request.limit // 2
+        elif conversation.by_itself or request.limit > 1:
+            # The list of its messages may be readable where the conversation itself is not.
+            conversation.by_itself, conversation.limit = False, max(request.limit // 2, 1)
         else:
             # A single message cannot be read: with its id and time alone it can be stepped over, and counted.
-            conversation.by_itself, conversation.step_over, conversation.limit = False, True, 1
+            conversation.step_over = True
 
     def _restart(self, conversation: ConversationState, reason: str) -> None:
         conversation.restarts += 1

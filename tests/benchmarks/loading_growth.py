@@ -14,10 +14,6 @@ from pathlib import Path
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter
 from airflow_provider_metaconv.records import (
-    CONVERSATION_GAPS,
-    CONVERSATIONS,
-    EXTRACTION_WINDOWS,
-    MESSAGES,
     TABLES,
     Row,
 )

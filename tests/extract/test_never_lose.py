@@ -192,14 +192,28 @@ def test_a_cursor_that_fails_costs_a_way_down_from_the_top_and_nothing_else(tmp_
         assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 
 
-@pytest.mark.parametrize("fault", ["100/cursor", "repeated_cursor"])
-def test_a_true_circle_ends_in_an_error_and_nothing_is_published_as_complete(tmp_path: Path, fault: str) -> None:
+def test_a_list_whose_cursors_never_work_ends_in_an_error_and_nothing_is_published(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
-        server.add_fault(Fault(fault, route="conversations", after_calls=3))
+        server.add_fault(Fault("100/cursor", route="conversations", after_calls=3))
         with pytest.raises(CursorError):
             extract(server, tmp_path, until=END, sizes=Sizes(5, 5))
         assert server.statistics()["calls"] < 60
     assert not (tmp_path / "_manifest.json").exists()
+
+
+@pytest.mark.parametrize("threads", [60, 450])
+def test_a_page_that_names_itself_is_the_end_only_when_nothing_more_comes_behind_it(
+    tmp_path: Path, threads: int
+) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(threads))], END)) as server:
+        server.add_fault(Fault("repeated_cursor", route="conversations", after_calls=3))
+        try:
+            extract(server, tmp_path, until=END, sizes=Sizes(5, 5))
+        except CursorError:
+            assert not (tmp_path / "_manifest.json").exists()
+        else:
+            assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert server.statistics()["calls"] < 600
 
 
 def test_a_circle_within_one_conversation_makes_that_one_unreadable(tmp_path: Path) -> None:
@@ -226,12 +240,30 @@ def test_a_page_too_busy_to_be_listed_is_read_by_the_ids_that_an_earlier_run_kne
         extract(server, tmp_path / "window=1", until=END)
         server.world.post("t_7", created_time=END + timedelta(seconds=30))
         server.add_fault(Fault("1", route="conversations"))
-        extraction = extract(server, tmp_path / "window=2", since=END, until=END + timedelta(seconds=60))
-    found = written(tmp_path / "window=2")
-    assert ["t_7"] == [row["conversation_id"] for row in found.messages]
-    [gap] = found.manifest["stats"]["gaps"]
-    assert gap.startswith("the list of conversations cannot be read below its top")
-    assert 1 == extraction.incomplete
+        until = END + timedelta(seconds=60)
+        extraction = extract(server, tmp_path / "window=2", since=END, until=until, accept_partial=True)
+        found = written(tmp_path / "window=2")
+        assert ["t_7"] == [row["conversation_id"] for row in found.messages]
+        [gap] = found.manifest["gaps"]
+        assert gap.startswith("the list of conversations: [1] Too much data was asked for")
+        assert (extraction.complete, extraction.incomplete) == (False, 1)
+        assert [("partial", "list_refused", gap)] == [
+            (row["status"], row["reason_code"], row["reason"]) for row in found.windows
+        ]
+        # The next attempt continues, asks the list again, and completes the window.
+        server.clear_faults()
+        assert extract(server, tmp_path / "window=2", since=END, until=until).complete
+    assert ["complete"] == [row["status"] for row in written(tmp_path / "window=2").windows]
+
+
+def test_unless_a_partial_result_is_acceptable_a_refused_list_fails_the_attempt_at_once(tmp_path: Path) -> None:
+    with EmulatorServer(build_world([PageSpec("100", numbered(20))], END)) as server:
+        extract(server, tmp_path / "window=1", until=END)
+        server.add_fault(Fault("1", route="conversations"))
+        for _ in range(3):
+            with pytest.raises(GraphError, match="Too much data"):
+                extract(server, tmp_path / "window=2", since=END, until=END + timedelta(seconds=60))
+    assert not (tmp_path / "window=2" / "_manifest.json").exists()
 
 
 def test_without_an_earlier_run_a_page_too_busy_to_be_listed_fails(tmp_path: Path) -> None:
@@ -366,8 +398,8 @@ def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, dama
         else:
             old, new = {
                 "other run": ('"page_id":"100"', '"page_id":"101"'),
-                "other shape": ('"reader":', '"writer":'),
-                "later shape": ('"extracted":', '"taken":'),
+                "other shape": ('"page_sizes":', '"page_size":'),
+                "later shape": ('"attempts":', '"tries":'),
             }[damage]
             text = (tmp_path / "_checkpoint.json").read_text()
             assert old in text

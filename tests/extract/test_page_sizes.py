@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_world
-from airflow_provider_metaconv.extract.page_sizes import MESSAGES_PER_CALL, AdaptiveSizes, Sizes, default_sizes
+from airflow_provider_metaconv.extract.page_sizes import MESSAGES_PER_CALL, PageSizes, Sizes
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from tests.extract.extraction import extract, written
 
@@ -27,7 +28,7 @@ ANSWERS = st.one_of(
 def test_whatever_comes_at_least_one_and_never_more_than_the_largest_is_asked_for(
     answers: list[str | tuple[int, int, int]], first: Sizes | None
 ) -> None:
-    sizes = AdaptiveSizes(LARGEST, first)
+    sizes = PageSizes.starting(LARGEST, first)
     for answer in answers:
         if answer == "refused":
             sizes.list_refused(sizes.now)
@@ -41,7 +42,7 @@ def test_whatever_comes_at_least_one_and_never_more_than_the_largest_is_asked_fo
 
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_lists_of_conversations_of_one_length_come_to_fill_their_calls(length: int, first: int) -> None:
-    sizes = AdaptiveSizes(LARGEST, Sizes(first, 100))
+    sizes = PageSizes.starting(LARGEST, Sizes(first, 100))
     for _ in range(10):
         asked = sizes.now.conversations
         sizes.list_accepted(asked, asked * length, 0)
@@ -50,7 +51,7 @@ def test_lists_of_conversations_of_one_length_come_to_fill_their_calls(length: i
 
 
 def test_more_messages_are_nested_when_conversations_need_calls_of_their_own() -> None:
-    sizes = AdaptiveSizes(LARGEST, FIRST)
+    sizes = PageSizes.starting(LARGEST, FIRST)
     sizes.list_accepted(50, 300, continued=1)
     assert 25 == sizes.now.nested_messages
     sizes.list_accepted(50, 2_500, continued=2)
@@ -60,7 +61,7 @@ def test_more_messages_are_nested_when_conversations_need_calls_of_their_own() -
 
 
 def test_what_a_page_is_like_is_not_forgotten_when_one_conversation_spoils_its_lists() -> None:
-    sizes = AdaptiveSizes(LARGEST, FIRST)
+    sizes = PageSizes.starting(LARGEST, FIRST)
     for _ in range(5):
         sizes.list_accepted(sizes.now.conversations, sizes.now.conversations, 0)
     while sizes.list_refused(sizes.now):
@@ -69,19 +70,18 @@ def test_what_a_page_is_like_is_not_forgotten_when_one_conversation_spoils_its_l
     assert 200 == sizes.now.conversations
 
 
-def test_a_later_try_begins_with_the_sizes_of_the_one_before() -> None:
-    sizes = AdaptiveSizes(LARGEST, FIRST)
+def test_a_later_attempt_begins_with_the_sizes_of_the_one_before() -> None:
+    sizes = PageSizes.starting(LARGEST, FIRST)
     sizes.list_accepted(50, 100, 2)
     assert Sizes(100, 100) == sizes.now
-    later = AdaptiveSizes(LARGEST, FIRST)
-    later.resume(sizes.state())
-    assert sizes.now == later.now
+    later = msgspec.json.decode(msgspec.json.encode(sizes), type=PageSizes)
+    assert later == sizes
 
 
 @pytest.mark.parametrize(("platform", "largest"), [("MESSENGER", (200, 100, 100)), ("INSTAGRAM", (50, 20, 100))])
 def test_defaults_stay_below_what_is_reported_to_work(platform: str, largest: tuple[int, int, int]) -> None:
     for is_history in (True, False):
-        sizes = default_sizes(platform, is_history=is_history)
+        sizes = PageSizes.default(platform, is_history=is_history)
         for _ in range(20):
             sizes.list_accepted(1, 1, 2)
         assert Sizes(*largest) == sizes.now
@@ -107,7 +107,7 @@ def test_an_hour_asks_for_few_messages_of_each_conversation_and_a_busy_one_for_m
     assert busy.calls <= 1 + 100 + 4 + 1
 
 
-def test_a_try_that_goes_on_asks_for_as_much_as_the_one_before(tmp_path: Path) -> None:
+def test_an_attempt_that_continues_asks_for_as_much_as_the_one_before(tmp_path: Path) -> None:
     with EmulatorServer(uniform_world(threads=900, messages_per_thread=2, now=NOW, spacing_seconds=1)) as server:
         undisturbed = extract(server, tmp_path / "a", until=NOW)
         server.add_fault(Fault("80006", times=1, after_calls=5, regain_minutes=7))
@@ -120,7 +120,7 @@ def test_a_try_that_goes_on_asks_for_as_much_as_the_one_before(tmp_path: Path) -
 
 
 def test_a_refused_call_for_messages_does_not_keep_lists_small() -> None:
-    sizes = AdaptiveSizes(LARGEST, FIRST)
+    sizes = PageSizes.starting(LARGEST, FIRST)
     sizes.messages_refused(100)
     for _ in range(5):
         sizes.list_accepted(sizes.now.conversations, sizes.now.conversations, 0)

@@ -11,13 +11,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
-from airflow_provider_metaconv.extract import tally as tally_module
-from airflow_provider_metaconv.extract.cost import Cost
-from airflow_provider_metaconv.extract.ledger import Scope
-from airflow_provider_metaconv.extract.progress import Pace, Place, TryFigures, duration
-from airflow_provider_metaconv.extract.reader import Batch
-from airflow_provider_metaconv.extract.tally import Tally
-from airflow_provider_metaconv.extract.window import Window
+from airflow_provider_metaconv.extract import stats as stats_module
+from airflow_provider_metaconv.extract.conversation import Batch
+from airflow_provider_metaconv.extract.stats import AttemptStats, ExtractionStats, Pace, Place, duration, noop
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from tests.extract.extraction import extract, written
 
@@ -60,14 +56,14 @@ def batch(messages: int, statuses: tuple[str, ...] = ()) -> Batch:
     return Batch([{}] * messages, [{"status": status, "messages_unavailable": 0} for status in statuses])
 
 
-def tally(clock: Clock, calls: Calls, told: list[TryFigures] | None = None) -> Tally:
-    scope = Scope("MESSENGER", "100", frozenset({"100"}), Window(NOW - DAY, NOW))
-    return Tally(scope, Cost(calls), (told if told is not None else []).append, clock)
+def stats(clock: Clock, calls: Calls, reported: list[AttemptStats] | None = None) -> ExtractionStats:
+    observe = noop if reported is None else reported.append
+    return ExtractionStats("MESSENGER/100", calls, "2026-11-20T00:00:00+00:00", observe, clock)
 
 
 def test_a_line_is_written_once_a_minute_and_says_how_far_the_run_is(caplog: pytest.LogCaptureFixture) -> None:
     clock, calls, told = Clock(), Calls(), []
-    counted = tally(clock, calls, told)
+    counted = stats(clock, calls, told)
     with caplog.at_level(logging.INFO):
         for second in range(0, 121, 10):
             clock.now = 1000.0 + second
@@ -122,16 +118,16 @@ def test_a_time_left_is_said_to_the_minute() -> None:
     assert ["less than 1 min", "12 min", "1 h 0 min", "3 h 20 min"] == [duration(s) for s in (20, 720, 3599, 12000)]
 
 
-def test_the_figures_of_a_try_leave_out_what_earlier_tries_did() -> None:
+def test_the_stats_of_an_attempt_leave_out_what_earlier_attempts_did() -> None:
     clock, calls, told = Clock(), Calls(), []
-    first = tally(clock, calls)
+    first = stats(clock, calls)
     first.add(batch(5, ("complete", "unreadable")), place(""))
     calls.figures |= {"calls": 3, "rate_limit_waits": 1, "usage_percent": 50.0}
-    second = tally(clock, calls, told)
-    second.resume(first.state())
+    second = stats(clock, calls, told)
+    second.resume(first.total())
     second.add(batch(2, ("complete", "unreadable")), place(""))
     second.report()
-    assert [TryFigures(3, messages=2, conversations=2, incomplete=1, waits=1, usage_percent=50.0)] == told
+    assert [AttemptStats(3, messages=2, conversations=2, incomplete=1, waits=1, usage_percent=50.0)] == told
     assert (7, 4, 2) == (second.messages, second.conversations, second.incomplete)
 
 
@@ -171,7 +167,7 @@ def test_a_run_says_how_far_back_each_of_its_lists_is_read(
     monkeypatch: pytest.MonkeyPatch,
     since: datetime | None,
 ) -> None:
-    monkeypatch.setattr(tally_module, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(stats_module, "SECONDS_BETWEEN_LINES", 0.0)
     with caplog.at_level(logging.INFO):
         extract(server, tmp_path, since=since, until=NOW, list_folders=("inbox", "spam"))
     lines = [line for line in caplog.messages if line.startswith("So far: MESSENGER/100: ")]
@@ -182,7 +178,7 @@ def test_a_run_says_how_far_back_each_of_its_lists_is_read(
 
 
 def test_the_observer_hears_of_a_failed_try_too_and_of_its_wait(server: EmulatorServer, tmp_path: Path) -> None:
-    told: list[TryFigures] = []
+    told: list[AttemptStats] = []
     server.add_fault(Fault("80006", after_calls=4, regain_minutes=19))
     with pytest.raises(RateLimitError):
         extract(server, tmp_path, until=NOW, observe=told.append)
