@@ -26,7 +26,6 @@ from airflow_provider_metaconv.extract.requests import (
 )
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.state import Amendment, ConversationState, Ended, ExtractionState, ListState
-from airflow_provider_metaconv.extract.window import row_time
 from airflow_provider_metaconv.files.commit import ListOutcome, WindowEvidence
 from airflow_provider_metaconv.graph.errors import (
     Action,
@@ -37,6 +36,7 @@ from airflow_provider_metaconv.graph.errors import (
     LimitTooHighError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage
+from airflow_provider_metaconv.window import row_time
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,6 @@ from airflow_provider_metaconv.extract.requests import (
 )
 from airflow_provider_metaconv.extract.rows import ExtractionContext, count, message_row, people, text
 from airflow_provider_metaconv.extract.state import Amendment, ConversationState, ExtractionState
-from airflow_provider_metaconv.extract.window import iso, row_time
 from airflow_provider_metaconv.graph.errors import (
     Action,
     CursorError,
@@ -32,6 +31,7 @@ from airflow_provider_metaconv.graph.errors import (
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
 from airflow_provider_metaconv.records import INSTAGRAM, ContentStatus, ConversationStatus, ReasonCode, Row
+from airflow_provider_metaconv.window import iso, row_time
 
 logger = logging.getLogger(__name__)
 

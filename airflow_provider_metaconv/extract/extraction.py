@@ -27,7 +27,6 @@ from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
 from airflow_provider_metaconv.extract.requests import Dispatcher, Request, ThreadDispatcher, fetch
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.stats import ExtractionStats, Observer, Place, noop
-from airflow_provider_metaconv.extract.window import iso
 from airflow_provider_metaconv.files.commit import (
     Corrections,
     WindowHeader,
@@ -43,6 +42,7 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+from airflow_provider_metaconv.window import iso
 
 logger = logging.getLogger(__name__)
 

@@ -34,9 +34,9 @@ from airflow_provider_metaconv.extract.state import (
     VerifyingCursor,
     VerifyingEnd,
 )
-from airflow_provider_metaconv.extract.window import row_time
 from airflow_provider_metaconv.graph.errors import CursorError, GraphError, TransientError
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
+from airflow_provider_metaconv.window import row_time
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_metaconv.extract.window import Window, iso
 from airflow_provider_metaconv.records import ContentStatus, Row
+from airflow_provider_metaconv.window import Window, iso
 
 _AVAILABLE = ContentStatus.AVAILABLE.value
 _UNSUPPORTED = ContentStatus.UNSUPPORTED.value

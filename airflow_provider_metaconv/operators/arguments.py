@@ -11,9 +11,9 @@ import pendulum
 from airflow.providers.common.compat.sdk import Context
 from airflow.utils.types import DagRunType
 
-from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.manifest import window_folder
 from airflow_provider_metaconv.records import INSTAGRAM
+from airflow_provider_metaconv.window import Window
 
 OnIncomplete = Literal["warn", "fail"] | None
 ON_INCOMPLETE: tuple[str, ...] = ("warn", "fail")

@@ -21,7 +21,6 @@ from airflow_provider_metaconv.extract.extraction import (
     known_conversations,
 )
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.coverage_record import StoredCoverage, claim_window, record_window
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.local import LocalStorage
@@ -58,6 +57,7 @@ from airflow_provider_metaconv.retry_policy import (
     decide,
     fail_at_once,
 )
+from airflow_provider_metaconv.window import Window
 
 
 class MetaConversationsExtractOperator(BaseOperator):

@@ -45,7 +45,7 @@ def measure(url: str, token: str, file_format: str) -> None:
 
     from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
-    from airflow_provider_metaconv.extract.window import Window
+    from airflow_provider_metaconv.window import Window
     from airflow_provider_metaconv.files.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
     from airflow_provider_metaconv.graph.client import GraphClient

@@ -24,7 +24,6 @@ from airflow_provider_metaconv.extract.extraction import (
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.stats import Observer, noop
-from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
@@ -32,6 +31,7 @@ from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.window import Window
 
 EXTRACTED = "2026-11-22T00:00:00+00:00"
 """The same in all extractions, so that their rows can be compared."""

@@ -15,7 +15,6 @@ import requests
 
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials
 from airflow_provider_metaconv.graph.client import GraphClient
@@ -24,6 +23,7 @@ from airflow_provider_metaconv.graph.errors import TransientError
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.load import load_manifests
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from airflow_provider_metaconv.window import Window
 from tests.extract.extraction import Written, written
 
 UNTIL = datetime(2026, 11, 21, tzinfo=UTC)

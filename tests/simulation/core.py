@@ -14,7 +14,6 @@ from airflow_provider_metaconv.extract.extraction import Settings, extract_conve
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.requests import Answer, Request, Response
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.extract.window import Window
 from airflow_provider_metaconv.files.errors import FilesError, ManifestError, StorageRefusedError
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
@@ -22,6 +21,7 @@ from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import Action, GraphError
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.window import Window
 from tests.simulation.clock import VirtualClock
 from tests.simulation.transport import ORIGIN
 

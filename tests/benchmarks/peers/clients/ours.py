@@ -13,7 +13,7 @@ import requests
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.extract.window import Window
+from airflow_provider_metaconv.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient

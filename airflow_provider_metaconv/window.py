@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import pendulum
 
 _EARLIEST_SECONDS = 315_532_800  # 1980
 # Meta's form, always UTC: 2026-11-20T09:30:39+0000. The form of the rows differs by one colon.
@@ -30,7 +28,7 @@ def row_time(value: Any) -> str | None:
         moment = datetime.fromisoformat(value)
         if _META_TIME.fullmatch(value):
             return value[:19] + "+00:00"
-        return iso(moment if moment.tzinfo else moment.replace(tzinfo=pendulum.UTC))
+        return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
 
@@ -40,14 +38,14 @@ def _from_seconds(seconds: int) -> str | None:
     if not _EARLIEST_SECONDS <= seconds:
         return None
     try:
-        return iso(datetime.fromtimestamp(seconds, pendulum.UTC))
+        return iso(datetime.fromtimestamp(seconds, UTC))
     except (ValueError, OverflowError, OSError):
         return None
 
 
 def iso(moment: datetime) -> str:
     """An aware moment in the form of the rows."""
-    return moment.astimezone(pendulum.UTC).isoformat()
+    return moment.astimezone(UTC).isoformat()
 
 
 class WindowError(ValueError):

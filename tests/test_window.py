@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.extract.window import Window, WindowError, iso, row_time
+from airflow_provider_metaconv.window import Window, WindowError, iso, row_time
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, 999, tzinfo=UTC)
 PRESENT = NOW.replace(microsecond=0)
