@@ -45,7 +45,7 @@ from airflow_provider_metaconv.retry_policy import (
     OnRateLimit,
     Reschedule,
     decide,
-    fail_at_once,
+    fail_fast,
 )
 
 
@@ -122,7 +122,8 @@ class MetaConversationsExtractOperator(BaseOperator):
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         try:
-            self.extraction = self._extract(window, folder, context)
+            with fail_fast():
+                self.extraction = self._extract(window, folder, context)
         except Exception as error:
             self._act_on(error, context)
             raise
@@ -174,8 +175,6 @@ class MetaConversationsExtractOperator(BaseOperator):
         if isinstance(decision, Reschedule) and self._may_reschedule(decision.at, context):
             self.log.warning("%s Coming back at %s; no retry is spent.", error, decision.at.isoformat())
             raise AirflowRescheduleException(decision.at) from None  # type: ignore[no-untyped-call]
-        if not HAS_RETRY_POLICY:
-            fail_at_once(error)
 
     def _may_reschedule(self, at: datetime, context: Context) -> bool:
         if self.on_rate_limit != "reschedule":
