@@ -1,4 +1,4 @@
-"""What happens to a task after an error: one pure decision, and the ways to hand it to each Airflow version."""
+"""What happens to a task after an error: one pure decision, and how each version of Airflow is told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OnRateLimit = Literal["reschedule", "retry"]
 ON_RATE_LIMIT: tuple[OnRateLimit, ...] = ("reschedule", "retry")
 MAX_RATE_LIMIT_WAIT = timedelta(hours=24)
 WAIT_MARGIN = timedelta(seconds=5)
-"""Meta tells its waits in whole minutes, and a call that comes too early prolongs them."""
+"""Meta gives its waits in whole minutes, and a call that comes too early prolongs them."""
 
 _FINAL = (
     AirflowNotFoundException,
@@ -49,7 +49,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Fail at once: another try cannot help, a person must."""
+    """Fail at once: another attempt cannot help, a person must."""
 
     reason: str
 
@@ -59,37 +59,29 @@ Decision = Reschedule | Retry | Fail
 
 def decide(error: BaseException, *, now: datetime | None = None) -> Decision:
     """What to do next after an error; ``now`` (aware) is when it happened, the present when left out."""
-    action = _action_of(error)
-    if action is Action.WAIT:
-        seconds = error.retry_after if isinstance(error, GraphError) else 0.0
-        return Reschedule((now or pendulum.now("UTC")) + timedelta(seconds=seconds) + WAIT_MARGIN)
-    return Fail(str(error)) if action is Action.FAIL else Retry()
-
-
-def _action_of(error: BaseException) -> Action:
-    if isinstance(error, GraphError):
-        return error.action
-    return Action.FAIL if isinstance(error, _FINAL) else Action.RETRY
-
-
-def fail_at_once(error: BaseException) -> None:
-    """Raises ``AirflowFailException`` for an error that another try cannot mend; returns for all others.
-
-    For Airflow 3.1 and 3.2, which have no retry policies to say it.
-    """
-    decision = decide(error)
-    if isinstance(decision, Fail):
-        raise AirflowFailException(decision.reason) from None
+    if not isinstance(error, GraphError):
+        return Fail(str(error)) if isinstance(error, _FINAL) else Retry()
+    match error.action:
+        case Action.WAIT:
+            return Reschedule((now or pendulum.now("UTC")) + timedelta(seconds=error.retry_after) + WAIT_MARGIN)
+        case Action.FAIL:
+            return Fail(str(error))
+        case _:
+            return Retry()
 
 
 @contextlib.contextmanager
-def failing_at_once() -> Iterator[None]:
-    """For ``@task`` functions: what another try cannot mend costs no retry on Airflow 3.1 and 3.2 either."""
+def fail_fast() -> Iterator[None]:
+    """Turns an error that no other attempt can fix into ``AirflowFailException``, which costs no retry.
+
+    For operators and ``@task`` functions on Airflow 3.1 and 3.2; later versions have retry policies for it.
+    """
     try:
         yield
     except Exception as error:
-        if not HAS_RETRY_POLICY:
-            fail_at_once(error)
+        decision = Retry() if HAS_RETRY_POLICY else decide(error)
+        if isinstance(decision, Fail):
+            raise AirflowFailException(decision.reason) from None
         raise
 
 
@@ -127,7 +119,7 @@ class MetaGraphRetryPolicy(RetryPolicy):
         max_tries: int,
         context: Any = None,
     ) -> RetryDecision:
-        """Airflow's question after a failed try, answered by ``decide()``."""
+        """``decide()`` for a failed attempt."""
         now = pendulum.now("UTC")
         decision = decide(exception, now=now)
         if isinstance(decision, Fail):

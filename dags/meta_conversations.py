@@ -47,7 +47,7 @@ from airflow_provider_metaconv.operators.load import (
     MetaConversationsToDuckDBOperator,
     manifest_uris,
 )
-from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, failing_at_once
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 
 HOME = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "meta_conversations"
 DEFAULTS: dict[str, Any] = {
@@ -133,7 +133,7 @@ def meta_conversations() -> None:
     def targets(settings: dict[str, Any]) -> list[dict[str, Any]]:
         """One set of arguments for the extract operator per Page and platform."""
         since, until = window(get_current_context())
-        with failing_at_once():
+        with fail_fast():
             pages = pages_and_platforms(settings)
         keys = ("destination", "file_format", "on_incomplete", "meta_conn_id", "gcp_conn_id")
         shared = {
@@ -188,7 +188,7 @@ def meta_conversations() -> None:
 
         if not expected:
             raise AirflowFailException("Nothing was extracted: see why in the log of the tasks settings and targets.")
-        with failing_at_once(), opened_warehouse(settings) as warehouse:
+        with fail_fast(), opened_warehouse(settings) as warehouse:
             result = check_manifests(manifest_uris(manifests), warehouse, cloud(settings).open_storage)
         try:
             result.raise_unless_complete(expected=[(target["page_id"], target["platform"]) for target in expected])

@@ -55,7 +55,7 @@ from airflow_provider_metaconv.retry_policy import (
     OnRateLimit,
     Reschedule,
     decide,
-    fail_at_once,
+    fail_fast,
 )
 from airflow_provider_metaconv.window import Window
 
@@ -144,12 +144,13 @@ class MetaConversationsExtractOperator(BaseOperator):
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         try:
-            storage = self.open_storage(folder)
-            window, known = self._without_gap(window, storage.parent(), context)
-            if self._folder_of(window) != folder:
-                storage = self.open_storage(self._folder_of(window))
-            self.extraction = self._extract(window, storage, context)
-            self._record(window, storage, known)
+            with fail_fast():
+                storage = self.open_storage(folder)
+                window, known = self._without_gap(window, storage.parent(), context)
+                if self._folder_of(window) != folder:
+                    storage = self.open_storage(self._folder_of(window))
+                self.extraction = self._extract(window, storage, context)
+                self._record(window, storage, known)
         except Exception as error:
             self._act_on(error, context)
             raise
@@ -223,8 +224,6 @@ class MetaConversationsExtractOperator(BaseOperator):
         if isinstance(decision, Reschedule) and self._may_reschedule(decision.at, context):
             self.log.warning("%s Coming back at %s; no retry is spent.", error, decision.at.isoformat())
             raise AirflowRescheduleException(decision.at) from None  # type: ignore[no-untyped-call]
-        if not HAS_RETRY_POLICY:
-            fail_at_once(error)
 
     def _may_reschedule(self, at: datetime, context: Context) -> bool:
         if self.on_rate_limit != "reschedule":

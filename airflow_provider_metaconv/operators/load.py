@@ -27,7 +27,7 @@ from airflow_provider_metaconv.load.origin import origin
 from airflow_provider_metaconv.load.verify import StorageOpener
 from airflow_provider_metaconv.operators.arguments import Manifests, manifest_uris
 from airflow_provider_metaconv.operators.links import ConversationsTableLink, MessagesTableLink, push_links
-from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, failing_at_once
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger
 from airflow_provider_metaconv.warehouse.base import LoadResult
 
@@ -78,7 +78,7 @@ class MetaConversationsLoadOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         if not self.uris:
             raise AirflowSkipException("There is no manifest to load: no extract task succeeded.")
-        with failing_at_once():
+        with fail_fast():
             return self.finish(self.load(self.uris, context), context)
 
     def finish(self, result: LoadResult, context: Context) -> dict[str, Any]:
@@ -209,7 +209,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep
 
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
-        with failing_at_once(), self._warehouse(cloud, context) as warehouse:
+        with fail_fast(), self._warehouse(cloud, context) as warehouse:
             result = self._result_or_defer(warehouse.advance(BigQueryStep.from_dict(event)))
             self.uris = manifest_uris(self.manifests)
             return self.finish(result, context)

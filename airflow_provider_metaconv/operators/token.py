@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_metaconv.graph.token import NEVER, TokenInfo
 from airflow_provider_metaconv.graph.token_advice import end_unknown, ending_soon
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
-from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_at_once
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 
 OnUnknown = Literal["fail", "warn"]
 
@@ -58,12 +58,8 @@ class MetaTokenExpiryOperator(BaseOperator):
         return _facts(info)
 
     def _token_info(self) -> TokenInfo:
-        try:
+        with fail_fast():
             return MetaGraphHook(self.meta_conn_id).token_info()
-        except Exception as error:
-            if not HAS_RETRY_POLICY:
-                fail_at_once(error)
-            raise
 
 
 def _facts(info: TokenInfo) -> dict[str, Any]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, uniform_world
-from airflow_provider_metaconv.graph.auth import Credentials, list_pages, page_identity
+from airflow_provider_metaconv.graph.auth import PageIdentity, list_pages, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
+from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.errors import (
+    Action,
     BlockedError,
     GraphError,
     InvalidRequestError,
@@ -21,10 +25,12 @@ from airflow_provider_metaconv.graph.errors import (
     PermissionDeniedError,
     RateLimitError,
     TokenError,
-    TooMuchDataError,
     TransientError,
+    UnexpectedResponseError,
 )
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.graph.request import REPEATED
+from tests.graph.scripted_server import Reply, ScriptedServer, graph_error, in_turn, reply
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -59,6 +65,7 @@ def client_of(server: EmulatorServer, token: str | None = None, **arguments: obj
         requests.Session(),
         Credentials(token or server.page_token("100"), arguments.pop("app_secret", None)),  # type: ignore[arg-type]
         base_url=str(arguments.pop("base_url", server.url)),
+        own_ids={"100"},
         pacer=pacer,
         clock=sleeps.clock,
         sleep=sleeps,
@@ -72,47 +79,143 @@ CONVERSATIONS = ("100/conversations", {"platform": "MESSENGER"})
 
 
 @pytest.mark.parametrize(
-    ("expected", "fault"),
+    ("fault", "expected"),
     [
-        (RateLimitError, "80006"),
-        (RateLimitError, "4"),
-        (RateLimitError, "17"),
-        (RateLimitError, "32"),
-        (TokenError, "190"),
-        (TokenError, "190/460"),
-        (TokenError, "190/463"),
-        (TokenError, "104"),
-        (PermissionDeniedError, "200"),
-        (PermissionDeniedError, "230"),
-        (PermissionDeniedError, "10"),
-        (InvalidRequestError, "100"),
-        (InvalidRequestError, "803"),
-        (TokenError, "2500"),
-        (InvalidRequestError, "2500/path"),
-        (BlockedError, "368"),
-        (ItemUnavailableError, "9000001"),
-        (TooMuchDataError, "1"),
+        ("80006", RateLimitError),
+        ("4", RateLimitError),
+        ("17", RateLimitError),
+        ("32", RateLimitError),
+        ("190", TokenError),
+        ("190/460", TokenError),
+        ("190/463", TokenError),
+        ("104", TokenError),
+        ("200", PermissionDeniedError),
+        ("230", PermissionDeniedError),
+        ("10", PermissionDeniedError),
+        ("100", InvalidRequestError),
+        ("803", ItemUnavailableError),
+        ("2500", TokenError),
+        ("2500/path", InvalidRequestError),
+        ("368", BlockedError),
+        ("9000001", ItemUnavailableError),
     ],
 )
-def test_what_waiting_does_not_mend_is_raised_after_one_call(
-    server: EmulatorServer, expected: type[GraphError], fault: str
+def test_what_waiting_does_not_fix_is_raised_after_one_call(
+    server: EmulatorServer, fault: str, expected: type[GraphError]
 ) -> None:
     server.add_fault(Fault(fault))
     client = client_of(server)
     with pytest.raises(expected):
         client.get(*CONVERSATIONS)
-    assert 1 == client.calls
+    assert client.calls == 1
 
 
 @pytest.mark.parametrize(
     "fault",
-    ["2", "1/99", "-1", "-2", "html_500", "service_unavailable_200", "reset_before", "reset_middle", "truncated_gzip"],
+    [
+        "1",
+        "1/99",
+        "2",
+        "-1",
+        "-2",
+        "html_500",
+        "service_unavailable_200",
+        "reset_before",
+        "reset_middle",
+        "truncated_gzip",
+    ],
 )
 def test_what_passes_by_itself_is_tried_again(server: EmulatorServer, fault: str) -> None:
     server.add_fault(Fault(fault, times=2))
     client = client_of(server)
-    assert 3 == len(client.get(*CONVERSATIONS)["data"])
-    assert 3 == client.calls
+    assert len(client.get(*CONVERSATIONS)["data"]) == 3
+    assert client.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "retried", "expected"),
+    [
+        ("1", (Action.RETRY,), 1),
+        ("1", (Action.ASK_LESS,), 5),
+        ("-2", (Action.RETRY,), 1),
+        ("2", (Action.RETRY,), 5),
+        ("2", (Action.ASK_LESS,), 1),
+        ("html_500", (), 1),
+        ("9000001", (*REPEATED, Action.SKIP), 5),
+    ],
+)
+def test_only_the_actions_that_the_caller_names_are_repeated(
+    server: EmulatorServer, fault: str, retried: tuple[Action, ...], expected: int
+) -> None:
+    server.add_fault(Fault(fault))
+    client = client_of(server)
+    with pytest.raises(GraphError):
+        client.get(*CONVERSATIONS, retried=retried)
+    assert client.calls == expected
+
+
+def test_a_rate_limit_is_waited_for_whatever_is_repeated(server: EmulatorServer) -> None:
+    server.add_fault(Fault("613", times=1))
+    client = client_of(server)
+    assert len(client.get(*CONVERSATIONS, retried=())["data"]) == 3
+    assert client.calls == 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        graph_error(100, "(#100) The 'limit' parameter should not exceed 100"),
+        graph_error(100, "(#100) The After Cursor specified exceeds the max limit"),
+        graph_error(100, "(#100) Tried accessing nonexisting field (x)"),
+    ],
+)
+def test_what_the_same_call_can_never_get_is_asked_for_once(refusal: Reply) -> None:
+    with ScriptedServer(in_turn(refusal)) as scripted:
+        with pytest.raises(GraphError):
+            scripted.client().get("100/conversations")
+        assert len(scripted.requests) == 1
+
+
+def test_the_waits_between_attempts_grow() -> None:
+    with ScriptedServer(in_turn(graph_error(2, "later", 500))) as scripted:
+        before = scripted.time.now
+        with pytest.raises(TransientError):
+            scripted.client().get("100")
+        assert len(scripted.requests) == 5
+    assert 1 + 2 + 4 + 8 <= scripted.time.now - before <= 1 + 2 + 4 + 8 + 4 + 0.1
+
+
+def test_an_html_page_with_a_4xx_passes() -> None:
+    page = reply(b"<html>Sorry, something went wrong</html>", 400)
+    with ScriptedServer(in_turn(page, page, reply({"id": "100"}))) as scripted:
+        assert scripted.client().get("100") == {"id": "100"}
+
+
+def name_of(data: dict[str, Any]) -> str:
+    """What a caller asks for; anything else is unexpected."""
+    if "name" not in data:
+        raise UnexpectedResponseError("no name")
+    return str(data["name"])
+
+
+def test_what_a_caller_asks_for_is_read_inside_the_call() -> None:
+    with ScriptedServer(in_turn(reply({}), reply({"name": "Example"}))) as scripted:
+        client = scripted.client()
+        assert client.get("100", parse=name_of) == "Example"
+    assert client.statistics.as_dict() | {"usage_percent": 0} == {
+        "calls": 2,
+        "retries": 1,
+        "rate_limit_waits": 0,
+        "rate_limit_wait_seconds": 0.0,
+        "usage_percent": 0,
+        "errors": {"UnexpectedResponseError": 1},
+    }
+
+
+def test_what_never_is_what_was_asked_for_is_raised() -> None:
+    with ScriptedServer(in_turn(reply({}))) as scripted, pytest.raises(UnexpectedResponseError):
+        scripted.client().get("100", parse=name_of)
+    assert len(scripted.requests) == 5
 
 
 def test_a_slow_answer_is_waited_for(server: EmulatorServer) -> None:
@@ -126,10 +229,15 @@ def test_a_slow_answer_is_waited_for(server: EmulatorServer) -> None:
 def test_after_a_dead_token_or_a_block_nothing_more_is_sent(server: EmulatorServer, fault: str) -> None:
     server.add_fault(Fault(fault))
     client = client_of(server)
+    raised = []
     for _ in range(3):
-        with pytest.raises((TokenError, BlockedError)):
+        with pytest.raises((TokenError, BlockedError)) as caught:
             client.get(*CONVERSATIONS)
-    assert 1 == client.calls
+        raised.append(caught.value)
+    assert client.calls == 1
+    # Never one exception for several threads: each has its own traceback.
+    assert len({id(error) for error in raised}) == 3
+    assert len({str(error) for error in raised}) == 1
 
 
 def test_usage_on_an_error_answer_slows_the_pace_as_well(server: EmulatorServer) -> None:
@@ -177,10 +285,94 @@ def test_a_long_rate_limit_is_raised_and_nothing_more_is_sent(server: EmulatorSe
     client = client_of(server)
     with pytest.raises(RateLimitError) as first:
         client.get(*CONVERSATIONS)
-    assert (7 * 60, "messenger") == (first.value.retry_after, first.value.bucket)
+    client.sleeps(100)  # type: ignore[attr-defined]
+    with pytest.raises(RateLimitError) as second:
+        client.get(*CONVERSATIONS)
+    assert (first.value.retry_after, second.value.retry_after) == (7 * 60, pytest.approx(7 * 60 - 100, abs=1))
+    assert (first.value.bucket, str(second.value)) == ("messenger", str(first.value))
+    assert client.calls == 1
+
+
+def test_a_long_limit_that_is_nearly_over_is_waited_out(server: EmulatorServer) -> None:
+    server.add_fault(Fault("80006", times=1, regain_minutes=7))
+    client = client_of(server)
     with pytest.raises(RateLimitError):
         client.get(*CONVERSATIONS)
-    assert 1 == client.calls
+    client.sleeps(7 * 60 - 20)  # type: ignore[attr-defined]
+    assert len(client.get(*CONVERSATIONS)["data"]) == 3
+    assert client.calls == 2
+
+
+def limited(_path: str, _query: dict[str, str]) -> Reply:
+    return graph_error(613, "(#613) Calls to this api have exceeded the rate limit.", error_subcode=1996)
+
+
+def test_a_limit_without_an_estimate_that_lasts_an_hour_costs_at_most_twenty_calls() -> None:
+    with ScriptedServer(
+        lambda path, query: reply({"id": "100"}) if path == "100" else limited(path, query)
+    ) as scripted:
+        started, count, waits = scripted.time.now, 0, []
+        while scripted.time.now - started < 3600:
+            # Each attempt is a process of its own: it asks for the token, and goes on counting where the last one was.
+            client = scripted.client()
+            client.get("100")
+            client.consecutive_limits = count
+            with pytest.raises(RateLimitError) as caught:
+                client.get("100/conversations")
+            count = client.consecutive_limits
+            waits.append(caught.value.retry_after)
+            scripted.time.sleep(caught.value.retry_after)
+        assert len(scripted.requests) <= 20
+    assert waits == [40, 80, 160, 320, 640, 1280, 1800]
+
+
+def test_a_limit_without_an_estimate_waits_five_ten_and_twenty_seconds_itself() -> None:
+    with ScriptedServer(limited) as scripted:
+        started = scripted.time.now
+        client = scripted.client()
+        with pytest.raises(RateLimitError):
+            client.get("100/conversations")
+        assert len(scripted.requests) == 4
+    assert (scripted.time.now - started, client.consecutive_limits) == (pytest.approx(35, abs=0.1), 4)
+    assert (client.statistics.limit_waits, client.statistics.limit_wait_seconds) == (3, pytest.approx(35, abs=0.1))
+
+
+def test_a_success_starts_the_count_of_limits_anew() -> None:
+    with ScriptedServer(in_turn(limited("", {}), limited("", {}), reply({"id": "100"}))) as scripted:
+        client = scripted.client()
+        client.get("100")
+        assert client.consecutive_limits == 0
+
+
+def test_the_limits_of_other_objects_neither_slow_nor_wait() -> None:
+    usage = {
+        "999": [{"type": "ads_management", "call_count": 100, "estimated_time_to_regain_access": 1380}],
+        "100": [{"type": "messenger", "call_count": 3, "estimated_time_to_regain_access": 0}],
+    }
+    headers = {"x-business-use-case-usage": json.dumps(usage)}
+    refusal = {"error": {"code": 80006, "message": "(#80006) There have been too many messenger api calls"}}
+    with ScriptedServer(in_turn(*[reply({"id": "1"}, headers=headers)] * 10, reply(refusal, 400, headers))) as scripted:
+        client, started = scripted.client(own_ids={"100"}), scripted.time.now
+        for _ in range(10):
+            client.get("100")
+        assert scripted.time.now - started < 1
+        assert client.statistics.usage_percent == 3
+        with pytest.raises(RateLimitError) as caught:
+            client.get("100")
+    assert caught.value.retry_after == 300
+
+
+def test_a_client_that_goes_on_as_the_page_sends_its_token_and_minds_its_limits() -> None:
+    usage = {"100": [{"type": "messenger", "call_count": 55}], "1784": [{"type": "instagram", "call_count": 56}]}
+    headers = {"x-business-use-case-usage": json.dumps(usage)}
+    with ScriptedServer(in_turn(graph_error(190, "dead"), reply({"id": "1"}, headers=headers))) as scripted:
+        client = scripted.client()
+        with pytest.raises(TokenError):
+            client.get("100")
+        client.use_page(PageIdentity("100", "Example", "page-token", "1784"))
+        client.get("100")
+    assert client.statistics.usage_percent == 56
+    assert scripted.authorizations == ["Bearer token", "Bearer page-token"]
 
 
 def test_usage_is_read_on_success_and_on_errors(server: EmulatorServer) -> None:
@@ -199,7 +391,13 @@ def test_a_steady_run_never_hits_the_wall() -> None:
         pacer = Pacer(20, clock=skipped.clock, sleep=skipped)
         credentials = Credentials(limited.page_token("100"))
         client = GraphClient(
-            requests.Session(), credentials, base_url=limited.url, pacer=pacer, clock=skipped.clock, sleep=skipped
+            requests.Session(),
+            credentials,
+            base_url=limited.url,
+            own_ids={"100"},
+            pacer=pacer,
+            clock=skipped.clock,
+            sleep=skipped,
         )
         for _ in range(700):
             client.get(*CONVERSATIONS)
@@ -212,7 +410,9 @@ def test_no_answer_at_all_names_the_host_and_no_secret() -> None:
     world = uniform_world(threads=1, messages_per_thread=1, platform="MESSENGER", page_id="100", now=NOW)
     with EmulatorServer(world, EmulatorSettings()) as gone:
         client = client_of(gone, "s3cret-token", app_secret="s3cret-app", attempts=1)
-    with pytest.raises(TransientError, match=r"No answer from 127\.0\.0\.1: ConnectionError") as caught:
+    with pytest.raises(
+        TransientError, match=r"No answer from 127\.0\.0\.1:\d+: ConnectionError .*host and port"
+    ) as caught:
         client.get(*CONVERSATIONS)
     assert "appsecret_proof" not in str(caught.value)
     assert (None, None) == (caught.value.__context__, caught.value.__cause__)
