@@ -19,7 +19,7 @@ from google.cloud import storage
 from airflow_provider_metaconv.files.errors import NameTakenError, NotPublishedError, StorageError, storage_error
 from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
 from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
-from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, GenerationMismatchError, Checksums, upload
+from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, Checksums, GenerationMismatchError, upload
 from airflow_provider_metaconv.files.shared import (
     another_writer,
     changed_meanwhile,

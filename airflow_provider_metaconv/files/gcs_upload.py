@@ -50,7 +50,7 @@ class Checksums:
 
     @classmethod
     def of(cls, stream: BinaryIO, sha256: str | None = None) -> Self:
-        """The size and checksums of a stream's content, read once; the SHA-256 takes most of the time, unless it is known."""
+        """Those of a stream's content, which is read once; a SHA-256 that is known saves most of the time."""
         size, computed, crc32c = 0, hashlib.sha256(), 0
         while block := stream.read(BLOCK_BYTES):
             size += len(block)
