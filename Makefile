@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-gcp soak simulate clean
+.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage \
+	benchmark-gcp soak simulate clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -45,6 +46,9 @@ bench: $(VENV)/installed
 benchmark: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.extraction
 	$(BIN)/python -m tests.benchmarks.pacing
+
+benchmark-coverage: $(VENV)/installed-google
+	$(BIN)/python -m tests.benchmarks.coverage
 
 benchmark-gcp: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.google

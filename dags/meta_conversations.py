@@ -183,7 +183,7 @@ def meta_conversations() -> None:
 
     @task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
     def check(manifests: Any, expected: list[dict[str, Any]] | None, settings: dict[str, Any]) -> dict[str, Any]:
-        """Fails unless every Page and platform was extracted and every row of the manifests is in the warehouse."""
+        """Fails unless every Page and platform was extracted whole and every row of the files is in the warehouse."""
         from airflow_provider_metaconv.load.load import LoadError, check_manifests
 
         if not expected:
@@ -191,7 +191,10 @@ def meta_conversations() -> None:
         with fail_fast(), opened_warehouse(settings) as warehouse:
             result = check_manifests(manifest_uris(manifests), warehouse, cloud(settings).open_storage)
         try:
-            result.raise_unless_complete(expected=[(target["page_id"], target["platform"]) for target in expected])
+            result.raise_unless_complete(
+                expected=[(target["page_id"], target["platform"]) for target in expected],
+                on_partial="warn" if settings["on_incomplete"] == "warn" else "fail",
+            )
         except LoadError as error:
             raise AirflowFailException(str(error)) from None
         return {"manifests": result.manifests, "incomplete": result.incomplete}

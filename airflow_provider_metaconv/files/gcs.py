@@ -19,7 +19,7 @@ from google.cloud import storage
 from airflow_provider_metaconv.files.errors import NameTakenError, NotPublishedError, StorageError, storage_error
 from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
 from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
-from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, ForeignObjectError, Proof, upload
+from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, Checksums, GenerationMismatchError, upload
 from airflow_provider_metaconv.files.shared import (
     another_writer,
     changed_meanwhile,
@@ -108,13 +108,13 @@ class GCSStorage:
         expected = self._expected(name)
         try:
             self._replace(expected, content, name, sha256)
-        except ForeignObjectError:
+        except GenerationMismatchError:
             raise another_writer(self._place, StorageError if expected else NameTakenError) from None
 
     def _replace(self, generation: int, content: BinaryIO, name: str, sha256: str | None = None) -> int:
         with self._clear_errors("write", self.uri(name)):
-            proof = Proof.of(content, sha256)
-            written = upload(self._bucket, self._key(name), content, proof, generation, self._options["retry"])
+            checksums = Checksums.of(content, sha256)
+            written = upload(self._bucket, self._key(name), content, checksums, generation, self._options["retry"])
         if self._generations is not None:
             self._generations[name] = written
         return written
@@ -132,7 +132,7 @@ class GCSStorage:
         """Upload ``data`` under the condition that the object is of that generation; Google compares."""
         try:
             return str(self._replace(int(version or 0), io.BytesIO(data), name))
-        except ForeignObjectError:
+        except GenerationMismatchError:
             raise changed_meanwhile(self.uri(name)) from None
 
     def read(self, name: str) -> bytes:

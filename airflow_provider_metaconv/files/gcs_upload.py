@@ -36,13 +36,13 @@ _LOST_SESSION_CODES = (400, 404, 410)
 _HALF_TAKEN_CODE = 308
 
 
-class ForeignObjectError(Exception):
+class GenerationMismatchError(Exception):
     """The object is no longer of the generation that was expected, and holds other bytes than ours."""
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What proves that an object is whole: its size, and both the checksum that we keep and the one Google computes."""
+class Checksums:
+    """Whether an object is whole: its size, and both the checksum that we keep and the one that Google computes."""
 
     size: int
     sha256: str
@@ -50,7 +50,7 @@ class Proof:
 
     @classmethod
     def of(cls, stream: BinaryIO, sha256: str | None = None) -> Self:
-        """The proof of a stream's content, read once; the SHA-256 takes most of the time, unless it is known."""
+        """Those of a stream's content, which is read once; a SHA-256 that is known saves most of the time."""
         size, computed, crc32c = 0, hashlib.sha256(), 0
         while block := stream.read(BLOCK_BYTES):
             size += len(block)
@@ -64,18 +64,20 @@ class Proof:
         return (blob.size, blob.crc32c) == (self.size, self.crc32c)
 
 
-def upload(bucket: storage.Bucket, key: str, content: BinaryIO, proof: Proof, generation: int, retry: Retry) -> int:
+def upload(
+    bucket: storage.Bucket, key: str, content: BinaryIO, checksums: Checksums, generation: int, retry: Retry
+) -> int:
     """Put the content in place of that generation of the object, 0 for none; returns the new generation.
 
     Google verifies the bytes before the object appears, and the SHA-256 appears with it. Raises
-    ``ForeignObjectError`` when somebody else has written the object meanwhile, and what Google's libraries raise.
+    ``GenerationMismatchError`` when somebody else has written the object meanwhile, and what Google's libraries raise.
     """
     for session in range(1, SESSIONS + 1):
         try:
-            return _upload_once(bucket, key, content, proof, generation, retry)
+            return _upload_once(bucket, key, content, checksums, generation, retry)
         except PreconditionFailed:
             # Also when it was ours, and only the answer got lost.
-            return _own_generation(bucket, key, proof, retry)
+            return _own_generation(bucket, key, checksums, retry)
         except (GoogleAPICallError, ValueError) as error:
             if session == SESSIONS or not _is_session_lost(error):
                 raise
@@ -84,17 +86,17 @@ def upload(bucket: storage.Bucket, key: str, content: BinaryIO, proof: Proof, ge
 
 
 def _upload_once(
-    bucket: storage.Bucket, key: str, content: BinaryIO, proof: Proof, generation: int, retry: Retry
+    bucket: storage.Bucket, key: str, content: BinaryIO, checksums: Checksums, generation: int, retry: Retry
 ) -> int:
     blob = bucket.blob(key, chunk_size=CHUNK_BYTES)
-    blob.metadata = {SHA256_KEY: proof.sha256}
+    blob.metadata = {SHA256_KEY: checksums.sha256}
     # Known beforehand, the checksum makes Google refuse other bytes. The library, left to compute it, would compare
     # afterwards, and then delete whatever object has the name by then.
-    blob.crc32c = proof.crc32c
+    blob.crc32c = checksums.crc32c
     blob.upload_from_file(
         content,
         rewind=True,
-        size=proof.size,
+        size=checksums.size,
         content_type=_CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream"),
         if_generation_match=generation,
         checksum=None,
@@ -104,10 +106,10 @@ def _upload_once(
     return int(blob.generation)
 
 
-def _own_generation(bucket: storage.Bucket, key: str, proof: Proof, retry: Retry) -> int:
+def _own_generation(bucket: storage.Bucket, key: str, checksums: Checksums, retry: Retry) -> int:
     blob = bucket.get_blob(key, timeout=TIMEOUT, retry=retry)
-    if blob is None or not proof.fits(blob):
-        raise ForeignObjectError(key)
+    if blob is None or not checksums.fits(blob):
+        raise GenerationMismatchError(key)
     return int(blob.generation)
 
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context
-from airflow.utils.types import DagRunType
 
 from airflow_provider_metaconv.files.manifest import window_folder
 from airflow_provider_metaconv.records import INSTAGRAM
@@ -25,6 +24,9 @@ LOOKBACK = timedelta(minutes=10)
 Manifests = Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]
 
 INBOX = "inbox"
+
+SCHEDULED = "scheduled"
+"""The type of a run that the schedule made, in Airflow's words."""
 
 SETTLING = timedelta(seconds=5)
 """So long after its end a window is read: by then Meta lists what belongs to it."""
@@ -77,7 +79,7 @@ def present(context: Context) -> datetime:
 
 def is_scheduled(context: Context) -> bool:
     """Whether the schedule made the run, as opposed to a person, an asset or a backfill."""
-    return getattr(context.get("dag_run"), "run_type", None) == DagRunType.SCHEDULED
+    return getattr(context.get("dag_run"), "run_type", None) == SCHEDULED
 
 
 def let_settle(window: Window) -> None:

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
+from airflow_provider_metaconv.files.coverage import Coverage, covered_until
 from airflow_provider_metaconv.graph.auth import Credentials
 from tests.end_to_end.conftest import Airflow
 
@@ -73,6 +74,12 @@ def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_w
 
 def test_the_table_holds_every_message_of_every_folder_once(stage: Stage, first: dict[str, Any]) -> None:
     assert sorted(stage.truth(("100", "101", "102"), None, NOW)) == sorted(stage.ids())
+
+
+def test_what_was_read_is_on_record_for_each_page_and_platform(stage: Stage, first: dict[str, Any]) -> None:
+    records = sorted(stage.folder.glob("files/platform=*/page_id=*/_coverage.json"))
+    assert len(records) == 6
+    assert {covered_until(Coverage.from_bytes(path.read_bytes()), NOW) for path in records} == {NOW}
 
 
 def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, first: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from airflow_provider_metaconv.files import PartsWriter, StorageError
 from airflow_provider_metaconv.files.coverage import Span
 from airflow_provider_metaconv.files.coverage_record import claim_window, read_coverage, record_window
 from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
-from airflow_provider_metaconv.files.gcs_upload import Proof, upload
+from airflow_provider_metaconv.files.gcs_upload import Checksums, upload
 from airflow_provider_metaconv.files.manifest import Manifest, window_id
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.records import MESSAGES
@@ -297,5 +297,5 @@ def test_bytes_that_change_on_the_way_are_refused_before_they_become_an_object(b
 
     content = Changing(large(size))
     with pytest.raises(BadRequest):
-        upload(bucket, "a/part", content, Proof.of(content), 0, DEFAULT_RETRY)
+        upload(bucket, "a/part", content, Checksums.of(content), 0, DEFAULT_RETRY)
     assert [] == GCSStorage(bucket, "a").names()

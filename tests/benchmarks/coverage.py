@@ -1,0 +1,186 @@
+"""What the 8,760th hourly run costs beside the first: ``make benchmark-coverage``. Figures, not asserts.
+
+The whole extract task for a quiet Page on an emulator, as the sample DAG runs it, into a folder and into a bucket of a
+local storage server, each with a year of windows beside it. The seconds of the local server say little about Google's:
+what counts are the ratios, and the numbers of calls and requests. For comparison: finding the gap by listing every
+window, as release 0.1 did, and the one time that a record is rebuilt.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+HOURS = 8_760
+FIRST = datetime(2025, 11, 20, tzinfo=UTC)
+WARM_UP = 5
+ROUNDS = 15
+PAGE = "platform=messenger/page_id=100"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files go: how its folders are opened, and how many requests it has served."""
+
+    name: str
+    open_storage: Callable[[str], Any]
+    requests: Callable[[], int]
+
+
+def main() -> None:
+    """Prints both places, one after the other."""
+    os.environ |= {
+        "AIRFLOW_HOME": tempfile.mkdtemp(prefix="metaconv-benchmark-"),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+    }
+    from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
+
+    world = World.generate(WorldSettings(pages=1, messages=200, now=FIRST - timedelta(days=1)))
+    with EmulatorServer(world) as graph, tempfile.TemporaryDirectory() as folder:
+        extra = {"calls_per_second": 1000}
+        connection = {"conn_type": "meta_graph", "host": graph.url, "password": graph.user_token, "extra": extra}
+        os.environ["AIRFLOW_CONN_META_GRAPH_DEFAULT"] = json.dumps(connection)
+        calls = lambda: int(graph.statistics()["calls"])  # noqa: E731
+        compare(local_folder(Path(folder)), calls)
+        with bucket() as place:
+            compare(place, calls)
+
+
+def local_folder(folder: Path) -> Place:
+    """A folder; its requests are the system's operations on files below it."""
+    from airflow_provider_metaconv.files.local import LocalStorage
+
+    counted = [0]
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        watched = event in ("open", "os.rename", "os.remove", "os.listdir", "os.scandir", "os.mkdir")
+        if watched and str(arguments[0]).startswith(str(folder)):
+            counted[0] += 1
+
+    sys.addaudithook(count)
+    return Place("a folder", lambda below: LocalStorage(folder / below), lambda: counted[0])
+
+
+class bucket:  # noqa: N801
+    """A bucket of a storage server of this machine, for as long as the context lasts."""
+
+    def __enter__(self) -> Place:
+        from google.api_core.client_options import ClientOptions
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        from airflow_provider_metaconv.files.gcs import GCSStorage
+        from tests.google_servers.servers import StorageServer
+
+        self.server = StorageServer().__enter__()
+        options = ClientOptions(api_endpoint=self.server.url)
+        made = storage.Client("example-project", AnonymousCredentials(), client_options=options).create_bucket("bucket")
+        return Place("a bucket", lambda below: GCSStorage(made, below), lambda: len(self.server.requests))
+
+    def __exit__(self, *_: object) -> None:
+        self.server.__exit__()
+
+
+def compare(place: Place, calls: Callable[[], int]) -> None:
+    """The first runs, then a year of windows, then the runs after it."""
+    print(f"into {place.name}:")
+    early = [run(place, calls, hour) for hour in range(WARM_UP + ROUNDS)][WARM_UP:]
+    fill(place, range(WARM_UP + ROUNDS, HOURS))
+    started, before = time.perf_counter(), place.requests()
+    listed = covered_by_listing(place, FIRST + timedelta(hours=HOURS))
+    told(
+        "finding the gap by a list of every window, as before", time.perf_counter() - started, place.requests() - before
+    )
+    assert listed == FIRST + timedelta(hours=HOURS)
+    rebuild(place)
+    late = [run(place, calls, hour) for hour in range(HOURS, HOURS + ROUNDS)]
+    for name, runs in (("the first runs", early), (f"the runs after {HOURS:,} windows", late)):
+        seconds, requests, sent = (statistics.median(values) for values in zip(*runs, strict=True))
+        told(name, seconds, int(requests), f", {sent:.0f} calls")
+    first, last = (statistics.median(seconds for seconds, _, _ in runs) for runs in (early, late))
+    print(f"  ratio of the times: {last / first:.2f} (medians of {ROUNDS})")
+    size = len(place.open_storage(PAGE).read("_coverage.json"))
+    print(f"  size of the record after {HOURS + ROUNDS:,} windows: {size} bytes", flush=True)
+
+
+def run(place: Place, calls: Callable[[], int], hour: int) -> tuple[float, int, int]:
+    """Seconds, storage requests and Graph calls of the extract task for one hour."""
+    from airflow.utils.types import DagRunType
+
+    from airflow_provider_metaconv.operators.extract import MetaConversationsExtractOperator
+
+    class Extract(MetaConversationsExtractOperator):
+        def open_storage(self, folder: str) -> Any:
+            return place.open_storage(folder)
+
+    since = FIRST + timedelta(hours=hour)
+    window = {"since": since, "until": since + timedelta(hours=1), "fill_gaps": True}
+    task = Extract(task_id="extract", page_id="100", platform="MESSENGER", **window)
+    instance = SimpleNamespace(get_first_reschedule_date=lambda context: None, xcom_push=lambda key, value: None)
+    dag_run = SimpleNamespace(run_type=DagRunType.SCHEDULED, start_date=since + timedelta(hours=1))
+    logging.disable(logging.WARNING)
+    before = place.requests(), calls()
+    started = time.perf_counter()
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        task.execute({"ti": instance, "dag_run": dag_run})  # type: ignore[typeddict-item]
+    return time.perf_counter() - started, place.requests() - before[0], calls() - before[1]
+
+
+def fill(place: Place, hours: range) -> None:
+    """The manifests that runs of these hours would have left."""
+    from airflow_provider_metaconv.files import MANIFEST_NAME, Manifest, window_id
+
+    for hour in hours:
+        since, until = FIRST + timedelta(hours=hour), FIRST + timedelta(hours=hour + 1)
+        manifest = Manifest("100", "MESSENGER", since.isoformat(), until.isoformat(), ())
+        folder = place.open_storage(f"{PAGE}/window={window_id(since, until)}")
+        folder.publish_bytes(manifest.to_bytes(), MANIFEST_NAME, durable=False)
+
+
+def covered_by_listing(place: Place, start: datetime) -> datetime:
+    """What release 0.1 did before each run, for each Page: the names of all windows, parsed and put in order."""
+    from airflow_provider_metaconv.files import MANIFEST_NAME
+
+    windows = place.open_storage(f"{PAGE}/window=next").neighbours(MANIFEST_NAME)
+    names = sorted(window.uri(MANIFEST_NAME).split("/")[-2].removeprefix("window=") for window in windows)
+    spans = [[datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for text in n.split("_")] for n in names]
+    end = spans[0][0]
+    for since, until in spans:
+        if since > end:
+            break
+        end = max(end, until)
+    return min(end, start)
+
+
+def rebuild(place: Place) -> None:
+    """The first run after an upgrade: there is no record, so all manifests are read, once."""
+    from airflow_provider_metaconv.files.coverage_record import COVERAGE_NAME, read_coverage, record_window
+
+    page = place.open_storage(PAGE)
+    page.delete(COVERAGE_NAME)
+    started, before = time.perf_counter(), place.requests()
+    known = read_coverage(page)
+    last = FIRST + timedelta(hours=HOURS)
+    record_window(page, last - timedelta(hours=1), last, complete=True, known=known)
+    told("rebuilding the record, once", time.perf_counter() - started, place.requests() - before)
+
+
+def told(what: str, seconds: float, requests: int, more: str = "") -> None:
+    """One line of the report."""
+    print(f"  {what}: {1_000 * seconds:.1f} ms, {requests} storage requests{more}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
