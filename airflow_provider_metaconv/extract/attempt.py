@@ -18,12 +18,7 @@ from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.conversation import Batch, ConversationReader
 from airflow_provider_metaconv.extract.list_walk import Node
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
-from airflow_provider_metaconv.extract.requests import (
-    Answer,
-    Fields,
-    ListRequest,
-    Request,
-)
+from airflow_provider_metaconv.extract.requests import PATIENTLY, Answer, Fields, ListRequest, Request
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.state import Amendment, ConversationState, Ended, ExtractionState, ListState
 from airflow_provider_metaconv.files.commit import ListOutcome, WindowEvidence
@@ -49,7 +44,11 @@ LONGEST_PAUSE = 300.0
 """A list counts as unreadable in this attempt once its smallest call was refused so often over so long a time."""
 
 EARLY_REFUSALS, LATE_REFUSALS = 10, 3
-"""So many conversations refused alike, and most of those tried, fail the task: in between, and at the end."""
+"""So many conversations for which a permission is missing, and most of those tried, fail the task: in between, and at
+the end."""
+
+PROBE = ListRequest({}, 1, 0, PATIENTLY)
+"""Asked before conversations are called unreadable: where even this fails it is not the conversations."""
 
 
 @dataclass(slots=True)
@@ -99,6 +98,7 @@ class Attempt:
         self._refused_with: dict[str, GraphError] = {}
         self._finished = 0
         self._opened_known = False
+        self._is_probed = False
         self.fields = Fields(context.platform, state.left_out_fields)
 
     @property
@@ -109,6 +109,14 @@ class Attempt:
             if not isinstance(each.phase, Ended) and not (refusal and refusal.is_final):
                 return number
         return None
+
+    @property
+    def asked_list(self) -> int:
+        """The number of the list that requests for lists go to: the current one, or one that was read."""
+        if (number := self.current_list) is not None:
+            return number
+        read = (number for number, each in enumerate(self._state.lists) if isinstance(each.phase, Ended))
+        return next(read, 0)
 
     def plan(self, in_flight: Collection[Request]) -> Iterator[Request]:
         """The requests that are needed and not in flight: those of open conversations before the next list page."""
@@ -132,6 +140,15 @@ class Attempt:
             for conversation in self._state.conversations.values():
                 if conversation.id not in busy and conversation.id not in self._asked_last:
                     yield conversations.next_request(conversation, sizes, last_time=True)
+            if not in_flight and self._needs_probe:
+                yield PROBE
+
+    @property
+    def _needs_probe(self) -> bool:
+        """Whether conversations were refused as they would be while nothing can be read."""
+        passes_by_itself = any(each.deferred and each.may_pass for each in self._state.conversations.values())
+        is_list_read = any(isinstance(each.phase, Ended) for each in self._state.lists)
+        return passes_by_itself and is_list_read and not self._is_probed
 
     def pause(self) -> float:
         """Seconds for which the present list is left alone after a refusal."""
@@ -143,6 +160,8 @@ class Attempt:
 
         ``once_planned`` is called when the next request of a list is known, so that Meta works while rows are made.
         """
+        if request == PROBE and self.current_list is None:
+            return self._apply_probe(answer)
         if isinstance(answer, GraphError):
             return self._apply_refusal(request, answer)
         if isinstance(request, ListRequest):
@@ -150,6 +169,12 @@ class Attempt:
         conversation = self._state.conversations[request.conversation_id]
         self._note_last_time(conversation)
         return self._advance(conversation, self._reader.accept(conversation, request, answer))
+
+    def _apply_probe(self, answer: Answer) -> Batch:
+        if isinstance(answer, GraphError):
+            raise answer
+        self._is_probed = True
+        return Batch()
 
     def _apply_refusal(self, request: Request, error: GraphError) -> Batch:
         if error.action is Action.WAIT or error.scope is ErrorScope.APP:
@@ -296,7 +321,7 @@ class Attempt:
             # It has its ledger row already.
             before = state.amendments.get(conversation.id, Amendment())
             state.amendments[conversation.id] = conversations.amend(before, conversation, self._context.platform)
-        elif conversations.concerns_window(conversation, self._context):
+        elif conversation.id in state.reread or conversations.concerns_window(conversation, self._context):
             batch.conversations.append(conversations.ledger_row(conversation, self._context))
 
     @staticmethod
@@ -305,7 +330,9 @@ class Attempt:
         batch.conversations += other.conversations
 
     def _note_refusal(self, error: GraphError) -> None:
-        """Raises when most conversations are refused alike: then it is not the conversations."""
+        """Raises when a permission is missing for most conversations: then it is not the conversations."""
+        if error.action is not Action.FAIL:
+            return
         kind = error.kind
         self._refusals[kind] += 1
         self._refused_with[kind] = error
@@ -316,7 +343,7 @@ class Attempt:
     def conclude(self) -> Batch:
         """The ledger rows of conversations that were refused to the end of the attempt.
 
-        Raises the error with which most of all conversations were refused.
+        Raises the permission error with which most of all conversations were refused.
         """
         refused = [each for each in self._state.conversations.values() if each.deferred]
         if self._refusals:

@@ -186,20 +186,35 @@ class Checkpoint:
         self._earliest_replacement = self._clock() + self._storage.seconds_between_replacements
         self._calls = attempts.calls
 
-    def load(self) -> Saved | None:
-        """What an earlier attempt of the same extraction left; None when there is nothing to continue from."""
+    def earlier_extraction(self) -> str | None:
+        """The id of the extraction whose checkpoint is stored here, if this one could continue it, whole or not."""
+        content = self._content()
+        return None if content is None else content.extraction_id
+
+    def _content(self) -> _Content | None:
         try:
             content = _decode(self._storage.read(CHECKPOINT_NAME))
-            if content.identity != self._identity:
-                logger.info("A checkpoint of another extraction is stored here: starting over")
-                return None
-            for segment in content.segments:
-                self._read_segment(segment)
-            self._check_parts(content.parts)
         except NotPublishedError:
             return None
         except (ValueError, RecursionError) as error:
             logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
+            return None
+        if content.identity != self._identity:
+            logger.info("A checkpoint of another extraction is stored here: starting over")
+            return None
+        return content
+
+    def load(self) -> Saved | None:
+        """What an earlier attempt of the same extraction left; None when there is nothing to continue from."""
+        content = self._content()
+        if content is None:
+            return None
+        try:
+            for segment in content.segments:
+                self._read_segment(segment)
+            self._check_parts(content.parts)
+        except (NotPublishedError, ValueError) as error:
+            logger.warning("The checkpoint lacks files (%s): starting over", type(error).__name__)
             return None
         self._segments, self._number, self.extraction_id = content.segments, content.number, content.extraction_id
         batches = map(self._batch_of, tuple(self._segments))

@@ -303,6 +303,7 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
     """Leaves a conversation for the end of the attempt."""
     is_unexpected = isinstance(error, UnexpectedResponseError)
     conversation.deferred = True
+    conversation.may_pass = error.action in (Action.RETRY, Action.ASK_LESS)
     conversation.refusal_code = (ReasonCode.UNEXPECTED_RESPONSE if is_unexpected else ReasonCode.REFUSED).value
     conversation.refusal = str(error)
 

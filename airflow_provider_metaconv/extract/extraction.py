@@ -171,12 +171,14 @@ class _Extraction:
         self._earlier_parts: tuple[ManifestFile, ...] = ()
         self._writers: tuple[PartsWriter, ...] = ()
         self._in_flight: list[Request] = []
-        self._saved = self._checkpoint.load()
+        self._saved: Saved | None = None
 
     def finished_before(self) -> ExtractionResult | None:
         """The result, if an attempt of this extraction was killed after it had published it."""
-        manifest = None if self._saved is None else earlier_manifest(self._storage)
-        if manifest is None or not manifest.complete or manifest.extraction_id != self._checkpoint.extraction_id:
+        manifest = earlier_manifest(self._storage)
+        if manifest is None or not manifest.complete or not manifest.extraction_id:
+            return None
+        if manifest.extraction_id != self._checkpoint.earlier_extraction():
             return None
         logger.info("An earlier attempt has finished %s: only its checkpoint is removed", self._manifest)
         clean_up(self._storage, manifest)
@@ -189,6 +191,7 @@ class _Extraction:
             "Reading %s/%s from %s until %s into %s",
             *(context.platform, context.page_id, context.since or "the first message", context.until, self._manifest),
         )
+        self._saved = self._checkpoint.load()
         known = self._resumed()
         self._attempt = Attempt(
             context,
@@ -291,7 +294,7 @@ class _Extraction:
         for request in self._attempt.plan(self._in_flight):
             if not dispatcher.has_room:
                 break
-            edge = self._edges[self._attempt.current_list or 0]
+            edge = self._edges[self._attempt.asked_list]
             self._in_flight.append(request)
             dispatcher.send(request, fetch(request, edge, self._attempt.fields))
 

@@ -49,6 +49,10 @@ ROWS_BELOW = 10
 
 FEWEST_BELOW = 3
 
+ROWS_PER_RISE = 20
+"""One row in so many may be out of place, such as a conversation whose ``updated_time`` is stale, before nothing of the
+order is believed any more."""
+
 MAX_RECOVERIES = 3
 """How often a cursor may fail without anything new in between before the list counts as a circle."""
 
@@ -207,9 +211,10 @@ def effective_time(node: Node) -> str | None:
 def _check_order(state: ListState, time: str) -> None:
     state.top = state.top or time
     # A conversation that rises above the top has a new message; one that rises below it contradicts the order.
-    if state.ordered and state.previous and state.previous < time < state.top:
-        state.ordered = False
-        if state.bound:
+    if state.previous and state.previous < time < state.top:
+        was_in_order = is_in_order(state)
+        state.rises += 1
+        if state.bound and was_in_order and not is_in_order(state):
             logger.warning(
                 "Meta's list is not in order (%s after %s): reading on to its end instead of stopping early",
                 time,
@@ -218,8 +223,13 @@ def _check_order(state: ListState, time: str) -> None:
     state.previous = time
 
 
+def is_in_order(state: ListState) -> bool:
+    """Whether the rows came newest first, but for a few that are out of place."""
+    return state.rises <= 1 + state.rows_seen // ROWS_PER_RISE
+
+
 def _is_below(state: ListState, rows: int) -> bool:
-    if not state.ordered:
+    if not is_in_order(state):
         return False
     return state.rows_below >= ROWS_BELOW or state.rows_below >= max(rows, FEWEST_BELOW)
 
@@ -267,8 +277,8 @@ def _begin_pass(state: ListState, bound: str, *, has_news: bool = False) -> None
     state.phase, state.bound = CatchingUp(), bound
     state.top = state.lowest = state.previous = ""
     state.tied, state.last_page = [], None
-    state.ordered, state.has_news, state.has_new_conversations = True, has_news, False
-    state.rows_below = state.rows_seen = state.calls = state.stale_pages = 0
+    state.has_news, state.has_new_conversations = has_news, False
+    state.rises = state.rows_below = state.rows_seen = state.calls = state.stale_pages = 0
 
 
 def is_at_pass_start(state: ListState) -> bool:
@@ -344,4 +354,4 @@ def resumed(state: ListState) -> None:
 
 def pass_end(state: ListState) -> str:
     """The time at which the pass will leave the list; "" where nobody can know, as for a history or a catch-up pass."""
-    return state.bound if state.ordered and not state.passes and not isinstance(state.phase, Ended) else ""
+    return state.bound if is_in_order(state) and not state.passes and not isinstance(state.phase, Ended) else ""

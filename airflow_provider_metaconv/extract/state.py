@@ -87,8 +87,9 @@ class ListState(_State):
     """Where one list of conversations has been read to; times are in the form of the rows, "" where there is none.
 
     ``bound`` is the time below which nothing is wanted in this pass. ``top`` is the time at the top when the pass
-    began. ``lowest`` is the oldest time that the pass has seen, and ``tied`` the ids of that very time. ``passes``
-    counts the catch-up passes, ``quiet_passes`` those at the end that found no new conversation.
+    began. ``lowest`` is the oldest time that the pass has seen, and ``tied`` the ids of that very time. ``rises``
+    counts the rows that contradict the order. ``passes`` counts the catch-up passes, ``quiet_passes`` those at the end
+    that found no new conversation.
     """
 
     bound: str
@@ -97,7 +98,7 @@ class ListState(_State):
     lowest: str = ""
     tied: list[str] = []
     previous: str = ""
-    ordered: bool = True
+    rises: int = 0
     rows_below: int = 0
     rows_seen: int = 0
     calls: int = 0
@@ -135,6 +136,7 @@ class ConversationState(_State):
     deferred: bool = False
     refusal_code: str = ""
     refusal: str = ""
+    may_pass: bool = False
     restarts: int = 0
     seen: int = 0
     extracted: int = 0

@@ -173,7 +173,8 @@ def commit_window(
 def clean_up(storage: Storage, manifest: Manifest, checkpointed: Sequence[ManifestFile] = ()) -> None:
     """Removes what neither the manifest nor, after a partial result, the checkpoint and its parts need."""
     kept = {MANIFEST_NAME, *(file.path for file in (*manifest.files, *checkpointed))}
-    for name in storage.names():
+    # The checkpoint itself goes last: by it the next attempt sees that this one had finished.
+    for name in sorted(storage.names(), key=lambda name: name == "_checkpoint.json"):
         is_checkpoint = not manifest.complete and name.startswith("_checkpoint")
         if name not in kept and not is_checkpoint:
             storage.delete(name)
