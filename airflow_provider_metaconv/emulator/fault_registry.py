@@ -28,10 +28,10 @@ class Triggered:
     headers: tuple[Fault, ...] = ()
 
     @property
-    def names(self) -> list[str]:
-        """The names of them all."""
+    def faults(self) -> tuple[Fault, ...]:
+        """All of them, the decisive one first."""
         decisive = () if self.decisive is None else (self.decisive,)
-        return [fault.name for fault in (*decisive, *self.shapes.faults, *self.changes, *self.headers)]
+        return (*decisive, *self.shapes.faults, *self.changes, *self.headers)
 
 
 NOTHING_TRIGGERED = Triggered()

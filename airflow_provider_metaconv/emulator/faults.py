@@ -104,7 +104,8 @@ FAULTS: Mapping[str, FaultKind] = {
 }
 # What answers instead of Graph, and what `error` may name: also what happens to an answer on its way.
 WHOLE_ANSWERS = frozenset({*ERRORS, *ODD_ANSWERS})
-OUTCOMES = WHOLE_ANSWERS | {name for name, kind in FAULT_KINDS.items() if kind.stage == "decisive" and not kind.answers}
+DECISIVE = frozenset(name for name, kind in FAULT_KINDS.items() if kind.stage == "decisive" and not kind.answers)
+OUTCOMES = WHOLE_ANSWERS | DECISIVE
 
 
 @dataclass(frozen=True)
@@ -169,24 +170,23 @@ class Fault:
     def __post_init__(self) -> None:
         if self.name not in FAULTS:
             raise ValueError(f"there is no fault {self.name!r}; there are: {', '.join(FAULTS)}")
-        for needed in self.kind.needs:
-            if getattr(self, needed) is None:
-                raise ValueError(f"{self.name} needs a {needed}")
-        if self.match is not None:
-            try:
-                re.compile(self.match)
-            except re.error as error:
-                raise ValueError(f"match is not a regular expression: {error}") from None
-        if self.every < 1 or self.every_row < 1:
-            raise ValueError("every and every_row must be 1 or more")
-        if self.size is not None and self.size < 1:
-            raise ValueError("size must be 1 or more")
+        if problem := self._problem():
+            raise ValueError(problem)
+
+    def _problem(self) -> str | None:
+        if missing := [needed for needed in self.kind.needs if getattr(self, needed) is None]:
+            return f"{self.name} needs a {missing[0]}"
+        if self.match is not None and not _is_pattern(self.match):
+            return f"match must be a regular expression, not {self.match!r}"
+        if min(self.every, self.every_row, 1 if self.size is None else self.size) < 1:
+            return "every, every_row and size must be 1 or more"
         if self.edge is not None and self.edge not in EDGES:
-            raise ValueError(f"edge must be one of {', '.join(EDGES)}")
+            return f"edge must be one of {', '.join(EDGES)}"
         if unknown := sorted(set(self.reach or ()) - set(REACHES)):
-            raise ValueError(f"reach has no {unknown}; it may have: {', '.join(REACHES)}")
+            return f"reach has no {unknown}; it may have: {', '.join(REACHES)}"
         if self.error is not None and (self.error not in OUTCOMES or self.kind.stage != "decisive"):
-            raise ValueError(f"error must name an answer, and {self.name} must be one: {', '.join(sorted(OUTCOMES))}")
+            return f"error must name an answer, and {self.name} must be one: {', '.join(sorted(OUTCOMES))}"
+        return None
 
     @staticmethod
     def from_mapping(row: Mapping[str, Any]) -> Fault:
@@ -217,3 +217,11 @@ class Fault:
         asked = self.kind.reach if self.reach is None else tuple(self.reach)
         more = (("alone", self.alone), ("lists", self.light))
         return frozenset((*asked, *(name for name, wanted in more if wanted)))
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True

@@ -33,7 +33,10 @@ UNESTIMATED_CODES = frozenset({613})
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back over HTTP; ``wire`` is a fault that the connection itself has to carry out."""
+    """What goes back over HTTP; ``wire`` is a fault that the connection itself has to carry out.
+
+    ``faults`` are those that the call met, for observers; nobody outside sees them.
+    """
 
     status: int
     text: str
@@ -41,6 +44,7 @@ class Answer:
     delay_seconds: float = 0.0
     wire: Fault | None = None
     content_type: str = JSON_TYPE
+    faults: tuple[Fault, ...] = ()
 
 
 class GraphService:
@@ -91,9 +95,12 @@ class GraphService:
         except GraphError as error:
             return self._refusal(call, error, NOTHING_TRIGGERED, delay)
         triggered = self.faults.trigger(call, self.world, now)
-        for name in triggered.names:
-            self.statistics.count_fault(name)
-        return self._carry_out(call, triggered, delay)
+        answer = self._carry_out(call, triggered, delay)
+        if triggered is NOTHING_TRIGGERED:
+            return answer
+        for fault in triggered.faults:
+            self.statistics.count_fault(fault.name)
+        return dataclasses.replace(answer, faults=triggered.faults)
 
     def _carry_out(self, call: Call, triggered: Triggered, delay: float) -> Answer:
         """Return the answer of an admitted call, with the faults that hold for it."""

@@ -1,0 +1,35 @@
+"""The emulator without a socket, as a simulation calls it."""
+
+from __future__ import annotations
+
+from airflow_provider_metaconv.emulator import EmulatorSettings, Fault, uniform_world
+from airflow_provider_metaconv.emulator.calls import Request
+from airflow_provider_metaconv.emulator.service import GraphService
+
+LIST = Request(
+    "/v26.0/100/conversations",
+    "/v26.0/100/conversations?limit=5",
+    {"limit": "5"},
+    "emulator-page-token-100",
+    "https://graph.example",
+)
+
+
+def test_an_answer_names_the_faults_it_met() -> None:
+    service = GraphService(uniform_world(threads=5), EmulatorSettings(clock=lambda: 0.0))
+    faults = [Fault("2", times=1), Fault("page_size", size=2), Fault("null_row"), Fault("foreign_usage")]
+    for fault in faults:
+        service.faults.add(fault)
+    met = [[fault.name for fault in service.answer(LIST).faults] for _ in range(2)]
+    assert met == [["2", "page_size", "foreign_usage"], ["page_size", "null_row", "foreign_usage"]]
+
+
+def test_a_healthy_answer_met_none() -> None:
+    service = GraphService(uniform_world(threads=5), EmulatorSettings())
+    assert (service.answer(LIST).status, service.answer(LIST).faults) == (200, ())
+
+
+def test_a_hang_is_told_not_slept() -> None:
+    service = GraphService(uniform_world(threads=5), EmulatorSettings())
+    service.faults.add(Fault("hang", delay_seconds=7_200))
+    assert service.answer(LIST).delay_seconds == 7_200
