@@ -81,7 +81,7 @@ def test_a_local_emulators_port_may_stand_by_itself() -> None:
 @pytest.mark.parametrize("extra", ["[]", "{", "3"])
 def test_an_extra_that_is_no_json_object_is_refused_and_not_taken_for_none(extra: str) -> None:
     connection = Connection(conn_id="meta_graph_default", conn_type="meta_graph", password="t", extra=extra)
-    with pytest.raises(InvalidRequestError, match="no JSON object"):
+    with pytest.raises(InvalidRequestError, match="must be a JSON object"):
         _Settings.of(connection)
 
 
