@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
-from airflow_provider_metaconv.graph.errors import ERROR_CODES
+from airflow_provider_metaconv.graph.error_rules import ERROR_RULES
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
 REPOSITORY = Path(__file__).parents[1]
@@ -84,7 +84,7 @@ def test_setting_the_schedule_as_it_is_shown_schedules_so() -> None:
 
 def test_every_code_that_is_known_is_in_the_pages() -> None:
     told = "".join((REPOSITORY / "docs" / name).read_text("utf-8") for name in ("troubleshooting.md", "tokens.md"))
-    codes = {key[0] if isinstance(key, tuple) else key for key in ERROR_CODES}
+    codes = {key[0] if isinstance(key, tuple) else key for key in ERROR_RULES}
     assert len(codes) > 20
     assert set() == {code for code in codes if not re.search(rf"(?<!\d){code}(?!\d)", told)}
 

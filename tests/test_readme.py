@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES
 from airflow_provider_metaconv.graph.errors import (
-    ERROR_CODES,
     BlockedError,
     CursorError,
+    FieldRefusedError,
     GraphError,
     InvalidRequestError,
     ItemUnavailableError,
+    LimitTooHighError,
     PermissionDeniedError,
     RateLimitError,
     TokenError,
@@ -31,40 +33,40 @@ WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
     RateLimitError: "waits up to 30 s itself; longer: frees the worker and comes back when Meta says, no retry spent",
     TransientError: "tries again, 5 times with back-off; then an ordinary retry",
     TooMuchDataError: "asks for half as much, and again",
-    CursorError: "seeks its last position from the top, 3 times without progress at most; then fails",
+    LimitTooHighError: "asks for as many rows as Meta allows",
+    CursorError: "starts the list again",
     ItemUnavailableError: "goes on; the ledger names the conversation",
     TokenError: "fails at once; the message says what a person must do",
     PermissionDeniedError: "fails at once; the message names the permission",
     BlockedError: "fails at once; no further call is sent",
     InvalidRequestError: "fails at once; the message says what to change",
+    FieldRefusedError: "leaves the field out; a warning and the manifest name it",
 }
 
 
 def error_table() -> list[str]:
     """The error table as the README shows it, from the codes that the client knows."""
-    lines = ["| error | codes | what the task does |", "|---|---|---|"]
+    lines = ["| error | codes | action | scope | what the task does |", "|---|---|---|---|---|"]
     for error, does in WHAT_THE_TASK_DOES.items():
+        rows = [(key, rule) for key, rules in ERROR_RULES.items() for rule in rules if rule.error is error]
         codes = [
-            str(code) + ("" if subcode is None else f"/{subcode}") + (f' "{row.text}"' if row.text else "")
-            for (code, subcode), rows in ERROR_CODES.items()
-            for row in rows
-            if row.error is error
+            str(code) + ("" if subcode is None else f"/{subcode}") + (f' "{rule.text}"' if rule.text else "")
+            for (code, subcode), rule in rows
         ]
-        if error is PermissionDeniedError:
-            codes.append("200-299")
-        if error is RateLimitError:
-            codes.append("80000-80099")
-        lines.append(f"| `{error.__name__}` | {', '.join(codes)} | {does} |")
+        codes += [f"{own[0]}-{own[-1]}" for own, key in CODE_RANGES if any(key == known for known, _ in rows)]
+        actions, scopes = (
+            " or ".join(dict.fromkeys(str(getattr(rule, name)) for _, rule in rows)) for name in ("action", "scope")
+        )
+        lines.append(f"| `{error.__name__}` | {', '.join(codes)} | {actions} | {scopes} | {does} |")
     return lines
 
 
 def test_the_error_table_is_the_codes() -> None:
-    missing = [line for line in error_table() if line not in README]
-    assert [] == missing
+    assert [line for line in error_table() if line not in README] == []
 
 
 def test_every_class_of_error_is_in_the_table() -> None:
-    assert {row.error for rows in ERROR_CODES.values() for row in rows} == set(WHAT_THE_TASK_DOES)
+    assert {rule.error for rules in ERROR_RULES.values() for rule in rules} == set(WHAT_THE_TASK_DOES)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

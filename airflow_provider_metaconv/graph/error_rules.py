@@ -61,7 +61,7 @@ _LIMITS = "https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 
 
 def _limit(meaning: str, wait_seconds: float, bucket: str = "app", scope: ErrorScope = ErrorScope.PAGE) -> ErrorRule:
-    advice = f"Wait; see {_LIMITS}"
+    advice = f"Wait (see {_LIMITS})."
     return ErrorRule(RateLimitError, scope, Action.WAIT, meaning, advice, wait_seconds=wait_seconds, bucket=bucket)
 
 

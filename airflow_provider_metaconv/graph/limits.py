@@ -169,12 +169,11 @@ class LimitWaits:
         """Seconds to wait after a call, sent at that moment, met a limit that asks for ``seconds``."""
         with self._lock:
             now = self._clock()
-            is_known = sent_at <= self._limited_at and now < self._until
+            is_known = sent_at <= self._limited_at
+            if is_known and not is_estimate:
+                return max(self._until - now, 0.0)
             if not is_estimate:
-                if is_known:
-                    return self._until - now
-                doublings = min(self.consecutive, _MOST_DOUBLINGS)
-                seconds = min(seconds * 2.0**doublings, LONGEST_GUESS_SECONDS)
+                seconds = min(seconds * 2.0 ** min(self.consecutive, _MOST_DOUBLINGS), LONGEST_GUESS_SECONDS)
             if not is_known:
                 self.consecutive += 1
                 self._limited_at = now

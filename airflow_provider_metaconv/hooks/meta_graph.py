@@ -198,7 +198,7 @@ def _extra(connection: Connection) -> dict[str, Any]:
         extra = None
     if not isinstance(extra, dict):
         # Airflow reads broken JSON as no extra at all, which would drop the app secret without a word.
-        raise InvalidRequestError('The connection\'s extra is no JSON object: write it as {"api_version": "v26.0"}.')
+        raise InvalidRequestError('The connection\'s extra must be a JSON object, such as {"api_version": "v26.0"}.')
     return extra
 
 
@@ -206,7 +206,7 @@ def _text(extra: dict[str, Any], name: str) -> str | None:
     value = extra.get(name)
     if isinstance(value, float | bool | list | dict):
         # A URI's extra is read as JSON: a secret that looks like a number would arrive as another one.
-        raise InvalidRequestError(f"{name} in the connection's extra is no text: write it in quotes, in JSON.")
+        raise InvalidRequestError(f"{name} in the connection's extra must be text: write it in quotes, in JSON.")
     return str(value or "").strip() or None
 
 
@@ -222,6 +222,6 @@ def _calls_per_second(value: Any) -> float:
         calls = 0.0
     if not 0 < calls < float("inf") or isinstance(value, bool):
         raise InvalidRequestError(
-            f"calls_per_second={value!r} in the connection's extra is no pace: write a number above 0, such as 2."
+            f"calls_per_second in the connection's extra must be a number greater than 0, such as 2, not {value!r}."
         )
     return calls

@@ -58,7 +58,7 @@ def measure(url: str, token: str, file_format: str) -> None:
     messages = calls = 0
     started = time.perf_counter()
     for platform in ("MESSENGER", "INSTAGRAM"):
-        client = GraphClient(requests.Session(), Credentials(token), base_url=url, pacer=Pacer(1e9))
+        client = GraphClient(requests.Session(), Credentials(token), base_url=url, own_ids={"100"}, pacer=Pacer(1e9))
         folders = ("inbox", "page_done", "spam", "other") if platform == "MESSENGER" else (None,)
         edges = [ConversationsEdge(client.get, "100", platform, folder) for folder in folders]
         scope = ExtractionContext(platform, "100", frozenset({"100"}), Window(None, datetime(2026, 11, 21, tzinfo=UTC)))

@@ -26,7 +26,9 @@ def main() -> None:
     """Reads 8 conversations of 1,000 messages each, with the standard pacer of 2 calls a second."""
     world = uniform_world(threads=8, messages_per_thread=1000, now=NOW, spacing_seconds=1)
     with EmulatorServer(world, EmulatorSettings(latency_ms=1500)) as server, tempfile.TemporaryDirectory() as folder:
-        client = GraphClient(requests.Session(), Credentials(server.page_token("100")), base_url=server.url)
+        client = GraphClient(
+            requests.Session(), Credentials(server.page_token("100")), base_url=server.url, own_ids={"100"}
+        )
         edge = ConversationsEdge(client.get, "100", "MESSENGER")
         scope = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, NOW))
         started = time.perf_counter()

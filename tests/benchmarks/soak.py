@@ -109,7 +109,12 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
     from airflow_provider_metaconv.graph.limits import Pacer
 
     client = GraphClient(
-        requests.Session(), Credentials(token), base_url=url, pacer=Pacer(1e9), sleep=lambda s: time.sleep(s / 20)
+        requests.Session(),
+        Credentials(token),
+        base_url=url,
+        own_ids={"100"},
+        pacer=Pacer(1e9),
+        sleep=lambda s: time.sleep(s / 20),
     )
     folders = MESSENGER_FOLDERS if platform == "MESSENGER" else (None,)
     edges = [ConversationsEdge(client.get, "100", platform, name) for name in folders]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -335,6 +338,23 @@ def test_a_limit_without_an_estimate_waits_five_ten_and_twenty_seconds_itself() 
         assert len(scripted.requests) == 4
     assert (scripted.time.now - started, client.consecutive_limits) == (pytest.approx(35, abs=0.1), 4)
     assert (client.statistics.limit_waits, client.statistics.limit_wait_seconds) == (3, pytest.approx(35, abs=0.1))
+
+
+def test_threads_that_meet_a_limit_together_wait_for_it_once() -> None:
+    together, number = threading.Barrier(4), itertools.count()
+
+    def respond(path: str, query: dict[str, str]) -> Reply:
+        if next(number) >= 4:
+            return reply({"id": "100"})
+        together.wait(timeout=10)
+        return limited(path, query)
+
+    with ScriptedServer(respond) as scripted, ThreadPoolExecutor(4) as threads:
+        client = scripted.client()
+        found = list(threads.map(lambda _: client.get("100"), range(4)))
+    assert found == [{"id": "100"}] * 4
+    assert len(scripted.requests) == 8
+    assert client.statistics.limit_wait_seconds <= 4 * 5
 
 
 def test_a_success_starts_the_count_of_limits_anew() -> None:

@@ -179,3 +179,13 @@ def test_a_count_from_a_checkpoint_of_any_size_is_a_wait() -> None:
     waits = LimitWaits(VirtualTime())
     waits.consecutive = 10**9
     assert waits.wait_after(0, 5, is_estimate=False) == LONGEST_GUESS_SECONDS
+
+
+def test_a_late_refusal_from_before_the_limit_asks_for_no_further_wait() -> None:
+    clock = VirtualTime()
+    waits = LimitWaits(clock)
+    sent_at = clock()
+    assert waits.wait_after(sent_at, 5, is_estimate=False) == 5
+    clock.sleep(60)
+    assert waits.wait_after(sent_at, 5, is_estimate=False) == 0
+    assert waits.consecutive == 1

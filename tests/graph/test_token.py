@@ -14,17 +14,19 @@ from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
 from airflow_provider_metaconv.emulator.tokens import SCOPES
-from airflow_provider_metaconv.graph.auth import Credentials, Get, PageIdentity, list_pages
+from airflow_provider_metaconv.graph.auth import PageIdentity, list_pages
 from airflow_provider_metaconv.graph.client import GraphClient
+from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.errors import (
     BlockedError,
     GraphError,
-    InvalidRequestError,
     RateLimitError,
     TokenError,
     TransientError,
+    UnexpectedResponseError,
 )
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.graph.request import Get
 from airflow_provider_metaconv.graph.token import NEVER, TokenInfo, read_debug_token, token_and_pages, token_info
 
 EXPIRES = datetime(2099, 1, 1, tzinfo=UTC)
@@ -169,7 +171,7 @@ def test_no_error_shows_a_secret() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"data": None}, {"data": []}, {"data": {"scopes": []}}])
 def test_an_answer_about_nothing_is_an_error(answer: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(UnexpectedResponseError):
         read_debug_token(answer)
 
 

@@ -20,8 +20,8 @@ from packaging.version import Version
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
 from airflow_provider_metaconv.get_provider_info import CONNECTION_FIELDS
+from airflow_provider_metaconv.graph.error_rules import ERROR_RULES
 from airflow_provider_metaconv.graph.errors import (
-    ERROR_CODES,
     BlockedError,
     InvalidRequestError,
     PermissionDeniedError,
@@ -81,7 +81,7 @@ def test_a_local_emulators_port_may_stand_by_itself() -> None:
 @pytest.mark.parametrize("extra", ["[]", "{", "3"])
 def test_an_extra_that_is_no_json_object_is_refused_and_not_taken_for_none(extra: str) -> None:
     connection = Connection(conn_id="meta_graph_default", conn_type="meta_graph", password="t", extra=extra)
-    with pytest.raises(InvalidRequestError, match="no JSON object"):
+    with pytest.raises(InvalidRequestError, match="must be a JSON object"):
         _Settings.of(connection)
 
 
@@ -167,7 +167,7 @@ def test_every_refusal_that_a_person_must_act_on_is_in_the_table_of_the_tokens_p
     rows = [
         f"| {code}{'' if subcode is None else f'/{subcode}'}{f' {chr(34)}{row.text}{chr(34)}' if row.text else ''} "
         f"| {row.meaning} | {row.advice} |"
-        for (code, subcode), known in ERROR_CODES.items()
+        for (code, subcode), known in ERROR_RULES.items()
         for row in known
         if row.error in (TokenError, PermissionDeniedError, BlockedError) and (code != 102 or subcode is None)
     ]
@@ -176,7 +176,7 @@ def test_every_refusal_that_a_person_must_act_on_is_in_the_table_of_the_tokens_p
 
 def test_every_row_that_a_person_must_act_on_says_what_to_do() -> None:
     final = (TokenError, PermissionDeniedError, BlockedError)
-    assert [] == [key for key, rows in ERROR_CODES.items() for row in rows if row.error in final and not row.advice]
+    assert [] == [key for key, rows in ERROR_RULES.items() for row in rows if row.error in final and not row.advice]
 
 
 @pytest.mark.parametrize("page", ["connection.md", "tokens.md"])

@@ -12,9 +12,9 @@ import pytest
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_metaconv import retry_policy
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
-from airflow_provider_metaconv.operators import extract as extract_module
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
 
@@ -153,7 +153,7 @@ def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
         decision = task.retry_policy.evaluate(caught.value, 1, 3)
         assert "fail" == decision.action.value
     # Airflow 3.1 and 3.2 have no policies: there the operator says it itself.
-    monkeypatch.setattr(extract_module, "HAS_RETRY_POLICY", False)
+    monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICY", False)
     with pytest.raises(AirflowFailException, match="Create a new Page token"):
         run(task)
 

@@ -99,11 +99,11 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
     [
         ({"host": "graph.facebook.com"}, "write it with its scheme"),
         ({"extra": {"api_version": "26"}}, "write it as v26.0"),
-        ({"extra": {"calls_per_second": 0}}, "a number above 0"),
-        ({"extra": {"calls_per_second": "fast"}}, "a number above 0"),
-        ({"extra": {"calls_per_second": True}}, "a number above 0"),
-        ({"extra": {"api_version": 26.0}}, "api_version in the connection's extra is no text"),
-        ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra is no text"),
+        ({"extra": {"calls_per_second": 0}}, "a number greater than 0"),
+        ({"extra": {"calls_per_second": "fast"}}, "a number greater than 0"),
+        ({"extra": {"calls_per_second": True}}, "a number greater than 0"),
+        ({"extra": {"api_version": 26.0}}, "api_version in the connection's extra must be text"),
+        ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra must be text"),
     ],
 )
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], says: str) -> None:
