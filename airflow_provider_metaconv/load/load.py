@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from airflow_provider_metaconv.files import Manifest
 from airflow_provider_metaconv.files import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, VerifiedManifest, verify_manifests
 from airflow_provider_metaconv.records import TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, Warehouse
+
+OnPartial = Literal["fail", "warn"]
+"""What a check does about windows of which Meta refused a list: raise an error, or log a warning."""
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "verified_files"]
 
@@ -17,27 +25,43 @@ __all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "ver
 class CheckResult:
     """How a warehouse compares with manifests: missing rows by the name of the table, incomplete conversations.
 
-    ``extracted`` are the Page and platform of each manifest.
+    ``extracted`` are the Page and platform of each manifest, ``partial`` the windows of which a list could not be read
+    to its end, such as ``MESSENGER/100 until 2026-11-21T00:00:00+00:00``.
     """
 
     manifests: int
     extracted: frozenset[tuple[str, str]]
     missing: Mapping[str, int]
     incomplete: int
+    partial: tuple[str, ...] = ()
 
     @property
     def everything_loaded(self) -> bool:
-        """Whether every row of the files has its key in the warehouse; says nothing about ``incomplete``."""
+        """Whether every row of the files has its key in the warehouse; says nothing about gaps."""
         return not any(self.missing.values())
 
-    def raise_unless_complete(self, expected: Iterable[tuple[str, str]]) -> None:
-        """Raises ``LoadError`` unless every expected Page and platform was extracted and every row was loaded."""
+    def raise_unless_complete(self, expected: Iterable[tuple[str, str]], on_partial: OnPartial = "fail") -> None:
+        """Raises ``LoadError`` unless every expected Page and platform was extracted whole and every row was loaded.
+
+        ``expected`` are pairs of Page and platform. With ``on_partial="warn"`` a partial window is logged as a warning
+        instead. Raises ``ValueError`` for another value of it.
+        """
+        if on_partial not in ("fail", "warn"):
+            raise ValueError(f"on_partial must be fail or warn, not {on_partial!r}")
         absent = sorted(f"{platform}/{page_id}" for page_id, platform in set(expected) - self.extracted)
         if absent:
             raise LoadError(f"not extracted: {', '.join(absent)}: see why in the log of the extract task of that name")
         if not self.everything_loaded:
             lacking = ", ".join(f"{count} {name}" for name, count in self.missing.items() if count)
             raise LoadError(f"the warehouse lacks {lacking} that the files hold: run the load task again")
+        if self.partial:
+            problem = (
+                f"partial: {', '.join(self.partial)}: Meta refused a list of conversations, see the table "
+                "extraction_windows for the reason, and run the extract task again"
+            )
+            if on_partial == "fail":
+                raise LoadError(problem)
+            _log.warning("%s", problem)
 
 
 def load_manifests(
@@ -66,7 +90,7 @@ def check_manifests(
     warehouse: Warehouse,
     open_storage: StorageOpener = open_storage_by_scheme,
 ) -> CheckResult:
-    """Count what the files hold and the warehouse lacks, and the conversations that the manifests call incomplete.
+    """Count what the files hold and the warehouse lacks, and what the manifests call incomplete or partial.
 
     Raises as ``load_manifests`` does; changes nothing.
     """
@@ -74,11 +98,22 @@ def check_manifests(
     files = _files(verified)
     missing = warehouse.missing(files) if files else {table.name: 0 for table in TABLES}
     extracted = frozenset((one.manifest.page_id, one.manifest.platform) for one in verified)
-    return CheckResult(len(verified), extracted, missing, sum(_incomplete(one) for one in verified))
+    partial = tuple(sorted(_window_name(one.manifest) for one in verified if not _is_complete(one.manifest)))
+    return CheckResult(len(verified), extracted, missing, sum(_incomplete(one) for one in verified), partial)
 
 
 def _files(verified: Sequence[VerifiedManifest]) -> list[SourceFile]:
     return [file for one in verified for file in one.files]
+
+
+def _is_complete(manifest: Manifest) -> bool:
+    # Manifests of earlier releases do not say it: there a window was published only when it was.
+    return bool(getattr(manifest, "complete", True))
+
+
+def _window_name(manifest: Manifest) -> str:
+    since = f" from {manifest.since}" if manifest.since else ""
+    return f"{manifest.platform}/{manifest.page_id}{since} until {manifest.until}"
 
 
 def _incomplete(verified: VerifiedManifest) -> int:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from airflow_provider_metaconv.files import (
     StorageError,
 )
 from airflow_provider_metaconv.load import CheckResult, LoadError, check_manifests, load_manifests
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, RowCountError, TableResult
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
 EXTRACTED = frozenset({("100", "MESSENGER")})
+NOTHING = {table.name: TableResult() for table in TABLES}
+NONE_MISSING = {table.name: 0 for table in TABLES}
 KEY = {"platform": "MESSENGER", "page_id": "100", "conversation_id": "t_1"}
 
 
@@ -69,14 +72,17 @@ def test_all_parts_of_all_manifests_arrive(tmp_path, path, warehouse, file_forma
     first = _extract(tmp_path / "a", *(_message(n, text=text) for n, text in enumerate(texts)), file_format=file_format)
     second = _extract(tmp_path / "b", _message(9))
     loaded = load_manifests([first, second], warehouse).tables
-    assert {"messages": TableResult(6, inserted=6), "conversations": TableResult(2, inserted=1)} == loaded
+    assert loaded == NOTHING | {
+        "messages": TableResult(6, inserted=6),
+        "conversations": TableResult(2, inserted=1),
+    }
     assert ["plain", "a\ufffdb", "\ufffd", "\U0001f600", "x" * 100_000, "text 9"] == _texts(path)
 
 
 def test_loading_twice_changes_nothing(tmp_path, warehouse):
     uri = _extract(tmp_path / "a", _message(1), _message(2))
     load_manifests([uri], warehouse)
-    expected = {"messages": TableResult(2, unchanged=2), "conversations": TableResult(1, unchanged=1)}
+    expected = NOTHING | {"messages": TableResult(2, unchanged=2), "conversations": TableResult(1, unchanged=1)}
     assert expected == load_manifests([uri], warehouse).tables
 
 
@@ -201,14 +207,14 @@ def test_the_check_counts_what_is_missing_and_what_is_incomplete(tmp_path, wareh
     other = _extract(tmp_path / "b", _message(2), _message(3), stats={"incomplete": 1, "calls": 5})
     load_manifests([loaded], warehouse)
     result = check_manifests([loaded, other, loaded], warehouse)
-    assert CheckResult(2, EXTRACTED, {"messages": 1, "conversations": 0}, incomplete=3) == result
+    assert CheckResult(2, EXTRACTED, NONE_MISSING | {"messages": 1}, incomplete=3) == result
     assert not result.everything_loaded
     load_manifests([other], warehouse)
     assert check_manifests([loaded, other], warehouse).everything_loaded
 
 
 def test_the_check_of_nothing_finds_nothing(warehouse):
-    assert CheckResult(0, frozenset(), {"messages": 0, "conversations": 0}, 0) == check_manifests([], warehouse)
+    assert CheckResult(0, frozenset(), NONE_MISSING, 0) == check_manifests([], warehouse)
 
 
 def test_a_check_that_finds_everything_is_silent():
@@ -226,3 +232,20 @@ def test_a_check_that_finds_everything_is_silent():
 def test_a_check_that_finds_a_gap_says_which(expected, missing, problem):
     with pytest.raises(LoadError, match=problem):
         CheckResult(1, EXTRACTED, missing, incomplete=0).raise_unless_complete(expected)
+
+
+PARTIAL = ("MESSENGER/100 until 2026-11-21T00:00:00+00:00",)
+
+
+def test_a_check_fails_on_a_partial_window_unless_told_to_warn(caplog):
+    result = CheckResult(1, EXTRACTED, NONE_MISSING, 0, PARTIAL)
+    problem = "partial: MESSENGER/100 until 2026-11-21T00:00:00+00:00: Meta refused a list of conversations"
+    with pytest.raises(LoadError, match=re.escape(problem)):
+        result.raise_unless_complete([("100", "MESSENGER")])
+    result.raise_unless_complete([("100", "MESSENGER")], on_partial="warn")
+    assert [True] == [record.levelname == "WARNING" and problem in record.getMessage() for record in caplog.records]
+
+
+def test_a_check_takes_no_other_word_for_partial_windows():
+    with pytest.raises(ValueError, match="on_partial must be fail or warn, not 'ignore'"):
+        CheckResult(1, EXTRACTED, NONE_MISSING, 0).raise_unless_complete([], on_partial="ignore")
