@@ -190,7 +190,7 @@ class Attempt:
         self._reader.refuse(conversation, request, error, last_time=was_deferred)
         if conversation.deferred and not was_deferred:
             self._note_refusal(error)
-        return Batch()
+        return self._advance(conversation, [])
 
     def _note_last_time(self, conversation: ConversationState) -> None:
         if conversation.deferred:

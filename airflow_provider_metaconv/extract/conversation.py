@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.requests import (
@@ -18,6 +18,7 @@ from airflow_provider_metaconv.extract.requests import (
     PATIENTLY,
     ConversationRequest,
     MessagesRequest,
+    ParticipantsRequest,
 )
 from airflow_provider_metaconv.extract.rows import ExtractionContext, count, message_row, people, text
 from airflow_provider_metaconv.extract.state import Amendment, ConversationState, ExtractionState
@@ -34,6 +35,12 @@ from airflow_provider_metaconv.records import INSTAGRAM, ContentStatus, Conversa
 from airflow_provider_metaconv.window import iso, row_time
 
 logger = logging.getLogger(__name__)
+
+ENDED: dict[str, str] = {"": ""}
+"""The position behind the last page."""
+
+MORE_PARTICIPANTS = "(more, whom Meta does not return)"
+"""Stands in a list of participants for those who could not be read."""
 
 INSTAGRAM_VISIBLE_MESSAGES = 20
 """The content of so many newest messages of a conversation, and no more, is returned on Instagram.
@@ -64,10 +71,13 @@ class Batch:
     conversations: list[Row] = field(default_factory=list)
 
 
-def next_request(
-    conversation: ConversationState, sizes: PageSizes, *, last_time: bool = False
-) -> ConversationRequest | MessagesRequest:
+OneRequest = ConversationRequest | MessagesRequest | ParticipantsRequest
+
+
+def next_request(conversation: ConversationState, sizes: PageSizes, *, last_time: bool = False) -> OneRequest:
     """The request that continues a conversation; the last time that it is asked for it is small and patient."""
+    if conversation.position == ENDED:
+        return ParticipantsRequest(conversation.id, conversation.more_participants)
     if last_time and conversation.deferred:
         return _request(conversation, 1, PATIENTLY)
     limit = conversation.limit or sizes.now.messages
@@ -78,9 +88,7 @@ def next_request(
     return _request(conversation, limit, AT_ONCE if conversation.limit else IN_PASSING)
 
 
-def _request(
-    conversation: ConversationState, limit: int, retried: tuple[Action, ...]
-) -> ConversationRequest | MessagesRequest:
+def _request(conversation: ConversationState, limit: int, retried: tuple[Action, ...]) -> OneRequest:
     if conversation.by_itself:
         return ConversationRequest(conversation.id, limit, retried)
     ids_only = conversation.ids_only or conversation.step_over
@@ -109,10 +117,13 @@ class ConversationReader:
     def accept(
         self,
         conversation: ConversationState,
-        request: ConversationRequest | MessagesRequest,
+        request: OneRequest,
         response: Mapping[str, Any] | ResultPage,
     ) -> list[Row]:
         """The rows of an answer."""
+        if isinstance(request, ParticipantsRequest):
+            _add_participants(conversation, cast(ResultPage, response))
+            return []
         self._learn(conversation, request)
         conversation.deferred, conversation.refusal, conversation.refusal_code = False, "", ""
         conversation.limit = 0
@@ -128,7 +139,7 @@ class ConversationReader:
             return []
         return self._read_page(conversation, {}, page, request.limit)
 
-    def _learn(self, conversation: ConversationState, request: ConversationRequest | MessagesRequest) -> None:
+    def _learn(self, conversation: ConversationState, request: OneRequest) -> None:
         """What an accepted call says of the size of others."""
         if conversation.step_over:
             conversation.step_over = False
@@ -172,7 +183,7 @@ class ConversationReader:
     def refuse(
         self,
         conversation: ConversationState,
-        request: ConversationRequest | MessagesRequest,
+        request: OneRequest,
         error: GraphError,
         *,
         last_time: bool,
@@ -180,6 +191,9 @@ class ConversationReader:
         """Chooses another way to read a conversation, or defers it; raises what concerns more than this one."""
         if error.action is Action.WAIT or error.scope is ErrorScope.APP:
             raise error
+        if isinstance(request, ParticipantsRequest):
+            _add_participants(conversation, ResultPage([{"name": MORE_PARTICIPANTS}], None))
+            return
         if conversation.deferred and last_time:
             return
         if isinstance(error, CursorError):
@@ -193,9 +207,7 @@ class ConversationReader:
         else:
             defer(conversation, error)
 
-    def _avoid_unavailable(
-        self, conversation: ConversationState, request: ConversationRequest | MessagesRequest, error: GraphError
-    ) -> None:
+    def _avoid_unavailable(self, conversation: ConversationState, request: OneRequest, error: GraphError) -> None:
         visible = INSTAGRAM_VISIBLE_MESSAGES - conversation.seen
         if self._context.platform != INSTAGRAM:
             self._ask_for_less(conversation, request, error)
@@ -211,9 +223,7 @@ class ConversationReader:
             # Beyond them ids and times may still be had.
             conversation.ids_only, conversation.limit = True, 0
 
-    def _ask_for_less(
-        self, conversation: ConversationState, request: ConversationRequest | MessagesRequest, error: GraphError
-    ) -> None:
+    def _ask_for_less(self, conversation: ConversationState, request: OneRequest, error: GraphError) -> None:
         if conversation.step_over:
             conversation.step_over = False
             defer(conversation, error)
@@ -282,21 +292,36 @@ class ConversationReader:
         return row
 
 
-ENDED: dict[str, str] = {"": ""}
-"""The position behind the last page."""
-
-
 def is_finished(conversation: ConversationState) -> bool:
     """Whether nothing more is to be read of a conversation."""
-    return conversation.position == ENDED and not conversation.deferred
+    return conversation.position == ENDED and not conversation.more_participants and not conversation.deferred
+
+
+def _add_participants(conversation: ConversationState, page: ResultPage) -> None:
+    known = conversation.participants or []
+    new = [each for each in people(page.items) or [] if each not in known]
+    conversation.participants = known + new
+    # Without anybody new the list leads in a circle.
+    conversation.more_participants = dict(page.next_parameters or {}) if new else {}
 
 
 def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
     """Takes over what a conversation node says of itself."""
     conversation.updated_time = row_time(node.get("updated_time")) or conversation.updated_time
-    conversation.participants = people(node.get("participants")) or conversation.participants
+    edge = node.get("participants")
+    if (participants := people(edge)) is not None:
+        conversation.participants, conversation.more_participants = participants, _more(edge)
     message_count = count(node.get("message_count"))
     conversation.message_count = conversation.message_count if message_count is None else message_count
+
+
+def _more(edge: Any) -> dict[str, str]:
+    if not isinstance(edge, dict) or "next" not in (edge.get("paging") or ()):
+        return {}
+    try:
+        return dict(parse_page(edge, lenient_rows=True).next_parameters or {})
+    except GraphError:
+        return {}
 
 
 def defer(conversation: ConversationState, error: GraphError) -> None:

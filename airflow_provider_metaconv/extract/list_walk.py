@@ -120,9 +120,6 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
         sizes.ids_accepted()
     else:
         sizes.list_accepted(len(page.items), *_nested(page.items, since))
-    is_followed = page.next_parameters is not None and page.next_parameters != request.position
-    if is_followed and 0 < len(page.items) < request.limit:
-        state.imposed_size = max(state.imposed_size, len(page.items))
 
 
 def _nested(nodes: Sequence[Node], since: str) -> tuple[int, int]:
@@ -157,6 +154,10 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
     state.calls += 1
     moved_on = _note_rows(state, page.items, known)
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
+    if moved_on:
+        # More came behind a page that was shorter than asked for.
+        state.imposed_size = max(state.imposed_size, state.short_page)
+    state.short_page = len(page.items) if len(page.items) < request.limit else 0
     times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
     if page.items:
         state.last_page = LastPage(request.position, _ids(page.items), max(times, default=""))
@@ -244,7 +245,7 @@ def _meet_self(state: ListState, request: ListRequest, page: ResultPage, moved_o
         _end_pass(state, "an empty page that names itself")
     elif moved_on or not isinstance(state.phase, VerifyingEnd):
         state.phase = VerifyingEnd(request.position)
-    elif len(page.items) < request.limit and not 0 < state.imposed_size <= len(page.items):
+    elif len(page.items) < request.limit and len(page.items) != state.imposed_size:
         _end_pass(state, "a last page that names itself")
     else:
         recover(state, CursorError("A full page of the list of conversations names itself as its next."))
@@ -278,7 +279,7 @@ def _begin_pass(state: ListState, bound: str, *, has_news: bool = False) -> None
     state.top = state.lowest = state.previous = ""
     state.tied, state.last_page = [], None
     state.has_news, state.has_new_conversations = has_news, False
-    state.rises = state.rows_below = state.rows_seen = state.calls = state.stale_pages = 0
+    state.rises = state.rows_below = state.rows_seen = state.calls = state.stale_pages = state.short_page = 0
 
 
 def is_at_pass_start(state: ListState) -> bool:
@@ -314,7 +315,7 @@ def _start_rewinding(state: ListState) -> None:
     state.phase = Reading() if state.last_page is None else Rewinding()
     state.previous = state.lowest = ""
     state.tied = []
-    state.rows_below = state.stale_pages = 0
+    state.rows_below = state.stale_pages = state.short_page = 0
 
 
 def _rewind(state: ListState, request: ListRequest, page: ResultPage) -> None:

@@ -1,4 +1,4 @@
-"""The three calls of an extraction as values, what each of them asks for, and the threads that send them."""
+"""The calls of an extraction as values, what each of them asks for, and the threads that send them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,16 @@ class MessagesRequest(msgspec.Struct, frozen=True):
     retried: tuple[Action, ...] = IN_PASSING
 
 
-Request = ListRequest | ConversationRequest | MessagesRequest
+class ParticipantsRequest(msgspec.Struct, frozen=True):
+    """One more page of the people in one conversation."""
+
+    conversation_id: str
+    position: Position
+    retried: tuple[Action, ...] = IN_PASSING
+    limit: int = 1
+
+
+Request = ListRequest | ConversationRequest | MessagesRequest | ParticipantsRequest
 Response = ResultPage | Mapping[str, Any]
 Answer = Response | GraphError
 
@@ -117,6 +126,8 @@ def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable
             names = MESSAGE_IDS_ONLY if request.ids_only else fields.of(MESSAGES)
             where = (request.conversation_id, names, request.limit, request.position)
             return lambda: edge.messages(*where, retried=request.retried)
+        case ParticipantsRequest():
+            return lambda: edge.participants(request.conversation_id, request.position, retried=request.retried)
 
 
 class Dispatcher(Protocol):

@@ -89,7 +89,8 @@ class ListState(_State):
     ``bound`` is the time below which nothing is wanted in this pass. ``top`` is the time at the top when the pass
     began. ``lowest`` is the oldest time that the pass has seen, and ``tied`` the ids of that very time. ``rises``
     counts the rows that contradict the order. ``passes`` counts the catch-up passes, ``quiet_passes`` those at the end
-    that found no new conversation.
+    that found no new conversation. ``imposed_size`` is the largest page that was shorter than asked for though more
+    followed, ``short_page`` one of which that is not known yet.
     """
 
     bound: str
@@ -106,6 +107,7 @@ class ListState(_State):
     recoveries: int = 0
     isolated: int = 0
     imposed_size: int = 0
+    short_page: int = 0
     passes: int = 0
     quiet_passes: int = 0
     has_news: bool = False
@@ -126,6 +128,7 @@ class ConversationState(_State):
     id: str
     updated_time: str | None = None
     participants: list[dict[str, Any]] | None = None
+    more_participants: Position = {}
     message_count: int | None = None
     position: Position = {}
     by_itself: bool = True

@@ -69,6 +69,13 @@ class ConversationsEdge:
         parameters = {"fields": ",".join(fields), "limit": str(limit), **(position or {})}
         return self.get(graph_path(conversation_id, "messages"), parameters, parse=_messages_page, retried=retried)
 
+    def participants(
+        self, conversation_id: str, position: Mapping[str, str], *, retried: Collection[Action] = REPEATED
+    ) -> ResultPage:
+        """One more page of the people in a conversation, where it has more than a conversation node shows."""
+        path = graph_path(conversation_id, "participants")
+        return self.get(path, {"limit": "100", **position}, parse=parse_page, retried=retried)
+
 
 def nested_messages(fields: Sequence[str], limit: int) -> str:
     """The field that reads each conversation's newest messages along with it: ``messages.limit(25){id,...}``.

@@ -45,12 +45,12 @@ def measure(url: str, token: str, file_format: str) -> None:
 
     from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
-    from airflow_provider_metaconv.window import Window
     from airflow_provider_metaconv.files.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
     from airflow_provider_metaconv.graph.client import GraphClient
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge
     from airflow_provider_metaconv.graph.limits import Pacer
+    from airflow_provider_metaconv.window import Window
 
     if file_format == "parquet":
         import pyarrow.parquet  # noqa: F401  (the library's own size is not the extraction's)

@@ -100,13 +100,13 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
     """One try in this process; prints its figures as JSON."""
     from airflow_provider_metaconv.extract.extraction import extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
-    from airflow_provider_metaconv.window import Window
     from airflow_provider_metaconv.files.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
     from airflow_provider_metaconv.graph.client import GraphClient
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge
     from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
     from airflow_provider_metaconv.graph.limits import Pacer
+    from airflow_provider_metaconv.window import Window
 
     client = GraphClient(
         requests.Session(),

@@ -13,12 +13,12 @@ import requests
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.window import Window
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.window import Window
 from tests.benchmarks.peers.clients.measuring import PAGE_ID, SINCE, TOKEN, UNTIL, Job, run
 
 
