@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from airflow_provider_metaconv.files import Manifest
 from airflow_provider_metaconv.files import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, VerifiedManifest, verify_manifests
 from airflow_provider_metaconv.records import TABLES
@@ -12,32 +15,46 @@ from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, Warehous
 
 __all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "verified_files"]
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """How a warehouse compares with manifests: missing rows by the name of the table, incomplete conversations.
 
-    ``extracted`` are the Page and platform of each manifest.
+    ``extracted`` are the Page and platform of each manifest, ``partial`` the windows that were read in part, each with
+    its reasons.
     """
 
     manifests: int
     extracted: frozenset[tuple[str, str]]
     missing: Mapping[str, int]
     incomplete: int
+    partial: tuple[str, ...] = ()
 
     @property
     def everything_loaded(self) -> bool:
         """Whether every row of the files has its key in the warehouse; says nothing about ``incomplete``."""
         return not any(self.missing.values())
 
-    def raise_unless_complete(self, expected: Iterable[tuple[str, str]]) -> None:
-        """Raises ``LoadError`` unless every expected Page and platform was extracted and every row was loaded."""
+    def raise_unless_complete(
+        self, expected: Iterable[tuple[str, str]], on_partial: Literal["fail", "warn"] = "fail"
+    ) -> None:
+        """Raises ``LoadError`` unless every expected Page and platform was extracted and every row was loaded.
+
+        A window that was read in part raises it as well, unless ``on_partial`` is ``"warn"``.
+        """
         absent = sorted(f"{platform}/{page_id}" for page_id, platform in set(expected) - self.extracted)
         if absent:
             raise LoadError(f"not extracted: {', '.join(absent)}: see why in the log of the extract task of that name")
         if not self.everything_loaded:
             lacking = ", ".join(f"{count} {name}" for name, count in self.missing.items() if count)
             raise LoadError(f"the warehouse lacks {lacking} that the files hold: run the load task again")
+        if self.partial:
+            line = f"read in part: {', '.join(self.partial)}"
+            if on_partial == "fail":
+                raise LoadError(f'{line}: extract these windows again, or set on_incomplete="warn" to accept it')
+            logger.warning(line)
 
 
 def load_manifests(
@@ -74,11 +91,17 @@ def check_manifests(
     files = _files(verified)
     missing = warehouse.missing(files) if files else {table.name: 0 for table in TABLES}
     extracted = frozenset((one.manifest.page_id, one.manifest.platform) for one in verified)
-    return CheckResult(len(verified), extracted, missing, sum(_incomplete(one) for one in verified))
+    partial = tuple(_partial(one.manifest) for one in verified if not one.manifest.complete)
+    return CheckResult(len(verified), extracted, missing, sum(_incomplete(one) for one in verified), partial)
 
 
 def _files(verified: Sequence[VerifiedManifest]) -> list[SourceFile]:
     return [file for one in verified for file in one.files]
+
+
+def _partial(manifest: Manifest) -> str:
+    window = f"{manifest.platform}/{manifest.page_id} from {manifest.since or 'the beginning'} until {manifest.until}"
+    return f"{window} ({'; '.join(manifest.gaps) or 'for an unknown reason'})"
 
 
 def _incomplete(verified: VerifiedManifest) -> int:
