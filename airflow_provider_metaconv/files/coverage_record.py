@@ -116,7 +116,7 @@ def _rebuilt(storage: Storage) -> Coverage:
         for folder in storage.children(MANIFEST_NAME)
         if folder.uri(MANIFEST_NAME).split("/")[-2].startswith(WINDOW_PREFIX)
     ]
-    if folders:
+    if len(folders) > 1:
         logger.info("Reading the manifests of %d windows: there is no usable %s", len(folders), COVERAGE_NAME)
     coverage = Coverage()
     with ThreadPoolExecutor(MANIFESTS_AT_ONCE) as pool:

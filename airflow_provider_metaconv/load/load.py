@@ -13,20 +13,17 @@ from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, Veri
 from airflow_provider_metaconv.records import TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, Warehouse
 
-OnPartial = Literal["fail", "warn"]
-"""What a check does about windows of which Meta refused a list: raise an error, or log a warning."""
-
-_log = logging.getLogger(__name__)
-
 __all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "verified_files"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """How a warehouse compares with manifests: missing rows by the name of the table, incomplete conversations.
 
-    ``extracted`` are the Page and platform of each manifest, ``partial`` the windows of which a list could not be read
-    to its end, such as ``MESSENGER/100 until 2026-11-21T00:00:00+00:00``.
+    ``extracted`` are the Page and platform of each manifest, ``partial`` the windows that were read in part, each with
+    its reasons.
     """
 
     manifests: int
@@ -40,14 +37,13 @@ class CheckResult:
         """Whether every row of the files has its key in the warehouse; says nothing about gaps."""
         return not any(self.missing.values())
 
-    def raise_unless_complete(self, expected: Iterable[tuple[str, str]], on_partial: OnPartial = "fail") -> None:
-        """Raises ``LoadError`` unless every expected Page and platform was extracted whole and every row was loaded.
+    def raise_unless_complete(
+        self, expected: Iterable[tuple[str, str]], on_partial: Literal["fail", "warn"] = "fail"
+    ) -> None:
+        """Raises ``LoadError`` unless every expected Page and platform was extracted and every row was loaded.
 
-        ``expected`` are pairs of Page and platform. With ``on_partial="warn"`` a partial window is logged as a warning
-        instead. Raises ``ValueError`` for another value of it.
+        A window that was read in part raises it as well, unless ``on_partial`` is ``"warn"``.
         """
-        if on_partial not in ("fail", "warn"):
-            raise ValueError(f"on_partial must be fail or warn, not {on_partial!r}")
         absent = sorted(f"{platform}/{page_id}" for page_id, platform in set(expected) - self.extracted)
         if absent:
             raise LoadError(f"not extracted: {', '.join(absent)}: see why in the log of the extract task of that name")
@@ -55,13 +51,10 @@ class CheckResult:
             lacking = ", ".join(f"{count} {name}" for name, count in self.missing.items() if count)
             raise LoadError(f"the warehouse lacks {lacking} that the files hold: run the load task again")
         if self.partial:
-            problem = (
-                f"partial: {', '.join(self.partial)}: Meta refused a list of conversations, see the table "
-                "extraction_windows for the reason, and run the extract task again"
-            )
+            line = f"read in part: {', '.join(self.partial)}"
             if on_partial == "fail":
-                raise LoadError(problem)
-            _log.warning("%s", problem)
+                raise LoadError(f'{line}: extract these windows again, or set on_incomplete="warn" to accept it')
+            logger.warning(line)
 
 
 def load_manifests(
@@ -98,7 +91,7 @@ def check_manifests(
     files = _files(verified)
     missing = warehouse.missing(files) if files else {table.name: 0 for table in TABLES}
     extracted = frozenset((one.manifest.page_id, one.manifest.platform) for one in verified)
-    partial = tuple(sorted(_window_name(one.manifest) for one in verified if not _is_complete(one.manifest)))
+    partial = tuple(_partial(one.manifest) for one in verified if not one.manifest.complete)
     return CheckResult(len(verified), extracted, missing, sum(_incomplete(one) for one in verified), partial)
 
 
@@ -106,14 +99,9 @@ def _files(verified: Sequence[VerifiedManifest]) -> list[SourceFile]:
     return [file for one in verified for file in one.files]
 
 
-def _is_complete(manifest: Manifest) -> bool:
-    # Manifests of earlier releases do not say it: there a window was published only when it was.
-    return bool(getattr(manifest, "complete", True))
-
-
-def _window_name(manifest: Manifest) -> str:
-    since = f" from {manifest.since}" if manifest.since else ""
-    return f"{manifest.platform}/{manifest.page_id}{since} until {manifest.until}"
+def _partial(manifest: Manifest) -> str:
+    window = f"{manifest.platform}/{manifest.page_id} from {manifest.since or 'the beginning'} until {manifest.until}"
+    return f"{window} ({'; '.join(manifest.gaps) or 'for an unknown reason'})"
 
 
 def _incomplete(verified: VerifiedManifest) -> int:

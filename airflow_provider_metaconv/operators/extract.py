@@ -24,7 +24,7 @@ from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.files.coverage_record import StoredCoverage, claim_window, record_window
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.local import LocalStorage
-from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME
 from airflow_provider_metaconv.files.parts import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
@@ -150,7 +150,7 @@ class MetaConversationsExtractOperator(BaseOperator):
                 if self._folder_of(window) != folder:
                     storage = self.open_storage(self._folder_of(window))
                 self.extraction = self._extract(window, storage, context)
-                self._record(window, storage, known)
+                self._record(window, self.extraction.complete, storage.parent(), known)
         except Exception as error:
             self._act_on(error, context)
             raise
@@ -187,11 +187,10 @@ class MetaConversationsExtractOperator(BaseOperator):
             window = replace(window, since=since)
         return window, known
 
-    def _record(self, window: Window, storage: Storage, known: StoredCoverage | None) -> None:
+    def _record(self, window: Window, complete: bool, coverage: Storage, known: StoredCoverage | None) -> None:
         """Notes what the published window covers, for the scheduled runs after this one."""
         try:
-            manifest = Manifest.from_bytes(storage.read(MANIFEST_NAME), storage.uri(MANIFEST_NAME))
-            record_window(storage.parent(), window.since, window.until, complete=manifest.complete, known=known)
+            record_window(coverage, window.since, window.until, complete=complete, known=known)
         except FilesError as error:
             # The files are published: failing now would read them again. Not recorded, they are read again later.
             self.log.warning("The window could not be recorded as covered, the next scheduled run reads it: %s", error)

@@ -60,6 +60,17 @@ def test_what_passes_leaves_the_file_whole_and_once(storage, bucket, server, loc
 
 
 @pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("match", ["GET ", "POST "])
+def test_what_passes_does_not_disturb_a_replacement_by_version(storage, server, burst, match):
+    first = storage.replace_if_unchanged(b"first", "part", version=None)
+    server.fail(match, times=1, **BURSTS[burst])
+    assert storage.read_versioned("part") == (b"first", first)
+    # An answer that is lost must not make our own replacement look like somebody else's.
+    second = storage.replace_if_unchanged(b"second", "part", version=first)
+    assert storage.read_versioned("part") == (b"second", second)
+
+
+@pytest.mark.parametrize("burst", BURSTS)
 @pytest.mark.parametrize("match", ["GET ", "DELETE "])
 def test_what_passes_does_not_disturb_reading_listing_and_deleting(storage, server, burst, match):
     storage.publish_bytes(b"one", "one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,22 @@ def test_a_window_that_was_read_in_part_is_read_again(server: EmulatorServer, tm
     run(tmp_path, 11)
     record_window(page(tmp_path), at(12), at(13), complete=False)
     assert run(tmp_path, 13) == window(12, 14)
+
+
+@pytest.mark.parametrize("on_incomplete", [None, "warn"])
+def test_a_run_of_which_a_folder_was_refused_is_partial_and_the_next_one_reads_its_window_again(
+    server: EmulatorServer, tmp_path: Path, on_incomplete: Any
+) -> None:
+    folders = ["inbox", "spam"]
+    run(tmp_path, 11, folder=folders)
+    server.add_fault(Fault("10", folder="spam"))
+    outcome = contextlib.nullcontext() if on_incomplete else pytest.raises(Exception, match="The window is partial")
+    with outcome:
+        assert run(tmp_path, 12, folder=folders, on_incomplete=on_incomplete) == window(12, 13)
+    server.clear_faults()
+    assert read_coverage(page(tmp_path)).coverage.complete == (Span(at(11), at(12)),)
+    assert run(tmp_path, 13, folder=folders) == window(12, 14)
+    assert read_coverage(page(tmp_path)).coverage.complete == (Span(at(11), at(14)),)
 
 
 def test_another_folder_of_messenger_has_a_coverage_of_its_own(server: EmulatorServer, tmp_path: Path) -> None:
