@@ -17,6 +17,7 @@ from airflow_provider_metaconv.graph.errors import (
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, pages, parse_page
 from airflow_provider_metaconv.graph.request import Get, graph_path
+from airflow_provider_metaconv.graph.response import single_line
 
 __all__ = ["Credentials", "Get", "PageIdentity", "SecretFilter", "list_pages", "page_identity", "scrub"]
 
@@ -121,7 +122,7 @@ def own_page(get: Get) -> PageIdentity:
 
 def read_me(get: Get) -> Mapping[str, Any]:
     """The ``id`` and ``name`` of whom the token belongs to: a person, a system user or a Page."""
-    return get("me", {"fields": "id,name"}, parse=_checked)
+    return get("me", {"fields": "id,name"}, parse=checked_node)
 
 
 def _with_instagram(ask: Callable[[str], Pages]) -> Pages:
@@ -142,7 +143,7 @@ def _account(get: Get, page_id: str, fields: str, refused: PermissionDeniedError
         found = _of_page_token(get, page_id)
     if "access_token" in found:
         return found
-    reason = "" if refused is None else f" Asked for the Page itself, Meta says: {refused.meta_message}"
+    reason = "" if refused is None else f" Asked for the Page itself, Meta says: {refused.meta_text}"
     raise PermissionDeniedError(
         f"The token gives no access to Page {page_id}: its person needs the task Messages on that Page, and the app "
         "pages_show_list and pages_read_engagement (and business_management for a Page that a business owns)."
@@ -156,7 +157,7 @@ def _of_page_token(get: Get, page_id: str) -> Mapping[str, Any]:
     me = read_me(get)
     if me["id"] == page_id:
         return {}
-    name = " ".join(str(me.get("name", "")).split())
+    name = single_line(str(me.get("name", "")))
     raise PermissionDeniedError(
         f"This is the token of Page {me['id']} ({name}), not of Page {page_id}: store the token of Page {page_id} as "
         "the connection's password, or that of a person or system user with the task Messages on it."
@@ -172,23 +173,26 @@ def _accounts(get: Get, fields: str) -> list[dict[str, Any]]:
 
 def _accounts_page(data: dict[str, Any]) -> ResultPage:
     page = parse_page(data)
-    return ResultPage([_checked(node) for node in page.items], page.next_parameters)
+    return ResultPage([checked_node(node) for node in page.items], page.next_parameters)
 
 
 def _page_node(data: dict[str, Any], page_id: str) -> dict[str, Any]:
-    if _checked(data)["id"] != page_id:
+    if checked_node(data)["id"] != page_id:
         raise UnexpectedResponseError("Meta's response is not the Page that was asked for.")
     return data
 
 
 def _own_page(data: dict[str, Any]) -> PageIdentity:
-    if "access_token" not in _checked(data):
+    if "access_token" not in checked_node(data):
         raise UnexpectedResponseError("Meta's response about the Page has no access_token.")
     return _identity(data)
 
 
-def _checked(node: dict[str, Any]) -> dict[str, Any]:
-    """A node with an id of digits and, if it has a token, one that can be used."""
+def checked_node(node: dict[str, Any]) -> dict[str, Any]:
+    """A node of a Page, person or app, whose id is digits and whose token, if it has one, can be sent.
+
+    Raises ``UnexpectedResponseError`` for any other.
+    """
     token = node.get("access_token", "none")
     instagram = node.get("instagram_business_account") or {"id": "0"}
     is_known = isinstance(instagram, dict) and _is_digits(instagram.get("id")) and _is_digits(node.get("id"))

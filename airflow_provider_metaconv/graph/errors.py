@@ -111,6 +111,11 @@ class GraphError(Exception):
         return 0.0
 
     @property
+    def meta_text(self) -> str:
+        """All that Meta said, in one line."""
+        return " ".join(filter(None, (self.meta_message, self.user_title, self.user_message)))
+
+    @property
     def is_missing_edge(self) -> bool:
         """Whether this can mean that the object has no such edge, as a Page has no ``accounts`` or ``permissions``."""
         other_meanings = (CursorError, TooMuchDataError)
@@ -241,7 +246,7 @@ class FieldRefusedError(InvalidRequestError):
     @property
     def field_text(self) -> str:
         """Meta's words, which name the field."""
-        return " ".join(filter(None, (self.meta_message, self.user_message)))
+        return self.meta_text
 
 
 _MAXIMUM = re.compile(

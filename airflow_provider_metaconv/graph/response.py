@@ -80,7 +80,8 @@ def _meta_error(data: Mapping[str, Any], scrub: Callable[[str], str]) -> MetaErr
         error = {**data, "code": data["error_code"], "message": data.get("error_msg")}
 
     def text(name: str) -> str:
-        return _one_line(error.get(name), scrub)
+        value = error.get(name)
+        return scrub(single_line(str(value)))[:_LONGEST_TEXT] if isinstance(value, str | int) else ""
 
     return MetaError(
         code=as_int(error.get("code")),
@@ -101,12 +102,9 @@ def as_int(value: Any) -> int | None:
         return None
 
 
-def _one_line(value: Any, scrub: Callable[[str], str]) -> str:
-    if not isinstance(value, str | int):
-        return ""
-    # Control characters and halves of surrogate pairs cannot be stored everywhere that an error is shown.
-    printable = "".join(character if character.isprintable() else " " for character in str(value))
-    return " ".join(scrub(printable).split())[:_LONGEST_TEXT]
+def single_line(text: str) -> str:
+    """The text in one line, without the characters that cannot be stored everywhere: controls, halves of surrogates."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def _http_error(status: int, usage: Usage) -> GraphError:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_metaconv.graph.auth import PageIdentity, own_page, pages_of_person, read_me
+from airflow_provider_metaconv.graph.auth import PageIdentity, checked_node, own_page, pages_of_person, read_me
 from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.error_rules import token_error
 from airflow_provider_metaconv.graph.errors import (
@@ -140,8 +140,8 @@ def _inspected(credentials: Credentials, opened: Opened) -> Mapping[str, Any] | 
 
 
 def _app_credentials(credentials: Credentials, opened: Opened) -> Credentials:
-    app = opened(credentials)("app", {"fields": "id"})
-    return Credentials(f"{app.get('id')}|{credentials.app_secret}", credentials.app_secret)
+    app = opened(credentials)("app", {"fields": "id"}, parse=checked_node)
+    return Credentials(f"{app['id']}|{credentials.app_secret}", credentials.app_secret)
 
 
 def _granted(get: Get) -> TokenInfo:
