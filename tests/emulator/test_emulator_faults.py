@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -83,6 +85,12 @@ TROUBLES = {
 
 def test_every_fault_is_known_to_these_tests() -> None:
     assert set(FAULTS) == set(ERRORS) | ODD_ANSWERS | TROUBLES
+
+
+def test_the_documentation_describes_every_kind_of_trouble() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text("utf-8")
+    described = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page.partition("| kind |")[2], re.MULTILINE))
+    assert described == {name: FAULTS[name].description for name in ODD_ANSWERS | TROUBLES}
 
 
 @pytest.mark.parametrize("name", ERRORS)
