@@ -14,10 +14,6 @@ from pathlib import Path
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter
 from airflow_provider_metaconv.records import (
-    CONVERSATION_GAPS,
-    CONVERSATIONS,
-    EXTRACTION_WINDOWS,
-    MESSAGES,
     TABLES,
     Row,
 )
@@ -111,7 +107,11 @@ def measure(folder: Path) -> Iterator[tuple[str, float, int]]:
     first, last = range(MEASURED), range(HOURS - MEASURED, HOURS)
     for name, hours in (("first", first), ("last", last)):
         seconds = [load(database, write(folder / f"{name}-{hour}", [hour])) for hour in hours]
-        yield f"windows {hours[0] + 1:,} to {hours[-1] + 1:,}", statistics.median(seconds), MESSAGES_PER_HOUR * hours[-1]
+        yield (
+            f"windows {hours[0] + 1:,} to {hours[-1] + 1:,}",
+            statistics.median(seconds),
+            MESSAGES_PER_HOUR * hours[-1],
+        )
         if name == "first":
             load(database, write(folder / "between", range(MEASURED, HOURS - MEASURED)))
 
