@@ -57,7 +57,8 @@ class Warehouse(Protocol):
     Loading is all or nothing over all tables, and loading the same files twice changes nothing. Which of two versions
     of one row stays does not depend on which is loaded first: the richer message, the complete window, the conversation
     updated later, and between equals the one extracted later. The counts and the status of conversations and gaps are
-    derived from the rows of ``messages`` and of the ledger, whatever files hold. Every method raises ``WarehouseError`` with one clear line.
+    derived from the rows of ``messages`` and of the ledger, whatever the files say. Every method raises
+    ``WarehouseError`` with one clear line.
     """
 
     def __enter__(self) -> Self: ...
