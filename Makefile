@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-gcp soak clean
+.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-loading benchmark-gcp soak clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -45,6 +45,10 @@ bench: $(VENV)/installed
 benchmark: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.extraction
 	$(BIN)/python -m tests.benchmarks.pacing
+
+# Whether a load of one hour costs after a year what the first did.
+benchmark-loading: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.loading_growth
 
 benchmark-gcp: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.google

@@ -2,6 +2,7 @@
 
 import pytest
 
+from airflow_provider_metaconv.demo.places import LEDGER
 from airflow_provider_metaconv.records import CONVERSATIONS
 from tests.warehouse.documented_queries import MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
 from tests.warehouse.ledger_model import Extraction, Ledger, Seen, hour
@@ -21,7 +22,7 @@ def truncated(messages=CUT, unplaced=0):
 class LedgerContract:
     @pytest.fixture
     def ask(self):
-        """A function: the title of a documented query to its rows."""
+        """A function: the title of a documented query, or a query, to its rows."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -155,6 +156,11 @@ class LedgerContract:
         load(extraction(1, t_1=Seen("complete", HERE)))
         [held] = read_rows("conversations")
         assert ("complete", None, None) == (held["status"], held["reason_code"], held["reason"])
+
+    def test_the_demo_shows_windows_and_gaps(self, load, ask):
+        load(extraction(0, None, 3, status="partial", t_1=truncated()))
+        windows, gaps = ([row[2:] for row in ask(query)] for query in LEDGER.values())
+        assert ([["partial", 1, 2, 0]], [["instagram_limit", 1, 1, 0]]) == (windows, gaps)
 
     def test_the_ledger_loaded_again_is_not_written_again(self, warehouse, files):
         runs = [extraction(0, t_1=truncated()), extraction(1, 0, 6, t_1=truncated(), t_2=Seen("complete", HERE))]
