@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage \
+.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
 	benchmark-gcp soak simulate clean
 
 demo: $(VENV)/installed
@@ -49,6 +49,10 @@ benchmark: $(VENV)/installed
 
 benchmark-coverage: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.coverage
+
+# Whether a load of one hour costs after a year what the first did.
+benchmark-loading: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.loading_growth
 
 benchmark-gcp: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.google

@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 
 from airflow_provider_metaconv.demo import results, screen
 from airflow_provider_metaconv.demo.google import GooglePlace
-from airflow_provider_metaconv.demo.places import COUNTS, REASONS, LocalPlace, Place
+from airflow_provider_metaconv.demo.places import COUNTS, LEDGER, LocalPlace, Place
 from airflow_provider_metaconv.demo.source import Emulator, RealPages, running_emulator
 from airflow_provider_metaconv.demo.workspace import Airflow, Workspace, process
 
@@ -113,6 +113,7 @@ class _Demo:
         if not self._extract(now, until):
             return 1
         status = self._compare(emulator, [(None, now), (now, until)])
+        self._show_ledger()
         self._show_places()
         self._show_real_pages_hint()
         return status
@@ -127,6 +128,7 @@ class _Demo:
         if not (self._is_prepared() and self._extract(since, until)):
             return 1
         self._show_warehouse()
+        self._show_ledger()
         self._show_places()
         return 0
 
@@ -178,11 +180,13 @@ class _Demo:
         return status == 0
 
     def _show_warehouse(self) -> None:
-        reasons = results.reasons(self._place.ask(REASONS))
-        if reasons:
-            self._show(screen.reasons_table(reasons))
         for question, query in self._place.questions.items():
             self._show(screen.answer_table(question, self._place.ask(query)))
+
+    def _show_ledger(self) -> None:
+        """Every window with its status, and what is missing in it."""
+        for title, query in LEDGER.items():
+            self._show(screen.answer_table(title, self._place.ask(query)))
 
     def _compare(self, emulator: Emulator, windows: list[tuple[datetime | None, datetime]]) -> int:
         """Every manifest and the tables against what the emulator knows that there is."""

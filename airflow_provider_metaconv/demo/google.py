@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_metaconv.demo.places import COUNTS, REASONS
+from airflow_provider_metaconv.demo.places import COUNTS
 from airflow_provider_metaconv.demo.results import Answer
 
 if TYPE_CHECKING:
@@ -158,10 +158,5 @@ _QUERIES = {
         FROM (SELECT page_id, platform, 'm' AS kind FROM messages
               UNION ALL SELECT page_id, platform, 'c' FROM conversations)
         GROUP BY page_id, platform
-    """,
-    REASONS: """
-        SELECT page_id, platform, CONCAT(status, ': ', SPLIT(reason, ':')[OFFSET(0)]) AS why, COUNT(*) AS conversations
-        FROM conversations WHERE status <> 'complete'
-        GROUP BY page_id, platform, why ORDER BY page_id, platform, why
     """,
 }

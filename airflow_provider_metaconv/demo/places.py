@@ -11,8 +11,25 @@ from airflow_provider_metaconv.demo.results import Answer
 
 COUNTS = "counts"
 """Rows of a query under this name: Page, platform, messages, conversations."""
-REASONS = "reasons"
-"""Rows of a query under this name: Page, platform, status with reason, conversations that are not complete."""
+
+LEDGER: Mapping[str, str] = {
+    "The ledger: windows (table extraction_windows)": """
+        SELECT platform || '/' || page_id AS page,
+               CASE WHEN window_since IS NULL THEN 'all' ELSE 'next' END || ' until ' || CAST(window_until AS STRING)
+                   AS period,
+               status, conversations, messages, incomplete_conversations AS incomplete
+        FROM extraction_windows ORDER BY window_until, page
+    """,
+    "The ledger: what is missing, by window (table conversation_gaps)": """
+        SELECT platform || '/' || page_id AS page,
+               CASE WHEN window_since IS NULL THEN 'all' ELSE 'next' END || ' until ' || CAST(window_until AS STRING)
+                   AS period,
+               reason_code, COUNT(*) AS conversations, SUM(messages_unavailable) AS messages,
+               COUNT(closed_by_window) AS closed
+        FROM conversation_gaps GROUP BY page, period, reason_code ORDER BY period, page, reason_code
+    """,
+}
+"""What the completeness ledger says, in SQL that DuckDB and BigQuery understand alike."""
 
 
 class Place(Protocol):
@@ -43,7 +60,7 @@ class Place(Protocol):
         """The manifests of all finished windows."""
 
     def ask(self, query: str) -> Answer:
-        """The warehouse's answer to a query, or to one of its own under the names ``COUNTS`` and ``REASONS``."""
+        """The warehouse's answer to a query, or to its own under the name ``COUNTS``."""
 
 
 class LocalPlace:
@@ -121,10 +138,5 @@ _QUERIES = {
         FROM (SELECT page_id, platform, 'm' AS kind FROM messages
               UNION ALL SELECT page_id, platform, 'c' FROM conversations)
         GROUP BY page_id, platform
-    """,
-    REASONS: """
-        SELECT page_id, platform, status || ': ' || split_part(any_value(reason), ':', 1), count(*)
-        FROM conversations WHERE status <> 'complete'
-        GROUP BY page_id, platform, status, split_part(reason, ':', 1) ORDER BY ALL
     """,
 }

@@ -51,8 +51,3 @@ def failures(log: Path) -> list[str]:
 def counts_by_page(answer: Answer) -> dict[tuple[str, str], dict[str, int]]:
     """Rows in the tables by Page and platform: ``messages`` and ``conversations``."""
     return {(page, platform): {"messages": m, "conversations": c} for page, platform, m, c in answer.rows}
-
-
-def reasons(answer: Answer) -> list[tuple[str, str, str, int]]:
-    """Why conversations are not complete: Page, platform, status with reason, how many."""
-    return [(str(a), str(b), str(c), int(d)) for a, b, c, d in answer.rows]

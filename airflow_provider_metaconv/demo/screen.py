@@ -85,17 +85,6 @@ def _waits(stats: dict[str, Any]) -> str:
     return f"{waits} ({stats['rate_limit_wait_seconds']:.0f} s)" if waits else ""
 
 
-def reasons_table(reasons: Iterable[tuple[str, str, str, int]]) -> Table:
-    """Which conversations are not complete, and why."""
-    table = Table(title="Not complete, and why", title_justify="left", title_style="bold")
-    for name in ("Page", "Platform", "Why"):
-        table.add_column(name)
-    table.add_column("Conversations", justify="right")
-    for page_id, platform, reason, count in reasons:
-        table.add_row(page_id, platform, reason, f"{count:,}")
-    return table
-
-
 def answer_table(question: str, answer: Answer) -> Table:
     """A question to the warehouse, and its answer."""
     table = Table(title=question, title_justify="left", title_style="bold")
@@ -103,8 +92,16 @@ def answer_table(question: str, answer: Answer) -> Table:
         is_number = bool(answer.rows) and isinstance(answer.rows[0][number], int | float)
         table.add_column(column, justify="right" if is_number else "left")
     for row in answer.rows:
-        table.add_row(*(f"{value:,}" if isinstance(value, int | float) else str(value) for value in row))
+        table.add_row(
+            *(f"{value:,}" if isinstance(value, int | float) else "-" if value is None else str(value) for value in row)
+        )
     return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def draw(shown: Iterable[RenderableType], path: Path) -> None:

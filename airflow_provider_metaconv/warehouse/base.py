@@ -52,11 +52,13 @@ class LoadResult:
 
 
 class Warehouse(Protocol):
-    """Two tables that files are merged into; used as a context manager, which opens and closes it.
+    """The tables of ``records``, which files are merged into; used as a context manager, which opens and closes it.
 
     Loading is all or nothing over all tables, and loading the same files twice changes nothing. Which of two versions
-    of one row stays does not depend on which is loaded first: the richer message, the conversation updated later, and
-    between equals the one extracted later. Every method raises ``WarehouseError`` with one clear line.
+    of one row stays does not depend on which is loaded first: the richer message, the complete window, the conversation
+    updated later, and between equals the one extracted later. The counts and the status of conversations and gaps are
+    derived from the rows of ``messages`` and of the ledger, whatever the files say. Every method raises
+    ``WarehouseError`` with one clear line.
     """
 
     def __enter__(self) -> Self: ...

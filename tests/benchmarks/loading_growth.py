@@ -112,7 +112,11 @@ def measure(folder: Path) -> Iterator[tuple[str, Cost, int]]:
     for name, hours in (("first", first), ("last", last)):
         costs = [load(database, write(folder / f"{name}-{hour}", [hour])) for hour in hours]
         cost = statistics.median(passed for passed, _ in costs), statistics.median(cpu for _, cpu in costs)
-        yield f"windows {hours[0] + 1:,} to {hours[-1] + 1:,}", cost, MESSAGES_PER_HOUR * hours[-1]
+        yield (
+            f"windows {hours[0] + 1:,} to {hours[-1] + 1:,}",
+            cost,
+            MESSAGES_PER_HOUR * hours[-1],
+        )
         if name == "first":
             load(database, write(folder / "between", range(MEASURED, HOURS - MEASURED)))
 

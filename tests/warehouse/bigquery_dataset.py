@@ -55,9 +55,9 @@ class OneDataset:
         return sorted(rows, key=lambda row: [row[name] for name in table.key])
 
     def answer(self, title):
-        """The answer to the very text of the documentation, with the dataset as default; times as in the files."""
+        """The answer to the very text of the documentation, or to a query in this dataset; times as in the files."""
         configuration = bigquery.QueryJobConfig(default_dataset=f"{self.client.project}.{self.name}")
-        found = self.client.query(documented_queries()[title], configuration).result(timeout=TIMEOUT)
+        found = self.client.query(documented_queries().get(title, title), configuration).result(timeout=TIMEOUT)
         return [[_text(value) for value in row.values()] for row in found]
 
     def tables(self):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from airflow_provider_metaconv.demo.places import LEDGER
 from airflow_provider_metaconv.records import CONVERSATIONS
 from tests.warehouse.documented_queries import MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
 from tests.warehouse.ledger_model import Extraction, Ledger, Seen, hour
@@ -21,7 +22,7 @@ def truncated(messages=CUT, unplaced=0):
 class LedgerContract:
     @pytest.fixture
     def ask(self):
-        """A function: the title of a documented query to its rows."""
+        """A function: the title of a documented query, or a query, to its rows."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -51,7 +52,9 @@ class LedgerContract:
         for run in runs:
             load(run)
             without_content = sum(row["content_status"] == "unavailable" for row in read_rows("messages"))
-            missed.append((without_content, *(sum(row[-1] for row in ask(t)) for t in (MISSED_BY_WINDOW, MISSING_TODAY))))
+            missed.append(
+                (without_content, *(sum(row[-1] for row in ask(t)) for t in (MISSED_BY_WINDOW, MISSING_TODAY)))
+            )
         assert missed == [(4, 4, 4), (4, 4, 4), (5, 5, 5), (5, 5, 5)]
         Ledger(runs).check(read_rows, ask)
 
@@ -81,9 +84,7 @@ class LedgerContract:
         ],
     )
     @pytest.mark.parametrize("order", [1, -1], ids=["in order", "later first"])
-    def test_a_gap_is_closed_by_a_later_complete_window_that_spans_it(
-        self, load, read_rows, later, closed_by, order
-    ):
+    def test_a_gap_is_closed_by_a_later_complete_window_that_spans_it(self, load, read_rows, later, closed_by, order):
         for each in [extraction(0, t_1=truncated()), later][::order]:
             load(each)
         window = "20261120T010000Z_20261120T030000Z"
@@ -94,16 +95,26 @@ class LedgerContract:
 
     def test_the_first_window_that_closed_a_gap_is_the_one_that_did(self, load, gap):
         for number in (3, 0, 1):
-            load(extraction(number, 0, 3 + number, t_1=Seen("complete", HERE)) if number else extraction(0, t_1=truncated()))
+            load(
+                extraction(number, 0, 3 + number, t_1=Seen("complete", HERE))
+                if number
+                else extraction(0, t_1=truncated())
+            )
         assert gap()["closed_by_window"] == "20261120T000000Z_20261120T040000Z"
 
     def test_content_that_another_window_brings_counts_in_the_gap_and_leaves_it_open(self, load, read_rows, gap):
         load(extraction(0, t_1=truncated()))
         load(extraction(1, 0, 2, t_1=Seen("complete", {1: "available"})))
         found = gap()
-        assert (2, 0, None) == tuple(found[c] for c in ("messages_extracted", "messages_unavailable", "closed_by_window"))
+        assert (2, 0, None) == tuple(
+            found[c] for c in ("messages_extracted", "messages_unavailable", "closed_by_window")
+        )
         [row] = read_rows("conversations")
-        assert (2, 0, "truncated_by_platform") == (row["messages_extracted"], row["messages_unavailable"], row["status"])
+        assert (2, 0, "truncated_by_platform") == (
+            row["messages_extracted"],
+            row["messages_unavailable"],
+            row["status"],
+        )
 
     def test_messages_that_belong_to_no_row_stay_known(self, load, gap):
         load(extraction(0, t_1=truncated({1: "available"}, unplaced=3)))
@@ -145,6 +156,11 @@ class LedgerContract:
         load(extraction(1, t_1=Seen("complete", HERE)))
         [held] = read_rows("conversations")
         assert ("complete", None, None) == (held["status"], held["reason_code"], held["reason"])
+
+    def test_the_demo_shows_windows_and_gaps(self, load, ask):
+        load(extraction(0, None, 3, status="partial", t_1=truncated()))
+        windows, gaps = ([row[2:] for row in ask(query)] for query in LEDGER.values())
+        assert ([["partial", 1, 2, 0]], [["instagram_limit", 1, 1, 0]]) == (windows, gaps)
 
     def test_the_ledger_loaded_again_is_not_written_again(self, warehouse, files):
         runs = [extraction(0, t_1=truncated()), extraction(1, 0, 6, t_1=truncated(), t_2=Seen("complete", HERE))]

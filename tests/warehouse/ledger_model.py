@@ -75,7 +75,9 @@ class Extraction:
         return (BEGIN + timedelta(days=1, minutes=self.number)).isoformat()
 
     def spans(self, other):
-        return self.until >= other.until and (self.since is None or (other.since is not None and self.since <= other.since))
+        return self.until >= other.until and (
+            self.since is None or (other.since is not None and self.since <= other.since)
+        )
 
     def rows(self):
         """The rows of this extraction's files, by table."""
@@ -92,12 +94,20 @@ class Extraction:
                 row = {"message_id": f"{name}-{at}", "created_time": hour(at), "content_status": status, "text": text}
                 messages.append(key | row | time)
             ledger = {"status": seen.status} | (reason if seen.has_gap else {})
-            conversations.append(key | {"updated_time": hour(self.until)} | counts | reach | ledger | self.window | time)
+            conversations.append(
+                key | {"updated_time": hour(self.until)} | counts | reach | ledger | self.window | time
+            )
             if seen.has_gap:
                 known = {"messages_known": len(seen.messages) + seen.unplaced}
                 gaps.append(self.place | key | {"status": seen.status} | reason | counts | known | time)
         numbers = dict.fromkeys(
-            ("messages_unavailable", "incomplete_conversations", "calls", "rate_limit_waits", "rate_limit_wait_seconds"),
+            (
+                "messages_unavailable",
+                "incomplete_conversations",
+                "calls",
+                "rate_limit_waits",
+                "rate_limit_wait_seconds",
+            ),
             self.number,
         )
         totals = {"conversations": len(self.seen), "messages": len(messages), "status": self.status} | numbers
@@ -263,7 +273,13 @@ class Ledger:
             if each.status == "partial" and not any(self._covers(later, each) for later in self.windows.values())
         ]
         closed = [
-            (*page, folders, "", name, *(gap[c] for c in ("window_since", "window_until", "reason_code", "closed_by_window")))
+            (
+                *page,
+                folders,
+                "",
+                name,
+                *(gap[c] for c in ("window_since", "window_until", "reason_code", "closed_by_window")),
+            )
             for (folders, _, name), gap in self.gaps.items()
             if gap["closed_by_window"]
         ]

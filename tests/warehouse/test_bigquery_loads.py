@@ -99,7 +99,7 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(dataset,
 
 
 def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
-    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, with the next load of anything."""
+    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, whatever is loaded next."""
     dataset.client.create_dataset(dataset.name)
     lacking = ("messages_unavailable", "reason_code")
     old = [column for column in CONVERSATIONS.columns if column.name not in lacking]

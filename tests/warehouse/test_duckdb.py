@@ -68,10 +68,10 @@ def whole_rows_in(path, table_name, schema="main"):
 
 
 def answer(path, title):
-    """The answer to the very text of the documentation, times as in the files."""
+    """The answer to the very text of the documentation, or to a query; times as in the files."""
     with duckdb.connect(str(path)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        rows = connection.execute(documented_queries()[title]).fetchall()
+        rows = connection.execute(documented_queries().get(title, title)).fetchall()
     return [[value.isoformat() if isinstance(value, datetime) else value for value in row] for row in rows]
 
 
@@ -187,7 +187,7 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(path, fi
 
 
 def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
-    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, with the next load of anything."""
+    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, whatever is loaded next."""
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(conversation(message_count=7), table=CONVERSATIONS)])
     with duckdb.connect(str(path)) as connection:

@@ -365,7 +365,10 @@ class WarehouseContract:
 
     @pytest.mark.parametrize(("table", "file_format"), [("users", "ndjson"), ("messages", "csv")])
     def test_an_unknown_table_or_format_is_said(self, warehouse, files, table, file_format):
-        with pytest.raises(SourceFileError, match="tables are conversation_gaps, conversations, .*, messages, formats are ndjson, parquet"):
+        with pytest.raises(
+            SourceFileError,
+            match=r"tables are conversation_gaps, conversations, .*, messages, formats are ndjson, parquet",
+        ):
             warehouse.load([SourceFile(files(message()).uri, table, file_format, 1)])
 
     def test_missing_counts_keys_that_are_not_there(self, warehouse, files, rows_of):

@@ -4,7 +4,7 @@ SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
     gap.window_since, gap.window_until, gap.extracted_time
 FROM {conversation_gaps} AS gap
-JOIN source_extraction_windows AS source ON source.platform = gap.platform
+JOIN {source_extraction_windows} AS source ON source.platform = gap.platform
     AND source.page_id = gap.page_id
     AND source.folders = gap.folders
     AND source.user_id = gap.user_id
@@ -15,7 +15,7 @@ SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
     gap.window_since, gap.window_until, gap.extracted_time
 FROM {conversation_gaps} AS gap
-JOIN source_conversation_gaps AS source ON source.platform = gap.platform
+JOIN {source_conversation_gaps} AS source ON source.platform = gap.platform
     AND source.page_id = gap.page_id
     AND source.folders = gap.folders
     AND source.user_id = gap.user_id

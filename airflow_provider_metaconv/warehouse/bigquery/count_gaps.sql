@@ -4,7 +4,7 @@ SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
     gap.window_since, gap.window_until
 FROM {conversation_gaps} AS gap
-JOIN source_conversation_gaps AS source ON source.platform = gap.platform
+JOIN {source_conversation_gaps} AS source ON source.platform = gap.platform
     AND source.page_id = gap.page_id
     AND source.folders = gap.folders
     AND source.user_id = gap.user_id
@@ -17,7 +17,7 @@ SELECT
 FROM {conversation_gaps} AS gap
 JOIN (
     SELECT platform, page_id, conversation_id, MIN(created_time) AS first_time, MAX(created_time) AS last_time
-    FROM source_messages
+    FROM {source_messages}
     GROUP BY platform, page_id, conversation_id
 ) AS loaded ON loaded.platform = gap.platform
     AND loaded.page_id = gap.page_id

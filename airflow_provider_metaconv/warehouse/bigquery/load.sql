@@ -29,6 +29,8 @@ IF {nothing_incomplete} THEN
         INSERT INTO {lock} (locked_time) VALUES (CURRENT_TIMESTAMP());
     END IF;
 
+{dedupes}
+
 {merges}
 
 {ledger}

@@ -6,7 +6,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
-from airflow_provider_metaconv.records import TABLES, Column, ColumnType, ContentStatus, ConversationStatus, Table
+from airflow_provider_metaconv.records import (
+    CONVERSATION_GAPS,
+    CONVERSATIONS,
+    TABLES,
+    Column,
+    ColumnType,
+    ContentStatus,
+    ConversationStatus,
+    Table,
+)
 from airflow_provider_metaconv.warehouse.bigquery.step import Staging
 from airflow_provider_metaconv.warehouse.derived import compared_columns
 
@@ -45,27 +54,36 @@ def load_script(place: str, staged: Mapping[Table, Sequence[Staging]]) -> str:
     ``place`` is the quoted dataset. The counts are ``<table>_distinct``, ``_incomplete``, ``_updated``, ``_inserted``,
     and ``conversation_gaps_adopted``: gaps that come from rows of earlier releases.
     """
-    staged = {table: staged.get(table, ()) for table in TABLES}
-    names = {table: _names(place, table, stagings) for table, stagings in staged.items()}
-    tables = {table.name: each["target"] for table, each in names.items()}
-    by_name = {table.name: each for table, each in names.items()}
+    names = {table.name: _names(place, table, staged.get(table, ())) for table in TABLES}
+    targets = {name: each["target"] for name, each in names.items()}
+    # Gaps are merged in each load, since rows of earlier releases may become some.
+    merged = [table for table in TABLES if table in staged or table == CONVERSATION_GAPS]
+    sources = {
+        f"source_{table.name}": f"source_{table.name}" if table in merged else names[table.name]["staged"]
+        for table in TABLES
+    }
     counts = [f"{table.name}_{count}" for table in TABLES for count in _RESULTS] + ["conversation_gaps_adopted"]
     return _filled(
         "load.sql",
         declarations="\n".join(_declarations(table) for table in TABLES),
-        staging_stats="\n".join(_filled("staging_stats.sql", **names[table]) for table in TABLES if staged[table]),
+        staging_stats="\n".join(_filled("staging_stats.sql", **names[table.name]) for table in staged),
         content_status_ranks=_ranks(ContentStatus),
         nothing_incomplete=" AND ".join(f"{table.name}_incomplete = 0" for table in TABLES),
         lock=f"{place}.{identifier(LOCK_TABLE)}",
-        # Gaps of earlier releases are in conversations, until those are merged.
-        merges="\n\n".join(
-            [
-                *(_filled(f"dedupe_{name}.sql", staged_conversations=by_name["conversations"]["staged"], **tables, **each) for name, each in by_name.items()),
-                *(_merge(table, each) for table, each in names.items()),
-            ]
+        # All are deduplicated before the first is merged: gaps of earlier releases are found in conversations.
+        dedupes="\n\n".join(
+            _filled(
+                f"dedupe_{table.name}.sql",
+                staged_conversations=names[CONVERSATIONS.name]["staged"],
+                **targets,
+                **names[table.name],
+            )
+            for table in merged
         ),
+        merges="\n\n".join(_merge(table, names[table.name]) for table in merged),
         ledger="\n\n".join(
-            _filled(file, conversation_status_ranks=_ranks(ConversationStatus), **tables, **_MOMENTS) for file in _LEDGER
+            _filled(file, conversation_status_ranks=_ranks(ConversationStatus), **targets, **sources, **_MOMENTS)
+            for file in _LEDGER
         ),
         results=", ".join(f"{count} AS {count}" for count in counts),
     )
@@ -104,10 +122,7 @@ def _filled(file_name: str, **names: str) -> str:
 
 def _declarations(table: Table) -> str:
     counts = ", ".join(f"{table.name}_{count}" for count in _RESULTS)
-    return (
-        f"DECLARE {counts} INT64 DEFAULT 0;\n"
-        f"DECLARE {table.name}_begin, {table.name}_end TIMESTAMP;"
-    )
+    return f"DECLARE {counts} INT64 DEFAULT 0;\nDECLARE {table.name}_begin, {table.name}_end TIMESTAMP;"
 
 
 def _names(place: str, table: Table, stagings: Sequence[Staging]) -> dict[str, str]:
@@ -144,7 +159,7 @@ def _staged(place: str, stagings: Sequence[Staging], columns: Sequence[Column]) 
     selects = []
     for staging in stagings:
         values = ", ".join(_staged_value(column, staging.file_format) for column in columns)
-        selects.append(f"SELECT {values} FROM {place}.{identifier(staging.name)}")
+        selects.append(f"SELECT {values} FROM {place}.{identifier(staging.name)}")  # noqa: S608 (names of ours alone)
     if not selects:
         nulls = (f"CAST(NULL AS {COLUMN_TYPES[column.type]}) AS {identifier(column.name)}" for column in columns)
         selects.append(f"SELECT {', '.join(nulls)} LIMIT 0")

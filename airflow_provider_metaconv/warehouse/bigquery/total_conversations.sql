@@ -1,8 +1,8 @@
 -- Everything that was loaded or derived before concerns these conversations and no others.
 CREATE TEMP TABLE touched_conversation AS
-SELECT platform, page_id, conversation_id FROM source_messages
-UNION DISTINCT SELECT platform, page_id, conversation_id FROM source_conversations
-UNION DISTINCT SELECT platform, page_id, conversation_id FROM source_conversation_gaps
+SELECT platform, page_id, conversation_id FROM {source_messages}
+UNION DISTINCT SELECT platform, page_id, conversation_id FROM {source_conversations}
+UNION DISTINCT SELECT platform, page_id, conversation_id FROM {source_conversation_gaps}
 UNION DISTINCT SELECT platform, page_id, conversation_id FROM examined_gap;
 
 -- Five small columns of messages are read: of these Pages, by which the table is clustered, and of the days since the

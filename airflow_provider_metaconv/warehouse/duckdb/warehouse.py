@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from airflow_provider_metaconv.records import TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
 from airflow_provider_metaconv.warehouse.duckdb.opening import OpenDatabase, import_duckdb
-from airflow_provider_metaconv.warehouse.duckdb.sql import ledger_statement, staging_name, statement
+from airflow_provider_metaconv.warehouse.duckdb.sql import ledger_statement, statement
 from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseError
@@ -88,7 +88,7 @@ class DuckDBWarehouse:
         return result
 
     def _merge(self, connection: DuckDBPyConnection, table: Table) -> TableResult:
-        source = f"SELECT count(*) FROM {staging_name(table)}"
+        source = statement("count_staged.sql", table, self._schema)
         target = statement("count.sql", table, self._schema)
         if not (staged := _count(connection, source)):
             return TableResult()
