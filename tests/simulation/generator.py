@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from airflow_provider_metaconv.emulator.faults import FAULTS, LIST_FAULTS
-from tests.simulation.faults import FAULT_NAMES, ODD_ANSWERS, is_limit
+from airflow_provider_metaconv.emulator.faults import FAULTS
+from tests.simulation.faults import MALFORMED, SHAPES, is_limit
 from tests.simulation.scenario import (
     ArrivalPlan,
     ConversationPlan,
@@ -27,7 +27,10 @@ CONVERSATION_FAULTS = tuple(name for name in ("10", "100/33", "200", "230", "900
 UNDETECTABLE = frozenset({"no_paging_next"})
 """Nobody can tell such an answer from an honest one, so that no promise covers it."""
 
-GENERATED_FAULTS = tuple(name for name in FAULT_NAMES if name not in UNDETECTABLE)
+HABITS = (*SHAPES, "unix_times", "foreign_usage", "stale_updated_time")
+"""What a healthy Page may do at any time."""
+
+GENERATED_FAULTS = tuple(name for name in FAULTS if name not in UNDETECTABLE and name not in HABITS)
 """All kinds of faults that a scenario can have."""
 
 ROUTES = (None, "conversations", "conversation", "messages", "page")
@@ -46,14 +49,15 @@ def scenario(seed: int) -> Scenario:
         _sizes(random),
         has_earlier_result=random.random() < 0.3,
         has_earlier_window=random.random() < 0.4,
+        accepts_partial=random.random() < 0.4,
     )
 
 
 def _world(random: Random) -> WorldPlan:
     platform = random.choice(("MESSENGER", "MESSENGER", "INSTAGRAM"))
     folders = _folders(random, platform)
-    list_page, messages_page = _imposed(random), _imposed(random)
-    most_messages = MOST_MESSAGES if messages_page is None else min(MOST_MESSAGES, 60 * messages_page)
+    habits = _habits(random)
+    most_messages = min([MOST_MESSAGES, *(60 * size for each in habits if (size := dict(each.options).get("size")))])
     conversations = _conversations(random, folders, most_messages)
     known = [each.id for each in conversations]
     return WorldPlan(
@@ -62,10 +66,7 @@ def _world(random: Random) -> WorldPlan:
         folders=folders,
         since=None if random.random() < 0.4 else random.randint(0, 500),
         until=UNTIL if random.random() < 0.7 else random.randint(501, LAST_SECOND),
-        list_page=list_page,
-        messages_page=messages_page,
-        list_tail=random.choices(("none", "empty", "empty_self", "self"), (80, 12, 4, 4))[0],
-        messages_tail=random.choices(("none", "empty", "empty_self", "self"), (85, 9, 3, 3))[0],
+        habits=habits,
         old_rows_have_time=random.random() < 0.7,
         arrivals=_arrivals(random, known),
         unsent=_unsent(random, known),
@@ -96,8 +97,28 @@ def _message_count(random: Random) -> int:
     return random.randint(low, high)
 
 
-def _imposed(random: Random) -> int | None:
-    return None if random.random() < 0.65 else random.choice((1, 1, 2, 2, 3, 5, 10, 25))
+def _habits(random: Random) -> tuple[FaultPlan, ...]:
+    habits = []
+    for edge in ("conversations", "messages"):
+        for name, share in (("page_size", 0.35), ("first_page", 0.04), ("short_page", 0.04), ("same_cursors", 0.04)):
+            if random.random() < share:
+                size = {"size": random.choice((1, 1, 2, 2, 3, 5, 10, 25))} if name.endswith(("size", "first_page")) else {}
+                habits.append(_habit(name, edge=edge, **size))
+        tail = random.choices(("", "empty_tail", "empty_self_tail", "self_tail"), (80, 12, 4, 4))[0]
+        habits += [_habit(tail, edge=edge)] if tail else []
+    if random.random() < 0.06:
+        habits.append(_habit("time_paging"))
+    if random.random() < 0.06:
+        habits.append(_habit("unix_times", every_row=random.choice((1, 2, 3))))
+    if random.random() < 0.06:
+        habits.append(_habit("foreign_usage", percent=100, regain_minutes=random.choice((0, 60))))
+    if random.random() < 0.06:
+        habits.append(_habit("stale_updated_time", position=random.choice((-1, 0, 1, 3)), seconds=86_400))
+    return tuple(habits)
+
+
+def _habit(name: str, **options: object) -> FaultPlan:
+    return FaultPlan(name, options=tuple(options.items()))
 
 
 def _arrivals(random: Random, known: list[str]) -> tuple[ArrivalPlan, ...]:
@@ -127,12 +148,12 @@ def _spoiled_conversation(random: Random, world: WorldPlan) -> tuple[FaultPlan, 
         return ()
     conversation = random.choice(world.conversations).id
     calls, seconds = _duration(random)
-    spoils = (("thread_id", conversation), ("light", random.random() < 0.3), ("alone", False))
+    spoils = (("light", random.random() < 0.3),)
     name = random.choice(
-        (*CONVERSATION_FAULTS, *ODD_ANSWERS, *ODD_ANSWERS, "1", "2", "html_500", "hang", "reset_before")
+        (*CONVERSATION_FAULTS, *MALFORMED, *MALFORMED, "1", "2", "html_500", "hang", "reset_before")
     )
     return (
-        FaultPlan("poisoned_thread", options=spoils),
+        FaultPlan("poisoned_thread", target=conversation, options=spoils),
         FaultPlan(name, None, conversation, 1, calls, seconds, options=_options(random, name, world)),
     )
 
@@ -140,8 +161,8 @@ def _spoiled_conversation(random: Random, world: WorldPlan) -> tuple[FaultPlan, 
 def _fault(random: Random, world: WorldPlan) -> FaultPlan:
     name = random.choices(
         (
-            random.choice([name for name in FAULTS if name not in TOKEN_FAULTS and name not in UNDETECTABLE]),
-            random.choice(ODD_ANSWERS),
+            random.choice([name for name in GENERATED_FAULTS if name not in TOKEN_FAULTS]),
+            random.choice(MALFORMED),
             random.choice(("1", "1/99", "2", "html_500", "hang", "reset_before")),
             random.choice(TOKEN_FAULTS),
         ),
@@ -173,22 +194,22 @@ def _duration(random: Random) -> tuple[int | None, float | None]:
 
 
 def _aim(random: Random, name: str, world: WorldPlan) -> tuple[str | None, str | None]:
-    if name in {"poisoned_thread", "too_much_data"}:
+    if name == "too_much_data":
         return None, None
+    if name == "poisoned_thread":
+        return None, random.choice([each.id for each in world.conversations] or ["t_0"])
     if world.conversations and (name in CONVERSATION_FAULTS or random.random() < 0.2):
         return None, random.choice(world.conversations).id
-    if name in LIST_FAULTS:
+    if FAULTS[name].stage == "change":
         return random.choice((None, "conversations", "messages")), None
     return random.choices(ROUTES, (20, 50, 12, 12, 6))[0], None
 
 
 def _options(random: Random, name: str, world: WorldPlan) -> tuple[tuple[str, object], ...]:
     if name == "poisoned_thread":
-        known = [each.id for each in world.conversations] or ["t_0"]
-        light, alone = random.random() < 0.3, random.random() < 0.3
-        return (("thread_id", random.choice(known)), ("light", light), ("alone", alone))
+        return (("light", random.random() < 0.3), ("alone", random.random() < 0.3))
     if name == "too_much_data":
-        return (("more_than", random.choice((0, 1, 4, 20, 100))),)
+        return (("more_than", random.choice((1, 4, 20, 100))),)
     if name == "hang":
         return (("delay_seconds", random.choice((5.0, 40.0, 3_600.0))),)
     if name == "usage":

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from tests.simulation.core import Outcome
-from tests.simulation.faults import NOTHING_STRUCK, ODD_ANSWERS
+from tests.simulation.faults import HONEST, MALFORMED, Strike
 from tests.simulation.scenario import START, Scenario, WorldPlan
 from tests.simulation.transport import Sent
 from tests.simulation.world import PRIVATE, LiveWorld, text_of
@@ -21,7 +21,7 @@ CONFINED = frozenset(
     {
         *("1", "1/99", "2", "-1", "-2", "10", "100/33", "200", "230", "551", "9000001", "100/cursor"),
         *("html_500", "hang", "reset_before", "reset_middle", "truncated_json", "truncated_gzip"),
-        *("service_unavailable_200", "poisoned_thread", "repeated_cursor", *ODD_ANSWERS),
+        *("service_unavailable_200", "poisoned_thread", "repeated_cursor", *MALFORMED),
     }
 )
 """What a single conversation may answer while the Page is well."""
@@ -166,10 +166,9 @@ class Oracle:
         for call in seen.sent:
             if call.ends_list:
                 self.lists_ended.add(call.folder)
-            if call.fault != NOTHING_STRUCK:
+            for strike in call.strikes:
                 self.faults_so_far = True
-                target = call.fault_target if call.fault_target else call.object_id
-                self.refused.add(target)
+                self.refused.add(strike.target or call.object_id)
 
     def _check_outcome(self, seen: Observed) -> Iterator[Finding]:
         outcome = seen.outcome
@@ -177,7 +176,7 @@ class Oracle:
             yield Finding("G10", f"an error that nobody expected: {outcome.error}")
         if outcome.kind == "endless":
             yield Finding("G7", f"no end after {len(seen.sent)} calls")
-        struck = [call for call in seen.sent if call.fault != NOTHING_STRUCK]
+        struck = [strike for call in seen.sent for strike in call.strikes]
         if outcome.kind in ("retry", "fail", "reschedule") and not seen.was_disturbed and not struck:
             yield Finding("G7", f"a healthy Page fails: {outcome.error}")
         elif outcome.kind in ("retry", "fail") and not seen.was_disturbed and self._concern_one(struck):
@@ -189,7 +188,7 @@ class Oracle:
             if len(seen.sent) > most:
                 yield Finding("G7", f"{len(seen.sent)} calls for a healthy Page, {most} are the most")
         if outcome.kind == "success" and seen.number == 1 and not seen.was_disturbed:
-            yield from self._check_isolation(seen, {call.fault_target for call in struck})
+            yield from self._check_isolation(seen, {strike.target for strike in struck})
 
     def _check_isolation(self, seen: Observed, targets: set[str | None]) -> Iterator[Finding]:
         """G8, where conversations that spoil each list with their data are all that is wrong."""
@@ -204,10 +203,10 @@ class Oracle:
         if waited > ISOLATION_WAIT_SECONDS:
             yield Finding("G8", f"{waited:.0f} s of waiting to isolate {bad} of {listed}")
 
-    def _concern_one(self, struck: Sequence[Sent]) -> bool:
+    def _concern_one(self, struck: Sequence[Strike]) -> bool:
         """Whether all that was refused is one conversation, in a way that says nothing about the Page."""
-        targets = {call.fault_target for call in struck}
-        is_confined = all(call.fault in CONFINED for call in struck)
+        targets = {strike.target for strike in struck}
+        is_confined = all(strike.name in CONFINED for strike in struck)
         return is_confined and len(targets) == 1 and targets <= self.live.conversation_ids and len(self.required) > 1
 
     def _check_result(self, seen: Observed, result: Result) -> Iterator[Finding]:
@@ -259,7 +258,7 @@ class Oracle:
         refused = [
             call
             for call in seen.sent
-            if call.phase.startswith(("list", "ids only")) and call.limit <= 1 and call.fault != NOTHING_STRUCK
+            if call.route == "conversations" and call.limit <= 1 and not {each.name for each in call.strikes} <= HONEST
         ]
         if len(refused) < FALLBACK_REFUSALS:
             yield Finding(
@@ -275,7 +274,7 @@ class Oracle:
             if not result.is_partial:
                 yield Finding("G1", f"{told}, and it is not in the ledger")
         elif row["status"] == "complete":
-            odd = any(fault.name in ODD_ANSWERS for fault in self.scenario.faults)
+            odd = any(fault.name in MALFORMED for fault in self.scenario.faults)
             yield Finding("G5" if odd else "G1", f"{told}, and the ledger calls it complete")
 
     def _check_gap(self, identifier: str, row: dict[str, Any]) -> Iterator[Finding]:
@@ -293,16 +292,17 @@ class Oracle:
         """The calls of somebody who reads everything once, with pages as large as they may be."""
         world = self.scenario.world
         asked, nested, page = self.scenario.sizes or (25, 5, 25)
-        rows = min(asked, world.list_page or asked)
-        nested, page = min(nested, world.messages_page or nested), min(page, world.messages_page or page)
-        tail = (world.list_tail != "none") + 1
+        lists, messages = _Cut.of("conversations", world), _Cut.of("messages", world)
+        rows, nested, page = lists.rows(asked), messages.rows(nested), messages.rows(page)
         calls = 2 + sum(
-            tail + sum((thread.folder == (folder or "inbox")) for thread in self.live.world.threads.values()) // rows
+            lists.more
+            + 1
+            + sum((thread.folder == (folder or "inbox")) for thread in self.live.world.threads.values()) // rows
             for folder in world.folders
         )
         for thread in self.live.world.threads.values():
             beyond = max(0, len(thread.messages) - nested)
-            calls += -(-beyond // page) + (beyond > 0 and world.messages_tail != "none")
+            calls += -(-beyond // page) + (beyond > 0 or messages.more) * messages.more
         return calls + 2 * len(world.arrivals) + 2 * len(world.unsent)
 
     def _check_secrets(self, seen: Observed) -> Iterator[Finding]:
@@ -311,6 +311,28 @@ class Oracle:
         for secret in (*seen.secrets, PRIVATE):
             if secret in told or secret.encode() in files:
                 yield Finding("G9", f"{'a text' if secret == PRIVATE else 'a secret'} is where everybody reads")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How a healthy Page cuts one kind of list: at most ``size`` rows, and so many calls ``more`` at its ends."""
+
+    size: int
+    divisor: int
+    more: int
+
+    @staticmethod
+    def of(edge: str, world: WorldPlan) -> _Cut:
+        size, divisor, more = 10_000, 1, 0
+        for habit in world.habits:
+            if dict(habit.options).get("edge", edge) == edge:
+                size = min(size, dict(habit.options)["size"] if habit.name == "page_size" else size)
+                divisor *= 2 if habit.name == "short_page" else 1
+                more += habit.name in ("first_page", "empty_tail", "empty_self_tail", "self_tail")
+        return _Cut(size, divisor, more)
+
+    def rows(self, asked: int) -> int:
+        return max(1, min(asked // self.divisor, self.size))
 
 
 def _never_worse(seen: Observed, unsent: set[str]) -> Iterator[Finding]:
