@@ -35,6 +35,11 @@ class Strike:
     name: str
     target: str | None
 
+    @property
+    def is_of_one_row(self) -> bool:
+        """Whether it changes one conversation of a list and nothing else of it."""
+        return self.target is not None and FAULTS[self.name].stage == "change"
+
 
 class _Scheduled:
     """One plan, and how far it has come."""

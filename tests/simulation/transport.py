@@ -114,7 +114,8 @@ class SimulatedSession(requests.Session):
     def _note(self, call: _Call, status: int, body: str, failure: str) -> None:
         wire, schedule = self._wire, self._wire.schedule
         strikes = tuple(schedule.strikes)
-        is_honest = status == 200 and all(each.name in HONEST for each in strikes)
+        # What changes one conversation of a list leaves the list itself as it is.
+        is_honest = status == 200 and all(each.name in HONEST or each.is_of_one_row for each in strikes)
         wire.sent.append(
             Sent(
                 schedule.call_number,
