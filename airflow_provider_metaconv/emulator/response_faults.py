@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -51,7 +52,7 @@ def _empty_page(_: Fault, call: Call, body: Node) -> None:
     # The cursor looks new but stands where the call stood, so the rows follow on the next page.
     after = call.parameters.get("after")
     place, tie = from_cursor(after) if after else (NEWER_THAN_ALL, "0")
-    cursor = to_cursor(place, tie, f"empty {len(after or '')}")
+    cursor = to_cursor(place, tie, f"empty {zlib.crc32((after or '').encode())}")
     query = {"access_token": call.token or "", "pretty": "0", **call.parameters, "after": cursor}
     query.pop("appsecret_proof", None)
     route = f"{call.base_url}/{call.object_id}/{call.route}"

@@ -250,8 +250,8 @@ class Attempt:
 
     def _open(self, conversation: ConversationState, node: Node, batch: Batch) -> None:
         rows = self._reader.read_listed(conversation, node)
-        updated = conversation.updated_time
-        if not rows and updated is not None and updated < self._bound:
+        time = list_walk.effective_time(node)
+        if not rows and time is not None and time < self._bound:
             # Neither its time nor its newest messages reach into the window.
             return
         self._state.conversations[conversation.id] = conversation

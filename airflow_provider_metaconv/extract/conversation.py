@@ -352,6 +352,8 @@ def resumed(conversation: ConversationState) -> None:
 def _came_before(conversation: ConversationState, created: str, message_id: str) -> bool:
     if conversation.tracked_ids is not None:
         return message_id in conversation.tracked_ids
+    if created == conversation.mark and message_id in conversation.mark_ids:
+        return True
     replayed_to = conversation.replayed_to
     if not replayed_to:
         return False

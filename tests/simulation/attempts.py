@@ -13,12 +13,12 @@ from airflow_provider_metaconv.emulator.service import GraphService
 from airflow_provider_metaconv.emulator.settings import EmulatorSettings
 from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
 from tests.simulation.clock import VirtualClock
-from tests.simulation.core import Outcome, Task, run_attempt
+from tests.simulation.core import PHASES, Outcome, Task, run_attempt
 from tests.simulation.faults import FaultSchedule
 from tests.simulation.oracle import Finding, Observed, Oracle, read_result
 from tests.simulation.scenario import PAGE_ID, START, Scenario
 from tests.simulation.storage import Disk, Killed, MemoryStorage, Process, temporaries
-from tests.simulation.transport import PHASES, EndlessError, SimulatedSession, Wire
+from tests.simulation.transport import EndlessError, SimulatedSession, Wire
 from tests.simulation.world import LiveWorld
 
 RETRIES = 3
@@ -91,10 +91,9 @@ class _Simulation:
         self._service = GraphService(self._live.world, settings)
         self._wire = Wire(
             self._service,
-            FaultSchedule((), self._clock),
-            world,
+            FaultSchedule(world.habits, (), self._clock),
             self._clock,
-            "" if world.since is None else _graph_time(world.since),
+            0.0 if world.since is None else float(START + world.since),
             lambda _: None,
             trace,
         )
@@ -131,7 +130,7 @@ class _Simulation:
 
     def _begin(self) -> None:
         wire = self._wire
-        wire.schedule = FaultSchedule(self._scenario.faults, self._clock)
+        wire.schedule = FaultSchedule(self._scenario.world.habits, self._scenario.faults, self._clock)
         wire.after_call = self._live.happen_after
         wire.sent.clear()
         self._service.faults = wire.schedule
@@ -203,8 +202,8 @@ class _Simulation:
         )
         self.report.attempts, self.report.calls = number, self.report.calls + len(sent)
         for call in sent:
-            if call.fault:
-                self.report.covered[call.fault, call.phase, number] += 1
+            for strike in call.strikes:
+                self.report.covered[strike.name, call.phase, number] += 1
         for what in process.struck:
             self.report.covered[what, sent[-1].phase if sent else PHASES[0], number] += 1
         self.report.findings += self._oracle.check(self._seen)
@@ -219,6 +218,7 @@ class _Simulation:
             None if since is None else _moment(since),
             _moment(until),
             self._scenario.sizes,
+            self._scenario.accepts_partial,
         )
         storage = MemoryStorage(self._disk, folder, process)
         session = SimulatedSession(self._wire, process)
@@ -243,6 +243,3 @@ def _untold(_: str) -> None:
 def _moment(second: int) -> datetime:
     return datetime.fromtimestamp(START + second, UTC)
 
-
-def _graph_time(second: int) -> str:
-    return _moment(second).strftime("%Y-%m-%dT%H:%M:%S+0000")

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
-import requests
 
-from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations, known_conversations
+from airflow_provider_metaconv.extract import list_walk
+from airflow_provider_metaconv.extract.attempt import PROBE
+from airflow_provider_metaconv.extract.extraction import (
+    ExtractionResult,
+    Settings,
+    extract_conversations,
+    known_conversations,
+)
 from airflow_provider_metaconv.extract.page_sizes import Sizes
-from airflow_provider_metaconv.extract.requests import Answer, Request, Response
+from airflow_provider_metaconv.extract.requests import (
+    PATIENTLY,
+    Answer,
+    ConversationRequest,
+    ListRequest,
+    MessagesRequest,
+    Request,
+    Response,
+)
 from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.state import (
+    CatchingUp,
+    Reading,
+    Rewinding,
+    SkippingOne,
+    VerifyingCursor,
+    VerifyingEnd,
+)
 from airflow_provider_metaconv.files.errors import FilesError, ManifestError, StorageRefusedError
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
@@ -23,10 +47,16 @@ from airflow_provider_metaconv.graph.errors import Action, GraphError
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.window import Window
 from tests.simulation.clock import VirtualClock
-from tests.simulation.transport import ORIGIN
+from tests.simulation.transport import ORIGIN, TOKEN, SimulatedSession
 
 WORKERS = 4
 WAIT_MARGIN_SECONDS = 5.0
+
+LIST_PHASES = tuple(
+    each.__name__ for each in (Reading, SkippingOne, Rewinding, VerifyingCursor, VerifyingEnd, CatchingUp)
+)
+PHASES = (TOKEN, *LIST_PHASES, "probe", "conversation", "messages", "ids", "step over", "last time")
+"""What the core sends a call for."""
 
 # As in retry_policy.py, which only exists where Airflow does.
 _FINAL = (ManifestError, StorageRefusedError)
@@ -34,7 +64,7 @@ _FINAL = (ManifestError, StorageRefusedError)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What an operator is told."""
+    """What an operator is told; ``accepts_partial`` is its ``on_incomplete="warn"``."""
 
     platform: str
     page_id: str
@@ -42,33 +72,44 @@ class Task:
     since: datetime | None
     until: datetime
     sizes: tuple[int, int, int] | None
+    accepts_partial: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended, in Airflow's terms; ``wait_seconds`` is for a reschedule."""
+    """How an attempt ended, in Airflow's terms; ``wait_seconds`` is for a reschedule.
+
+    ``gaps`` are those of a result that was published as partial, whether the task accepts that or not.
+    """
 
     kind: Literal["success", "reschedule", "retry", "fail", "killed", "endless", "broken"]
     error: str = ""
     wait_seconds: float = 0.0
+    gaps: tuple[str, ...] = ()
 
 
 class OneThread:
-    """A ``Dispatcher`` without threads: calls in flight are answered one at a time, in an order of chance."""
+    """A ``Dispatcher`` without threads: calls in flight are answered one at a time, in an order of chance.
 
-    def __init__(self, workers: int) -> None:
+    ``note`` is told the phase of each call before it is sent.
+    """
+
+    def __init__(self, note: Callable[[str], None], planned: list[str], workers: int) -> None:
+        self._note = note
+        self._planned = planned
         self._workers = workers
-        self._waiting: list[tuple[Request, Callable[[], Response]]] = []
+        self._waiting: list[tuple[Request, str, Callable[[], Response]]] = []
 
     @property
     def has_room(self) -> bool:
         return len(self._waiting) < self._workers
 
     def send(self, request: Request, call: Callable[[], Response]) -> None:
-        self._waiting.append((request, call))
+        self._waiting.append((request, self._phase(request), call))
 
     def next_answer(self) -> tuple[Request, Answer]:
-        request, call = self._waiting.pop(random.randrange(len(self._waiting)))
+        request, phase, call = self._waiting.pop(random.randrange(len(self._waiting)))  # noqa: S311
+        self._note(phase)
         try:
             return request, call()
         except GraphError as error:
@@ -77,44 +118,84 @@ class OneThread:
     def close(self) -> None:
         """What was not answered was never sent."""
 
+    def _phase(self, request: Request) -> str:
+        if isinstance(request, ListRequest):
+            return "probe" if request is PROBE else self._planned[-1]
+        if request.retried == PATIENTLY:
+            return "last time"
+        if isinstance(request, ConversationRequest):
+            return "conversation"
+        assert isinstance(request, MessagesRequest)
+        if not request.ids_only:
+            return "messages"
+        return "step over" if request.limit == 1 else "ids"
+
+
+@contextlib.contextmanager
+def _noted_phases() -> Iterator[list[str]]:
+    """The phases of the lists for which requests are planned: a request itself does not say what it is for."""
+    planned: list[str] = []
+    original = list_walk.next_request
+
+    def noting(state: Any, sizes: Any) -> ListRequest | None:
+        planned.append(type(state.phase).__name__)
+        return original(state, sizes)
+
+    list_walk.next_request = noting
+    try:
+        yield planned
+    finally:
+        list_walk.next_request = original
+
 
 def run_attempt(
-    task: Task, session: requests.Session, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
+    task: Task, session: SimulatedSession, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
 ) -> Outcome:
     """Runs one attempt in this thread; lets ``BaseException`` through."""
     try:
-        _extract(task, session, storage, clock, token, extracted_time)
+        result = _extract(task, session, storage, clock, token, extracted_time)
     except (GraphError, FilesError) as error:
         return _failed(error)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is a finding)
         return Outcome("broken", f"{type(error).__name__}: {error}")
-    return Outcome("success")
+    return _finished(task, result)
 
 
 def _extract(
-    task: Task, session: requests.Session, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
-) -> None:
+    task: Task, session: SimulatedSession, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
+) -> ExtractionResult:
     pacer = Pacer(clock=clock, sleep=clock.sleep)
     client = GraphClient(session, Credentials(token), base_url=ORIGIN, pacer=pacer, clock=clock, sleep=clock.sleep)
     storage.prove_writable()
+    session.note_phase(TOKEN)
     identity = page_identity(client.get, task.page_id, with_instagram=task.platform == "INSTAGRAM")
     client.use_page(identity)
     edges = [ConversationsEdge(client.get, task.page_id, task.platform, folder) for folder in task.folders]
     window = Window(task.since, task.until)
-    extract_conversations(
-        edges,
-        ExtractionContext(task.platform, task.page_id, identity.own_ids, window, extracted_time),
-        storage,
-        client,
-        Settings(
-            sizes=None if task.sizes is None else Sizes(*task.sizes),
-            workers=WORKERS,
-            clock=clock,
-            sleep=clock.sleep,
-            dispatcher=OneThread,
-        ),
-        known_ids=lambda: known_conversations(storage),
-    )
+    with _noted_phases() as planned:
+        return extract_conversations(
+            edges,
+            ExtractionContext(task.platform, task.page_id, identity.own_ids, window, extracted_time),
+            storage,
+            client,
+            Settings(
+                sizes=None if task.sizes is None else Sizes(*task.sizes),
+                workers=WORKERS,
+                accept_partial=task.accepts_partial,
+                clock=clock,
+                sleep=clock.sleep,
+                dispatcher=partial(OneThread, session.note_phase, planned),
+            ),
+            known_ids=lambda: known_conversations(storage),
+        )
+
+
+def _finished(task: Task, result: ExtractionResult) -> Outcome:
+    """As the operator ends: a partial result fails the task unless it is accepted."""
+    if result.complete or task.accepts_partial:
+        return Outcome("success", gaps=result.gaps)
+    passes = result.refusal is None or result.refusal.action is not Action.FAIL
+    return Outcome("retry" if passes else "fail", f"partial: {'; '.join(result.gaps)}", gaps=result.gaps)
 
 
 def _failed(error: GraphError | FilesError) -> Outcome:

@@ -7,9 +7,9 @@ from collections import Counter
 from rich.table import Table
 
 from tests.simulation.attempts import Covered
+from tests.simulation.core import PHASES
 from tests.simulation.generator import GENERATED_FAULTS
 from tests.simulation.storage import INTERRUPTIONS
-from tests.simulation.transport import PHASES
 
 ATTEMPTS = (1, 2, 3)
 """The last stands for all that follow."""

@@ -2,145 +2,109 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from airflow_provider_metaconv.emulator.calls import Call
-from airflow_provider_metaconv.emulator.faults import FAULTS, Fault, FaultBook, Reading
+from airflow_provider_metaconv.emulator.fault_conditions import conditions_of
+from airflow_provider_metaconv.emulator.fault_registry import FaultRegistry
+from airflow_provider_metaconv.emulator.faults import FAULTS, Fault
+from airflow_provider_metaconv.emulator.odd_answers import JSON_TYPE, ODD_ANSWERS
+from airflow_provider_metaconv.emulator.reading import Reading
 from tests.simulation.clock import VirtualClock
 from tests.simulation.scenario import FaultPlan
 
-ODD_ANSWERS = (
-    "empty_object",
-    "old_style_error",
-    "foreign_object",
-    "messages_missing",
-    "null_rows",
-    "empty_messages_edge",
+MALFORMED = (
+    *(name for name, answer in ODD_ANSWERS.items() if answer.content_type == JSON_TYPE),
+    *("foreign_object", "missing_data", "missing_messages", "null_rows"),
 )
-"""A 200 without what was asked for; the emulator does not know these, so that the transport carries them out."""
+"""A 200 without what was asked for."""
 
-FAULT_NAMES = (*FAULTS, *ODD_ANSWERS)
-NOTHING_STRUCK = ""
+SHAPES = frozenset(name for name, kind in FAULTS.items() if kind.stage == "shape")
+"""How lists are cut and how they end: nothing is missing from such answers."""
+
+HONEST = SHAPES | {"usage", "foreign_usage", "empty_page", "unordered_page", "foreign_next", "hang", "unix_times"}
+HONEST |= {"missing_messages", "null_row", "stale_updated_time"}
+"""What leaves the rows of an answer what they are, but for late, odd or superfluous values."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A fault that one call met; ``target`` is the conversation or folder that it is about, None for any."""
+
+    name: str
+    target: str | None
+
+    @property
+    def is_of_one_row(self) -> bool:
+        """Whether it changes one conversation of a list and nothing else of it."""
+        return self.target is not None and FAULTS[self.name].stage == "change"
+
+
 class _Scheduled:
     """One plan, and how far it has come."""
 
-    plan: FaultPlan
-    fault: Fault | None
-    seen: int = 0
-    struck: int = 0
-    began: float | None = None
+    def __init__(self, plan: FaultPlan, schedule: FaultSchedule, *, is_habit: bool) -> None:
+        self.plan = plan
+        self.fault = Fault(plan.name, route=plan.route, thread_id=plan.target, **dict(plan.options))
+        self.is_habit = is_habit
+        self.strike = Strike(plan.name, plan.target or self.fault.folder)
+        self._conditions = conditions_of(self.fault)
+        self._schedule = schedule
+        self._seen = self._struck = 0
+        self._began: float | None = None
 
-    def strikes(self, call: Call, number: int, now: float) -> bool:
-        plan = self.plan
-        if number < plan.first_call or not self._fits(call):
+    def triggers(self, call: Call, reading: Reading, now: float) -> bool:
+        """Whether it strikes a call; counts it."""
+        plan, schedule = self.plan, self._schedule
+        if schedule.call_number < plan.first_call or (plan.calls is not None and self._struck >= plan.calls):
             return False
-        if self.began is None:
-            self.began = now
-        if plan.seconds is not None and now - self.began >= plan.seconds:
+        if plan.seconds is not None and self._began is not None and now - self._began >= plan.seconds:
             return False
-        if plan.calls is not None and self.struck >= plan.calls:
+        for condition in self._conditions:
+            if not condition(call, reading):
+                return False
+        if self._began is None:
+            self._began = now
+        self._seen += 1
+        if (self._seen - 1) % plan.every:
             return False
-        self.seen += 1
-        if (self.seen - 1) % plan.every:
-            return False
-        self.struck += 1
+        self._struck += 1
+        if not self.is_habit:
+            schedule.strikes.append(self.strike)
         return True
 
-    def _fits(self, call: Call) -> bool:
-        plan = self.plan
-        if plan.target is not None and plan.target not in (call.object_id, call.parameters.get("folder")):
-            return False
-        if self.fault is not None:
-            return self.fault.fits(call)
-        return (plan.route or call.route) == call.route
 
+class FaultSchedule(FaultRegistry):
+    """The faults of a scenario in place of the emulator's own: they begin at a call and last as long as planned.
 
-class FaultSchedule(FaultBook):
-    """The faults of a scenario in place of the emulator's book: they begin at a call and last as long as planned.
-
-    ``struck`` is what struck the call that is being answered, ``""`` for nothing; ``odd_answer`` what the transport
-    has to make of it.
+    ``habits`` are how Meta answers at any time, ``strikes`` the other faults that the call met that is being answered.
     """
 
-    def __init__(self, plans: Sequence[FaultPlan], clock: VirtualClock) -> None:
-        super().__init__()
-        self._clock = clock
-        self._scheduled = [_Scheduled(plan, _emulated(plan)) for plan in plans]
+    def __init__(self, habits: Iterable[FaultPlan], plans: Iterable[FaultPlan], clock: VirtualClock) -> None:
+        super().__init__(clock)
         self.call_number = 0
-        self.struck = NOTHING_STRUCK
-        self.struck_target: str | None = None
-        self.odd_answer = NOTHING_STRUCK
+        self.strikes: list[Strike] = []
+        self._scheduled = [_Scheduled(plan, self, is_habit=False) for plan in plans]
+        self._habits = [_Scheduled(plan, self, is_habit=True) for plan in habits]
+        self._arm(self._scheduled + self._habits)
 
     def next_call(self) -> None:
         """Another call comes."""
         self.call_number += 1
-        self.struck = self.odd_answer = NOTHING_STRUCK
-        self.struck_target = None
+        self.strikes = []
 
     def stop(self) -> None:
-        """No fault strikes any more."""
-        self._scheduled.clear()
+        """No fault strikes any more; habits stay."""
+        self.clear()
+        self._arm(self._habits)
 
-    def strike(self, call: Call) -> Fault | None:
-        for each in self._scheduled:
-            is_rule = each.fault is not None and each.fault.kind.stage == "rule"
-            if not is_rule and each.strikes(call, self.call_number, self._clock.now):
-                self._note(each)
-                if each.fault is not None:
-                    return each.fault
-                self.odd_answer = each.plan.name
-                return None
-        return None
-
-    def refuse(self, call: Call, reading: Reading) -> Fault | None:
-        for each in self._scheduled:
-            fault = each.fault
-            if fault is None or fault.kind.stage != "rule" or not reading.breaks(fault):
-                continue
-            if each.strikes(call, self.call_number, self._clock.now):
-                self._note(each)
-                return fault
-        return None
-
-    def _note(self, each: _Scheduled) -> None:
-        self.struck = each.plan.name
-        self.struck_target = each.plan.target or dict(each.plan.options).get("thread_id")
-
-
-def _emulated(plan: FaultPlan) -> Fault | None:
-    if plan.name in ODD_ANSWERS:
-        return None
-    return Fault(plan.name, route=plan.route, **dict(plan.options))
-
-
-def odd_answer(name: str, route: str, body: Any) -> Any:
-    """What a 200 without what was asked for looks like, made of the ordinary answer."""
-    match name:
-        case "old_style_error":
-            return {"error_code": 1, "error_msg": "An unknown error occurred"}
-        case "foreign_object":
-            return {"id": "999999", "updated_time": "2025-11-20T00:00:00+0000"}
-        case "messages_missing":
-            return _without_messages(body)
-        case "null_rows":
-            return {"data": [None]} if "data" in body else {"id": None, "messages": {"data": [None]}}
-        case "empty_messages_edge":
-            return {**body, "messages": {}} if route == "conversation" else {"paging": body.get("paging", {})}
-    return {}
-
-
-def _without_messages(body: Any) -> Any:
-    if "data" in body:
-        return {**body, "data": [{k: v for k, v in row.items() if k != "messages"} for row in body["data"]]}
-    return {name: value for name, value in body.items() if name != "messages"}
+    def _arm(self, scheduled: Iterable[_Scheduled]) -> None:
+        for each in scheduled:
+            self._armed.append(each)  # type: ignore[arg-type]
+            self._by_stage.setdefault(each.fault.kind.stage, []).append(each)  # type: ignore[arg-type]
 
 
 def is_limit(name: str) -> bool:
     """Whether a fault is a rate limit."""
-    return re.split("/", name)[0] in {"4", "17", "32", "341", "613", "80001", "80002", "80006"}
+    return name.partition("/")[0] in {"4", "17", "32", "341", "613", "80001", "80002", "80006"}

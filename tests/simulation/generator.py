@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from random import Random
 
-from airflow_provider_metaconv.emulator.faults import FAULTS, LIST_FAULTS
-from tests.simulation.faults import FAULT_NAMES, ODD_ANSWERS, is_limit
+from airflow_provider_metaconv.emulator.faults import FAULTS
+from tests.simulation.faults import MALFORMED, SHAPES, is_limit
 from tests.simulation.scenario import (
     ArrivalPlan,
     ConversationPlan,
@@ -27,9 +28,13 @@ CONVERSATION_FAULTS = tuple(name for name in ("10", "100/33", "200", "230", "900
 UNDETECTABLE = frozenset({"no_paging_next"})
 """Nobody can tell such an answer from an honest one, so that no promise covers it."""
 
-GENERATED_FAULTS = tuple(name for name in FAULT_NAMES if name not in UNDETECTABLE)
+HABITS = (*SHAPES, "unix_times", "foreign_usage", "stale_updated_time")
+"""What a healthy Page may do at any time."""
+
+GENERATED_FAULTS = tuple(name for name in FAULTS if name not in UNDETECTABLE and name not in HABITS)
 """All kinds of faults that a scenario can have."""
 
+OPTIONAL_FIELDS = ("message_count", "participants", "from", "to", "attachments", "shares", "tags", "story")
 ROUTES = (None, "conversations", "conversation", "messages", "page")
 
 
@@ -37,23 +42,28 @@ def scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     random = Random(f"simulation {seed}")
     world = _world(random)
+    faults = _faults(random, world)
+    if any(each.name == "stale_updated_time" for each in world.habits):
+        # Where a list shows ids and times alone, nobody can know that a time is stale.
+        world, faults = dataclasses.replace(world, arrivals=()), ()
     return Scenario(
         seed,
         world,
-        _faults(random, world),
+        faults,
         _crashes(random),
         _storage_faults(random),
         _sizes(random),
         has_earlier_result=random.random() < 0.3,
         has_earlier_window=random.random() < 0.4,
+        accepts_partial=random.random() < 0.4,
     )
 
 
 def _world(random: Random) -> WorldPlan:
     platform = random.choice(("MESSENGER", "MESSENGER", "INSTAGRAM"))
     folders = _folders(random, platform)
-    list_page, messages_page = _imposed(random), _imposed(random)
-    most_messages = MOST_MESSAGES if messages_page is None else min(MOST_MESSAGES, 60 * messages_page)
+    habits = _habits(random)
+    most_messages = min([MOST_MESSAGES, *(60 * size for each in habits if (size := dict(each.options).get("size")))])
     conversations = _conversations(random, folders, most_messages)
     known = [each.id for each in conversations]
     return WorldPlan(
@@ -62,10 +72,7 @@ def _world(random: Random) -> WorldPlan:
         folders=folders,
         since=None if random.random() < 0.4 else random.randint(0, 500),
         until=UNTIL if random.random() < 0.7 else random.randint(501, LAST_SECOND),
-        list_page=list_page,
-        messages_page=messages_page,
-        list_tail=random.choices(("none", "empty", "empty_self", "self"), (80, 12, 4, 4))[0],
-        messages_tail=random.choices(("none", "empty", "empty_self", "self"), (85, 9, 3, 3))[0],
+        habits=habits,
         old_rows_have_time=random.random() < 0.7,
         arrivals=_arrivals(random, known),
         unsent=_unsent(random, known),
@@ -96,8 +103,31 @@ def _message_count(random: Random) -> int:
     return random.randint(low, high)
 
 
-def _imposed(random: Random) -> int | None:
-    return None if random.random() < 0.65 else random.choice((1, 1, 2, 2, 3, 5, 10, 25))
+def _habits(random: Random) -> tuple[FaultPlan, ...]:
+    habits = []
+    for edge in ("conversations", "messages"):
+        for name, share in (("page_size", 0.35), ("first_page", 0.04), ("short_page", 0.04), ("same_cursors", 0.04)):
+            if random.random() < share:
+                size = {"size": random.choice((1, 1, 2, 2, 3, 5, 10, 25))} if name.endswith(("size", "first_page")) else {}
+                habits.append(_habit(name, edge=edge, **size))
+        tail = random.choices(("", "empty_tail", "empty_self_tail", "self_tail"), (80, 12, 4, 4))[0]
+        if tail == "self_tail":
+            # A page that is as full as Meta makes them and names itself may be in the middle of the list as well.
+            habits = [each for each in habits if dict(each.options)["edge"] != edge]
+        habits += [_habit(tail, edge=edge)] if tail else []
+    if random.random() < 0.06:
+        habits.append(_habit("time_paging"))
+    if random.random() < 0.06:
+        habits.append(_habit("unix_times", every_row=random.choice((1, 2, 3))))
+    if random.random() < 0.06:
+        habits.append(_habit("foreign_usage", percent=100, regain_minutes=random.choice((0, 60))))
+    if random.random() < 0.06:
+        habits.append(_habit("stale_updated_time", position=random.choice((-1, 0, 1, 3)), seconds=86_400))
+    return tuple(habits)
+
+
+def _habit(name: str, **options: object) -> FaultPlan:
+    return FaultPlan(name, options=tuple(options.items()))
 
 
 def _arrivals(random: Random, known: list[str]) -> tuple[ArrivalPlan, ...]:
@@ -118,7 +148,66 @@ def _unsent(random: Random, known: list[str]) -> tuple[UnsentPlan, ...]:
 def _faults(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
     low, high = random.choices(((0, 0), (1, 1), (2, 3), (4, 6)), (25, 40, 25, 10))[0]
     faults = tuple(_fault(random, world) for _ in range(random.randint(low, high)))
-    return (*faults, *_spoiled_conversation(random, world)) if random.random() < 0.15 else faults
+    for family, share in _FAMILIES.items():
+        if random.random() < share:
+            faults += family(random, world)
+    if any(each.name == "repeated_cursor" for each in faults):
+        # Together they are an empty page that names itself, which is how some lists end.
+        faults = tuple(each for each in faults if each.name != "empty_page")
+    return faults
+
+
+def _refused_folder(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
+    """One Messenger folder that is refused, for good or for a while."""
+    folder = random.choice(world.folders)
+    if folder is None:
+        return ()
+    calls, seconds = _duration(random)
+    name = random.choice(("10", "200", "3", "1", "2", "html_500", "hang", "empty_object"))
+    return (FaultPlan(name, calls=calls, seconds=seconds, options=(("folder", folder),)),)
+
+
+def _refused_size(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """Calls for more than so many rows are refused, often for more than one."""
+    over = random.choice(("limit_over", "limit_over", "nested_limit_over", "more_than"))
+    name = random.choice(("100/limit", "1", "-2/2534084", "hang", "html_504", "2"))
+    most = random.choice((1, 1, 1, 2, 5, 20, 50))
+    if name == "100/limit":
+        # Meta's text names the largest limit, which 1 would contradict by a list of ids.
+        over = random.choice(("limit_over", "nested_limit_over"))
+    route = random.choice((None, "conversations", "messages")) if over == "limit_over" else None
+    return (FaultPlan(name, route, options=((over, most),)),)
+
+
+def _refused_field(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """One field or two that Meta knows no more."""
+    fields = random.sample(OPTIONAL_FIELDS, random.choice((1, 1, 2)))
+    first_call = random.choice((1, 1, 4, 10))
+    return tuple(
+        FaultPlan(random.choice(("100/field", "12")), first_call=first_call, options=(("field", field),))
+        for field in fields
+    )
+
+
+def _hour_of_limits(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """A limit that says nothing of its length, for an hour."""
+    name = random.choice(("613", "613/1996", "4", "80006"))
+    return (FaultPlan(name, first_call=random.randint(1, 8), seconds=3_600.0),)
+
+
+def _odd_token_call(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """The Page's own node answers oddly once, or is refused while the list of accounts gives the token."""
+    if random.random() < 0.5:
+        return (FaultPlan("10", "page"),)
+    return (FaultPlan(random.choice(MALFORMED), "page", calls=1),)
+
+
+def _beyond_detailed(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
+    """Instagram refuses what lies beyond the 20 newest messages of a conversation, ids and times included or not."""
+    if world.platform != "INSTAGRAM":
+        return ()
+    reach = random.choice((("alone",), ("alone", "nested_lists")))
+    return (FaultPlan("beyond_detailed", options=(("ids_too", random.random() < 0.5), ("reach", reach))),)
 
 
 def _spoiled_conversation(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
@@ -127,21 +216,29 @@ def _spoiled_conversation(random: Random, world: WorldPlan) -> tuple[FaultPlan, 
         return ()
     conversation = random.choice(world.conversations).id
     calls, seconds = _duration(random)
-    spoils = (("thread_id", conversation), ("light", random.random() < 0.3), ("alone", False))
+    spoils = (("light", random.random() < 0.3),)
     name = random.choice(
-        (*CONVERSATION_FAULTS, *ODD_ANSWERS, *ODD_ANSWERS, "1", "2", "html_500", "hang", "reset_before")
+        (*CONVERSATION_FAULTS, *MALFORMED, *MALFORMED, "1", "2", "html_500", "hang", "reset_before")
     )
     return (
-        FaultPlan("poisoned_thread", options=spoils),
-        FaultPlan(name, None, conversation, 1, calls, seconds, options=_options(random, name, world)),
+        FaultPlan("poisoned_thread", target=conversation, options=spoils),
+        FaultPlan(
+            name,
+            "conversation" if name == "foreign_object" else None,
+            conversation,
+            1,
+            calls,
+            seconds,
+            options=_options(random, name, world),
+        ),
     )
 
 
 def _fault(random: Random, world: WorldPlan) -> FaultPlan:
     name = random.choices(
         (
-            random.choice([name for name in FAULTS if name not in TOKEN_FAULTS and name not in UNDETECTABLE]),
-            random.choice(ODD_ANSWERS),
+            random.choice([name for name in GENERATED_FAULTS if name not in TOKEN_FAULTS]),
+            random.choice(MALFORMED),
             random.choice(("1", "1/99", "2", "html_500", "hang", "reset_before")),
             random.choice(TOKEN_FAULTS),
         ),
@@ -161,6 +258,17 @@ def _fault(random: Random, world: WorldPlan) -> FaultPlan:
     )
 
 
+_FAMILIES = {
+    _spoiled_conversation: 0.12,
+    _refused_folder: 0.15,
+    _refused_size: 0.08,
+    _refused_field: 0.05,
+    _hour_of_limits: 0.03,
+    _odd_token_call: 0.04,
+    _beyond_detailed: 0.15,
+}
+
+
 def _duration(random: Random) -> tuple[int | None, float | None]:
     match random.choices(("calls", "minutes", "hours", "for ever"), (55, 17, 10, 18))[0]:
         case "calls":
@@ -173,22 +281,24 @@ def _duration(random: Random) -> tuple[int | None, float | None]:
 
 
 def _aim(random: Random, name: str, world: WorldPlan) -> tuple[str | None, str | None]:
-    if name in {"poisoned_thread", "too_much_data"}:
+    if name == "too_much_data":
         return None, None
+    if name == "poisoned_thread":
+        return None, random.choice([each.id for each in world.conversations] or ["t_0"])
     if world.conversations and (name in CONVERSATION_FAULTS or random.random() < 0.2):
-        return None, random.choice(world.conversations).id
-    if name in LIST_FAULTS:
+        # A row of a list that has another conversation's id cannot be told from that conversation's own.
+        route = "conversation" if name == "foreign_object" else None
+        return route, random.choice(world.conversations).id
+    if FAULTS[name].stage == "change":
         return random.choice((None, "conversations", "messages")), None
     return random.choices(ROUTES, (20, 50, 12, 12, 6))[0], None
 
 
 def _options(random: Random, name: str, world: WorldPlan) -> tuple[tuple[str, object], ...]:
     if name == "poisoned_thread":
-        known = [each.id for each in world.conversations] or ["t_0"]
-        light, alone = random.random() < 0.3, random.random() < 0.3
-        return (("thread_id", random.choice(known)), ("light", light), ("alone", alone))
+        return (("light", random.random() < 0.3), ("alone", random.random() < 0.3))
     if name == "too_much_data":
-        return (("more_than", random.choice((0, 1, 4, 20, 100))),)
+        return (("more_than", random.choice((1, 4, 20, 100))),)
     if name == "hang":
         return (("delay_seconds", random.choice((5.0, 40.0, 3_600.0))),)
     if name == "usage":

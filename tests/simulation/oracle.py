@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
+from airflow_provider_metaconv.emulator.faults import FAULTS
 from tests.simulation.core import Outcome
-from tests.simulation.faults import NOTHING_STRUCK, ODD_ANSWERS
+from tests.simulation.faults import HONEST, MALFORMED, Strike
 from tests.simulation.scenario import START, Scenario, WorldPlan
 from tests.simulation.transport import Sent
 from tests.simulation.world import PRIVATE, LiveWorld, text_of
@@ -21,10 +22,15 @@ CONFINED = frozenset(
     {
         *("1", "1/99", "2", "-1", "-2", "10", "100/33", "200", "230", "551", "9000001", "100/cursor"),
         *("html_500", "hang", "reset_before", "reset_middle", "truncated_json", "truncated_gzip"),
-        *("service_unavailable_200", "poisoned_thread", "repeated_cursor", *ODD_ANSWERS),
+        *("service_unavailable_200", "poisoned_thread", "repeated_cursor", *MALFORMED),
     }
 )
 """What a single conversation may answer while the Page is well."""
+
+REFUSALS_FOR_GOOD = frozenset(
+    name for name in FAULTS if name.split("/")[0] in ("3", "10", "12", "100", "200", "230", "551", "803", "2500", "9000001")
+) | {"redirect", "repeated_cursor"}
+"""What a list is not asked for again in the same attempt."""
 
 INSTAGRAM_VISIBLE = 20
 SECONDS_PER_CALL = 1.0
@@ -33,6 +39,9 @@ SECONDS_PER_CALL = 1.0
 ISOLATION_WAIT_SECONDS = 120.0
 FALLBACK_REFUSALS = 3
 FALLBACK_SECONDS = 600.0
+
+
+TABLES = ("messages", "conversations", "extraction_windows", "conversation_gaps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,8 @@ class Result:
     messages: tuple[dict[str, Any], ...]
     conversations: dict[str, dict[str, Any]]
     is_partial: bool
-    claims_complete: bool
+    gaps: tuple[str, ...]
+    extraction_id: str
     problems: tuple[str, ...] = ()
 
     def available(self) -> dict[str, set[str]]:
@@ -71,7 +81,7 @@ def read_result(files: dict[str, bytes]) -> Result | None:
     if "_manifest.json" not in files:
         return None
     manifest = orjson.loads(files["_manifest.json"])
-    rows: dict[str, list[dict[str, Any]]] = {"messages": [], "conversations": []}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     problems = []
     for file in manifest["files"]:
         if file["path"] not in files:
@@ -81,16 +91,51 @@ def read_result(files: dict[str, bytes]) -> Result | None:
         if len(lines) != file["rows"]:
             problems.append(f"{file['path']} holds {len(lines)} rows, the manifest says {file['rows']}")
         rows.setdefault(file["table"], []).extend(lines)
-    stats = manifest["stats"]
     ledger = {row["conversation_id"]: row for row in rows["conversations"]}
-    if len(ledger) < len(rows["conversations"]):
-        problems.append("a conversation is in the ledger twice")
-    if stats["messages"] != len(rows["messages"]):
-        problems.append(f"the manifest counts {stats['messages']} messages of {len(rows['messages'])}")
-    is_partial = bool(stats.get("gaps")) or (manifest.get("complete") is False and stats.get("status") == "partial")
+    problems += _contradictions(manifest, rows)
     return Result(
-        tuple(rows["messages"]), ledger, is_partial, not is_partial and not stats["incomplete"], tuple(problems)
+        tuple(rows["messages"]),
+        ledger,
+        not manifest["complete"],
+        tuple(manifest["gaps"]),
+        manifest["extraction_id"],
+        tuple(problems),
     )
+
+
+def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Where the manifest, the ledger's tables and the rows do not say the same."""
+    messages, conversations, stats = rows["messages"], rows["conversations"], manifest["stats"]
+    if len({row["conversation_id"] for row in conversations}) < len(conversations):
+        yield "a conversation is in the ledger twice"
+    incomplete = sum(row["status"] != "complete" for row in conversations)
+    windows = rows["extraction_windows"]
+    if len(windows) != 1:
+        yield f"{len(windows)} rows in extraction_windows"
+        return
+    window = windows[0]
+    expected = {
+        "status": "complete" if manifest["complete"] else "partial",
+        "conversations": len(conversations),
+        "messages": len(messages),
+        "incomplete_conversations": incomplete,
+        "left_out_fields": list(manifest["left_out_fields"]),
+    }
+    for name, value in expected.items():
+        if window[name] != value:
+            yield f"extraction_windows says {name} {window[name]!r}, and it is {value!r}"
+    if stats["messages"] != len(messages) or stats["conversations"] != len(conversations):
+        yield f"the manifest counts {stats['messages']} messages of {len(messages)}"
+    if manifest["complete"] == bool(manifest["gaps"]) or manifest["complete"] == (window["reason"] is not None):
+        yield "a gap without a reason, or a reason without a gap"
+    gaps = {row["conversation_id"]: row for row in rows["conversation_gaps"]}
+    reasons = {row["conversation_id"]: row for row in conversations if row["reason_code"] is not None}
+    if gaps.keys() != reasons.keys() or len(gaps) != len(rows["conversation_gaps"]):
+        yield f"conversation_gaps has {sorted(gaps)}, and {sorted(reasons)} have a reason"
+    for identifier in gaps.keys() & reasons.keys():
+        names = ("status", "reason_code", "reason", "messages_extracted", "messages_unavailable")
+        if any(gaps[identifier][name] != reasons[identifier][name] for name in names):
+            yield f"conversation_gaps says something else of {identifier} than conversations"
 
 
 @dataclass
@@ -166,10 +211,9 @@ class Oracle:
         for call in seen.sent:
             if call.ends_list:
                 self.lists_ended.add(call.folder)
-            if call.fault != NOTHING_STRUCK:
+            for strike in call.strikes:
                 self.faults_so_far = True
-                target = call.fault_target if call.fault_target else call.object_id
-                self.refused.add(target)
+                self.refused.add(strike.target or call.object_id)
 
     def _check_outcome(self, seen: Observed) -> Iterator[Finding]:
         outcome = seen.outcome
@@ -177,10 +221,10 @@ class Oracle:
             yield Finding("G10", f"an error that nobody expected: {outcome.error}")
         if outcome.kind == "endless":
             yield Finding("G7", f"no end after {len(seen.sent)} calls")
-        struck = [call for call in seen.sent if call.fault != NOTHING_STRUCK]
+        struck = [strike for call in seen.sent for strike in call.strikes]
         if outcome.kind in ("retry", "fail", "reschedule") and not seen.was_disturbed and not struck:
             yield Finding("G7", f"a healthy Page fails: {outcome.error}")
-        elif outcome.kind in ("retry", "fail") and not seen.was_disturbed and self._concern_one(struck):
+        elif outcome.kind in ("retry", "fail") and not seen.was_disturbed and self._concern_one(seen):
             yield Finding("G6", f"one conversation stops the Page: {outcome.error}")
         if outcome.kind == "success" and seen.after is None:
             yield Finding("G1", "a success without a manifest")
@@ -189,7 +233,7 @@ class Oracle:
             if len(seen.sent) > most:
                 yield Finding("G7", f"{len(seen.sent)} calls for a healthy Page, {most} are the most")
         if outcome.kind == "success" and seen.number == 1 and not seen.was_disturbed:
-            yield from self._check_isolation(seen, {call.fault_target for call in struck})
+            yield from self._check_isolation(seen, {strike.target for strike in struck})
 
     def _check_isolation(self, seen: Observed, targets: set[str | None]) -> Iterator[Finding]:
         """G8, where conversations that spoil each list with their data are all that is wrong."""
@@ -204,10 +248,13 @@ class Oracle:
         if waited > ISOLATION_WAIT_SECONDS:
             yield Finding("G8", f"{waited:.0f} s of waiting to isolate {bad} of {listed}")
 
-    def _concern_one(self, struck: Sequence[Sent]) -> bool:
+    def _concern_one(self, seen: Observed) -> bool:
         """Whether all that was refused is one conversation, in a way that says nothing about the Page."""
-        targets = {call.fault_target for call in struck}
-        is_confined = all(call.fault in CONFINED for call in struck)
+        struck = [strike for call in seen.sent for strike in call.strikes if strike.name not in HONEST]
+        targets = {strike.target for strike in struck}
+        is_confined = all(strike.name in CONFINED for strike in struck)
+        # Past a conversation that spoils each list, whatever is asked of it, no cursor leads.
+        is_confined &= not any(call.route == "conversations" and call.limit == 1 and call.strikes for call in seen.sent)
         return is_confined and len(targets) == 1 and targets <= self.live.conversation_ids and len(self.required) > 1
 
     def _check_result(self, seen: Observed, result: Result) -> Iterator[Finding]:
@@ -245,10 +292,14 @@ class Oracle:
             if identifier not in result.conversations and not result.is_partial:
                 yield Finding("G1", f"{identifier} has rows and is not in the ledger")
         for identifier, row in result.conversations.items():
-            # Whether rows without content are counted as extracted is the schema's business, not a loss.
-            if per_conversation[identifier] - row["messages_extracted"] not in (0, unavailable[identifier]):
-                told = f"{row['messages_extracted']} of {per_conversation[identifier]}"
-                yield Finding("G1", f"the ledger counts {told} messages of {identifier}")
+            available = per_conversation[identifier] - unavailable[identifier]
+            if row["messages_extracted"] != available:
+                yield Finding("G1", f"the ledger counts {row['messages_extracted']} of {available} messages of {identifier}")
+            if row["messages_unavailable"] < unavailable[identifier]:
+                told = f"{row['messages_unavailable']} of {unavailable[identifier]}"
+                yield Finding("G1", f"the ledger counts {told} messages without content of {identifier}")
+            if row["messages_unavailable"] and row["reason_code"] is None:
+                yield Finding("G1", f"{identifier} has messages without content and no reason")
 
     def _check_list_proof(self, seen: Observed, result: Result) -> Iterator[Finding]:
         if not result.is_partial:
@@ -256,15 +307,27 @@ class Oracle:
             if unread:
                 yield Finding("G1", f"called complete, but no list call has shown the end of {unread}")
             return
+        folders = self.scenario.world.folders
+        if len(folders) == 1 and not self.scenario.accepts_partial:
+            yield Finding("G2", "a list given up though a partial result is not accepted")
+        for folder in folders:
+            if folder is not None and folder not in self.lists_ended and not any(folder in gap for gap in result.gaps):
+                yield Finding("G4", f"the gaps do not name {folder}: {result.gaps}")
+        if self.scenario.accepts_partial:
+            yield from self._check_fallback(seen)
+
+    def _check_fallback(self, seen: Observed) -> Iterator[Finding]:
+        """What is published as partial where a list can be given up for what earlier windows knew."""
+        lists = [call for call in seen.sent if call.route == "conversations"]
+        strikes = {strike.name for call in lists for strike in call.strikes}
+        if strikes & REFUSALS_FOR_GOOD:
+            return
         refused = [
-            call
-            for call in seen.sent
-            if call.phase.startswith(("list", "ids only")) and call.limit <= 1 and call.fault != NOTHING_STRUCK
+            call for call in lists if call.limit <= 1 and not {strike.name for strike in call.strikes} <= HONEST
         ]
         if len(refused) < FALLBACK_REFUSALS:
-            yield Finding(
-                "G2", f"a list given up that was refused {len(refused)} times at its smallest in this attempt"
-            )
+            told = f"a list given up that was refused {len(refused)} times at its smallest in this attempt"
+            yield Finding("G2", told)
         elif refused[-1].time - refused[0].time < FALLBACK_SECONDS:
             yield Finding("G2", f"a list given up after {refused[-1].time - refused[0].time:.0f} s")
 
@@ -275,7 +338,7 @@ class Oracle:
             if not result.is_partial:
                 yield Finding("G1", f"{told}, and it is not in the ledger")
         elif row["status"] == "complete":
-            odd = any(fault.name in ODD_ANSWERS for fault in self.scenario.faults)
+            odd = any(fault.name in MALFORMED for fault in self.scenario.faults)
             yield Finding("G5" if odd else "G1", f"{told}, and the ledger calls it complete")
 
     def _check_gap(self, identifier: str, row: dict[str, Any]) -> Iterator[Finding]:
@@ -293,16 +356,17 @@ class Oracle:
         """The calls of somebody who reads everything once, with pages as large as they may be."""
         world = self.scenario.world
         asked, nested, page = self.scenario.sizes or (25, 5, 25)
-        rows = min(asked, world.list_page or asked)
-        nested, page = min(nested, world.messages_page or nested), min(page, world.messages_page or page)
-        tail = (world.list_tail != "none") + 1
+        lists, messages = _Cut.of("conversations", world), _Cut.of("messages", world)
+        rows, nested, page = lists.rows(asked), messages.rows(nested), messages.rows(page)
         calls = 2 + sum(
-            tail + sum((thread.folder == (folder or "inbox")) for thread in self.live.world.threads.values()) // rows
+            lists.more
+            + 1
+            + sum((thread.folder == (folder or "inbox")) for thread in self.live.world.threads.values()) // rows
             for folder in world.folders
         )
         for thread in self.live.world.threads.values():
             beyond = max(0, len(thread.messages) - nested)
-            calls += -(-beyond // page) + (beyond > 0 and world.messages_tail != "none")
+            calls += -(-beyond // page) + (beyond > 0 or messages.more) * messages.more
         return calls + 2 * len(world.arrivals) + 2 * len(world.unsent)
 
     def _check_secrets(self, seen: Observed) -> Iterator[Finding]:
@@ -311,6 +375,28 @@ class Oracle:
         for secret in (*seen.secrets, PRIVATE):
             if secret in told or secret.encode() in files:
                 yield Finding("G9", f"{'a text' if secret == PRIVATE else 'a secret'} is where everybody reads")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How a healthy Page cuts one kind of list: at most ``size`` rows, and so many calls ``more`` at its ends."""
+
+    size: int
+    divisor: int
+    more: int
+
+    @staticmethod
+    def of(edge: str, world: WorldPlan) -> _Cut:
+        size, divisor, more = 10_000, 1, 0
+        for habit in world.habits:
+            if dict(habit.options).get("edge", edge) == edge:
+                size = min(size, dict(habit.options)["size"] if habit.name == "page_size" else size)
+                divisor *= 2 if habit.name == "short_page" else 1
+                more += habit.name in ("first_page", "empty_tail", "empty_self_tail", "self_tail")
+        return _Cut(size, divisor, more)
+
+    def rows(self, asked: int) -> int:
+        return max(1, min(asked // self.divisor, self.size))
 
 
 def _never_worse(seen: Observed, unsent: set[str]) -> Iterator[Finding]:

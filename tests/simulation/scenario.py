@@ -16,7 +16,6 @@ START = 1_763_596_800
 
 PAGE_ID = "100"
 
-Tail = Literal["none", "empty", "empty_self", "self"]
 CrashKind = Literal["before", "after", "lost", "call"]
 
 
@@ -47,33 +46,10 @@ class UnsentPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class WorldPlan:
-    """What there is to read, and which pages Meta makes of it.
-
-    ``list_page`` and ``messages_page`` are the most rows that a page holds, whatever was asked for; the tails are how
-    a list ends: ``empty`` is a ``next`` that leads to a page without rows.
-    """
-
-    platform: str = "MESSENGER"
-    conversations: tuple[ConversationPlan, ...] = ()
-    folders: tuple[str | None, ...] = (None,)
-    since: int | None = None
-    until: int = 700
-    list_page: int | None = None
-    messages_page: int | None = None
-    list_tail: Tail = "none"
-    messages_tail: Tail = "none"
-    old_rows_have_time: bool = True
-    arrivals: tuple[ArrivalPlan, ...] = ()
-    unsent: tuple[UnsentPlan, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class FaultPlan:
     """One fault, from call number ``first_call`` on: for so many calls, for so many seconds, or (neither) for ever.
 
-    ``route`` and ``target`` (a conversation's id, or a folder) narrow it; ``options`` are those of the emulator's
-    ``Fault``.
+    ``target`` is the conversation that it is about, ``options`` are what else the emulator's ``Fault`` may say.
     """
 
     name: str
@@ -84,6 +60,25 @@ class FaultPlan:
     seconds: float | None = None
     every: int = 1
     options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorldPlan:
+    """What there is to read, and how Meta shows it.
+
+    ``habits`` are faults that belong to this Page at any time, such as pages that Meta cuts: with all of them the Page
+    is healthy.
+    """
+
+    platform: str = "MESSENGER"
+    conversations: tuple[ConversationPlan, ...] = ()
+    folders: tuple[str | None, ...] = (None,)
+    since: int | None = None
+    until: int = 700
+    habits: tuple[FaultPlan, ...] = ()
+    old_rows_have_time: bool = True
+    arrivals: tuple[ArrivalPlan, ...] = ()
+    unsent: tuple[UnsentPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +115,7 @@ class Scenario:
     sizes: tuple[int, int, int] | None = None
     has_earlier_result: bool = False
     has_earlier_window: bool = False
+    accepts_partial: bool = False
 
     def to_json(self) -> str:
         """The scenario as one JSON object; what has its default is left out."""
@@ -130,7 +126,7 @@ class Scenario:
         """The scenario that ``to_json`` wrote."""
         content = json.loads(text)
         world = content["world"]
-        lists = {"conversations": ConversationPlan, "arrivals": ArrivalPlan, "unsent": UnsentPlan}
+        lists = {"conversations": ConversationPlan, "arrivals": ArrivalPlan, "unsent": UnsentPlan, "habits": FaultPlan}
         for name, kind in lists.items():
             world[name] = tuple(kind(**_tuples(row)) for row in world.get(name, ()))
         content["world"] = WorldPlan(**_tuples(world))
