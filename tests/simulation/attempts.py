@@ -242,4 +242,3 @@ def _untold(_: str) -> None:
 
 def _moment(second: int) -> datetime:
     return datetime.fromtimestamp(START + second, UTC)
-

@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.attempt import PROBE
 from airflow_provider_metaconv.extract.extraction import (
@@ -108,7 +107,7 @@ class OneThread:
         self._waiting.append((request, self._phase(request), call))
 
     def next_answer(self) -> tuple[Request, Answer]:
-        request, phase, call = self._waiting.pop(random.randrange(len(self._waiting)))  # noqa: S311
+        request, phase, call = self._waiting.pop(random.randrange(len(self._waiting)))
         self._note(phase)
         try:
             return request, call()

@@ -24,8 +24,8 @@ SHAPES = frozenset(name for name, kind in FAULTS.items() if kind.stage == "shape
 """How lists are cut and how they end: nothing is missing from such answers."""
 
 HONEST = SHAPES | {"usage", "foreign_usage", "empty_page", "unordered_page", "foreign_next", "hang", "unix_times"}
-HONEST |= {"missing_messages", "null_row", "stale_updated_time"}
-"""What leaves the rows of an answer what they are, but for late, odd or superfluous values."""
+HONEST |= {"missing_messages", "null_row", "null_rows", "stale_updated_time"}
+"""What leaves the list of an answer what it is, but for late, odd or missing values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ class _Scheduled:
         for condition in self._conditions:
             if not condition(call, reading):
                 return False
+        # Two such changes of one answer may cancel each other out.
+        if plan.name in MALFORMED and any(each.name in MALFORMED for each in schedule.strikes):
+            return False
         if self._began is None:
             self._began = now
         self._seen += 1

@@ -74,7 +74,7 @@ def _world(random: Random) -> WorldPlan:
         until=UNTIL if random.random() < 0.7 else random.randint(501, LAST_SECOND),
         habits=habits,
         old_rows_have_time=random.random() < 0.7,
-        arrivals=_arrivals(random, known),
+        arrivals=_arrivals(random, conversations),
         unsent=_unsent(random, known),
     )
 
@@ -108,7 +108,9 @@ def _habits(random: Random) -> tuple[FaultPlan, ...]:
     for edge in ("conversations", "messages"):
         for name, share in (("page_size", 0.35), ("first_page", 0.04), ("short_page", 0.04), ("same_cursors", 0.04)):
             if random.random() < share:
-                size = {"size": random.choice((1, 1, 2, 2, 3, 5, 10, 25))} if name.endswith(("size", "first_page")) else {}
+                size = (
+                    {"size": random.choice((1, 1, 2, 2, 3, 5, 10, 25))} if name.endswith(("size", "first_page")) else {}
+                )
                 habits.append(_habit(name, edge=edge, **size))
         tail = random.choices(("", "empty_tail", "empty_self_tail", "self_tail"), (80, 12, 4, 4))[0]
         if tail == "self_tail":
@@ -130,13 +132,21 @@ def _habit(name: str, **options: object) -> FaultPlan:
     return FaultPlan(name, options=tuple(options.items()))
 
 
-def _arrivals(random: Random, known: list[str]) -> tuple[ArrivalPlan, ...]:
+def _arrivals(random: Random, conversations: tuple[ConversationPlan, ...]) -> tuple[ArrivalPlan, ...]:
     if random.random() < 0.6:
         return ()
     calls = sorted(random.randint(1, 30) for _ in range(random.randint(1, 5)))
-    names = [*known, "t_new_0", "t_new_1"]
-    seconds = [UNTIL + n if random.random() < 0.8 else random.randint(0, UNTIL) for n in range(len(calls))]
-    return tuple(ArrivalPlan(call, random.choice(names), second) for call, second in zip(calls, seconds, strict=True))
+    newest = {each.id: max(each.messages) for each in conversations} | {"t_new_0": 0, "t_new_1": 0}
+    return tuple(_arrival(random, call, UNTIL + number, newest) for number, call in enumerate(calls))
+
+
+def _arrival(random: Random, call: int, second: int, newest: dict[str, int]) -> ArrivalPlan:
+    conversation = random.choice(list(newest))
+    if random.random() < 0.2:
+        # Listed late. A message that moved its conversation into what was read already would be found by nobody: for
+        # such ones the next window begins earlier.
+        second = random.randint(0, newest[conversation])
+    return ArrivalPlan(call, conversation, second)
 
 
 def _unsent(random: Random, known: list[str]) -> tuple[UnsentPlan, ...]:
@@ -217,9 +227,7 @@ def _spoiled_conversation(random: Random, world: WorldPlan) -> tuple[FaultPlan, 
     conversation = random.choice(world.conversations).id
     calls, seconds = _duration(random)
     spoils = (("light", random.random() < 0.3),)
-    name = random.choice(
-        (*CONVERSATION_FAULTS, *MALFORMED, *MALFORMED, "1", "2", "html_500", "hang", "reset_before")
-    )
+    name = random.choice((*CONVERSATION_FAULTS, *MALFORMED, *MALFORMED, "1", "2", "html_500", "hang", "reset_before"))
     return (
         FaultPlan("poisoned_thread", target=conversation, options=spoils),
         FaultPlan(

@@ -13,7 +13,7 @@ import orjson
 
 from airflow_provider_metaconv.emulator.faults import FAULTS
 from tests.simulation.core import Outcome
-from tests.simulation.faults import HONEST, MALFORMED, Strike
+from tests.simulation.faults import HONEST, MALFORMED
 from tests.simulation.scenario import START, Scenario, WorldPlan
 from tests.simulation.transport import Sent
 from tests.simulation.world import PRIVATE, LiveWorld, text_of
@@ -28,7 +28,9 @@ CONFINED = frozenset(
 """What a single conversation may answer while the Page is well."""
 
 REFUSALS_FOR_GOOD = frozenset(
-    name for name in FAULTS if name.split("/")[0] in ("3", "10", "12", "100", "200", "230", "551", "803", "2500", "9000001")
+    name
+    for name in FAULTS
+    if name.split("/")[0] in ("3", "10", "12", "100", "200", "230", "551", "803", "2500", "9000001")
 ) | {"redirect", "repeated_cursor"}
 """What a list is not asked for again in the same attempt."""
 
@@ -294,7 +296,9 @@ class Oracle:
         for identifier, row in result.conversations.items():
             available = per_conversation[identifier] - unavailable[identifier]
             if row["messages_extracted"] != available:
-                yield Finding("G1", f"the ledger counts {row['messages_extracted']} of {available} messages of {identifier}")
+                yield Finding(
+                    "G1", f"the ledger counts {row['messages_extracted']} of {available} messages of {identifier}"
+                )
             if row["messages_unavailable"] < unavailable[identifier]:
                 told = f"{row['messages_unavailable']} of {unavailable[identifier]}"
                 yield Finding("G1", f"the ledger counts {told} messages without content of {identifier}")
@@ -322,9 +326,7 @@ class Oracle:
         strikes = {strike.name for call in lists for strike in call.strikes}
         if strikes & REFUSALS_FOR_GOOD:
             return
-        refused = [
-            call for call in lists if call.limit <= 1 and not {strike.name for strike in call.strikes} <= HONEST
-        ]
+        refused = [call for call in lists if call.limit <= 1 and not {strike.name for strike in call.strikes} <= HONEST]
         if len(refused) < FALLBACK_REFUSALS:
             told = f"a list given up that was refused {len(refused)} times at its smallest in this attempt"
             yield Finding("G2", told)

@@ -143,6 +143,8 @@ class SimulatedSession(requests.Session):
         """Whether an honest answer shows that nothing of the window lies behind it."""
         body = orjson.loads(text)
         rows = body.get("data")
+        if rows and all(row is None for row in rows):
+            return False
         following = body.get("paging", {}).get("next")
         if following is None:
             return True
