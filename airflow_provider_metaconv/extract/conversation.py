@@ -51,6 +51,9 @@ Source: https://developers.facebook.com/docs/graph-api/reference/conversation/
 MAX_RESTARTS = 3
 """How often one conversation is read from its newest message again because its cursors fail."""
 
+VERIFIED_MESSAGES = 100
+"""So many messages are asked for at a page that names itself as its next, to see whether more come."""
+
 MAX_STALE_PAGES = 10
 """How many pages in a row may bring no new message; more lead in a circle."""
 
@@ -80,12 +83,12 @@ def next_request(conversation: ConversationState, sizes: PageSizes, *, last_time
         return ParticipantsRequest(conversation.id, conversation.more_participants)
     if last_time and conversation.deferred:
         return _request(conversation, 1, PATIENTLY)
-    limit = conversation.limit or sizes.now.messages
     if conversation.step_over:
         return _request(conversation, 1, AT_ONCE)
-    if conversation.verifying_end:
-        return _request(conversation, sizes.largest.messages, IN_PASSING)
-    return _request(conversation, limit, AT_ONCE if conversation.limit else IN_PASSING)
+    if conversation.limit:
+        return _request(conversation, conversation.limit, AT_ONCE)
+    usual = sizes.now.messages
+    return _request(conversation, max(usual, VERIFIED_MESSAGES) if conversation.verifying_end else usual, IN_PASSING)
 
 
 def _request(conversation: ConversationState, limit: int, retried: tuple[Action, ...]) -> OneRequest:
@@ -158,6 +161,9 @@ class ConversationReader:
         rows = self._rows(conversation, page.items)
         moved_on = conversation.seen > seen
         conversation.stale_pages = 0 if moved_on else conversation.stale_pages + 1
+        if moved_on:
+            conversation.followed_page = max(conversation.followed_page, conversation.last_page)
+        conversation.last_page = len(page.items)
         following = page.next_parameters
         if following is None or (conversation.tracked_ids is None and conversation.older_rows >= OLDER_ROWS):
             conversation.position = ENDED
@@ -175,10 +181,17 @@ class ConversationReader:
             conversation.position = ENDED
         elif moved_on or not conversation.verifying_end:
             conversation.verifying_end = True
-        elif len(page.items) < limit and conversation.seen >= (conversation.message_count or 0):
+        elif self._is_end(conversation, len(page.items), limit):
             conversation.position = ENDED
         else:
             self._restart(conversation, "one names itself as its next")
+
+    @staticmethod
+    def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
+        """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
+        if conversation.message_count is not None:
+            return conversation.seen >= conversation.message_count
+        return rows < limit and rows != conversation.followed_page
 
     def refuse(
         self,

@@ -122,7 +122,8 @@ class ConversationState(_State):
     ``newer_than`` restricts the reading to what came since an earlier one. ``limit`` 0: as many messages as usual.
     ``by_itself`` and ``step_over`` say what the next call asks for: the conversation instead of a page of its
     messages; one message by id and time alone. ``tracked_ids`` are kept once the messages turn out not to be in order:
-    then marks say nothing, and what came twice is reduced to one by the commit.
+    then marks say nothing, and what came twice is reduced to one by the commit. ``last_page`` is the number of rows on
+    the page before, ``followed_page`` that of the largest page behind which more came.
     """
 
     id: str
@@ -156,6 +157,8 @@ class ConversationState(_State):
     replayed_ids: list[str] = []
     tracked_ids: set[str] | None = None
     stale_pages: int = 0
+    last_page: int = 0
+    followed_page: int = 0
     stepped_over: int = 0
     older_rows: int = 0
     newer_than: str = ""

@@ -231,9 +231,9 @@ class _Rewriter:
 
     def _richer_before(self, files: list[ManifestFile]) -> frozenset[str]:
         """The conversations of which the earlier result holds more than the new one."""
-        if not self._earlier_rows:
+        poorer = {name: row for name, row in self._earlier_rows.items() if _has_messages(row)}
+        if not poorer:
             return frozenset()
-        poorer = dict(self._earlier_rows)
         for row in _rows(self._storage, files, CONVERSATIONS):
             before = self._earlier_rows.get(row["conversation_id"])
             if before is not None and not _is_poorer(row, before):
@@ -312,6 +312,12 @@ def _is_poorer(now: Row, before: Row) -> bool:
         or now["messages_unavailable"] > before["messages_unavailable"]
         or now["messages_extracted"] < before["messages_extracted"]
     )
+
+
+def _has_messages(row: Row) -> bool:
+    # Nothing is lost with the row of a conversation that was refused, or of messages that belong to no window.
+    unavailable = 0 if row.get("reason_code") == ReasonCode.UNPLACED_MESSAGES else row["messages_unavailable"]
+    return bool(row["messages_extracted"] or unavailable)
 
 
 def _status_rank(row: Row) -> int:
