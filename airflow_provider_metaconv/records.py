@@ -178,7 +178,9 @@ CONVERSATIONS = Table(
         Column("page_id", _TEXT, "Id of the Facebook Page whose conversations were read.", required=True),
         Column("conversation_id", _TEXT, "Id of the conversation.", "id", required=True),
         Column("updated_time", _TIMESTAMP, "Time of its last message when the run saw it, UTC.", "updated_time"),
-        Column("participants", _JSON, "Who takes part, the Page included: a list of {id, name}.", "participants.limit(100)"),
+        Column(
+            "participants", _JSON, "Who takes part, the Page included: a list of {id, name}.", "participants.limit(100)"
+        ),
         Column("message_count", _INTEGER, "How many messages Meta says it has, over all time.", "message_count"),
         Column(
             "messages_extracted",

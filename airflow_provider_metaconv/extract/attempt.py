@@ -315,7 +315,7 @@ class Attempt:
         del state.conversations[conversation.id]
         if conversation.tracked_ids is not None:
             state.reread.add(conversation.id)
-        if conversation.deferred or conversation.stepped_over:
+        if conversation.deferred or conversation.stepped_over or conversation.lenient:
             state.doubtful.add(conversation.id)
         if conversation.newer_than:
             # It has its ledger row already.

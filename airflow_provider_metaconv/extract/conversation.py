@@ -29,6 +29,7 @@ from airflow_provider_metaconv.graph.errors import (
     GraphError,
     ItemUnavailableError,
     UnexpectedResponseError,
+    UnexpectedRowsError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
 from airflow_provider_metaconv.records import INSTAGRAM, ContentStatus, ConversationStatus, ReasonCode, Row
@@ -95,7 +96,7 @@ def _request(conversation: ConversationState, limit: int, retried: tuple[Action,
     if conversation.by_itself:
         return ConversationRequest(conversation.id, limit, retried)
     ids_only = conversation.ids_only or conversation.step_over
-    return MessagesRequest(conversation.id, conversation.position, limit, ids_only, retried)
+    return MessagesRequest(conversation.id, conversation.position, limit, ids_only, conversation.lenient, retried)
 
 
 class ConversationReader:
@@ -112,7 +113,7 @@ class ConversationReader:
         if "messages" not in node:
             return []
         try:
-            page = parse_page(node["messages"], lenient_rows=True)
+            page = parse_page(node["messages"])
         except GraphError:
             return []
         return self._read_page(conversation, {}, page, 0)
@@ -135,7 +136,7 @@ class ConversationReader:
             return self._read_page(conversation, position, response, request.limit)
         describe(conversation, response)
         try:
-            page = parse_page(response.get("messages"), lenient_rows=True)
+            page = parse_page(response.get("messages"))
         except GraphError:
             # Graph leaves out what is empty: only the list of messages itself can say that there are none.
             conversation.by_itself = False
@@ -215,6 +216,9 @@ class ConversationReader:
             self._avoid_unavailable(conversation, request, error)
         elif isinstance(error, UnexpectedResponseError) and conversation.by_itself:
             conversation.by_itself, conversation.limit = False, 0
+        elif isinstance(error, UnexpectedRowsError) and not conversation.lenient:
+            # What can be read beside rows that are no messages is read all the same.
+            conversation.lenient = True
         elif error.action in (Action.RETRY, Action.ASK_LESS) and not isinstance(error, UnexpectedResponseError):
             self._ask_for_less(conversation, request, error)
         else:
@@ -356,7 +360,8 @@ def restart(conversation: ConversationState) -> None:
 
 def resumed(conversation: ConversationState) -> None:
     """Prepares a conversation for an attempt that continues: what was refused is asked again, what was seen is not."""
-    conversation.deferred = conversation.ids_only = conversation.step_over = conversation.verifying_end = False
+    conversation.deferred = conversation.ids_only = conversation.step_over = False
+    conversation.lenient = conversation.verifying_end = False
     conversation.refusal = conversation.refusal_code = ""
     conversation.limit = conversation.restarts = conversation.stale_pages = 0
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids

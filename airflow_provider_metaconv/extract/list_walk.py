@@ -152,9 +152,10 @@ def _ids(nodes: Iterable[Node]) -> list[str]:
 
 def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known) -> None:
     state.calls += 1
+    brings_new = any(conversation_id not in known for conversation_id in _ids(page.items))
     moved_on = _note_rows(state, page.items, known)
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
-    if moved_on:
+    if brings_new:
         # More came behind a page that was shorter than asked for.
         state.imposed_size = max(state.imposed_size, state.short_page)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0

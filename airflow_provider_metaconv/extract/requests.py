@@ -58,12 +58,13 @@ class ConversationRequest(msgspec.Struct, frozen=True):
 
 
 class MessagesRequest(msgspec.Struct, frozen=True):
-    """One page of one conversation's messages, newest first."""
+    """One page of one conversation's messages, newest first; ``lenient``: rows that are none are counted."""
 
     conversation_id: str
     position: Position
     limit: int
     ids_only: bool = False
+    lenient: bool = False
     retried: tuple[Action, ...] = IN_PASSING
 
 
@@ -125,7 +126,7 @@ def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable
         case MessagesRequest():
             names = MESSAGE_IDS_ONLY if request.ids_only else fields.of(MESSAGES)
             where = (request.conversation_id, names, request.limit, request.position)
-            return lambda: edge.messages(*where, retried=request.retried)
+            return lambda: edge.messages(*where, lenient_rows=request.lenient, retried=request.retried)
         case ParticipantsRequest():
             return lambda: edge.participants(request.conversation_id, request.position, retried=request.retried)
 

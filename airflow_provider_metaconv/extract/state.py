@@ -121,7 +121,8 @@ class ConversationState(_State):
     ``mark`` is the time of the oldest message seen and ``mark_ids`` those of that very time: what is newer was seen.
     ``newer_than`` restricts the reading to what came since an earlier one. ``limit`` 0: as many messages as usual.
     ``by_itself`` and ``step_over`` say what the next call asks for: the conversation instead of a page of its
-    messages; one message by id and time alone. ``tracked_ids`` are kept once the messages turn out not to be in order:
+    messages; one message by id and time alone. ``lenient``: rows that are no messages are counted, not refused any
+    more. ``tracked_ids`` are kept once the messages turn out not to be in order:
     then marks say nothing, and what came twice is reduced to one by the commit. ``last_page`` is the number of rows on
     the page before, ``followed_page`` that of the largest page behind which more came.
     """
@@ -136,6 +137,7 @@ class ConversationState(_State):
     limit: int = 0
     ids_only: bool = False
     step_over: bool = False
+    lenient: bool = False
     verifying_end: bool = False
     deferred: bool = False
     refusal_code: str = ""

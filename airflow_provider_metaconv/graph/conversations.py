@@ -63,11 +63,13 @@ class ConversationsEdge:
         limit: int,
         position: Mapping[str, str] | None = None,
         *,
+        lenient_rows: bool = False,
         retried: Collection[Action] = REPEATED,
     ) -> ResultPage:
-        """One page of a conversation's messages, newest first; ``limit`` up to 100; a row that is none is empty."""
+        """One page of a conversation's messages, newest first, at most 100; ``lenient_rows``: see ``parse_page``."""
         parameters = {"fields": ",".join(fields), "limit": str(limit), **(position or {})}
-        return self.get(graph_path(conversation_id, "messages"), parameters, parse=_messages_page, retried=retried)
+        parse = _lenient_page if lenient_rows else parse_page
+        return self.get(graph_path(conversation_id, "messages"), parameters, parse=parse, retried=retried)
 
     def participants(
         self, conversation_id: str, position: Mapping[str, str], *, retried: Collection[Action] = REPEATED
@@ -92,7 +94,7 @@ def _conversations_page(data: dict[str, Any]) -> ResultPage:
     return page
 
 
-def _messages_page(data: dict[str, Any]) -> ResultPage:
+def _lenient_page(data: dict[str, Any]) -> ResultPage:
     return parse_page(data, lenient_rows=True)
 
 

@@ -4,6 +4,7 @@ GraphError                    anything the API refuses; an unknown code stays th
 ├── RateLimitError            wait ``retry_after`` seconds, send nothing meanwhile
 ├── TransientError            try again with back-off
 │   └── UnexpectedResponseError   a success that is not what was asked for
+│       └── UnexpectedRowsError   a list in which some rows are not objects
 ├── TooMuchDataError          ask for less
 │   └── LimitTooHighError     ask for at most ``maximum`` rows
 ├── CursorError               start the list again
@@ -165,6 +166,10 @@ class TransientError(GraphError):
 
 class UnexpectedResponseError(TransientError):
     """A success that is not what was asked for: no JSON object, another object, an edge that is missing."""
+
+
+class UnexpectedRowsError(UnexpectedResponseError):
+    """A list in which some rows are not objects; the others could be read."""
 
 
 class TooMuchDataError(GraphError):

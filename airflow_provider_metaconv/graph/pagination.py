@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_metaconv.graph.errors import CursorError, UnexpectedResponseError
+from airflow_provider_metaconv.graph.errors import CursorError, UnexpectedResponseError, UnexpectedRowsError
 
 POSITION_PARAMETERS = ("after", "until", "since", "__paging_token", "offset", "__after_id")
 """What of a ``next`` link names a position; some lists page by time or offset and have no cursors."""
@@ -45,7 +45,7 @@ def parse_page(edge: Any, *, lenient_rows: bool = False) -> ResultPage:
         raise UnexpectedResponseError("Meta's response has no list where one belongs.")
     items = [row if isinstance(row, dict) else {} for row in rows]
     if not lenient_rows and len(items) != sum(isinstance(row, dict) for row in rows):
-        raise UnexpectedResponseError("Meta's response has a list with rows that are not objects.")
+        raise UnexpectedRowsError("Meta's response has a list with rows that are not objects.")
     paging = edge.get("paging") or {}
     if not isinstance(paging, dict):
         raise UnexpectedResponseError("Meta's response has something else where the paging belongs.")
