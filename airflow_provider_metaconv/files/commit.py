@@ -407,7 +407,8 @@ def _gap_row(header: WindowHeader, conversation: Row) -> Row:
         "messages_extracted": extracted,
         "messages_unavailable": unavailable,
         "closed_by_window": None,
-        "extracted_time": conversation["extracted_time"],
+        # Of this extraction even where an earlier row was kept: it found the gap still open.
+        "extracted_time": header.extracted_time,
     }
 
 
