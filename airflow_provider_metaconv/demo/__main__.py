@@ -192,9 +192,10 @@ class _Demo:
         """Every manifest and the tables against what the emulator knows that there is."""
         differences = []
         for since, until in windows:
-            truth = emulator.truth(since, until)
-            extracted = {e.name: e.stats for e in results.windows_until(until, self._place.manifests())}
-            differences += _differences(f"files until {screen.day(until)}", truth, extracted)
+            extracted = list(results.windows_until(until, self._place.manifests()))
+            began = extracted[0].since if extracted else since
+            found = {each.name: each.stats for each in extracted}
+            differences += _differences(f"files until {screen.day(until)}", emulator.truth(began, until), found)
         everything = emulator.truth(None, windows[-1][1])
         differences += _differences("tables", everything, results.counts_by_page(self._place.ask(COUNTS)))
         errors = emulator.statistics()["errors"]

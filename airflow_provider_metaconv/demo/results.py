@@ -23,11 +23,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """One Page's platform and window as its manifest tells it."""
+    """One Page's platform and window by its manifest; ``since`` is where its messages begin, lookback included."""
 
     page_id: str
     platform: str
     stats: dict[str, Any]
+    since: datetime | None
 
     @property
     def name(self) -> tuple[str, str]:
@@ -39,7 +40,10 @@ def windows_until(until: datetime, manifests: Iterable[bytes]) -> Iterator[Extra
     """The finished windows that end at that time."""
     for manifest in map(json.loads, manifests):
         if datetime.fromisoformat(manifest["window"]["until"]) == until:
-            yield Extracted(manifest["page_id"], manifest["platform"], manifest["stats"])
+            window = manifest["window"]
+            since = window.get("reads_since") or window["since"]
+            began = None if since is None else datetime.fromisoformat(since)
+            yield Extracted(manifest["page_id"], manifest["platform"], manifest["stats"], began)
 
 
 def failures(log: Path) -> list[str]:

@@ -432,6 +432,7 @@ def _header(edges: Sequence[ConversationsEdge], context: ExtractionContext, sett
         until=context.until,
         extracted_time=context.extracted_time,
         file_format=settings.file_format,
+        reads_since=context.since or None if window.lookback else None,
     )
 
 

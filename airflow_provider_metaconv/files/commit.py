@@ -80,7 +80,7 @@ class WindowEvidence:
 
 @dataclass(frozen=True, slots=True)
 class WindowHeader:
-    """Whose window it is; times are ISO 8601 in UTC, ``since`` None for a full history."""
+    """Whose window it is; times as in ``Manifest``."""
 
     page_id: str
     platform: str
@@ -91,6 +91,7 @@ class WindowHeader:
     until: str
     extracted_time: str
     file_format: str = "ndjson"
+    reads_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def commit_window(
         gaps=evidence.gaps,
         extraction_id=extraction_id,
         left_out_fields=tuple(left_out_fields),
+        reads_since=header.reads_since,
     )
     storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
     clean_up(storage, manifest, [] if evidence.is_complete else parts)

@@ -49,9 +49,11 @@ class ManifestFile:
 class Manifest:
     """What one run extracted: the Page, the platform, the window (ISO 8601, UTC) and the parts.
 
-    ``since`` is None for a full history. ``complete`` says whether every list was read to its end or below the window,
-    ``gaps`` why one was not. ``left_out_fields`` are the Graph fields that Meta refused. ``extraction_id`` names the
-    extraction that wrote the files. ``stats`` holds counts. Nothing here may hold a secret or the text of a message.
+    ``since`` is None for a full history, ``reads_since`` the earlier time from which messages were read again because
+    Meta lists some of them late; None where that is ``since``. ``complete`` says whether every list was read to its
+    end or below the window, ``gaps`` why one was not. ``left_out_fields`` are the Graph fields that Meta refused.
+    ``extraction_id`` names the extraction that wrote the files. ``stats`` holds counts. Nothing here may hold a secret
+    or the text of a message.
     """
 
     page_id: str
@@ -65,13 +67,14 @@ class Manifest:
     gaps: tuple[str, ...] = ()
     extraction_id: str = ""
     left_out_fields: tuple[str, ...] = ()
+    reads_since: str | None = None
 
     def to_bytes(self) -> bytes:
         """The manifest as JSON, indented because people open it."""
         content = {
             "version": self.version,
             "files": [asdict(file) for file in self.files],
-            "window": {"since": self.since, "until": self.until},
+            "window": {"since": self.since, "until": self.until, "reads_since": self.reads_since},
             "page_id": self.page_id,
             "platform": self.platform,
             "complete": self.complete,
@@ -102,6 +105,7 @@ class Manifest:
             page_id=_get(content, "page_id", str, source),
             platform=_get(content, "platform", str, source),
             since=None if window.get("since") is None else _get(window, "since", str, source),
+            reads_since=None if window.get("reads_since") is None else _get(window, "reads_since", str, source),
             until=_get(window, "until", str, source),
             files=tuple(files),
             stats=stats,
