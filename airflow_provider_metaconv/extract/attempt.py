@@ -315,7 +315,7 @@ class Attempt:
         del state.conversations[conversation.id]
         if conversation.tracked_ids is not None:
             state.reread.add(conversation.id)
-        if conversation.deferred or conversation.stepped_over or conversation.lenient:
+        if conversation.deferred or conversations.rests_on_refusal(conversation):
             state.doubtful.add(conversation.id)
         if conversation.newer_than:
             # It has its ledger row already.
@@ -385,10 +385,15 @@ def resume(state: ExtractionState) -> None:
     """Prepares a state for an attempt that continues: every conclusion that rests on a refusal is asked again."""
     for each in state.lists:
         list_walk.resumed(each)
-    for conversation in state.conversations.values():
-        conversations.resumed(conversation)
+    for conversation in list(state.conversations.values()):
+        if conversations.rests_on_refusal(conversation):
+            state.doubtful.add(conversation.id)
+        else:
+            conversations.resumed(conversation)
     for conversation_id in sorted(state.doubtful):
+        # What was found of it stays, and is reduced to the richest version of each message by the commit.
         state.reread.add(conversation_id)
+        state.amendments.pop(conversation_id, None)
         state.conversations[conversation_id] = ConversationState(conversation_id)
     state.doubtful.clear()
 

@@ -281,16 +281,16 @@ class ConversationReader:
         _move_mark(conversation, created, message_id)
         is_old = created < max(self._context.since, conversation.newer_than)
         conversation.older_rows = conversation.older_rows + 1 if is_old else 0
-        if is_old or created >= self._context.until or self._came_recently(created, message_id):
+        if is_old or created >= self._context.until or self._came_recently(conversation, created, message_id):
             return None
         return self._row(conversation, node, created, message_id)
 
-    def _came_recently(self, created: str, message_id: str) -> bool:
+    def _came_recently(self, conversation: ConversationState, created: str, message_id: str) -> bool:
         """Whether a message was read before, which only the end of an open window can bring about."""
         reference = self._state.reference
         if not reference or self._context.until <= reference or created < reference:
             return False
-        if message_id in self._state.recent_ids:
+        if message_id in self._state.recent_ids and conversation.id not in self._state.reread:
             return True
         self._state.recent_ids.add(message_id)
         return False
@@ -356,6 +356,11 @@ def restart(conversation: ConversationState) -> None:
     conversation.verifying_end = conversation.step_over = False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
+
+
+def rests_on_refusal(conversation: ConversationState) -> bool:
+    """Whether rows of a conversation are poorer, or were left out, because a call was refused in this attempt."""
+    return bool(conversation.stepped_over) or conversation.lenient
 
 
 def resumed(conversation: ConversationState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
@@ -16,6 +17,9 @@ from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, Table
 
 IDS_ONLY = ("id", "updated_time")
 MESSAGE_IDS_ONLY = ("id", "created_time")
+
+_NAMED_FIELD = (re.compile(r"field \(?['\"]?(\w+)"), re.compile(r"(\w+)['\"]? field"), re.compile(r"['\"(](\w+)['\")]"))
+"""How Meta names a field that it refuses, the surest first: words such as *from* are also words of its sentences."""
 
 Position = dict[str, str]
 """The parameters with which Meta pages on, such as ``{"after": "QVFI…"}``; empty: from the top."""
@@ -98,11 +102,14 @@ class Fields:
         return (*self.of(CONVERSATIONS), nested_messages(self.of(MESSAGES), limit))
 
     def named_in(self, text: str) -> list[str]:
-        """The fields that a text of Meta's names and that can be left out."""
-        words = set("".join(letter if letter.isalnum() or letter == "_" else " " for letter in text).split())
+        """The fields that a text of Meta's names as refused and that can be left out."""
         tables = (CONVERSATIONS, MESSAGES)
         names = {field_name(field) for table in tables for field in table.graph_fields(self._platform)}
-        return sorted((names & words) - {*IDS_ONLY, *MESSAGE_IDS_ONLY})
+        names -= {*IDS_ONLY, *MESSAGE_IDS_ONLY}
+        for pattern in _NAMED_FIELD:
+            if found := names & set(pattern.findall(text)):
+                return sorted(found)
+        return []
 
 
 def field_name(field: str) -> str:
