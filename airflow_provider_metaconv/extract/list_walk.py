@@ -78,16 +78,14 @@ def next_request(state: ListState, sizes: PageSizes) -> ListRequest | None:
             return ListRequest(position, now.conversations, now.nested_messages, AT_ONCE if hurried else IN_PASSING)
         case SkippingOne(position):
             return ListRequest(position, 1, 0, PATIENTLY)
-        case VerifyingEnd(position):
-            return _ids_request(position, sizes, sizes.largest_ids)
+        case VerifyingEnd(position, limit):
+            return _ids_request(position, limit or sizes.largest_ids, hurried=bool(limit))
         case phase:
-            return _ids_request(phase.position, sizes, sizes.ids)
+            return _ids_request(phase.position, sizes.ids, hurried=sizes.ids_are_reduced)
 
 
-def _ids_request(position: Position, sizes: PageSizes, limit: int) -> ListRequest:
-    limit = min(limit, sizes.ids)
-    retried = PATIENTLY if limit == 1 else AT_ONCE if sizes.ids_are_reduced else IN_PASSING
-    return ListRequest(position, limit, 0, retried)
+def _ids_request(position: Position, limit: int, *, hurried: bool) -> ListRequest:
+    return ListRequest(position, limit, 0, PATIENTLY if limit == 1 else AT_ONCE if hurried else IN_PASSING)
 
 
 def accept(
@@ -116,6 +114,8 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
     if isinstance(state.phase, SkippingOne):
         state.isolated += 1
         sizes.list_was_not_too_large()
+    elif isinstance(state.phase, VerifyingEnd):
+        pass  # it asked for what may be more than Meta accepts elsewhere
     elif request.ids_only:
         sizes.ids_accepted()
     else:
@@ -294,6 +294,8 @@ def refuse(state: ListState, request: ListRequest, error: GraphError, sizes: Pag
         recover(state, error)
     elif request.is_smallest:
         raise error
+    elif isinstance(state.phase, VerifyingEnd):
+        state.phase = VerifyingEnd(request.position, request.limit // 2)
     elif request.ids_only:
         sizes.ids_refused(request.limit)
     elif not sizes.list_refused(Sizes(request.limit, request.nested_messages)):

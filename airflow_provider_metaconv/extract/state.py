@@ -48,9 +48,13 @@ class VerifyingCursor(_Value, frozen=True, tag="verifying_cursor"):
 
 
 class VerifyingEnd(_Value, frozen=True, tag="verifying_end"):
-    """A page names itself as its next: asked for more at the same place, it shows whether the list is over."""
+    """A page names itself as its next: asked for more at the same place, it shows whether the list is over.
+
+    ``limit`` 0 asks for as much as Meta is known to return, whatever it accepted elsewhere.
+    """
 
     position: Position
+    limit: int = 0
 
 
 class CatchingUp(_Value, frozen=True, tag="catching_up"):
