@@ -114,10 +114,10 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
     if isinstance(state.phase, SkippingOne):
         state.isolated += 1
         sizes.list_was_not_too_large()
-    elif isinstance(state.phase, VerifyingEnd):
-        pass  # it asked for what may be more than Meta accepts elsewhere
     elif request.ids_only:
-        sizes.ids_accepted()
+        # What a verification asks for may be more than Meta accepts elsewhere.
+        if not isinstance(state.phase, VerifyingEnd):
+            sizes.ids_accepted()
     else:
         sizes.list_accepted(len(page.items), *_nested(page.items, since))
 
@@ -156,6 +156,7 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
     moved_on = _note_rows(state, page.items, known)
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
+        state.recoveries = 0
         # More came behind a page that was shorter than asked for.
         state.imposed_size = max(state.imposed_size, state.short_page)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0
