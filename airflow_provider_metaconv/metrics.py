@@ -1,4 +1,4 @@
-"""The figures of a try as Airflow metrics: sent where Airflow sends its own, and nowhere where it sends none."""
+"""The stats of an attempt as Airflow metrics: sent where Airflow sends its own, and nowhere where it sends none."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ METRICS = (
     Metric("metaconv.calls", "calls", "counter", "calls sent to Meta, repeated ones included"),
     Metric("metaconv.messages", "messages", "counter", "messages written to files"),
     Metric("metaconv.conversations", "conversations", "counter", "conversations written to the ledger"),
-    Metric("metaconv.incomplete", "incomplete", "counter", "of these, what Meta did not hand over whole"),
-    Metric("metaconv.waits", "waits", "counter", "waits for a rate limit, in the task or between two tries"),
+    Metric("metaconv.incomplete", "incomplete", "counter", "of these, what Meta did not return whole"),
+    Metric("metaconv.waits", "waits", "counter", "waits for a rate limit, in the task or between two attempts"),
     Metric("metaconv.usage_percent", "usage_percent", "gauge", "how full Meta's fullest limit was at its fullest"),
 )
 
 
 class AttemptMetrics:
-    """Sends what a try has added since the last time, with the tags ``platform`` and ``page_id``; never raises."""
+    """Sends what an attempt has added since the last time, with the tags ``platform`` and ``page_id``; never raises."""
 
     def __init__(self, platform: str, page_id: str) -> None:
         self._tags = {"platform": platform, "page_id": page_id}

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
+from airflow_provider_metaconv.extract.state import Phase
 from airflow_provider_metaconv.graph.error_rules import ERROR_RULES
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
@@ -102,6 +103,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
     for name in re.findall(r"\]\[([\w-]+)\]", text):
         assert f"\n[{name}]: http" in text
+
+
+def test_every_rule_is_where_the_architecture_says() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    places = re.findall(r"^\| .+ \| `([\w/]+\.py)` \| `(\w+)` \|$", page, re.MULTILINE)
+    package = REPOSITORY / "airflow_provider_metaconv"
+    assert len(places) > 30
+    assert [place for place in places if not re.search(rf"\b{place[1]}\b", (package / place[0]).read_text("utf-8"))] == []
+
+
+def test_the_phases_of_a_list_are_the_states() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    documented = re.findall(r"^\| `(\w+)` \| [^`]", page.split("## The phases of a list")[1], re.MULTILINE)
+    assert documented == [phase.__name__ for phase in get_args(Phase)]
 
 
 def test_every_page_is_linked_from_the_readme() -> None:

@@ -14,6 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_metaconv import retry_policy
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
+from airflow_provider_metaconv.extract.extraction import PartialWindowError
+from airflow_provider_metaconv.files.commit import BetterResultError
 from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
@@ -45,12 +47,14 @@ class TaskInstance:
 
     def __init__(self, first_reschedule: datetime | None = None) -> None:
         self.first_reschedule = first_reschedule
+        self.pushed: dict[str, Any] = {}
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         return self.first_reschedule
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Links that the operator shows while it works."""
+        """Links that the operator shows while it works, and the result of a partial window."""
+        self.pushed[key] = value
 
 
 def operator(destination: Path, **arguments: Any) -> MetaConversationsToLocalFilesystemOperator:
@@ -78,13 +82,16 @@ def test_the_result_says_where_the_manifest_is_and_how_much_is_in_it(server: Emu
     result = run(operator(tmp_path))
     truth = server.truth("100", "MESSENGER", None, NOW)
     place = tmp_path / "platform=messenger/page_id=100/window=begin_20261120T000000Z/_manifest.json"
-    assert {"manifest", "messages", "conversations", "incomplete", "calls"} == set(result)
-    assert (str(place), truth.messages, truth.conversations) == (
-        result["manifest"],
-        result["messages"],
-        result["conversations"],
-    )
-    assert place.exists()
+    calls, incomplete = result.pop("calls"), result.pop("incomplete")
+    assert result == {
+        "manifest": str(place),
+        "messages": truth.messages,
+        "conversations": truth.conversations,
+        "complete": True,
+        "gaps": [],
+    }
+    stats = json.loads(place.read_bytes())["stats"]
+    assert (calls, incomplete) == (stats["calls"], stats["incomplete"])
 
 
 def test_parquet_is_written_when_asked_for(server: EmulatorServer, tmp_path: Path) -> None:
@@ -162,6 +169,43 @@ def test_incomplete_conversations_fail_the_task_only_when_asked_to(server: Emula
     assert run(operator(tmp_path, platform="INSTAGRAM"))["incomplete"] > 0
     with pytest.raises(AirflowFailException, match="conversations are not complete"):
         run(operator(tmp_path, platform="INSTAGRAM", on_incomplete="fail"))
+
+
+def test_a_partial_window_fails_the_task_and_leaves_its_result_to_a_load(
+    server: EmulatorServer, tmp_path: Path
+) -> None:
+    server.add_fault(Fault("2", folder="spam"))
+    instance = TaskInstance()
+    with pytest.raises(PartialWindowError, match='on_incomplete="warn" accepts it'):
+        operator(tmp_path, folder=["inbox", "spam"]).execute({"ti": instance})  # type: ignore[typeddict-item]
+    result = instance.pushed["return_value"]
+    manifest = json.loads(Path(result["manifest"]).read_bytes())
+    assert (result["complete"], manifest["complete"]) == (False, False)
+    assert result["gaps"] == manifest["gaps"]
+    assert [gap.partition(":")[0] for gap in result["gaps"]] == ["folder spam"]
+
+
+def test_a_partial_window_that_only_a_person_can_complete_spends_no_retry(
+    server: EmulatorServer, tmp_path: Path
+) -> None:
+    server.add_fault(Fault("10", folder="spam"))
+    with pytest.raises(AirflowFailException, match="The window is partial, folder spam: "):
+        run(operator(tmp_path, folder=["inbox", "spam"]))
+
+
+def test_a_partial_window_is_accepted_when_asked_to(server: EmulatorServer, tmp_path: Path) -> None:
+    server.add_fault(Fault("10", folder="spam"))
+    assert run(operator(tmp_path, folder=["inbox", "spam"], on_incomplete="warn"))["complete"] is False
+
+
+def test_a_partial_window_never_replaces_a_complete_one(server: EmulatorServer, tmp_path: Path) -> None:
+    arguments = {"folder": ["inbox", "spam"], "on_incomplete": "warn"}
+    manifest = Path(run(operator(tmp_path, **arguments))["manifest"])
+    before = manifest.read_bytes()
+    server.add_fault(Fault("10", folder="spam"))
+    with pytest.raises(BetterResultError, match="The complete result of an earlier run stays in"):
+        run(operator(tmp_path, **arguments))
+    assert manifest.read_bytes() == before
 
 
 def test_an_unwritable_destination_costs_no_call(server: EmulatorServer, tmp_path: Path) -> None:
