@@ -46,7 +46,7 @@ def test_the_source_distribution_holds_what_a_packager_needs(built: Path) -> Non
     [found] = built.glob("*.tar.gz")
     with tarfile.open(found) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    pages = {f"docs/{path.name}" for path in (REPOSITORY / "docs").iterdir()}
+    pages = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "docs").rglob("*") if path.is_file()}
     assert set() == {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", *pages} - inside
 
 

@@ -110,7 +110,9 @@ def test_every_rule_is_where_the_architecture_says() -> None:
     places = re.findall(r"^\| .+ \| `([\w/]+\.py)` \| `(\w+)` \|$", page, re.MULTILINE)
     package = REPOSITORY / "airflow_provider_metaconv"
     assert len(places) > 30
-    assert [place for place in places if not re.search(rf"\b{place[1]}\b", (package / place[0]).read_text("utf-8"))] == []
+    assert [
+        place for place in places if not re.search(rf"\b{place[1]}\b", (package / place[0]).read_text("utf-8"))
+    ] == []
 
 
 def test_the_phases_of_a_list_are_the_states() -> None:

@@ -68,7 +68,10 @@ def test_every_link_is_declared_by_the_provider() -> None:
 
 
 LOG_PHRASES: list[tuple[ModuleType, list[str]]] = [
-    (stats, ["So far", "time left in it at this pace", "conversations, ", "fullest limit at", "read back to", "unknown"]),
+    (
+        stats,
+        ["So far", "time left in it at this pace", "conversations, ", "fullest limit at", "read back to", "unknown"],
+    ),
     (extraction, ["Reading ", "Continuing where an earlier attempt ended", "Done", "Partial"]),
     (attempt, ["Asking again in ", "conversations that earlier runs knew instead of the list", "cannot be read: "]),
     (client, ["Waiting ", "then again: "]),

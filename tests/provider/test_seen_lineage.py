@@ -49,7 +49,8 @@ def test_tables_are_named_by_their_warehouse() -> None:
 
 def test_without_openlineage_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", None)  # type: ignore[arg-type]
-    assert extraction_lineage("100", "MESSENGER", ExtractionResult(f"/data/{WINDOW}", 1, 1, 0, 1, complete=True)) is None
+    extraction = ExtractionResult(f"/data/{WINDOW}", 1, 1, 0, 1, complete=True)
+    assert extraction_lineage("100", "MESSENGER", extraction) is None
     assert load_lineage([f"/data/{WINDOW}"], TablesPlace.bigquery("p.d"), LoadResult.nothing()) is None
 
 
