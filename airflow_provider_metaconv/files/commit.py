@@ -152,7 +152,7 @@ def commit_window(
         raise BetterResultError(
             f"{'; '.join(evidence.gaps)}. The complete result of an earlier run stays in {storage.uri(MANIFEST_NAME)}"
         )
-    files = _Rewriter(storage, header, corrections, earlier).rewritten(list(parts))
+    files = _Rewriter(storage, header, corrections, earlier, left_out_fields).rewritten(list(parts))
     ledger, counts = _ledger(storage, header, files, stats, evidence, left_out_fields)
     manifest = Manifest(
         page_id=header.page_id,
@@ -195,13 +195,20 @@ class _Rewriter:
     """Writes anew those parts that do not hold what they should: rows twice, or poorer ones than there were."""
 
     def __init__(
-        self, storage: Storage, header: WindowHeader, corrections: Corrections, earlier: Manifest | None
+        self,
+        storage: Storage,
+        header: WindowHeader,
+        corrections: Corrections,
+        earlier: Manifest | None,
+        left_out_fields: Sequence[str],
     ) -> None:
         self._storage = storage
         self._header = header
         self._corrections = corrections
         self._earlier = earlier
         self._earlier_rows = self._read_earlier()
+        # Then each message may have been richer, though no conversation is poorer.
+        self._lacks_fields = bool(earlier and set(left_out_fields) - set(earlier.left_out_fields))
 
     def _read_earlier(self) -> dict[str, Row]:
         rows = _rows(self._storage, self._earlier_files(CONVERSATIONS), CONVERSATIONS)
@@ -238,7 +245,7 @@ class _Rewriter:
             return frozenset()
         for row in _rows(self._storage, files, CONVERSATIONS):
             before = self._earlier_rows.get(row["conversation_id"])
-            if before is not None and not _is_poorer(row, before):
+            if before is not None and not self._lacks_fields and not _is_poorer(row, before):
                 poorer.pop(row["conversation_id"], None)
         return frozenset(poorer)
 
@@ -254,7 +261,7 @@ class _Rewriter:
             versions = messages.get(row["conversation_id"])
             if versions is not None:
                 known = versions.get(row["message_id"])
-                if known is None or completeness_rank(row) <= completeness_rank(known):
+                if known is None or _rank(row) <= _rank(known):
                     versions[row["message_id"]] = row
         return messages
 
@@ -301,11 +308,17 @@ def completeness_rank(message: Row) -> int:
     """How much of a message is missing: the lower the richer, as the warehouses count it."""
     return (
         9 * _CONTENT_RANK.get(message["content_status"], len(_CONTENT_RANK))
+        + 2 * (message["sender_id"] is None)
         + 2 * (not message["text"])
         + 2 * (message["attachments"] is None)
         + (message["shares"] is None)
         + (message["story"] is None)
     )
+
+
+def _rank(message: Row) -> tuple[int, int]:
+    """The rank, and of equal ones the number of columns without a value."""
+    return completeness_rank(message), sum(value is None for value in message.values())
 
 
 def _is_poorer(now: Row, before: Row) -> bool:

@@ -152,7 +152,11 @@ def test_a_page_that_never_is_one_is_no_persons_mistake(odd: dict[str, Any]) -> 
     "refusal", [graph_error(100, "Unsupported get request.", error_subcode=33), graph_error(803, "no such alias")]
 )
 def test_a_page_that_is_missing_is_a_persons_matter(refusal: Reply) -> None:
-    with server_of(page=refusal) as server, pytest.raises(InvalidRequestError, match="Check page_id") as caught:
+    accounts = reply({"data": []})
+    with (
+        server_of(page=refusal, accounts=accounts) as server,
+        pytest.raises(InvalidRequestError, match="Check page_id") as caught,
+    ):
         page_identity(server.client().get, "100", with_instagram=False)
     assert (caught.value.action, caught.value.scope) == (Action.FAIL, ErrorScope.PAGE)
 

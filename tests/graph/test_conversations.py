@@ -13,6 +13,7 @@ from airflow_provider_metaconv.graph.errors import (
     InvalidRequestError,
     TooMuchDataError,
     UnexpectedResponseError,
+    UnexpectedRowsError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage
 from tests.graph.scripted_server import Reply, ScriptedServer, graph_error, in_turn, reply
@@ -92,9 +93,13 @@ def test_an_old_style_error_is_not_an_empty_conversation() -> None:
         edge(server).conversation("t_1", ["id"], retried=ONCE)
 
 
-def test_rows_of_messages_that_are_none_are_counted() -> None:
-    with ScriptedServer(in_turn(reply({"data": [{"id": "m_1"}, None]}))) as server:
-        assert edge(server).messages("t_1", ["id"], 100) == ResultPage([{"id": "m_1"}, {}], None)
+def test_rows_that_are_no_messages_are_refused_until_they_are_to_be_counted() -> None:
+    body = reply({"data": [{"id": "m_1"}, None]})
+    with ScriptedServer(in_turn(body)) as server, pytest.raises(UnexpectedRowsError):
+        edge(server).messages("t_1", ["id"], 100, retried=ONCE)
+    with ScriptedServer(in_turn(body)) as server:
+        page = edge(server).messages("t_1", ["id"], 100, lenient_rows=True)
+        assert page == ResultPage([{"id": "m_1"}, {}], None)
         assert server.requests == [("t_1/messages", {"fields": "id", "limit": "100"})]
 
 

@@ -6,7 +6,7 @@ WHERE TRUE
 QUALIFY ROW_NUMBER() OVER (
     PARTITION BY {key}
     ORDER BY
-        completeness_rank(content_status, text, attachments, shares, story),
+        completeness_rank(content_status, sender_id, text, attachments, shares, story),
         extracted_time DESC NULLS LAST,
         TO_JSON_STRING(version)
 ) = 1;

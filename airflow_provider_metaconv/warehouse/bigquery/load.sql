@@ -3,9 +3,13 @@ DECLARE conversation_gaps_adopted INT64 DEFAULT 0;
 DECLARE counted_begin, counted_end TIMESTAMP;
 DECLARE counted_pages ARRAY<STRING>;
 
--- A version is less complete when Meta gave less of it, or the same with the text missing or what is attached.
-CREATE TEMP FUNCTION completeness_rank(status STRING, body STRING, attachments JSON, shares JSON, story JSON) AS (
+-- A version is less complete when Meta gave less of it, or the same with the sender, the text or what is
+-- attached missing.
+CREATE TEMP FUNCTION completeness_rank(
+    status STRING, sender STRING, body STRING, attachments JSON, shares JSON, story JSON
+) AS (
     9 * CASE status {content_status_ranks} END
+    + 2 * IF(sender IS NULL, 1, 0)
     + 2 * IF(COALESCE(body, '') = '', 1, 0)
     + 2 * IF(attachments IS NULL, 1, 0)
     + IF(shares IS NULL, 1, 0)

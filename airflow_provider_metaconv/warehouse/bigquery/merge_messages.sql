@@ -4,11 +4,11 @@ USING source_messages AS source
 ON {same_key}{in_range}
 WHEN MATCHED
     AND (
-        completeness_rank(source.content_status, source.text, source.attachments, source.shares, source.story)
-            < completeness_rank(target.content_status, target.text, target.attachments, target.shares, target.story)
+        completeness_rank(source.content_status, source.sender_id, source.text, source.attachments, source.shares, source.story)
+            < completeness_rank(target.content_status, target.sender_id, target.text, target.attachments, target.shares, target.story)
         OR (
-            completeness_rank(source.content_status, source.text, source.attachments, source.shares, source.story)
-                = completeness_rank(target.content_status, target.text, target.attachments, target.shares, target.story)
+            completeness_rank(source.content_status, source.sender_id, source.text, source.attachments, source.shares, source.story)
+                = completeness_rank(target.content_status, target.sender_id, target.text, target.attachments, target.shares, target.story)
             AND COALESCE(source.extracted_time, {first_moment}) >= COALESCE(target.extracted_time, {first_moment})
         )
     )

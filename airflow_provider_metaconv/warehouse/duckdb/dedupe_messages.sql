@@ -1,8 +1,8 @@
 -- Of all staged versions of a message the one stays that Meta gave most of, and of those the one extracted last. A version
--- is less complete when Meta gave less of it, or the same with the text missing or what is attached.
-CREATE OR REPLACE TEMP MACRO completeness_rank(status, body, attachments, shares, story) AS
+-- is less complete when Meta gave less of it, or the same with the sender, the text or what is attached missing.
+CREATE OR REPLACE TEMP MACRO completeness_rank(status, sender, body, attachments, shares, story) AS
     9 * coalesce(list_position([{content_statuses}], status), 1 + len([{content_statuses}]))
-    + 2 * (coalesce(body, '') = '')::INTEGER
+    + 2 * (sender IS NULL)::INTEGER + 2 * (coalesce(body, '') = '')::INTEGER
     + 2 * (attachments IS NULL)::INTEGER + (shares IS NULL)::INTEGER + (story IS NULL)::INTEGER;
 
 DELETE FROM {source}
@@ -12,7 +12,7 @@ WHERE rowid IN (
     QUALIFY row_number() OVER (
         PARTITION BY {key}
         ORDER BY
-            completeness_rank(content_status, text, attachments, shares, story),
+            completeness_rank(content_status, sender_id, text, attachments, shares, story),
             extracted_time DESC NULLS LAST,
             rowid DESC
     ) > 1

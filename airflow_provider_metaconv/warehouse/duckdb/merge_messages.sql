@@ -10,10 +10,10 @@ ON (
 )
 WHEN MATCHED
     AND (
-        completeness_rank(source.content_status, source.text, source.attachments, source.shares, source.story),
+        completeness_rank(source.content_status, source.sender_id, source.text, source.attachments, source.shares, source.story),
         -coalesce(epoch_us(source.extracted_time), 0)
     ) <= (
-        completeness_rank(target.content_status, target.text, target.attachments, target.shares, target.story),
+        completeness_rank(target.content_status, target.sender_id, target.text, target.attachments, target.shares, target.story),
         -coalesce(epoch_us(target.extracted_time), 0)
     )
     AND ({any_difference})
