@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import random
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from unittest import mock
 
 import orjson
 
@@ -97,7 +99,9 @@ def _simulated(scenario: Scenario, trace: Callable[[str], None] | None) -> Repor
     # The core's back-off asks the one source of chance that every program shares.
     random.seed(scenario.seed)
     simulation = _Simulation(scenario, trace)
-    simulation.run()
+    names = random.Random(scenario.seed)
+    with mock.patch("uuid.uuid4", lambda: uuid.UUID(int=names.getrandbits(128))):
+        simulation.run()
     return simulation.report
 
 

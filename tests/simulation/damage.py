@@ -10,9 +10,11 @@ import orjson
 from tests.simulation.scenario import DamagePlan
 
 CHECKPOINT, MANIFEST = "_checkpoint.json", "_manifest.json"
-DAMAGES = tuple(
-    f"{file} damaged: {kind}" for file in ("checkpoint", "segment", "part") for kind in ("truncate", "flip", "delete")
-) + ("checkpoint damaged: value",)
+FILES = ("checkpoint", "segment", "part")
+DAMAGES = (
+    *(f"{file} damaged: {kind}" for file in FILES for kind in ("truncate", "flip", "delete")),
+    "checkpoint damaged: value",
+)
 """Everything that can happen, as the coverage names it."""
 
 

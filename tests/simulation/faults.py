@@ -23,8 +23,9 @@ MALFORMED = (
 SHAPES = frozenset(name for name, kind in FAULTS.items() if kind.stage == "shape")
 """How lists are cut and how they end: nothing is missing from such answers."""
 
+NULLS = frozenset({"null_row", "null_rows"})
 HONEST = SHAPES | {"usage", "foreign_usage", "empty_page", "unordered_page", "foreign_next", "hang", "unix_times"}
-HONEST |= {"missing_messages", "null_row", "null_rows", "stale_updated_time"}
+HONEST |= NULLS | {"missing_messages", "stale_updated_time"}
 """What leaves the list of an answer what it is, but for late, odd or missing values."""
 
 

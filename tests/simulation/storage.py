@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError
+from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, NotPublishedError, StorageError
 from tests.simulation.scenario import CrashPlan, StorageFaultPlan
 
 KILLED = {
@@ -160,6 +160,24 @@ class MemoryStorage:
     def lock(self) -> Iterator[None]:
         self._process.check()
         yield
+
+    def read_versioned(self, name: str) -> tuple[bytes, str] | None:
+        self._process.check()
+        data = self._files.get(name)
+        return None if data is None else (data, hashlib.sha256(data).hexdigest())
+
+    def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
+        found = self.read_versioned(name)
+        if (None if found is None else found[1]) != version:
+            raise ChangedMeanwhileError(f"{self.uri(name)} was changed meanwhile")
+        self.publish_bytes(data, name)
+        return hashlib.sha256(data).hexdigest()
+
+    def parent(self) -> MemoryStorage:
+        return MemoryStorage(self._disk, "", self._process)
+
+    def children(self, holding: str) -> list[MemoryStorage]:
+        return self.neighbours(holding)
 
     def neighbours(self, holding: str) -> list[MemoryStorage]:
         self._process.check()

@@ -15,7 +15,7 @@ import requests
 from airflow_provider_metaconv.emulator.calls import Request
 from airflow_provider_metaconv.emulator.service import Answer, GraphService
 from tests.simulation.clock import VirtualClock
-from tests.simulation.faults import HONEST, FaultSchedule, Strike
+from tests.simulation.faults import HONEST, NULLS, FaultSchedule, Strike
 from tests.simulation.scenario import START
 from tests.simulation.storage import Process
 
@@ -58,7 +58,7 @@ class Sent:
     @property
     def is_refused(self) -> bool:
         """Whether the answer was not what was asked for."""
-        return self.timed_out or any(strike.name not in HONEST for strike in self.strikes)
+        return self.timed_out or any(strike.name not in HONEST or strike.name in NULLS for strike in self.strikes)
 
 
 @dataclass(slots=True)

@@ -95,9 +95,8 @@ class LiveWorld:
 
 
 def _message(thread: Thread, moment: int, content: Content = "") -> Message:
-    sequence = len(thread.messages)
-    while any(each.sequence == sequence for each in thread.messages[-2:]):
-        sequence += 1
+    # The id of one that was unsent is not given again.
+    sequence = 1 + max((each.sequence for each in thread.messages), default=-1)
     identifier = f"m_{thread.id}_{sequence}"
     from_page = sequence % 3 == 1
     carried: Mapping[str, Any] = _CONTENTS.get(content, {}) if sequence % 2 == 0 else {}
