@@ -191,7 +191,7 @@ class ConversationReader:
     def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
         """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
         if conversation.message_count is not None:
-            return conversation.seen >= conversation.message_count
+            return conversation.seen + conversation.unplaced >= conversation.message_count
         return rows < limit and rows != conversation.followed_page
 
     def refuse(
@@ -271,9 +271,10 @@ class ConversationReader:
         if message_id is not None and message_id in conversation.page_ids:
             return None
         if created is None or message_id is None:
-            # Without a time nobody can say whether it belongs to the window: counted, not written.
-            conversation.seen += 1
-            conversation.unplaced += 1
+            # Without a time nobody can say whether it belongs to the window: counted, not written. Without an id
+            # nobody can say whether it came before either: it is no progress.
+            conversation.unplaced += message_id is not None or not conversation.verifying_end
+            conversation.seen += message_id is not None
             return None
         if _came_before(conversation, created, message_id):
             return None

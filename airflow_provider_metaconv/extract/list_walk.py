@@ -114,10 +114,10 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
     if isinstance(state.phase, SkippingOne):
         state.isolated += 1
         sizes.list_was_not_too_large()
-    elif isinstance(state.phase, VerifyingEnd):
-        pass  # it asked for what may be more than Meta accepts elsewhere
     elif request.ids_only:
-        sizes.ids_accepted()
+        # What a verification asks for may be more than Meta accepts elsewhere.
+        if not isinstance(state.phase, VerifyingEnd):
+            sizes.ids_accepted()
     else:
         sizes.list_accepted(len(page.items), *_nested(page.items, since))
 
@@ -152,10 +152,12 @@ def _ids(nodes: Iterable[Node]) -> list[str]:
 
 def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known) -> None:
     state.calls += 1
+    repeats = _repeats_last(state, request, page)
     brings_new = any(conversation_id not in known for conversation_id in _ids(page.items))
     moved_on = _note_rows(state, page.items, known)
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
+        state.recoveries = 0
         # More came behind a page that was shorter than asked for.
         state.imposed_size = max(state.imposed_size, state.short_page)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0
@@ -168,7 +170,7 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
     elif _is_below(state, len(page.items)):
         _end_pass(state, "below the window")
     elif dict(following) == request.position:
-        _meet_self(state, request, page, moved_on)
+        _meet_self(state, request, page, moved_on=moved_on, repeats=repeats)
     elif state.stale_pages > MAX_STALE_PAGES:
         recover(state, CursorError("The list of conversations leads in a circle: its pages bring nothing new."))
     else:
@@ -240,10 +242,16 @@ def _reading(state: ListState, position: Position) -> Phase:
     return CatchingUp(position) if state.passes else Reading(position)
 
 
-def _meet_self(state: ListState, request: ListRequest, page: ResultPage, moved_on: bool) -> None:
+def _repeats_last(state: ListState, request: ListRequest, page: ResultPage) -> bool:
+    """Whether a page from another place has the rows of the page before it."""
+    last = state.last_page
+    return last is not None and last.position != request.position and set(last.ids) == set(_ids(page.items))
+
+
+def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, moved_on: bool, repeats: bool) -> None:
     """A page names itself as its next: the end of the list, or a fault of Meta's in the middle of it."""
-    if not page.items:
-        _end_pass(state, "an empty page that names itself")
+    if not page.items or repeats:
+        _end_pass(state, "a page without anything new that names itself")
     elif moved_on or not isinstance(state.phase, VerifyingEnd):
         state.phase = VerifyingEnd(request.position)
     elif len(page.items) < request.limit and len(page.items) != state.imposed_size:

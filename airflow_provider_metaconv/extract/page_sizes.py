@@ -75,9 +75,14 @@ FIRST_PATIENCE = 4
 
 LONGEST_PATIENCE = 256
 
+REFUSALS_OF_PROVEN = 3
+"""So often in a row a size that was accepted before may be refused before it counts as too large."""
+
 
 class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     """The sizes of the next call, never above the ``largest``; ``filling`` is what fills a call.
+
+    ``accepted`` is what Meta seems to accept now, ``proven`` the largest that it did accept.
 
     A rate limit is no refusal: smaller calls would only be more calls. What Meta accepts is remembered by the state,
     so that the next attempt does not have to find it out again.
@@ -88,6 +93,8 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     accepted: Sizes
     ids: int = IDS_PER_CALL
     largest_ids: int = IDS_PER_CALL
+    proven: Sizes = Sizes(1, 0)
+    proven_refusals: int = 0
     list_successes: int = 0
     ids_successes: int = 0
     message_successes: int = 0
@@ -114,8 +121,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     @property
     def list_is_reduced(self) -> bool:
         """Whether list calls ask for less than would fill them, since Meta refused more."""
-        now = self.now
-        return (now.conversations, now.nested_messages) != (self.filling.conversations, self.filling.nested_messages)
+        return _size_of(self.now) != _size_of(self.filling)
 
     @property
     def ids_are_reduced(self) -> bool:
@@ -124,13 +130,22 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
 
     def list_accepted(self, conversations: int, messages: int, continued: int) -> None:
         """A list call returned so many; ``continued`` conversations need calls of their own."""
+        now = self.now
+        # What was accepted before is tried again soon: a fault that passed made it smaller.
+        is_below_proven = self._is_proven(now) and _size_of(now) != _size_of(self.proven)
+        if not is_below_proven:
+            self.proven, self.proven_refusals = now, 0
         if self.list_is_reduced:
             self.list_successes += 1
-            if self.list_successes >= self.patience:
+            if self.list_successes >= (FIRST_PATIENCE if is_below_proven else self.patience):
                 self.list_successes = 0
-                self.accepted, self.has_grown = self.accepted.larger_list(self.filling), True
+                known = self.proven if is_below_proven else self.filling
+                self.accepted, self.has_grown = self.accepted.larger_list(known), not is_below_proven
         elif conversations:
             self._fill(conversations, messages, continued)
+
+    def _is_proven(self, sizes: Sizes) -> bool:
+        return _size_of(sizes) == _size_of(sizes.at_most(self.proven))
 
     def _fill(self, conversations: int, messages: int, continued: int) -> None:
         nested = self.filling.nested_messages
@@ -149,7 +164,13 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
         if smaller is None:
             return False
         self.list_successes = 0
-        self._lose_patience()
+        if self._is_proven(tried):
+            self.proven_refusals += 1
+            if self.proven_refusals >= REFUSALS_OF_PROVEN:
+                self.proven, self.proven_refusals = smaller, 0
+        else:
+            self._lose_patience()
+        self.has_grown = False
         # Of what the call asked for, not of the present sizes: several calls can fail at the same size at once.
         self.accepted = self.accepted.at_most(msgspec.structs.replace(smaller, messages=self.accepted.messages))
         return True
@@ -207,3 +228,8 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
         self.accepted = self.accepted.at_most(bound)
         self.ids = self.largest_ids = min(self.largest_ids, most)
         return True
+
+
+def _size_of(sizes: Sizes) -> tuple[int, int]:
+    """The size of list calls alone."""
+    return sizes.conversations, sizes.nested_messages

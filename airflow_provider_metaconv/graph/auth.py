@@ -12,6 +12,7 @@ from airflow_provider_metaconv.graph.credentials import Credentials, SecretFilte
 from airflow_provider_metaconv.graph.errors import (
     GraphError,
     InvalidRequestError,
+    ItemUnavailableError,
     PermissionDeniedError,
     UnexpectedResponseError,
 )
@@ -69,14 +70,12 @@ def page_identity(get: Get, page_id: str, *, with_instagram: bool) -> PageIdenti
     if not _DIGITS.fullmatch(page_id):
         raise InvalidRequestError(f"page_id {page_id!r} must contain only digits.")
     fields = _PAGE_FIELDS + (_INSTAGRAM_FIELD if with_instagram else "")
-    refused: PermissionDeniedError | None = None
+    refused: GraphError | None = None
     node: Mapping[str, Any] = {}
     try:
         node = get(graph_path(page_id), {"fields": fields}, parse=lambda data: _page_node(data, page_id))
-    except PermissionDeniedError as error:
-        refused = error
-    except GraphError as error:
-        raise error.as_page_error() from None
+    except (PermissionDeniedError, ItemUnavailableError) as error:
+        refused = error.as_page_error()
     if "access_token" not in node:
         node = _account(get, page_id, fields, refused)
     identity = _identity(node)
@@ -133,7 +132,7 @@ def _with_instagram(ask: Callable[[str], Pages]) -> Pages:
         return ask("")
 
 
-def _account(get: Get, page_id: str, fields: str, refused: PermissionDeniedError | None) -> Mapping[str, Any]:
+def _account(get: Get, page_id: str, fields: str, refused: GraphError | None) -> Mapping[str, Any]:
     """The Page among those of the token's person; raises ``PermissionDeniedError`` when it is not one of them."""
     try:
         found: Mapping[str, Any] = next((node for node in _accounts(get, fields) if node["id"] == page_id), {})
@@ -143,6 +142,8 @@ def _account(get: Get, page_id: str, fields: str, refused: PermissionDeniedError
         found = _of_page_token(get, page_id)
     if "access_token" in found:
         return found
+    if refused is not None and not isinstance(refused, PermissionDeniedError):
+        raise refused
     reason = "" if refused is None else f" Asked for the Page itself, Meta says: {refused.meta_text}"
     raise PermissionDeniedError(
         f"The token gives no access to Page {page_id}: its person needs the task Messages on that Page, and the app "

@@ -27,7 +27,7 @@ def test_the_json_is_the_documented_one():
         "files": [
             {"path": "messages-00000.ndjson.gz", "table": "messages", "rows": 3, "bytes": 120, "sha256": "ab" * 32}
         ],
-        "window": {"since": "2026-11-20T00:00:00+00:00", "until": "2026-11-21T00:00:00+00:00"},
+        "window": {"since": "2026-11-20T00:00:00+00:00", "until": "2026-11-21T00:00:00+00:00", "reads_since": None},
         "page_id": "100",
         "platform": "MESSENGER",
         "complete": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 from collections import Counter
@@ -9,17 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import orjson
+
 from airflow_provider_metaconv.emulator.service import GraphService
 from airflow_provider_metaconv.emulator.settings import EmulatorSettings
 from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
+from tests.simulation import budgets
 from tests.simulation.clock import VirtualClock
 from tests.simulation.core import PHASES, Outcome, Task, run_attempt
+from tests.simulation.damage import CHECKPOINT, MANIFEST, damage
 from tests.simulation.faults import FaultSchedule
-from tests.simulation.oracle import Finding, Observed, Oracle, read_result
+from tests.simulation.findings import Finding
+from tests.simulation.oracle import Observed, Oracle
+from tests.simulation.result import read_result
 from tests.simulation.scenario import PAGE_ID, START, Scenario
 from tests.simulation.storage import Disk, Killed, MemoryStorage, Process, temporaries
 from tests.simulation.transport import EndlessError, SimulatedSession, Wire
-from tests.simulation.world import LiveWorld
+from tests.simulation.world import OTHER_PAGE_ID, LiveWorld
 
 RETRIES = 3
 RETRY_DELAY_SECONDS = 120.0
@@ -30,7 +37,9 @@ MOST_ATTEMPTS = 10
 HEALTHY_ATTEMPTS = 3
 HOURS_UNTIL_CLEARED = 3_600.0
 MOST_HOURS = 24 * 3_600.0
-SECRETS = (USER_TOKEN, f"emulator-page-token-{PAGE_ID}")
+OWN_TOKEN, OTHER_TOKEN = f"emulator-page-token-{PAGE_ID}", f"emulator-page-token-{OTHER_PAGE_ID}"
+TOKENS = {"user": USER_TOKEN, "own": OWN_TOKEN, "other": OTHER_TOKEN, "other_public": OTHER_TOKEN}
+SECRETS = (USER_TOKEN, OWN_TOKEN, OTHER_TOKEN)
 WINDOW, EARLIER_WINDOW = "window", "earlier"
 
 Covered = tuple[str, str, int]
@@ -39,13 +48,18 @@ Covered = tuple[str, str, int]
 
 @dataclass
 class Report:
-    """What became of a scenario; without findings every guarantee held."""
+    """What became of a scenario; without findings every guarantee held.
+
+    ``calls_until_success`` are those of all attempts up to the first that succeeded, ``kills`` how many of them died.
+    """
 
     scenario: Scenario
     findings: list[Finding] = field(default_factory=list)
     covered: Counter[Covered] = field(default_factory=Counter)
     calls: int = 0
     attempts: int = 0
+    calls_until_success: int | None = None
+    kills: int = 0
 
 
 class _Logs(logging.Handler):
@@ -63,21 +77,51 @@ _LOGGER = logging.getLogger("airflow_provider_metaconv")
 
 def simulate(scenario: Scenario, trace: Callable[[str], None] | None = None) -> Report:
     """Runs a scenario to its end, or to the first attempt after which something is wrong."""
-    # The core's back-off asks the one source of chance that every program shares.
-    random.seed(scenario.seed)
     temporaries.clear()
     _LOGGER.addHandler(LOGS)
     level, propagates = _LOGGER.level, _LOGGER.propagate
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False
     try:
-        simulation = _Simulation(scenario, trace)
-        simulation.run()
-        return simulation.report
+        report = _simulated(scenario, trace)
+        if not report.findings and _is_only_killed(scenario):
+            report.findings += _check_kills(scenario, report)
+        return report
     finally:
         _LOGGER.setLevel(level)
         _LOGGER.propagate = propagates
         _LOGGER.removeHandler(LOGS)
+
+
+def _simulated(scenario: Scenario, trace: Callable[[str], None] | None) -> Report:
+    # The core's back-off asks the one source of chance that every program shares.
+    random.seed(scenario.seed)
+    simulation = _Simulation(scenario, trace)
+    simulation.run()
+    return simulation.report
+
+
+def _is_only_killed(scenario: Scenario) -> bool:
+    others = (
+        scenario.faults,
+        scenario.storage_faults,
+        scenario.damages,
+        scenario.world.arrivals,
+        scenario.world.unsent,
+    )
+    return bool(scenario.crashes) and not any(others)
+
+
+def _check_kills(scenario: Scenario, report: Report) -> list[Finding]:
+    """What kills alone have cost, beside the same scenario without them."""
+    undisturbed = _simulated(dataclasses.replace(scenario, crashes=()), None).calls_until_success
+    if not report.kills or undisturbed is None or report.calls_until_success is None:
+        return []
+    most = budgets.calls_after_kills(undisturbed, report.kills)
+    if report.calls_until_success <= most:
+        return []
+    told = f"{report.calls_until_success} calls in spite of {report.kills} kills, {undisturbed} without, {most} at most"
+    return [Finding("G2", told, report.attempts)]
 
 
 class _Simulation:
@@ -87,7 +131,11 @@ class _Simulation:
         self._clock = VirtualClock(float(START + 86_400))
         self._live = LiveWorld(world)
         old_rows = "id_and_time" if world.old_rows_have_time else "id_only"
-        settings = EmulatorSettings(clock=self._clock, instagram_old_rows=old_rows)  # type: ignore[arg-type]
+        settings = EmulatorSettings(
+            clock=self._clock,
+            instagram_old_rows=old_rows,  # type: ignore[arg-type]
+            pages_are_public=world.token == "other_public",
+        )
         self._service = GraphService(self._live.world, settings)
         self._wire = Wire(
             self._service,
@@ -96,6 +144,7 @@ class _Simulation:
             0.0 if world.since is None else float(START + world.since),
             lambda _: None,
             trace,
+            self._live.bare,
         )
         self._service.faults = self._wire.schedule
         self._disk = Disk()
@@ -118,6 +167,8 @@ class _Simulation:
     def _prepare(self) -> bool:
         """Makes the results that are there before; they are read undisturbed. Returns whether something is wrong."""
         world = self._scenario.world
+        if world.is_foreign:
+            return False
         if self._scenario.has_earlier_window and (world.since or 200) > 1:
             outcome = self._attempt(EARLIER_WINDOW, Process(trace=self._trace), None, world.since or 200)
             if outcome.kind != "success":
@@ -173,6 +224,12 @@ class _Simulation:
             self._trace,
         )
         self._trace(f"--- attempt {number} at {self._clock.now - START - 86_400:.0f} s")
+        is_damaged = False
+        for plan in scenario.damages:
+            if plan.attempt == number and (what := damage(self._disk.folders.get(WINDOW, {}), plan)):
+                is_damaged = True
+                self._trace(what)
+                self.report.covered[what, PHASES[0], number] += 1
         wire.attempt, before, first = number, self._disk.copy(WINDOW), len(wire.sent)
         LOGS.lines.clear()
         began = self._clock.now
@@ -190,17 +247,24 @@ class _Simulation:
             number,
             outcome,
             sent,
+            wire.sent,
             earlier,
             earlier if unchanged and files == before else read_result(files),
             not unchanged,
+            not is_damaged and _is_finished(before),
             LOGS.lines,
             tuple(files),
             tuple(data for name, data in files.items() if name in ("_manifest.json", "_checkpoint.json")),
             bool(process.struck),
             self._clock.now - began,
+            self._clock.now,
             SECRETS,
         )
         self.report.attempts, self.report.calls = number, self.report.calls + len(sent)
+        if self.report.calls_until_success is None:
+            self.report.kills += outcome.kind == "killed"
+            if outcome.kind == "success":
+                self.report.calls_until_success = self.report.calls
         for call in sent:
             for strike in call.strikes:
                 self.report.covered[strike.name, call.phase, number] += 1
@@ -224,7 +288,7 @@ class _Simulation:
         session = SimulatedSession(self._wire, process)
         extracted = datetime.fromtimestamp(int(self._clock.now), UTC).isoformat()
         try:
-            return run_attempt(task, session, storage, self._clock, USER_TOKEN, extracted)
+            return run_attempt(task, session, storage, self._clock, TOKENS[world.token], extracted)
         except Killed:
             return Outcome("killed")
         except EndlessError:
@@ -234,6 +298,18 @@ class _Simulation:
     def _find(self, finding: Finding) -> bool:
         self.report.findings.append(finding)
         return True
+
+
+def _is_finished(files: dict[str, bytes]) -> bool:
+    """Whether a complete manifest is there beside a checkpoint of the same extraction."""
+    if MANIFEST not in files or CHECKPOINT not in files:
+        return False
+    try:
+        extraction = orjson.loads(files[CHECKPOINT])["content"]["extraction_id"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    manifest = orjson.loads(files[MANIFEST])
+    return bool(manifest["complete"] and manifest["extraction_id"] == extraction)
 
 
 def _untold(_: str) -> None:

@@ -25,6 +25,7 @@ from airflow_provider_metaconv.extract.requests import (
     ConversationRequest,
     ListRequest,
     MessagesRequest,
+    ParticipantsRequest,
     Request,
     Response,
 )
@@ -54,7 +55,7 @@ WAIT_MARGIN_SECONDS = 5.0
 LIST_PHASES = tuple(
     each.__name__ for each in (Reading, SkippingOne, Rewinding, VerifyingCursor, VerifyingEnd, CatchingUp)
 )
-PHASES = (TOKEN, *LIST_PHASES, "probe", "conversation", "messages", "ids", "step over", "last time")
+PHASES = (TOKEN, *LIST_PHASES, "probe", "conversation", "messages", "ids", "step over", "people", "last time")
 """What the core sends a call for."""
 
 # As in retry_policy.py, which only exists where Airflow does.
@@ -120,6 +121,8 @@ class OneThread:
     def _phase(self, request: Request) -> str:
         if isinstance(request, ListRequest):
             return "probe" if request is PROBE else self._planned[-1]
+        if isinstance(request, ParticipantsRequest):
+            return "people"
         if request.retried == PATIENTLY:
             return "last time"
         if isinstance(request, ConversationRequest):
@@ -170,11 +173,14 @@ def _extract(
     identity = page_identity(client.get, task.page_id, with_instagram=task.platform == "INSTAGRAM")
     client.use_page(identity)
     edges = [ConversationsEdge(client.get, task.page_id, task.platform, folder) for folder in task.folders]
+    usernames = frozenset(filter(None, [identity.instagram_username]))
     window = Window(task.since, task.until)
     with _noted_phases() as planned:
         return extract_conversations(
             edges,
-            ExtractionContext(task.platform, task.page_id, identity.own_ids, window, extracted_time),
+            ExtractionContext(
+                task.platform, task.page_id, identity.own_ids, window, extracted_time, own_usernames=usernames
+            ),
             storage,
             client,
             Settings(

@@ -28,6 +28,10 @@ HONEST |= {"missing_messages", "null_row", "null_rows", "stale_updated_time"}
 """What leaves the list of an answer what it is, but for late, odd or missing values."""
 
 
+LIMITS_WITHOUT_HINT = ("613", "613/1996", "80006")
+"""The limits of the Conversations API."""
+
+
 @dataclass(frozen=True, slots=True)
 class Strike:
     """A fault that one call met; ``target`` is the conversation or folder that it is about, None for any."""
@@ -65,7 +69,7 @@ class _Scheduled:
             if not condition(call, reading):
                 return False
         # Two such changes of one answer may cancel each other out.
-        if plan.name in MALFORMED and any(each.name in MALFORMED for each in schedule.strikes):
+        if _may_cancel(plan.name, schedule.strikes):
             return False
         if self._began is None:
             self._began = now
@@ -106,6 +110,17 @@ class FaultSchedule(FaultRegistry):
         for each in scheduled:
             self._armed.append(each)  # type: ignore[arg-type]
             self._by_stage.setdefault(each.fault.kind.stage, []).append(each)  # type: ignore[arg-type]
+
+
+def _may_cancel(name: str, strikes: Iterable[Strike]) -> bool:
+    """Whether a fault, beside what has struck already, might make an answer look whole that is not."""
+    is_change = FAULTS[name].stage == "change"
+    for strike in strikes:
+        if name in MALFORMED and (strike.name in MALFORMED or FAULTS[strike.name].stage == "change"):
+            return True
+        if is_change and strike.name in MALFORMED:
+            return True
+    return False
 
 
 def is_limit(name: str) -> bool:

@@ -6,12 +6,17 @@ import dataclasses
 from random import Random
 
 from airflow_provider_metaconv.emulator.faults import FAULTS
-from tests.simulation.faults import MALFORMED, SHAPES, is_limit
+from tests.simulation.faults import LIMITS_WITHOUT_HINT, MALFORMED, SHAPES, is_limit
 from tests.simulation.scenario import (
     ArrivalPlan,
+    Bare,
+    Content,
     ConversationPlan,
     CrashKind,
     CrashPlan,
+    Damaged,
+    DamageKind,
+    DamagePlan,
     FaultPlan,
     Scenario,
     StorageFaultPlan,
@@ -41,9 +46,21 @@ ROUTES = (None, "conversations", "conversation", "messages", "page")
 def scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     random = Random(f"simulation {seed}")
+    one = _any_scenario(random, seed)
+    alone = random.choices((None, *_ALONE), (90, *_ALONE.values()))[0]
+    if alone is not None and not _has_stale_times(one.world):
+        # Nothing else goes wrong, so that what it costs can be counted.
+        world = dataclasses.replace(one.world, arrivals=(), unsent=())
+        plain = dataclasses.replace(one, world=world, crashes=(), storage_faults=())
+        return dataclasses.replace(plain, faults=alone(random, world))
+    # Drawn last, so that what came before stays the same.
+    return dataclasses.replace(one, damages=_damages(random, one.crashes))
+
+
+def _any_scenario(random: Random, seed: int) -> Scenario:
     world = _world(random)
     faults = _faults(random, world)
-    if any(each.name == "stale_updated_time" for each in world.habits):
+    if _has_stale_times(world):
         # Where a list shows ids and times alone, nobody can know that a time is stale.
         world, faults = dataclasses.replace(world, arrivals=()), ()
     return Scenario(
@@ -52,11 +69,15 @@ def scenario(seed: int) -> Scenario:
         faults,
         _crashes(random),
         _storage_faults(random),
-        _sizes(random),
+        sizes=_sizes(random),
         has_earlier_result=random.random() < 0.3,
         has_earlier_window=random.random() < 0.4,
         accepts_partial=random.random() < 0.4,
     )
+
+
+def _has_stale_times(world: WorldPlan) -> bool:
+    return any(each.name == "stale_updated_time" for each in world.habits)
 
 
 def _world(random: Random) -> WorldPlan:
@@ -64,7 +85,7 @@ def _world(random: Random) -> WorldPlan:
     folders = _folders(random, platform)
     habits = _habits(random)
     most_messages = min([MOST_MESSAGES, *(60 * size for each in habits if (size := dict(each.options).get("size")))])
-    conversations = _conversations(random, folders, most_messages)
+    conversations = _conversations(random, platform, folders, most_messages)
     known = [each.id for each in conversations]
     return WorldPlan(
         platform=platform,
@@ -76,6 +97,7 @@ def _world(random: Random) -> WorldPlan:
         old_rows_have_time=random.random() < 0.7,
         arrivals=_arrivals(random, conversations),
         unsent=_unsent(random, known),
+        token=random.choices(("user", "own", "other", "other_public"), (150, 48, 1, 1))[0],
     )
 
 
@@ -85,7 +107,9 @@ def _folders(random: Random, platform: str) -> tuple[str | None, ...]:
     return tuple(random.sample(("inbox", "page_done", "spam", "other"), random.randint(1, 3)))
 
 
-def _conversations(random: Random, folders: tuple[str | None, ...], left: int) -> tuple[ConversationPlan, ...]:
+def _conversations(
+    random: Random, platform: str, folders: tuple[str | None, ...], left: int
+) -> tuple[ConversationPlan, ...]:
     low, high = random.choices(((0, 0), (1, 1), (2, 5), (6, 15), (16, 40)), (4, 18, 45, 23, 10))[0]
     # Equal times are what makes pages hard to tell apart.
     times = range(LAST_SECOND + 1) if random.random() < 0.6 else sorted(random.sample(range(LAST_SECOND + 1), 8))
@@ -94,8 +118,18 @@ def _conversations(random: Random, folders: tuple[str | None, ...], left: int) -
         count = min(_message_count(random), max(1, left))
         left -= count
         folder = random.choice(folders) or "inbox"
-        made.append(ConversationPlan(f"t_{number}", tuple(random.choice(times) for _ in range(count)), folder))
+        messages = tuple(random.choice(times) for _ in range(count))
+        made.append(ConversationPlan(f"t_{number}", messages, folder, *_oddities(random, platform)))
     return tuple(made)
+
+
+def _oddities(random: Random, platform: str) -> tuple[int, Content, Bare]:
+    """How many people are in a conversation, what its messages carry, and what one of them lacks."""
+    people = 2 if random.random() < 0.95 else random.choice((3, 25, 26, 27, 60))
+    # Only on Instagram people have a username, by which the business is known under any of its ids.
+    contents: tuple[Content, ...] = ("", "attachments", "no_data", "other_id" if platform == "INSTAGRAM" else "")
+    bare: tuple[Bare, ...] = ("", "id", "created_time")
+    return people, random.choices(contents, (70, 15, 8, 7))[0], random.choices(bare, (98, 1, 1))[0]
 
 
 def _message_count(random: Random) -> int:
@@ -201,8 +235,24 @@ def _refused_field(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
 
 def _hour_of_limits(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
     """A limit that says nothing of its length, for an hour."""
-    name = random.choice(("613", "613/1996", "4", "80006"))
-    return (FaultPlan(name, first_call=random.randint(1, 8), seconds=3_600.0),)
+    return (FaultPlan(random.choice(LIMITS_WITHOUT_HINT), first_call=random.randint(1, 8), seconds=3_600.0),)
+
+
+def _spoilers(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
+    """A few conversations that spoil each list that shows data of them, each in its own way."""
+    names = [each.id for each in world.conversations]
+    bad = random.sample(names, min(len(names), random.choice((1, 1, 2, 3, 5))))
+    error = random.choice(("1", "1", "2", "html_500", "-2/2534084", "hang", "1/99", "reset_before"))
+    options = (("error", error), ("alone", random.random() < 0.2))
+    return tuple(FaultPlan("poisoned_thread", target=each, options=options) for each in bad)
+
+
+def _refused_people(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """Nobody beyond the first 25 people of a conversation can be had, for good or for a while."""
+    calls, seconds = _duration(random)
+    return (
+        FaultPlan(random.choice(("1", "2", "100/33", "hang", "html_500")), "participants", None, 1, calls, seconds),
+    )
 
 
 def _odd_token_call(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
@@ -274,7 +324,12 @@ _FAMILIES = {
     _hour_of_limits: 0.03,
     _odd_token_call: 0.04,
     _beyond_detailed: 0.15,
+    _refused_people: 0.06,
 }
+"""What is added to other faults, and how often."""
+
+_ALONE = {_spoilers: 7, _hour_of_limits: 3}
+"""What goes wrong alone, and in how many of a hundred scenarios."""
 
 
 def _duration(random: Random) -> tuple[int | None, float | None]:
@@ -334,6 +389,16 @@ def _storage_faults(random: Random) -> tuple[StorageFaultPlan, ...]:
             random.choice((1, 1, 2)), random.randint(1, 10), random.random() < 0.5, random.choice((1, 1, 2, 5))
         ),
     )
+
+
+def _damages(random: Random, crashes: tuple[CrashPlan, ...]) -> tuple[DamagePlan, ...]:
+    if random.random() < (0.7 if crashes else 0.97):
+        return ()
+    files: tuple[Damaged, ...] = ("checkpoint", "segment", "part")
+    kinds: tuple[DamageKind, ...] = ("truncate", "flip", "value", "delete")
+    file = random.choice(files)
+    kind = random.choice(kinds if file == "checkpoint" else tuple(each for each in kinds if each != "value"))
+    return (DamagePlan(random.choice((2, 2, 3)), file, kind, random.randint(0, 999)),)
 
 
 def _sizes(random: Random) -> tuple[int, int, int] | None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 
 from tests.simulation.attempts import Covered, simulate
+from tests.simulation.findings import Finding
 from tests.simulation.generator import scenario
-from tests.simulation.oracle import Finding
 from tests.simulation.shrink import signature
 
 SEEDS_PER_TASK = 20

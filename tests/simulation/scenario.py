@@ -17,15 +17,26 @@ START = 1_763_596_800
 PAGE_ID = "100"
 
 CrashKind = Literal["before", "after", "lost", "call"]
+Content = Literal["", "attachments", "no_data", "other_id"]
+Bare = Literal["", "id", "created_time"]
+DamageKind = Literal["truncate", "flip", "value", "delete"]
+Damaged = Literal["checkpoint", "segment", "part"]
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationPlan:
-    """One conversation: when each of its messages was sent, in any order."""
+    """One conversation: when each of its messages was sent, in any order.
+
+    ``people`` counts everybody in it. ``content`` is what some of its messages carry: attachments, attachments without
+    ``data``, or another of the business's ids as their sender. ``bare`` is what Meta leaves out of its first message.
+    """
 
     id: str
     messages: tuple[int, ...]
     folder: str = "inbox"
+    people: int = 2
+    content: Content = ""
+    bare: Bare = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,8 @@ class WorldPlan:
     """What there is to read, and how Meta shows it.
 
     ``habits`` are faults that belong to this Page at any time, such as pages that Meta cuts: with all of them the Page
-    is healthy.
+    is healthy. ``token`` says whose token the connection holds: a person's, the Page's own, or another Page's,
+    which may see the Page where it is public.
     """
 
     platform: str = "MESSENGER"
@@ -79,6 +91,12 @@ class WorldPlan:
     old_rows_have_time: bool = True
     arrivals: tuple[ArrivalPlan, ...] = ()
     unsent: tuple[UnsentPlan, ...] = ()
+    token: Literal["user", "own", "other", "other_public"] = "user"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the token is another Page's, so that nothing can be read."""
+        return self.token in ("other", "other_public")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +122,19 @@ class StorageFaultPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class DamagePlan:
+    """Before one attempt a file of the checkpoint is damaged: at so many thousandths of its length, or of its values.
+
+    Only files that no manifest names: to damage those is to lose what was published.
+    """
+
+    attempt: int
+    file: Damaged
+    kind: DamageKind
+    place: int = 500
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """Everything that one run of the simulation depends on."""
 
@@ -112,6 +143,7 @@ class Scenario:
     faults: tuple[FaultPlan, ...] = ()
     crashes: tuple[CrashPlan, ...] = ()
     storage_faults: tuple[StorageFaultPlan, ...] = ()
+    damages: tuple[DamagePlan, ...] = ()
     sizes: tuple[int, int, int] | None = None
     has_earlier_result: bool = False
     has_earlier_window: bool = False
@@ -130,7 +162,13 @@ class Scenario:
         for name, kind in lists.items():
             world[name] = tuple(kind(**_tuples(row)) for row in world.get(name, ()))
         content["world"] = WorldPlan(**_tuples(world))
-        for name, kind in (("faults", FaultPlan), ("crashes", CrashPlan), ("storage_faults", StorageFaultPlan)):
+        plans = {
+            "faults": FaultPlan,
+            "crashes": CrashPlan,
+            "storage_faults": StorageFaultPlan,
+            "damages": DamagePlan,
+        }
+        for name, kind in plans.items():
             content[name] = tuple(kind(**_tuples(row)) for row in content.get(name, ()))
         return Scenario(**_tuples(content))
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from tests.simulation.attempts import simulate
-from tests.simulation.oracle import Finding
-from tests.simulation.scenario import FaultPlan, Scenario, WorldPlan
+from tests.simulation.findings import Finding
+from tests.simulation.scenario import ConversationPlan, FaultPlan, Scenario, WorldPlan
 
 MOST_RUNS = 600
 Item = TypeVar("Item")
@@ -79,7 +79,7 @@ def _fewer(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
 
 
 def _fewer_events(scenario: Scenario) -> Iterator[Scenario]:
-    for name in ("faults", "crashes", "storage_faults"):
+    for name in ("faults", "crashes", "storage_faults", "damages"):
         for fewer in _fewer(getattr(scenario, name)):
             yield _with(scenario, **{name: fewer})
     for name in ("has_earlier_result", "has_earlier_window"):
@@ -96,8 +96,16 @@ def _smaller_world(scenario: Scenario) -> Iterator[Scenario]:
         for messages in _fewer(conversation.messages) if len(conversation.messages) > 1 else ():
             if messages:
                 smaller = dataclasses.replace(conversation, messages=messages)
-                changed = (*world.conversations[:number], smaller, *world.conversations[number + 1 :])
-                yield _with_world(scenario, conversations=changed)
+                yield _with_conversation(scenario, number, smaller)
+        plain = ConversationPlan(conversation.id, conversation.messages, conversation.folder)
+        for field in ("people", "content", "bare"):
+            plainer = dataclasses.replace(conversation, **{field: getattr(plain, field)})
+            yield _with_conversation(scenario, number, plainer)
+
+
+def _with_conversation(scenario: Scenario, number: int, conversation: ConversationPlan) -> Scenario:
+    conversations = scenario.world.conversations
+    return _with_world(scenario, conversations=(*conversations[:number], conversation, *conversations[number + 1 :]))
 
 
 def _plainer_world(scenario: Scenario) -> Iterator[Scenario]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -37,7 +38,8 @@ class EndlessError(BaseException):
 class Sent:
     """One call as an observer on the wire sees it; ``status`` is 0 where no answer came back.
 
-    ``phase`` is what the core wanted it for. ``ends_list``: an honest answer to a call for conversations that was the last page, or only older than the window.
+    ``phase`` is what the core wanted it for. ``ends_list``: an honest answer to a call for conversations that was the
+    last page, or only older than the window.
     """
 
     number: int
@@ -51,6 +53,12 @@ class Sent:
     status: int
     strikes: tuple[Strike, ...]
     ends_list: bool
+    timed_out: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the answer was not what was asked for."""
+        return self.timed_out or any(strike.name not in HONEST for strike in self.strikes)
 
 
 @dataclass(slots=True)
@@ -72,6 +80,7 @@ class Wire:
     since: float
     after_call: Callable[[int], None]
     trace: Callable[[str], None] | None = None
+    bare: Mapping[str, str] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     attempt: int = 0
     phase: str = TOKEN
@@ -103,6 +112,8 @@ class SimulatedSession(requests.Session):
         wire.clock.sleep(LATENCY_SECONDS)
         call = _Call(request)
         answer = wire.service.answer(call.request)
+        if wire.bare:
+            answer = dataclasses.replace(answer, text=_stripped(answer.text, wire.bare))
         try:
             response = _received(answer, timeout[1], wire.clock)
         except requests.RequestException as error:
@@ -129,6 +140,7 @@ class SimulatedSession(requests.Session):
                 status,
                 strikes,
                 is_honest and call.route == "conversations" and self._ends_list(call, body),
+                failure == requests.ReadTimeout.__name__,
             )
         )
         if wire.trace is not None:
@@ -143,7 +155,7 @@ class SimulatedSession(requests.Session):
         """Whether an honest answer shows that nothing of the window lies behind it."""
         body = orjson.loads(text)
         rows = body.get("data")
-        if rows and all(row is None for row in rows):
+        if not isinstance(rows, list) or None in rows:
             return False
         following = body.get("paging", {}).get("next")
         if following is None:
@@ -198,6 +210,17 @@ def _received(answer: Answer, timeout: float, clock: VirtualClock) -> Response:
         case "reset_middle":
             raise requests.exceptions.ChunkedEncodingError("connection reset in the body")
     raise requests.ConnectionError("connection reset")
+
+
+def _stripped(text: str, bare: Mapping[str, str]) -> str:
+    """An answer whose bare messages lack what they lack."""
+    for identifier, name in bare.items():
+        own = f'"id":"{identifier}",'
+        if name == "id":
+            text = text.replace(own, "")
+        else:
+            text = re.sub(f'{own}"created_time":"[^"]*",?', own, text).replace(own + "}", own[:-1] + "}")
+    return text
 
 
 def _shown(text: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from airflow_provider_metaconv.emulator.generate import make_page
 from airflow_provider_metaconv.emulator.model import INSTAGRAM, Message, Thread
 from airflow_provider_metaconv.emulator.world import World
-from tests.simulation.scenario import PAGE_ID, START, ConversationPlan, WorldPlan
+from tests.simulation.scenario import PAGE_ID, START, Content, ConversationPlan, WorldPlan
 
+OTHER_PAGE_ID = "101"
 PRIVATE = "private-text"
 """In the text of every message and in no other place."""
 
@@ -16,8 +20,16 @@ def text_of(message_id: str) -> str:
     return f"{PRIVATE} {message_id}"
 
 
+def people_of(thread: Thread) -> set[str]:
+    """The ids of everybody in a conversation."""
+    return {each["id"] for each in (thread.page.person(thread.platform), thread.customer, *thread.others)}
+
+
 class LiveWorld:
-    """The emulator's world; ``lost`` are the messages that were unsent, ``late`` those that came after the start."""
+    """The emulator's world; ``lost`` are the messages that were unsent, ``late`` those that came after the start.
+
+    ``bare`` are the messages of which Meta leaves something out, with its name.
+    """
 
     def __init__(self, plan: WorldPlan) -> None:
         self._plan = plan
@@ -25,8 +37,10 @@ class LiveWorld:
         self._threads: dict[str, Thread] = {}
         self.lost: set[str] = set()
         self.late: set[str] = set()
+        self.bare: dict[str, str] = {}
         threads = [self._thread(each) for each in plan.conversations]
-        self.world = World.from_threads([self._page], threads, START + plan.until)
+        pages = [self._page, make_page(1, OTHER_PAGE_ID)] if plan.is_foreign else [self._page]
+        self.world = World.from_threads(pages, threads, START + plan.until)
 
     @property
     def conversation_ids(self) -> frozenset[str]:
@@ -50,8 +64,13 @@ class LiveWorld:
         else:
             customer |= {"name": f"Person {number}", "email": f"{number}@facebook.com"}
         thread = Thread(plan.id, self._page, self._plan.platform, number, customer, plan.folder)
+        thread.others = tuple(
+            {"id": str(800_000 + 100 * number + each), "name": f"Friend {each}"} for each in range(plan.people - 2)
+        )
         for second in sorted(plan.messages):
-            thread.add(_message(thread, START + second))
+            thread.add(_message(thread, START + second, plan.content))
+        if plan.bare:
+            self.bare[thread.messages[0].id] = plan.bare
         self._threads[plan.id] = thread
         return thread
 
@@ -75,9 +94,21 @@ class LiveWorld:
             self.lost.add(gone.id)
 
 
-def _message(thread: Thread, moment: int) -> Message:
+def _message(thread: Thread, moment: int, content: Content = "") -> Message:
     sequence = len(thread.messages)
     while any(each.sequence == sequence for each in thread.messages[-2:]):
         sequence += 1
     identifier = f"m_{thread.id}_{sequence}"
-    return Message(identifier, moment, sequence, from_page=sequence % 3 == 1, text=text_of(identifier))
+    from_page = sequence % 3 == 1
+    carried: Mapping[str, Any] = _CONTENTS.get(content, {}) if sequence % 2 == 0 else {}
+    sender = None
+    if content == "other_id" and from_page:
+        # The business's own name, under an id that its account does not show.
+        sender = thread.page.person(thread.platform) | {"id": "9" + thread.page.instagram_id}
+    return Message(identifier, moment, sequence, from_page, text_of(identifier), carried, sender=sender)
+
+
+_CONTENTS: Mapping[str, Mapping[str, Any]] = {
+    "attachments": {"attachments": [{"id": "a_1", "mime_type": "image/png", "name": "a.png", "size": 3}]},
+    "no_data": {"attachments": {"paging": {}}},
+}

@@ -1,0 +1,116 @@
+"""How many calls and how much waiting an attempt may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, log2
+
+from tests.simulation.faults import is_limit
+from tests.simulation.scenario import Scenario, WorldPlan
+from tests.simulation.transport import Sent
+from tests.simulation.world import LiveWorld
+
+SECONDS_PER_CALL = 1.0
+"""More than the pace of one Page and the time of an answer together."""
+
+TIMEOUT_SECONDS = 75.0
+ISOLATION_WAIT_SECONDS = 120.0
+CALLS_PER_UNREADABLE, SECONDS_PER_UNREADABLE = 25, 45.0
+"""What it costs to be sure that a conversation cannot be read by itself either."""
+
+HOUR = 3_600.0
+MOST_CALLS_IN_A_LIMITED_HOUR = 20
+LONGEST_INLINE_SECONDS = 120.0
+"""After so long under a limit the worker is freed."""
+
+CALLS_PER_KILL, SHARE_PER_KILL = 5, 0.02
+
+
+def plain_calls(scenario: Scenario, live: LiveWorld) -> int:
+    """The calls of somebody who reads everything once, with pages as large as they may be."""
+    world = scenario.world
+    asked, nested, page = scenario.sizes or (25, 5, 25)
+    lists, messages = _Cut.of("conversations", world), _Cut.of("messages", world)
+    rows, nested, page = lists.rows(asked), messages.rows(nested), messages.rows(page)
+    calls = 2 + sum(
+        lists.more + 1 + sum((thread.folder == (folder or "inbox")) for thread in live.world.threads.values()) // rows
+        for folder in world.folders
+    )
+    for thread in live.world.threads.values():
+        beyond = max(0, len(thread.messages) - nested)
+        calls += -(-beyond // page) + (beyond > 0 or messages.more) * messages.more
+        calls += (len(thread.others) + 1) // 25
+    return calls + 2 * len(world.arrivals) + 2 * len(world.unsent)
+
+
+def healthy_calls(plain: int) -> int:
+    """The most calls of an attempt that nothing disturbs."""
+    return 3 * plain + 5
+
+
+def isolation_calls(plain: int, bad: int, listed: int) -> int:
+    """The most calls of an attempt in which so many conversations spoil each list that they are on."""
+    return healthy_calls(plain) + int(6 * bad * log2(max(2, listed))) + 10
+
+
+def calls_after_kills(undisturbed: int, kills: int) -> int:
+    """The most calls until the first success, where it takes so many undisturbed."""
+    return undisturbed + ceil(kills * (CALLS_PER_KILL + SHARE_PER_KILL * undisturbed))
+
+
+def waited(sent: Sequence[Sent], seconds: float) -> float:
+    """The seconds of an attempt that went by in waiting, without those in which an answer was on its way."""
+    on_their_way = sum(TIMEOUT_SECONDS if call.timed_out else SECONDS_PER_CALL for call in sent)
+    return seconds - on_their_way
+
+
+def check_limits(history: Sequence[Sent], attempt: Sequence[Sent], ended: float, *, was_freed: bool) -> Iterator[str]:
+    """What is wrong with how a limit was met that says nothing of its length and is all that is wrong.
+
+    ``history`` are all calls so far, ``attempt`` those of the present one, which ended at that moment.
+    """
+    limited = [call for call in history if _is_limited(call)]
+    if not limited or not _is_limited(attempt[-1] if attempt else history[-1]):
+        return
+    began = limited[0].time
+    in_the_hour = sum(began <= call.time <= began + HOUR for call in history)
+    if in_the_hour > MOST_CALLS_IN_A_LIMITED_HOUR:
+        yield f"{in_the_hour} calls in an hour in which a limit was reached"
+    first = next(iter(_last_run(attempt)), None)
+    if first is not None and (ended - first.time > LONGEST_INLINE_SECONDS or not was_freed):
+        yield f"the worker waits {ended - first.time:.0f} s under a limit and {'is' if was_freed else 'is not'} freed"
+
+
+def _is_limited(call: Sent) -> bool:
+    return any(is_limit(strike.name) for strike in call.strikes)
+
+
+def _last_run(sent: Iterable[Sent]) -> list[Sent]:
+    """The limited calls at the end."""
+    run: list[Sent] = []
+    for call in sent:
+        run = [*run, call] if _is_limited(call) else []
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How a healthy Page cuts one kind of list: at most ``size`` rows, and so many calls ``more`` at its ends."""
+
+    size: int
+    divisor: int
+    more: int
+
+    @staticmethod
+    def of(edge: str, world: WorldPlan) -> _Cut:
+        size, divisor, more = 10_000, 1, 0
+        for habit in world.habits:
+            if dict(habit.options).get("edge", edge) == edge:
+                size = min(size, dict(habit.options)["size"] if habit.name == "page_size" else size)
+                divisor *= 2 if habit.name == "short_page" else 1
+                more += habit.name in ("first_page", "empty_tail", "empty_self_tail", "self_tail")
+        return _Cut(size, divisor, more)
+
+    def rows(self, asked: int) -> int:
+        return max(1, min(asked // self.divisor, self.size))

@@ -1,0 +1,1 @@
+"""Deliberate breaks of the core, each of which the simulation must find."""

@@ -1,0 +1,116 @@
+"""What a window's folder says: the rows that its manifest names, and where they contradict each other."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+TABLES = ("messages", "conversations", "extraction_windows", "conversation_gaps")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the manifest of a window's folder names; ``is_partial``: it says itself that a list has a gap."""
+
+    messages: tuple[dict[str, Any], ...]
+    conversations: dict[str, dict[str, Any]]
+    is_partial: bool
+    gaps: tuple[str, ...]
+    extraction_id: str
+    left_out_fields: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @cached_property
+    def missing_lists(self) -> tuple[str, ...]:
+        """The folders that the gaps name; an empty name for the only list."""
+        names = (gap.partition(":")[0].removeprefix("the list of conversations") for gap in self.gaps)
+        return tuple(name.removeprefix("folder ") for name in names)
+
+    @cached_property
+    def ids(self) -> dict[str, set[str]]:
+        """The ids of all messages, by conversation."""
+        found: dict[str, set[str]] = {}
+        for row in self.messages:
+            found.setdefault(row["conversation_id"], set()).add(row["message_id"])
+        return found
+
+    def available(self) -> dict[str, set[str]]:
+        """The ids of the messages with content, by conversation."""
+        found: dict[str, set[str]] = {}
+        for row in self.messages:
+            if row["content_status"] != "unavailable":
+                found.setdefault(row["conversation_id"], set()).add(row["message_id"])
+        return found
+
+
+def read_result(files: dict[str, bytes]) -> Result | None:
+    """The published result of a folder, None when there is none."""
+    if "_manifest.json" not in files:
+        return None
+    manifest = orjson.loads(files["_manifest.json"])
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    problems = []
+    for file in manifest["files"]:
+        if file["path"] not in files:
+            problems.append(f"{file['path']} is named by the manifest and is not there")
+            continue
+        try:
+            lines = [orjson.loads(line) for line in gzip.decompress(files[file["path"]]).splitlines()]
+        except (ValueError, EOFError, OSError, zlib.error):
+            problems.append(f"{file['path']} is named by the manifest and cannot be read")
+            continue
+        if len(lines) != file["rows"]:
+            problems.append(f"{file['path']} holds {len(lines)} rows, the manifest says {file['rows']}")
+        rows.setdefault(file["table"], []).extend(lines)
+    ledger = {row["conversation_id"]: row for row in rows["conversations"]}
+    problems += _contradictions(manifest, rows)
+    return Result(
+        tuple(rows["messages"]),
+        ledger,
+        not manifest["complete"],
+        tuple(manifest["gaps"]),
+        manifest["extraction_id"],
+        tuple(manifest["left_out_fields"]),
+        tuple(problems),
+    )
+
+
+def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Where the manifest, the ledger's tables and the rows do not say the same."""
+    messages, conversations, stats = rows["messages"], rows["conversations"], manifest["stats"]
+    if len({row["conversation_id"] for row in conversations}) < len(conversations):
+        yield "a conversation is in the ledger twice"
+    incomplete = sum(row["status"] != "complete" for row in conversations)
+    windows = rows["extraction_windows"]
+    if len(windows) != 1:
+        yield f"{len(windows)} rows in extraction_windows"
+        return
+    window = windows[0]
+    expected = {
+        "status": "complete" if manifest["complete"] else "partial",
+        "conversations": len(conversations),
+        "messages": len(messages),
+        "incomplete_conversations": incomplete,
+        "left_out_fields": list(manifest["left_out_fields"]),
+    }
+    for name, value in expected.items():
+        if window[name] != value:
+            yield f"extraction_windows says {name} {window[name]!r}, and it is {value!r}"
+    if stats["messages"] != len(messages) or stats["conversations"] != len(conversations):
+        yield f"the manifest counts {stats['messages']} messages of {len(messages)}"
+    if manifest["complete"] == bool(manifest["gaps"]) or manifest["complete"] == (window["reason"] is not None):
+        yield "a gap without a reason, or a reason without a gap"
+    gaps = {row["conversation_id"]: row for row in rows["conversation_gaps"]}
+    reasons = {row["conversation_id"]: row for row in conversations if row["reason_code"] is not None}
+    if gaps.keys() != reasons.keys() or len(gaps) != len(rows["conversation_gaps"]):
+        yield f"conversation_gaps has {sorted(gaps)}, and {sorted(reasons)} have a reason"
+    for identifier in gaps.keys() & reasons.keys():
+        names = ("status", "reason_code", "reason", "messages_extracted", "messages_unavailable")
+        if any(gaps[identifier][name] != reasons[identifier][name] for name in names):
+            yield f"conversation_gaps says something else of {identifier} than conversations"

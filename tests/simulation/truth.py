@@ -1,0 +1,238 @@
+"""What a result must hold: its rows and its ledger against what there really is to read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_metaconv.emulator.model import Thread
+from tests.simulation.findings import Finding
+from tests.simulation.result import Result
+from tests.simulation.scenario import START, WorldPlan
+from tests.simulation.world import LiveWorld, people_of, text_of
+
+INSTAGRAM_VISIBLE = 20
+FEWEST_ODD = 2
+"""So often a conversation must have answered oddly by itself before something of it is given up."""
+
+MORE_PEOPLE = "(more"
+"""How the entry begins that stands for participants whom Meta did not return."""
+
+_RANKS = ("complete", "truncated_by_platform", "unreadable")
+_CONTENT = ("text", "attachments", "shares", "story", "sticker", "sender_id", "recipients", "tags", "direction")
+"""The columns of a message that a poorer version may lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The conversations of which something was refused: in any attempt, and in the one that is looked at.
+
+    ``people`` are those whose participants were refused in this attempt, ``own`` counts the refused calls in it that
+    were about one conversation alone.
+    """
+
+    ever: frozenset[str]
+    now: frozenset[str]
+    people: frozenset[str]
+    own: Mapping[str, int]
+
+
+@dataclass
+class Truth:
+    """What there is in one world, and which messages of it the window has to hold."""
+
+    world: WorldPlan
+    live: LiveWorld
+    required: dict[str, set[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        folders = {folder or "inbox" for folder in self.world.folders}
+        self.required = {}
+        for thread in self.live.world.threads.values():
+            if thread.folder in folders:
+                ids = {each.id for each in thread.messages if self._is_in(each.created_time)} - self.live.bare.keys()
+                if ids:
+                    self.required[thread.id] = ids
+
+    def check(self, result: Result, before: Result | None, refusals: Refusals, *, is_new: bool) -> Iterator[Finding]:
+        """What is wrong with a result; one that was there before this attempt is not looked at for what it lacks."""
+        for problem in result.problems:
+            yield Finding("G1", problem)
+        yield from self._check_rows(result)
+        yield from self._check_counts(result)
+        if not is_new:
+            return
+        for identifier, ids in self.required.items():
+            missing = ids - self.live.lost - result.ids.get(identifier, set())
+            if missing:
+                yield from self._check_missing(result, identifier, missing)
+        for identifier, row in result.conversations.items():
+            # What an earlier extraction knew better is kept as it is.
+            if before is not None and before.extraction_id != result.extraction_id:
+                kept = before.conversations.get(identifier)
+                if kept is not None and kept["extracted_time"] == row["extracted_time"]:
+                    continue
+            if row["status"] != "complete":
+                yield from self._check_gap(identifier, row, refusals)
+            yield from self._check_people(identifier, row, result, refusals)
+
+    def incomplete(self, result: Result) -> Iterator[str]:
+        """The conversations that are not complete although Meta withholds nothing of them."""
+        for identifier, row in result.conversations.items():
+            if row["status"] != "complete" and not self._is_withheld(identifier, row):
+                yield identifier
+
+    def check_never_worse(self, before: Result | None, after: Result | None) -> Iterator[Finding]:
+        """What was there before and is no longer, or poorer."""
+        if before is None:
+            return
+        if after is None:
+            yield Finding("G3", "the earlier result is gone")
+            return
+        if before is after:
+            return
+        available = after.available()
+        for identifier, ids in before.available().items():
+            lost = ids - self.live.lost - available.get(identifier, set())
+            if lost:
+                yield Finding("G3", f"{len(lost)} messages of {identifier} were in the earlier result")
+                return
+        yield from self._check_never_poorer(before, after)
+        if not before.is_partial and after.is_partial:
+            yield Finding("G3", "a partial result replaces a complete one")
+
+    def _check_never_poorer(self, before: Result, after: Result) -> Iterator[Finding]:
+        for identifier, row in before.conversations.items():
+            now = after.conversations.get(identifier)
+            if now is not None and row["messages_extracted"] and _rank(now) > _rank(row):
+                yield Finding("G3", f"{identifier} was {row['status']} and is {now['status']}")
+        rows = {row["message_id"]: row for row in after.messages}
+        for row in before.messages:
+            now = rows.get(row["message_id"])
+            if now is not None:
+                poorer = [name for name in _CONTENT if row[name] is not None and now[name] is None]
+                if poorer:
+                    yield Finding("G3", f"a message was richer before: {', '.join(poorer)}")
+                    return
+
+    def _check_rows(self, result: Result) -> Iterator[Finding]:
+        counts = Counter(row["message_id"] for row in result.messages)
+        twice = sorted(identifier for identifier, count in counts.items() if count > 1)
+        if twice:
+            yield Finding("G1", f"written twice: {', '.join(twice[:5])}")
+        for row in result.messages:
+            identifier = row["message_id"]
+            if not identifier.startswith(f"m_{row['conversation_id']}_"):
+                yield Finding("G1", f"{identifier} is in conversation {row['conversation_id']}")
+            if row["content_status"] != "unavailable":
+                yield from self._check_content(row, result)
+
+    def _check_content(self, row: dict[str, Any], result: Result) -> Iterator[Finding]:
+        identifier = row["message_id"]
+        if row["text"] != text_of(identifier):
+            yield Finding("G1", f"{identifier} has another text")
+        known = self.live.world.messages.get(identifier)
+        if known is None:
+            return
+        message = known[1]
+        expected = "outbound" if message.from_page else "inbound"
+        if row["direction"] != expected and not (row["sender_id"] is None and "from" in result.left_out_fields):
+            yield Finding("G1", f"{identifier} is {expected} and is called {row['direction']}")
+        carried = message.content.get("attachments")
+        told = row["attachments"]
+        if isinstance(carried, dict) or carried is None:
+            if told is not None:
+                yield Finding("G1", f"{identifier} has no attachments and is said to have {told}")
+        elif told is None and "attachments" not in result.left_out_fields:
+            yield Finding("G1", f"{identifier} lacks its attachments")
+
+    def _check_counts(self, result: Result) -> Iterator[Finding]:
+        per_conversation: Counter[str] = Counter()
+        unavailable: Counter[str] = Counter()
+        for row in result.messages:
+            per_conversation[row["conversation_id"]] += 1
+            unavailable[row["conversation_id"]] += row["content_status"] == "unavailable"
+        for identifier in per_conversation:
+            if identifier not in result.conversations and not result.is_partial:
+                yield Finding("G1", f"{identifier} has rows and is not in the ledger")
+        for identifier, row in result.conversations.items():
+            available = per_conversation[identifier] - unavailable[identifier]
+            if row["messages_extracted"] != available:
+                told = f"{row['messages_extracted']} of {available}"
+                yield Finding("G1", f"the ledger counts {told} messages of {identifier}")
+            if row["messages_unavailable"] < unavailable[identifier]:
+                told = f"{row['messages_unavailable']} of {unavailable[identifier]}"
+                yield Finding("G1", f"the ledger counts {told} messages without content of {identifier}")
+            if row["messages_unavailable"] and row["reason_code"] is None:
+                yield Finding("G1", f"{identifier} has messages without content and no reason")
+
+    def _check_missing(self, result: Result, identifier: str, missing: set[str]) -> Iterator[Finding]:
+        row = result.conversations.get(identifier)
+        told = f"{len(missing)} messages of {identifier} are missing"
+        if row is None:
+            if not result.is_partial:
+                yield Finding("G1", f"{told}, and it is not in the ledger")
+        elif row["status"] == "complete":
+            yield Finding("G1", f"{told}, and the ledger calls it complete")
+        elif self._is_withheld(identifier, row) and not (self.world.arrivals or self.world.unsent):
+            newest = [each.id for each in self.live.world.threads[identifier].messages[-INSTAGRAM_VISIBLE:]]
+            if lost := missing & set(newest):
+                yield Finding("G1", f"{len(lost)} of the newest messages of {identifier} are missing")
+
+    def _check_gap(self, identifier: str, row: dict[str, Any], refusals: Refusals) -> Iterator[Finding]:
+        if not row["reason"]:
+            yield Finding("G1", f"{identifier} is {row['status']} without a reason")
+        if self._is_withheld(identifier, row):
+            return
+        if identifier not in refusals.ever:
+            yield Finding("G1", f"{identifier} is {row['status']}, but Meta never refused it: {row['reason']}")
+        elif identifier not in refusals.now:
+            told = f"{identifier} is {row['status']} by what an earlier attempt was told"
+            yield Finding("G2", f"{told}: {row['reason_code']}")
+        elif row["reason_code"] == "unplaced_messages" and refusals.own.get(identifier, 0) < FEWEST_ODD:
+            told = f"{identifier} has messages without id or time, asked {refusals.own.get(identifier, 0)} times"
+            yield Finding("G5", told)
+
+    def _check_people(
+        self, identifier: str, row: dict[str, Any], result: Result, refusals: Refusals
+    ) -> Iterator[Finding]:
+        thread = self.live.world.threads.get(identifier)
+        people = row["participants"]
+        if thread is None or identifier in refusals.now - refusals.people:
+            return
+        if people is None:
+            if "participants" not in result.left_out_fields and identifier not in refusals.ever:
+                yield Finding("G1", f"{identifier} has no participants")
+            return
+        if any((each["name"] or "").startswith(MORE_PEOPLE) for each in people):
+            if identifier not in refusals.ever:
+                yield Finding("G1", f"{identifier} lacks participants, whom Meta never refused")
+            elif identifier not in refusals.people:
+                yield Finding("G2", f"{identifier} lacks participants by what an earlier attempt was told")
+        elif missing := people_of(thread) - {each["id"] for each in people}:
+            yield Finding("G1", f"{len(missing)} participants of {identifier} are missing without a word")
+
+    def _is_withheld(self, identifier: str, row: dict[str, Any]) -> bool:
+        """Whether Meta shows no more of a conversation, whoever asks and however often."""
+        thread = self.live.world.threads.get(identifier)
+        if thread is None:
+            return False
+        if row["reason_code"] == "instagram_limit":
+            return _is_long(thread) and "refuses" not in row["reason"]
+        if row["reason_code"] == "unplaced_messages":
+            has_bare = any(each.startswith(f"m_{identifier}_") for each in self.live.bare)
+            return has_bare or (_is_long(thread) and not self.world.old_rows_have_time)
+        return False
+
+    def _is_in(self, created_time: int) -> bool:
+        return (self.world.since or 0) <= created_time - START < self.world.until
+
+
+def _is_long(thread: Thread) -> bool:
+    return thread.is_instagram and len(thread.messages) > INSTAGRAM_VISIBLE
+
+
+def _rank(row: dict[str, Any]) -> int:
+    return _RANKS.index(row["status"])
