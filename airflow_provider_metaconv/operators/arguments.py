@@ -71,7 +71,7 @@ def window_place(
 
 
 def present(context: Context) -> datetime:
-    """The present for windows that end in it: when the run began, so that each try of it has the same window."""
+    """The present for windows that end in it: when the run began, so that each attempt of it has the same window."""
     dag_run = context.get("dag_run")
     started: datetime | None = getattr(dag_run, "start_date", None)
     return started or pendulum.now("UTC")
@@ -90,7 +90,7 @@ def let_settle(window: Window) -> None:
 
 
 def manifest_uris(manifests: Manifests) -> list[str]:
-    """The manifests' URIs from what users and XCom hand over: one or many, URIs or extract results.
+    """The manifests' URIs from what users and XCom give: one or many, URIs or extract results.
 
     Raises ``ValueError`` for anything else.
     """

@@ -68,10 +68,12 @@ class MetaConversationsExtractOperator(BaseOperator):
     ``other``); None is Meta's default, the inbox; Instagram has none. ``user_id`` narrows to one person's conversation.
 
     A rate limit that lasts frees the worker until Meta opens again (``on_rate_limit="reschedule"``, for at most
-    ``max_rate_limit_wait`` in each try) or spends a retry (``"retry"``). ``on_incomplete``, once the files are written:
-    by default conversations that Meta does not return whole are a warning, and a partial window, of which a list could
-    not be read, fails the task; ``"warn"`` and ``"fail"`` are for both. ``lookback``: so far before ``since`` messages
-    are read again, because Meta lists some of them late.
+    ``max_rate_limit_wait`` in each attempt) or spends a retry (``"retry"``).
+
+    ``on_incomplete``, once the files are written: by default conversations that Meta does not return whole are a
+    warning, and a partial window, of which a list could not be read, fails the task; ``"warn"`` and ``"fail"`` are for
+    both. With ``"warn"`` conversations that earlier runs knew are read in place of a list that stays refused.
+    ``lookback``: so far before ``since`` messages are read again, because Meta lists some of them late.
 
     With ``fill_gaps`` a scheduled run begins where the windows of earlier runs ended without a gap, if that is earlier
     than ``since``: it reads the intervals that Airflow skipped, and partial windows again. Each attempt of a run reads

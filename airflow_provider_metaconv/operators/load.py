@@ -138,7 +138,7 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
 
 
 class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
-    """Merges the files of any number of manifests into the tables ``messages`` and ``conversations`` of a dataset.
+    """Merges the files of any number of manifests into the tables of a dataset.
 
     The manifests may lie in Cloud Storage (BigQuery then reads the files itself) or on this machine (they are sent).
     ``dataset`` is ``dataset`` or ``project.dataset``; ``project_id`` is the project that runs and pays the jobs, by
@@ -146,8 +146,8 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
     messages older than ``partition_expiration`` then go by themselves. With ``deferrable`` no worker is held while
     jobs run.
 
-    A retry goes on with the jobs of the try before. Needs the extra ``google``; the account needs the roles BigQuery
-    Data Editor and BigQuery Job User, and Storage Object Viewer on the bucket.
+    A retry continues with the jobs of the attempt before. Needs the extra ``google``; the account needs the roles
+    BigQuery Data Editor and BigQuery Job User, and Storage Object Viewer on the bucket.
     """
 
     template_fields: Sequence[str] = (
@@ -242,6 +242,6 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
             location=self.location,
             create_tables=self.create_tables,
             partition_expiration=self.partition_expiration,
-            # The same in each try of this task instance, so that a retry finds the jobs of the one before.
+            # The same in each attempt of this task instance, so that a retry finds the jobs of the one before.
             load_id=f"{instance.dag_id}.{instance.task_id}.{instance.run_id}.{instance.map_index}",
         )

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 import requests
 
-from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
+from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
 from airflow_provider_metaconv.files.coverage import Coverage, covered_until
 from airflow_provider_metaconv.graph.auth import Credentials
 from tests.end_to_end.conftest import Airflow
@@ -96,6 +96,24 @@ def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str,
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
     assert {"window=20261119T190000Z_20261119T200000Z"} == {Path(e["manifest"]).parent.name for e in extracted}
     assert len(expected) == sum(e["messages"] for e in extracted) > 0
+
+
+def test_a_folder_that_is_refused_fails_its_task_and_what_was_read_is_loaded_as_partial(
+    stage: Stage, first: dict[str, Any]
+) -> None:
+    server, since, until = stage.server, NOW - timedelta(hours=5), NOW - timedelta(hours=3)
+    server.add_fault(Fault("10", page_id="102", folder="spam"))
+    result = stage.airflow.run(since=since.isoformat(), until=until.isoformat())
+    server.clear_faults()
+    tasks = {task["label"] or name: task for name, task in result["tasks"].items()}
+    # Only a person can give the permission that is missing: no retry is spent.
+    assert (tasks["MESSENGER/102"]["state"], tasks["MESSENGER/102"]["try"]) == ("failed", 1)
+    assert (tasks["load_into_duckdb"]["state"], tasks["check"]["state"]) == ("success", "failed")
+    assert "read in part: MESSENGER/102" in stage.airflow.log.read_text()
+    with duckdb.connect(str(stage.folder / "warehouse.duckdb"), read_only=True) as connection:
+        query = "SELECT platform, page_id, window_id, reason_code FROM extraction_windows WHERE status = 'partial'"
+        partial = connection.execute(query).fetchall()
+    assert partial == [("MESSENGER", "102", "20261120T070000Z_20261120T090000Z", "list_refused")]
 
 
 def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage: Stage, first: dict[str, Any]) -> None:

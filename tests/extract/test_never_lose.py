@@ -217,9 +217,7 @@ def test_a_page_that_names_itself_is_the_end_only_when_nothing_more_comes_behind
 
 
 @pytest.mark.parametrize(("messages", "status"), [(12, "complete"), (350, "unreadable")])
-def test_a_circle_within_one_conversation_concerns_that_one_alone(
-    tmp_path: Path, messages: int, status: str
-) -> None:
+def test_a_circle_within_one_conversation_concerns_that_one_alone(tmp_path: Path, messages: int, status: str) -> None:
     threads = [*numbered(2), *numbered(3, messages=messages)[2:]]
     with EmulatorServer(build_world([PageSpec("100", threads)], END)) as server:
         server.add_fault(Fault("repeated_cursor", route="messages", match="t_2/"))

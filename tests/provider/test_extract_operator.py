@@ -174,7 +174,7 @@ def test_incomplete_conversations_fail_the_task_only_when_asked_to(server: Emula
 def test_a_partial_window_fails_the_task_and_leaves_its_result_to_a_load(
     server: EmulatorServer, tmp_path: Path
 ) -> None:
-    server.add_fault(Fault("2", folder="spam"))
+    server.add_fault(Fault("100/cursor", folder="spam"))
     instance = TaskInstance()
     with pytest.raises(PartialWindowError, match='on_incomplete="warn" accepts it'):
         operator(tmp_path, folder=["inbox", "spam"]).execute({"ti": instance})  # type: ignore[typeddict-item]

@@ -10,11 +10,11 @@ from airflow.sdk import Asset, dag
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator
 
-FOLDER = os.environ["SEEN_FOLDER"]
+FOLDER = os.environ["OBSERVED_FOLDER"]
 
 
 @dag(schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"))
-def seen() -> None:
+def observed() -> None:
     """Two platforms of one Page into one DuckDB file."""
     extract = MetaConversationsToLocalFilesystemOperator.partial(
         task_id="extract",
@@ -28,8 +28,8 @@ def seen() -> None:
         task_id="load",
         manifests=extract.output,
         database=f"{FOLDER}/warehouse.duckdb",
-        outlets=[Asset("seen_messages"), Asset("seen_conversations")],
+        outlets=[Asset("observed_messages"), Asset("observed_conversations")],
     )
 
 
-seen()
+observed()

@@ -39,7 +39,7 @@ needs_statsd = pytest.mark.skipif(not is_installed("statsd"), reason="needs stat
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """What was printed, sent and written while the DAG ran, and what is true."""
 
     shown: dict[str, Any]
@@ -56,21 +56,21 @@ class Seen:
         return {name: count[0] for name, count in counts.items() if count}
 
     def completed(self, task: str) -> list[dict[str, Any]]:
-        return [e for e in self.lineage if e["eventType"] == "COMPLETE" and e["job"]["name"] == f"seen.{task}"]
+        return [e for e in self.lineage if e["eventType"] == "COMPLETE" and e["job"]["name"] == f"observed.{task}"]
 
 
 TABLES = ("messages", "conversations", "conversation_gaps", "extraction_windows")
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    folder = tmp_path_factory.mktemp("seen")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    folder = tmp_path_factory.mktemp("observed")
     world = World.generate(WorldSettings(pages=1, messages=2000, now=UNTIL))
     with EmulatorServer(world) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
         statsd.bind(("127.0.0.1", 0))
         statsd.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         process = subprocess.run(
-            [sys.executable, str(HERE / "seen_in_airflow.py")],
+            [sys.executable, str(HERE / "observed_in_airflow.py")],
             env=environment(folder, server, statsd.getsockname()[1]),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,16 +83,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         assert "success" == shown["state"], process.stdout[-6000:]
         events = folder / "lineage.jsonl"
         lineage = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-        yield Seen(shown, process.stdout, received(statsd), lineage, folder, server)
+        yield Observed(shown, process.stdout, received(statsd), lineage, folder, server)
 
 
 def environment(folder: Path, server: EmulatorServer, statsd_port: int) -> dict[str, str]:
     connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW") and k != "PYTHONDONTWRITEBYTECODE"},
-        "SEEN_FOLDER": str(folder),
+        "OBSERVED_FOLDER": str(folder),
         "AIRFLOW_HOME": str(folder / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "seen_dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "observed_dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API_AUTH__JWT_SECRET": token_hex(32),
@@ -117,63 +117,65 @@ def received(statsd: socket.socket) -> list[str]:
             return packets
 
 
-def test_the_page_inbox_is_linked_beside_each_extract_task(seen: Seen) -> None:
+def test_the_page_inbox_is_linked_beside_each_extract_task(observed: Observed) -> None:
     inbox = "https://business.facebook.com/latest/inbox/all?asset_id=100"
-    assert {"extract[0]": {"Page inbox": inbox}, "load": {}} == seen.shown["links"]
+    assert {"extract[0]": {"Page inbox": inbox}, "load": {}} == observed.shown["links"]
 
 
-def test_each_assets_event_says_what_was_written_and_where_it_comes_from(seen: Seen) -> None:
-    events, incomplete = seen.shown["events"], 0
-    for manifest in seen.folder.rglob("_manifest.json"):
+def test_each_assets_event_says_what_was_written_and_where_it_comes_from(observed: Observed) -> None:
+    events, incomplete = observed.shown["events"], 0
+    for manifest in observed.folder.rglob("_manifest.json"):
         incomplete += json.loads(manifest.read_bytes())["stats"]["incomplete"]
     expected = {
-        **{table: {"inserted": rows, "updated": 0} for table, rows in seen.rows.items()},
+        **{table: {"inserted": rows, "updated": 0} for table, rows in observed.rows.items()},
         "pages": ["INSTAGRAM/100", "MESSENGER/100"],
         "window": {"since": None, "until": "2026-11-20T00:00:00+00:00"},
         "incomplete": incomplete,
     }
-    assert {"seen_messages": expected, "seen_conversations": expected} == events
+    assert {"observed_messages": expected, "observed_conversations": expected} == events
 
 
 @needs_openlineage
-def test_openlineage_is_told_the_way_from_the_page_to_the_files(seen: Seen) -> None:
-    told = seen.completed("extract")
+def test_openlineage_is_told_the_way_from_the_page_to_the_files(observed: Observed) -> None:
+    told = observed.completed("extract")
     sources = {source["name"] for event in told for source in event["inputs"]}
     assert {"100/conversations?platform=messenger", "100/conversations?platform=instagram"} == sources
     assert {"https://graph.facebook.com"} == {source["namespace"] for event in told for source in event["inputs"]}
     targets = [target for event in told for target in event["outputs"]]
-    folders = {f"{seen.folder}/files/platform={platform}/page_id=100" for platform in ("messenger", "instagram")}
+    folders = {f"{observed.folder}/files/platform={platform}/page_id=100" for platform in ("messenger", "instagram")}
     assert {("file", folder) for folder in folders} == {(target["namespace"], target["name"]) for target in targets}
-    rows = seen.rows["messages"] + seen.rows["conversations"]
+    rows = observed.rows["messages"] + observed.rows["conversations"]
     assert sum(target["outputFacets"]["outputStatistics"]["rowCount"] for target in targets) == rows
 
 
 @needs_openlineage
-def test_openlineage_is_told_the_way_from_the_files_to_the_tables(seen: Seen) -> None:
-    [told] = seen.completed("load")
-    from_extract = {target["name"] for event in seen.completed("extract") for target in event["outputs"]}
+def test_openlineage_is_told_the_way_from_the_files_to_the_tables(observed: Observed) -> None:
+    [told] = observed.completed("load")
+    from_extract = {target["name"] for event in observed.completed("extract") for target in event["outputs"]}
     assert from_extract == {source["name"] for source in told["inputs"]}
-    assert {f"duckdb://{seen.folder}/warehouse.duckdb"} == {target["namespace"] for target in told["outputs"]}
+    assert {f"duckdb://{observed.folder}/warehouse.duckdb"} == {target["namespace"] for target in told["outputs"]}
     rows = {t["name"]: t["outputFacets"]["outputStatistics"]["rowCount"] for t in told["outputs"]}
-    assert {f"warehouse.main.{name}": count for name, count in seen.rows.items()} == rows
+    assert {f"warehouse.main.{name}": count for name, count in observed.rows.items()} == rows
     columns = {field["name"] for target in told["outputs"] for field in target["facets"]["schema"]["fields"]}
     assert {"message_id", "created_time", "messages_extracted"} <= columns
 
 
 @needs_statsd
-def test_the_metrics_of_a_run_reach_a_statsd_server(seen: Seen) -> None:
-    ours = [packet for packet in seen.packets if packet.startswith("airflow.metaconv.")]
+def test_the_metrics_of_a_run_reach_a_statsd_server(observed: Observed) -> None:
+    ours = [packet for packet in observed.packets if packet.startswith("airflow.metaconv.")]
     names = {packet.split(",")[0].removeprefix("airflow.") for packet in ours}
     assert {metric.name for metric in METRICS} - {"metaconv.waits"} == names
     assert all(",platform=" in packet and ",page_id=100:" in packet for packet in ours)
     messages = [int(p.split(":")[1].split("|")[0]) for p in ours if p.startswith("airflow.metaconv.messages,")]
-    assert seen.rows["messages"] == sum(messages)
+    assert observed.rows["messages"] == sum(messages)
 
 
-def test_nothing_that_was_shown_holds_a_secret_or_a_text(seen: Seen) -> None:
-    with duckdb.connect(str(seen.folder / "warehouse.duckdb"), read_only=True) as connection:
+def test_nothing_that_was_shown_holds_a_secret_or_a_text(observed: Observed) -> None:
+    with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
-    secrets = [*(text for (text,) in found[:200]), seen.server.user_token, seen.server.page_token("100")]
+    secrets = [*(text for (text,) in found[:200]), observed.server.user_token, observed.server.page_token("100")]
     assert len(secrets) > 100
-    everything = seen.printed + "".join(seen.packets) + json.dumps(seen.lineage) + json.dumps(seen.shown)
+    everything = (
+        observed.printed + "".join(observed.packets) + json.dumps(observed.lineage) + json.dumps(observed.shown)
+    )
     assert [] == [secret for secret in secrets if secret in everything]

@@ -1,4 +1,4 @@
-"""Runs the DAG ``seen`` in a process of its own and prints what Airflow then shows: one line of JSON, the last."""
+"""Runs the DAG ``observed`` in a process of its own and prints what Airflow then shows: one line of JSON, the last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main() -> None:
     db.initdb()
     start_metrics()
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    run = import_module("seen").seen().test()
+    run = import_module("observed").observed().test()
     shown = {"state": str(run.state), "links": links(run.run_id), "events": events()}
     sys.stdout.write(json.dumps(shown) + "\n")
 
@@ -38,7 +38,7 @@ def links(run_id: str) -> dict[str, Any]:
 
     client = TestClient(create_app(apps="core"))
     client.headers["Authorization"] = f"Bearer {client.get('/auth/token').json()['access_token']}"
-    address = f"/api/v2/dags/seen/dagRuns/{run_id}/taskInstances"
+    address = f"/api/v2/dags/observed/dagRuns/{run_id}/taskInstances"
     answers = {
         "extract[0]": client.get(f"{address}/extract/links", params={"map_index": 0}),
         "load": client.get(f"{address}/load/links"),
