@@ -33,7 +33,9 @@ MINUTE = timedelta(minutes=1)
 MANIFEST = "_manifest.json"
 
 
-def threads(count: int, *, messages: int = 2, platform: str = "MESSENGER", apart: timedelta = MINUTE) -> list[ThreadSpec]:
+def threads(
+    count: int, *, messages: int = 2, platform: str = "MESSENGER", apart: timedelta = MINUTE
+) -> list[ThreadSpec]:
     """Conversations ``t_0``, the newest, to ``t_{count-1}``, ``apart`` from one another, messages a second apart."""
     return [
         ThreadSpec(

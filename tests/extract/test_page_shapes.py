@@ -27,7 +27,12 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
     "same cursors before and after": [{"name": "same_cursors"}],
     "empty page once before the rows": [{"name": "empty_page", "times": 1}],
 }
-IMPOSED = {"pages of 1": 1, "pages of 1 and empty tail": 1, "pages of 2": 2, "pages of 2 and a tail that names itself": 2}
+IMPOSED = {
+    "pages of 1": 1,
+    "pages of 1 and empty tail": 1,
+    "pages of 2": 2,
+    "pages of 2 and a tail that names itself": 2,
+}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 13])

@@ -56,9 +56,7 @@ def test_one_refused_conversation_is_unreadable_with_metas_reason_and_the_page_g
 
 
 @pytest.mark.parametrize("kind", ["10", "100/33", "2", "html_500", "empty_object"])
-def test_a_refused_conversation_is_asked_again_by_the_next_attempt_and_then_complete(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_refused_conversation_is_asked_again_by_the_next_attempt_and_then_complete(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(20, messages=9)) as page:
         page.add(kind, thread_id="t_7", reach=("alone", "nested_lists"))
         page.add("80006", match="after=", times=1, regain_minutes=9, route="conversations", after_calls=2)

@@ -208,3 +208,13 @@ def test_one_refused_folder_makes_the_window_partial_and_the_others_are_read(tmp
         assert page.attempt(list_folders=("inbox", "spam")).complete
         assert page.message_ids == page.truth(folder="all")
         assert [row["status"] for row in page.written.windows] == ["complete"]
+
+
+@pytest.mark.parametrize("kind", ["-2/2534084", "200/2069030", "1/99"])
+def test_what_meta_tells_people_is_in_the_error(tmp_path: Path, kind: str) -> None:
+    with scene(tmp_path, threads(4)) as page:
+        page.add(kind, route="conversations", user_title="Please wait", user_message="There are too many messages.")
+        text = str(page.failing_attempt())
+        assert text.startswith(f"[{kind}]")
+        assert "Please wait: There are too many messages." in text
+        assert "\n" not in text

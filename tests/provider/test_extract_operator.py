@@ -78,7 +78,8 @@ def test_the_result_says_where_the_manifest_is_and_how_much_is_in_it(server: Emu
     result = run(operator(tmp_path))
     truth = server.truth("100", "MESSENGER", None, NOW)
     place = tmp_path / "platform=messenger/page_id=100/window=begin_20261120T000000Z/_manifest.json"
-    assert {"manifest", "messages", "conversations", "incomplete", "calls"} == set(result)
+    assert {"manifest", "messages", "conversations", "incomplete", "calls", "complete", "gaps"} == set(result)
+    assert (True, []) == (result["complete"], result["gaps"])
     assert (str(place), truth.messages, truth.conversations) == (
         result["manifest"],
         result["messages"],
