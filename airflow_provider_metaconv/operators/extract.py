@@ -235,10 +235,11 @@ class MetaConversationsExtractOperator(BaseOperator):
     def _report_incomplete(self, result: ExtractionResult, context: Context) -> None:
         if not result.complete:
             self._report_partial(result, context)
-        if not result.incomplete:
+        incomplete = result.incomplete - len(result.gaps)
+        if not incomplete:
             return
         line = (
-            f"{result.incomplete} of {result.conversations} conversations are not complete; "
+            f"{incomplete} of {result.conversations} conversations are not complete; "
             f"the conversation_gaps table and the files beside {result.manifest} say which and why."
         )
         if self.on_incomplete == "fail":

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,25 @@ class SkippedTime:
     """A clock on which every wait is over at once."""
 
     def __init__(self) -> None:
-        self._skipped = 0.0
+        self.skipped = 0.0
 
     def __call__(self) -> float:
-        return time.monotonic() + self._skipped
+        return time.monotonic() + self.skipped
 
     def skip(self, seconds: float) -> None:
-        self._skipped += seconds
+        self.skipped += seconds
 
 
-def unpaced_client(server: EmulatorServer, token: str | None = None, clock: SkippedTime | None = None) -> GraphClient:
+def unpaced_client(
+    server: EmulatorServer,
+    token: str | None = None,
+    clock: SkippedTime | None = None,
+    session: requests.Session | None = None,
+) -> GraphClient:
     """A client that waits for nothing, so that tests take no longer than they must."""
     clock = clock or SkippedTime()
     return GraphClient(
-        requests.Session(),
+        session or requests.Session(),
         Credentials(token or server.user_token),
         base_url=server.url,
         pacer=Pacer(1e6, clock=clock, sleep=clock.skip),
@@ -78,14 +83,19 @@ def extract(
     rows_per_part: int = 100_000,
     observe: Observer = noop,
     accept_partial: bool = False,
+    lookback: timedelta = timedelta(),
+    clock: SkippedTime | None = None,
+    session: requests.Session | None = None,
 ) -> ExtractionResult:
     """Page 100's messages of that window, into that folder or storage."""
-    clock = SkippedTime()
-    client = unpaced_client(server, clock=clock)
+    clock = clock or SkippedTime()
+    client = unpaced_client(server, clock=clock, session=session)
     identity = page_identity(client.get, "100", with_instagram=platform == "INSTAGRAM")
     client.use_page(identity)
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
-    context = ExtractionContext(platform, "100", identity.own_ids, Window(since, until), EXTRACTED)
+    usernames = frozenset(filter(None, [identity.instagram_username]))
+    window = Window(since, until, lookback=lookback)
+    context = ExtractionContext(platform, "100", identity.own_ids, window, EXTRACTED, usernames)
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
     settings = Settings(
         file_format, sizes, workers, rows_per_part, accept_partial=accept_partial, clock=clock, sleep=clock.skip
