@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from math import ceil, log2
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import (
     CallArrivals,
@@ -31,91 +27,6 @@ from tests.extract.extraction import Written, extract, written
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 END = START + timedelta(seconds=700)
-
-
-def seconds(offset: int) -> datetime:
-    return START + timedelta(seconds=offset)
-
-
-MESSAGES = st.lists(st.builds(MessageSpec, st.integers(0, 600).map(seconds)), min_size=1, max_size=25)
-PLATFORM = st.sampled_from(["MESSENGER", "INSTAGRAM"])
-THREADS = st.lists(st.builds(ThreadSpec, PLATFORM, MESSAGES), min_size=1, max_size=7)
-SIZES = st.builds(Sizes, st.integers(1, 5), st.integers(1, 8), st.integers(1, 8))
-# Troubles that pass, in any number at once: each strikes a few times and then no more.
-TROUBLE = st.sampled_from(
-    [
-        *("1", "1/99", "2", "613", "100/cursor", "html_500", "service_unavailable_200", "reset_before", "reset_middle"),
-        *("truncated_json", "truncated_gzip", "empty_page", "short_page", "repeated_cursor", "foreign_next"),
-    ]
-)
-FAULTS = st.lists(
-    st.builds(Fault, TROUBLE, times=st.integers(1, 2), after_calls=st.integers(1, 15), every=st.integers(1, 4)),
-    max_size=5,
-)
-ARRIVALS = st.none() | st.builds(
-    CallArrivals, every_calls=st.integers(1, 4), messages=st.integers(1, 3), seed=st.integers(0, 99), times=st.just(12)
-)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(THREADS, PLATFORM, SIZES, st.none() | st.integers(0, 500), FAULTS, ARRIVALS, st.integers(1, 4))
-def test_whatever_arrives_and_fails_meanwhile_every_message_of_the_window_is_written_once(
-    threads: list[ThreadSpec],
-    platform: str,
-    sizes: Sizes,
-    since: int | None,
-    faults: list[Fault],
-    arrivals: CallArrivals | None,
-    workers: int,
-) -> None:
-    begin = None if since is None else seconds(since)
-    world = build_world([PageSpec("100", threads)], END)
-    with EmulatorServer(world, EmulatorSettings(call_arrivals=arrivals)) as server, tempfile.TemporaryDirectory() as f:
-        for fault in faults:
-            server.add_fault(fault)
-        folder = Path(f) / "page" / "window"
-        # As Airflow would: a try that fails is followed by another, which goes on where it ended.
-        for _ in range(30):
-            try:
-                extract(server, folder, platform=platform, since=begin, until=END, sizes=sizes, workers=workers)
-                break
-            except GraphError:
-                assert not (folder / "_manifest.json").exists()
-        truth = server.truth("100", platform, begin, END)
-        found = written(folder)
-    assert sorted(truth.message_ids) == sorted(found.message_ids)
-    assert len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.lists(st.tuples(MESSAGES, st.sampled_from(["fine", "fine", "spoils lists", "unreadable"])), max_size=6),
-    PLATFORM,
-    SIZES,
-    st.none() | st.integers(0, 500),
-)
-def test_the_status_of_every_conversation_is_exact(
-    kinds: list[tuple[list[MessageSpec], str]], platform: str, sizes: Sizes, since: int | None
-) -> None:
-    begin = START if since is None else seconds(since)
-    specs = [ThreadSpec(platform, messages, thread_id=f"t_{n}") for n, (messages, _) in enumerate(kinds)]
-    expected = {}
-    with (
-        EmulatorServer(build_world([PageSpec("100", specs)], END)) as server,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        for n, (messages, kind) in enumerate(kinds):
-            times = sorted((message.created_time for message in messages), reverse=True)
-            hidden = platform == "INSTAGRAM" and any(time >= begin for time in times[20:])
-            if kind != "fine":
-                server.add_fault(Fault("poisoned_thread", thread_id=f"t_{n}", alone=kind == "unreadable"))
-            if kind == "unreadable" and times[0] >= begin - timedelta(minutes=5):
-                expected[f"t_{n}"] = "unreadable"
-            elif times[0] >= begin:
-                expected[f"t_{n}"] = "truncated_by_platform" if hidden else "complete"
-        extract(server, Path(folder), platform=platform, since=begin, until=END, sizes=sizes)
-        found = written(Path(folder))
-    assert expected == statuses(found)
 
 
 def statuses(found: Written) -> dict[str, str]:
@@ -331,32 +242,6 @@ def test_a_try_that_goes_on_still_stops_where_the_window_begins(
 
 def by_id(found: Written) -> dict[str, object]:
     return {row["conversation_id"]: row for row in found.conversations}
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(THREADS, PLATFORM, SIZES, st.lists(st.integers(1, 12), min_size=1, max_size=5), ARRIVALS, st.integers(1, 9))
-def test_any_number_of_interrupted_tries_end_in_the_same_rows(
-    threads: list[ThreadSpec],
-    platform: str,
-    sizes: Sizes,
-    interruptions: list[int],
-    arrivals: CallArrivals | None,
-    rows_per_part: int,
-) -> None:
-    world = build_world([PageSpec("100", threads)], END)
-    with EmulatorServer(world, EmulatorSettings(call_arrivals=arrivals)) as server, tempfile.TemporaryDirectory() as f:
-        for calls in interruptions:
-            server.clear_faults()
-            server.add_fault(Fault("80006", after_calls=calls, regain_minutes=9))
-            with suppress(RateLimitError):
-                extract(server, Path(f), platform=platform, until=END, sizes=sizes, rows_per_part=rows_per_part)
-        server.clear_faults()
-        extract(server, Path(f), platform=platform, until=END, sizes=sizes, rows_per_part=rows_per_part)
-        truth = server.truth("100", platform, None, END)
-        found = written(Path(f))
-    assert sorted(truth.message_ids) == sorted(found.message_ids)
-    assert len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
-    assert len(found.messages) == found.manifest["stats"]["messages"]
 
 
 def test_a_token_that_dies_keeps_the_checkpoint_and_a_new_one_goes_on(tmp_path: Path) -> None:
