@@ -9,7 +9,6 @@ import sys
 from tests.simulation.attempts import simulate
 from tests.simulation.generator import scenario
 
-
 _SIZE = re.compile(r"\(\d+ bytes\)")
 
 
