@@ -100,7 +100,7 @@ def _simulated(scenario: Scenario, trace: Callable[[str], None] | None) -> Repor
     random.seed(scenario.seed)
     simulation = _Simulation(scenario, trace)
     names = random.Random(scenario.seed)
-    with mock.patch("uuid.uuid4", lambda: uuid.UUID(int=names.getrandbits(128))):
+    with mock.patch("uuid.uuid4", side_effect=lambda: uuid.UUID(int=names.getrandbits(128))):
         simulation.run()
     return simulation.report
 

@@ -24,6 +24,9 @@ SHAPES = frozenset(name for name, kind in FAULTS.items() if kind.stage == "shape
 """How lists are cut and how they end: nothing is missing from such answers."""
 
 NULLS = frozenset({"null_row", "null_rows"})
+REFUSING = NULLS | {"empty_page"}
+"""What shows nothing of a list although the answer is one."""
+
 HONEST = SHAPES | {"usage", "foreign_usage", "empty_page", "unordered_page", "foreign_next", "hang", "unix_times"}
 HONEST |= NULLS | {"missing_messages", "stale_updated_time"}
 """What leaves the list of an answer what it is, but for late, odd or missing values."""

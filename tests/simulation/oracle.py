@@ -30,7 +30,7 @@ REFUSALS_FOR_GOOD = frozenset(
     name
     for name in FAULTS
     if name.split("/")[0] in ("3", "10", "12", "100", "200", "230", "551", "803", "2500", "9000001")
-) | {"redirect", "repeated_cursor"}
+) | {"redirect", "repeated_cursor", "empty_page"}
 """What a list is not asked for again in the same attempt."""
 
 FALLBACK_REFUSALS = 3

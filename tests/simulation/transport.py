@@ -13,9 +13,10 @@ import orjson
 import requests
 
 from airflow_provider_metaconv.emulator.calls import Request
+from airflow_provider_metaconv.emulator.model import Thread
 from airflow_provider_metaconv.emulator.service import Answer, GraphService
 from tests.simulation.clock import VirtualClock
-from tests.simulation.faults import HONEST, NULLS, FaultSchedule, Strike
+from tests.simulation.faults import HONEST, REFUSING, FaultSchedule, Strike
 from tests.simulation.scenario import START
 from tests.simulation.storage import Process
 
@@ -58,7 +59,7 @@ class Sent:
     @property
     def is_refused(self) -> bool:
         """Whether the answer was not what was asked for."""
-        return self.timed_out or any(strike.name not in HONEST or strike.name in NULLS for strike in self.strikes)
+        return self.timed_out or any(strike.name not in HONEST or strike.name in REFUSING for strike in self.strikes)
 
 
 @dataclass(slots=True)
@@ -126,7 +127,9 @@ class SimulatedSession(requests.Session):
         wire, schedule = self._wire, self._wire.schedule
         strikes = tuple(schedule.strikes)
         # What changes one conversation of a list leaves the list itself as it is.
-        is_honest = status == 200 and all(each.name in HONEST or each.is_of_one_row for each in strikes)
+        is_honest = status == 200 and all(
+            each.name in HONEST or each.name == "repeated_cursor" or each.is_of_one_row for each in strikes
+        )
         wire.sent.append(
             Sent(
                 schedule.call_number,
@@ -157,6 +160,11 @@ class SimulatedSession(requests.Session):
         rows = body.get("data")
         if not isinstance(rows, list) or None in rows:
             return False
+        last = rows[-1] if rows else None
+        thread = None if last is None else self._wire.service.world.threads.get(last["id"])
+        if any(each.name == "repeated_cursor" for each in self._wire.schedule.strikes):
+            # Some lists end so: the last page names itself.
+            return thread is not None and self._is_oldest(thread)
         following = body.get("paging", {}).get("next")
         if following is None:
             return True
@@ -164,9 +172,11 @@ class SimulatedSession(requests.Session):
         if own is not None and dict(parse_qsl(urlsplit(following).query)).get("after") == own:
             return True
         # A single old row proves nothing, but what the walk loses by believing it, the messages themselves show.
-        last = rows[-1] if rows else None
-        thread = None if last is None else self._wire.service.world.threads.get(last["id"])
         return thread is not None and thread.updated_time < self._wire.since
+
+    def _is_oldest(self, thread: Thread) -> bool:
+        threads = self._wire.service.world.threads.values()
+        return not any(each.folder == thread.folder and each.key < thread.key for each in threads)
 
 
 class _Call:
