@@ -216,15 +216,6 @@ def test_a_page_that_names_itself_is_the_end_only_when_nothing_more_comes_behind
         assert server.statistics()["calls"] < 600
 
 
-def test_a_circle_within_one_conversation_makes_that_one_unreadable(tmp_path: Path) -> None:
-    with EmulatorServer(build_world([PageSpec("100", numbered(3, messages=12))], END)) as server:
-        server.add_fault(Fault("repeated_cursor", route="messages", match="t_1/"))
-        extract(server, tmp_path, until=END, sizes=Sizes(10, 3, 3))
-        found = written(tmp_path)
-    assert {"t_0": "complete", "t_1": "unreadable", "t_2": "complete"} == statuses(found)
-    assert len(set(found.message_ids)) == len(found.message_ids)
-
-
 def test_a_list_out_of_order_is_read_to_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
         server.add_fault(Fault("unordered_page", route="conversations"))
