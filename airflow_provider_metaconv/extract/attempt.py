@@ -20,7 +20,14 @@ from airflow_provider_metaconv.extract.list_walk import Node
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.requests import PATIENTLY, Answer, Fields, ListRequest, Request
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.extract.state import Amendment, ConversationState, Ended, ExtractionState, ListState
+from airflow_provider_metaconv.extract.state import (
+    Amendment,
+    ConversationState,
+    Ended,
+    ExtractionState,
+    ListState,
+    VerifyingEnd,
+)
 from airflow_provider_metaconv.files.commit import ListOutcome, WindowEvidence
 from airflow_provider_metaconv.graph.errors import (
     Action,
@@ -91,6 +98,7 @@ class Attempt:
         self._known = known
         self._partiality = partiality
         self._reader = ConversationReader(context, state)
+        self._wanted = list_walk.Wanted(context.since, context.until)
         self._bound = context.window.listing_bound(LISTING_MARGIN)
         self._refused: dict[int, _Refusal] = {}
         self._asked_last: set[str] = set()
@@ -204,10 +212,16 @@ class Attempt:
                 logger.warning("Meta refuses the fields %s, whose columns will be null: %s", ", ".join(names), error)
                 self._state.left_out_fields.extend(names)
             return bool(named)
-        if isinstance(error, LimitTooHighError):
+        if isinstance(error, LimitTooHighError) and not self._is_verification(request):
             nested = request.nested_messages if isinstance(request, ListRequest) else 0
             return self._state.page_sizes.limit_refused(max(request.limit, nested), error.maximum)
         return False
+
+    def _is_verification(self, request: Request) -> bool:
+        """Whether a request asked for more than usual, to see whether anything comes behind a page."""
+        number = self.current_list
+        is_of_list = isinstance(request, ListRequest) and number is not None
+        return is_of_list and isinstance(self._state.lists[cast(int, number)].phase, VerifyingEnd)
 
     def note_written(self, batch: Batch) -> None:
         """Takes up the conversations of rows that an earlier attempt wrote."""
@@ -220,7 +234,7 @@ class Attempt:
         state = self._state.lists[number]
         is_catching_up = bool(state.passes)
         try:
-            nodes = list_walk.accept(state, request, page, self._known, self._state.page_sizes, self._context.since)
+            nodes = list_walk.accept(state, request, page, self._known, self._state.page_sizes, self._wanted)
         except GraphError as error:
             self._fail_list(number, error)
             return Batch()

@@ -178,11 +178,9 @@ class ConversationReader:
 
     def _meet_self(self, conversation: ConversationState, page: ResultPage, limit: int, *, moved_on: bool) -> None:
         """A page of messages names itself as its next: the end, or a fault of Meta's in the middle."""
-        if not page.items:
-            conversation.position = ENDED
-        elif moved_on or not conversation.verifying_end:
+        if moved_on or not conversation.verifying_end:
             conversation.verifying_end = True
-        elif self._is_end(conversation, len(page.items), limit):
+        elif not page.items or self._is_end(conversation, len(page.items), limit):
             conversation.position = ENDED
         else:
             self._restart(conversation, "one names itself as its next")

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
+from airflow_provider_metaconv.extract.page_sizes import IDS_PER_CALL, PageSizes, Sizes
 from airflow_provider_metaconv.extract.requests import AT_ONCE, IN_PASSING, PATIENTLY, ListRequest, Position
 from airflow_provider_metaconv.extract.state import (
     CatchingUp,
@@ -79,7 +80,7 @@ def next_request(state: ListState, sizes: PageSizes) -> ListRequest | None:
         case SkippingOne(position):
             return ListRequest(position, 1, 0, PATIENTLY)
         case VerifyingEnd(position, limit):
-            return _ids_request(position, limit or sizes.largest_ids, hurried=bool(limit))
+            return _ids_request(position, limit or IDS_PER_CALL, hurried=bool(limit))
         case phase:
             return _ids_request(phase.position, sizes.ids, hurried=sizes.ids_are_reduced)
 
@@ -88,14 +89,22 @@ def _ids_request(position: Position, limit: int, *, hurried: bool) -> ListReques
     return ListRequest(position, limit, 0, PATIENTLY if limit == 1 else AT_ONCE if hurried else IN_PASSING)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The times between which messages are wanted, in the form of the rows; ``since`` "" for a history."""
+
+    since: str
+    until: str
+
+
 def accept(
-    state: ListState, request: ListRequest, page: ResultPage, known: Known, sizes: PageSizes, since: str
+    state: ListState, request: ListRequest, page: ResultPage, known: Known, sizes: PageSizes, wanted: Wanted
 ) -> list[Node]:
-    """Takes in a page; returns its nodes, in order, unless they only showed the way. ``since``: see ``_nested``.
+    """Takes in a page; returns its nodes, in order, unless they only showed the way.
 
     Raises ``CursorError`` when the list turns in a circle.
     """
-    _note_size(state, request, page, sizes, since)
+    _note_size(state, request, page, sizes, wanted.since)
     phase = state.phase
     if isinstance(phase, Rewinding):
         _rewind(state, request, page)
@@ -106,7 +115,7 @@ def accept(
         logger.info("The stored cursor leads elsewhere by now: going back to %s from the top", last.newest)
         _start_rewinding(state)
         return []
-    _read(state, request, page, known)
+    _read(state, request, page, known, wanted)
     return page.items
 
 
@@ -150,10 +159,11 @@ def _ids(nodes: Iterable[Node]) -> list[str]:
     return [str(node["id"]) for node in nodes]
 
 
-def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known) -> None:
+def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known, wanted: Wanted) -> None:
     state.calls += 1
-    repeats = _repeats_last(state, request, page)
     brings_new = any(conversation_id not in known for conversation_id in _ids(page.items))
+    if state.passes:
+        _distrust(state, page.items, known, wanted)
     moved_on = _note_rows(state, page.items, known)
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
@@ -170,11 +180,21 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
     elif _is_below(state, len(page.items)):
         _end_pass(state, "below the window")
     elif dict(following) == request.position:
-        _meet_self(state, request, page, moved_on=moved_on, repeats=repeats)
+        _meet_self(state, request, page, moved_on=moved_on)
     elif state.stale_pages > MAX_STALE_PAGES:
         recover(state, CursorError("The list of conversations leads in a circle: its pages bring nothing new."))
     else:
         state.phase = _reading(state, dict(following))
+
+
+def _distrust(state: ListState, nodes: Sequence[Node], known: Known, wanted: Wanted) -> None:
+    """Reads on when a pass meets a conversation of the window that the passes before must have seen."""
+    for node in nodes:
+        time = effective_time(node)
+        if time is not None and wanted.since <= time < min(state.bound, wanted.until) and str(node["id"]) not in known:
+            logger.warning("Meta's list did not show %s before: reading on to the beginning of the window", node["id"])
+            state.bound = wanted.since
+            return
 
 
 def _note_rows(state: ListState, nodes: Sequence[Node], known: Known) -> bool:
@@ -242,19 +262,11 @@ def _reading(state: ListState, position: Position) -> Phase:
     return CatchingUp(position) if state.passes else Reading(position)
 
 
-def _repeats_last(state: ListState, request: ListRequest, page: ResultPage) -> bool:
-    """Whether a page from another place has the rows of the page before it."""
-    last = state.last_page
-    return last is not None and last.position != request.position and set(last.ids) == set(_ids(page.items))
-
-
-def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, moved_on: bool, repeats: bool) -> None:
+def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, moved_on: bool) -> None:
     """A page names itself as its next: the end of the list, or a fault of Meta's in the middle of it."""
-    if not page.items or repeats:
-        _end_pass(state, "a page without anything new that names itself")
-    elif moved_on or not isinstance(state.phase, VerifyingEnd):
+    if moved_on or not isinstance(state.phase, VerifyingEnd):
         state.phase = VerifyingEnd(request.position)
-    elif len(page.items) < request.limit and len(page.items) != state.imposed_size:
+    elif len(page.items) < request.limit and (not page.items or len(page.items) != state.imposed_size):
         _end_pass(state, "a last page that names itself")
     else:
         recover(state, CursorError("A full page of the list of conversations names itself as its next."))
@@ -352,7 +364,7 @@ def resumed(state: ListState) -> None:
         case CatchingUp():
             # Half a pass proves nothing, but what it found is known.
             state.passes = state.quiet_passes = 0
-            _begin_pass(state, state.bound, has_news=True)
+            _begin_pass(state, state.bound, has_news=state.has_news)
         case Reading() | SkippingOne() | VerifyingCursor() | VerifyingEnd() if state.passes:
             _begin_pass(state, state.bound, has_news=True)
         case Ended():

@@ -243,11 +243,15 @@ class _Rewriter:
         poorer = {name: row for name, row in self._earlier_rows.items() if _has_messages(row)}
         if not poorer:
             return frozenset()
-        for row in _rows(self._storage, files, CONVERSATIONS):
+        for row in map(self._amended, _rows(self._storage, files, CONVERSATIONS)):
             before = self._earlier_rows.get(row["conversation_id"])
             if before is not None and not self._lacks_fields and not _is_poorer(row, before):
                 poorer.pop(row["conversation_id"], None)
         return frozenset(poorer)
+
+    def _amended(self, row: Row) -> Row:
+        amend = self._corrections.amend.get(row["conversation_id"])
+        return row if amend is None else amend(row)
 
     def _set_aside(
         self, files: list[ManifestFile], touched: frozenset[str], richer: frozenset[str]
@@ -267,13 +271,11 @@ class _Rewriter:
 
     def _conversation_rows(self, files: list[ManifestFile], messages: Mapping[str, Mapping[str, Row]]) -> Iterator[Row]:
         touched: dict[str, Row] = {}
-        for row in _rows(self._storage, files, CONVERSATIONS):
-            amend = self._corrections.amend.get(row["conversation_id"])
-            current = row if amend is None else amend(row)
+        for row in map(self._amended, _rows(self._storage, files, CONVERSATIONS)):
             if row["conversation_id"] in messages:
-                touched[row["conversation_id"]] = current
+                touched[row["conversation_id"]] = row
             else:
-                yield current
+                yield row
         for conversation_id, versions in messages.items():
             now, before = touched.get(conversation_id), self._earlier_rows.get(conversation_id)
             better = _better(now, before)
@@ -326,13 +328,14 @@ def _is_poorer(now: Row, before: Row) -> bool:
         _status_rank(now) > _status_rank(before)
         or now["messages_unavailable"] > before["messages_unavailable"]
         or now["messages_extracted"] < before["messages_extracted"]
+        # Where something is missing, as many messages can be others: Instagram's newest have moved on.
+        or now["reason_code"] is not None
     )
 
 
 def _has_messages(row: Row) -> bool:
     # Nothing is lost with the row of a conversation that was refused, or of messages that belong to no window.
-    unavailable = 0 if row.get("reason_code") == ReasonCode.UNPLACED_MESSAGES else row["messages_unavailable"]
-    return bool(row["messages_extracted"] or unavailable)
+    return row["oldest_message_time"] is not None
 
 
 def _status_rank(row: Row) -> int:

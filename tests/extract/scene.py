@@ -25,6 +25,7 @@ from airflow_provider_metaconv.emulator import (
     build_world,
 )
 from airflow_provider_metaconv.extract.extraction import ExtractionResult
+from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.errors import GraphError
 from tests.extract.extraction import SkippedTime, Written, extract, written
 
@@ -98,7 +99,7 @@ class Scene:
         """Adds a trouble to come; its seconds run on the scene's clock."""
         self.server.add_fault(Fault(name, **values))
 
-    def attempt(self, *, folder: Path | None = None, **arguments: Any) -> ExtractionResult:
+    def attempt(self, *, folder: Path | Storage | None = None, **arguments: Any) -> ExtractionResult:
         """One attempt, as one of Airflow's tries."""
         given = {"until": UNTIL, "platform": self.platform, "clock": self.clock, **arguments}
         return extract(self.server, folder or self.folder, **given)

@@ -161,6 +161,38 @@ def test_a_conversation_answered_oddly_once_is_read_whole(tmp_path: Path, kind: 
         assert (page.message_ids, page.incomplete) == (page.truth(), {})
 
 
+def test_rows_that_are_no_messages_are_counted_and_those_beside_them_read(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(8, messages=5)) as page:
+        page.add("null_row", edge="messages", thread_id="t_3")
+        assert page.attempt().complete
+        assert page.message_ids == page.truth()
+        assert page.incomplete == {"t_3": "truncated_by_platform"}
+        [gap] = page.written.gaps
+        assert (gap["reason_code"], gap["messages_extracted"], gap["messages_unavailable"]) == (
+            "unplaced_messages",
+            5,
+            1,
+        )
+
+
+@pytest.mark.parametrize("kind", ["10", "230"])
+def test_a_few_conversations_of_many_that_lack_a_permission_do_not_fail_the_task(tmp_path: Path, kind: str) -> None:
+    with scene(tmp_path, threads(30, messages=9)) as page:
+        for number in (4, 9, 14, 19):
+            page.add(kind, thread_id=f"t_{number}", reach=("alone",))
+        assert page.attempt(sizes=Sizes(10, 3, 20)).complete
+        assert page.incomplete == {f"t_{number}": "unreadable" for number in (4, 9, 14, 19)}
+
+
+@pytest.mark.parametrize("kind", ["1", "-2/2534084", pytest.param("9000001", marks=ALSO_IN_LISTS)])
+def test_instagrams_lists_that_one_conversation_spoils_are_isolated_as_well(tmp_path: Path, kind: str) -> None:
+    with scene(tmp_path, threads(30, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
+        page.add(kind, thread_id="t_11", reach=("nested_lists",))
+        assert page.attempt().complete
+        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert page.calls <= 60
+
+
 def test_conversations_listed_without_their_messages_are_read_by_themselves(tmp_path: Path) -> None:
     with scene(tmp_path, threads(8, messages=3)) as page:
         page.add("missing_messages", route="conversations")

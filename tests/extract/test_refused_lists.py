@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_rerun_of_a_partial_window_whose_list_is_still_refused_is_partial_agai
     with scene(tmp_path, threads(90)) as page:
         earlier_window(page)
         page.add("1/99", route="conversations")
-        arguments = {"since": UNTIL - timedelta(hours=2), "accept_partial": True}
+        arguments: dict[str, Any] = {"since": UNTIL - timedelta(hours=2), "accept_partial": True}
         first = page.attempt(**arguments)
         waited = page.clock.skipped
         again = page.attempt(**arguments)
