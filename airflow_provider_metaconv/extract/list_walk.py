@@ -358,22 +358,19 @@ def _rewind(state: ListState, request: ListRequest, page: ResultPage) -> None:
 
 
 def resumed(state: ListState) -> None:
-    """Prepares a list for an attempt that goes on from a checkpoint: nothing that failed before is believed."""
+    """Prepares a list for an attempt that continues from a checkpoint: nothing that failed before is believed."""
     state.recoveries = state.stale_pages = state.isolated = 0
-    match state.phase:
-        case CatchingUp():
-            # Half a pass proves nothing, but what it found is known.
-            state.passes = state.quiet_passes = 0
-            _begin_pass(state, state.bound, has_news=state.has_news)
-        case Reading() | SkippingOne() | VerifyingCursor() | VerifyingEnd() if state.passes:
-            _begin_pass(state, state.bound, has_news=True)
-        case Ended():
-            pass
-        case _ if state.last_page is None:
-            state.phase = Reading()
-        case _:
-            state.previous = ""
-            state.phase = VerifyingCursor(state.last_page.position)
+    if isinstance(state.phase, Ended):
+        return
+    if state.passes:
+        # Half a pass proves nothing, but what it found is known.
+        state.passes = state.quiet_passes = 0
+        _begin_pass(state, state.bound, has_news=state.has_news)
+    elif state.last_page is None:
+        state.phase = Reading()
+    else:
+        state.previous = ""
+        state.phase = VerifyingCursor(state.last_page.position)
 
 
 def pass_end(state: ListState) -> str:
