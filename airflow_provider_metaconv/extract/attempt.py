@@ -273,7 +273,10 @@ class Attempt:
 
     def _refuse_list(self, request: ListRequest, error: GraphError) -> None:
         number = cast(int, self.current_list)
-        if not isinstance(error, CursorError) and error.action not in (Action.RETRY, Action.ASK_LESS):
+        # A conversation that is refused by itself can spoil the list that nests its messages.
+        is_of_nested = not request.ids_only and error.scope in (ErrorScope.CONVERSATION, ErrorScope.PAGE)
+        may_pass = isinstance(error, CursorError) or error.action in (Action.RETRY, Action.ASK_LESS)
+        if not (is_of_nested or may_pass):
             self._fail_list(number, error)
             return
         logger.debug("The list of conversations is refused at %s: %s", request, error)
@@ -300,9 +303,10 @@ class Attempt:
         logger.warning("%s cannot be read: %s", self._named(number), error)
 
     def _open_known(self, number: int, error: GraphError) -> None:
-        known = [each for each in self._partiality.known_ids() if each not in self._known]
-        if not known and not any(isinstance(each.phase, Ended) for each in self._state.lists):
+        known_before = list(self._partiality.known_ids())
+        if not known_before and not any(isinstance(each.phase, Ended) for each in self._state.lists):
             raise error
+        known = [each for each in known_before if each not in self._known]
         logger.warning("Reading %d conversations that earlier runs knew instead of the list", len(known))
         self._opened_known = True
         for conversation_id in known:

@@ -35,7 +35,7 @@ from airflow_provider_metaconv.extract.state import (
     VerifyingCursor,
     VerifyingEnd,
 )
-from airflow_provider_metaconv.graph.errors import CursorError, GraphError, TransientError
+from airflow_provider_metaconv.graph.errors import Action, CursorError, GraphError, TransientError
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
 from airflow_provider_metaconv.window import row_time
 
@@ -318,6 +318,9 @@ def refuse(state: ListState, request: ListRequest, error: GraphError, sizes: Pag
         state.phase = VerifyingEnd(request.position, request.limit // 2)
     elif request.ids_only:
         sizes.ids_refused(request.limit)
+    elif error.action in (Action.SKIP, Action.FAIL) and not state.isolated:
+        # Asked for ids alone the list shows at once whether it is the list that is refused.
+        state.phase = SkippingOne(request.position)
     elif not sizes.list_refused(Sizes(request.limit, request.nested_messages)):
         state.phase = SkippingOne(request.position)
 

@@ -22,19 +22,11 @@ def others(page: Scene, *refused: str) -> list[str]:
     return [each for each in page.truth() if each not in gone]
 
 
-ALSO_IN_LISTS = pytest.mark.xfail(
-    strict=True, reason="a list is not isolated when it is refused because of one conversation's permission"
-)
-
-
 @pytest.mark.parametrize(
     ("kind", "reach"),
     [
         *((kind, ("alone",)) for kind in REFUSED),
-        *(
-            pytest.param(kind, ("alone", "nested_lists"), marks=[] if kind == "2" else ALSO_IN_LISTS)
-            for kind in REFUSED
-        ),
+        *((kind, ("alone", "nested_lists")) for kind in REFUSED),
     ],
 )
 def test_one_refused_conversation_is_unreadable_with_metas_reason_and_the_page_goes_on(
@@ -184,7 +176,7 @@ def test_a_few_conversations_of_many_that_lack_a_permission_do_not_fail_the_task
         assert page.incomplete == {f"t_{number}": "unreadable" for number in (4, 9, 14, 19)}
 
 
-@pytest.mark.parametrize("kind", ["1", "-2/2534084", pytest.param("9000001", marks=ALSO_IN_LISTS)])
+@pytest.mark.parametrize("kind", ["1", "-2/2534084", "9000001"])
 def test_instagrams_lists_that_one_conversation_spoils_are_isolated_as_well(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(30, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.add(kind, thread_id="t_11", reach=("nested_lists",))

@@ -99,7 +99,6 @@ def test_known_conversations_stand_in_only_after_three_refusals_over_ten_minutes
         assert [row["status"] for row in page.written.windows] == ["complete"]
 
 
-@pytest.mark.xfail(strict=True, reason="the rerun finds no known conversation that its checkpoint does not hold")
 def test_a_rerun_of_a_partial_window_whose_list_is_still_refused_is_partial_again(tmp_path: Path) -> None:
     with scene(tmp_path, threads(90)) as page:
         earlier_window(page)
