@@ -225,7 +225,7 @@ class Attempt:
 
     def note_written(self, batch: Batch) -> None:
         """Takes up the conversations of rows that an earlier attempt wrote."""
-        self._known.update((row["conversation_id"], row["updated_time"]) for row in batch.conversations)
+        self._known.update((row["conversation_id"], _time_of(row)) for row in batch.conversations)
 
     # Lists
 
@@ -418,10 +418,15 @@ def resume(state: ExtractionState) -> None:
 
 def open_or_known(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
     """The conversations that a state has seen: those with a ledger row among ``rows``, and those that are open."""
-    known = {row["conversation_id"]: row["updated_time"] for row in rows}
+    known = {row["conversation_id"]: _time_of(row) for row in rows}
     known.update((each.id, each.updated_time) for each in state.conversations.values())
     for each in state.lists:
         if each.last_page is not None:
             for conversation_id in each.last_page.ids:
                 known.setdefault(conversation_id, None)
     return known
+
+
+def _time_of(row: Mapping[str, Any]) -> str | None:
+    """The time of a conversation's ledger row, as ``list_walk.effective_time`` takes that of its node."""
+    return max(filter(None, (row["updated_time"], row["newest_message_time"])), default=None)
