@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from airflow_provider_metaconv.emulator.faults import FAULTS
 from tests.simulation import budgets
 from tests.simulation.core import Outcome
-from tests.simulation.faults import HONEST, LIMITS_WITHOUT_HINT, MALFORMED
+from tests.simulation.faults import HONEST, LEADING_BACK, LIMITS_WITHOUT_HINT, MALFORMED
 from tests.simulation.findings import Finding
 from tests.simulation.result import Result
 from tests.simulation.scenario import PAGE_ID, Scenario
@@ -21,7 +21,7 @@ CONFINED = frozenset(
     {
         *("1", "1/99", "2", "-1", "-2", "10", "100/33", "200", "230", "551", "9000001", "100/cursor"),
         *("html_500", "hang", "reset_before", "reset_middle", "truncated_json", "truncated_gzip"),
-        *("service_unavailable_200", "poisoned_thread", "repeated_cursor", *MALFORMED),
+        *("service_unavailable_200", "poisoned_thread", *LEADING_BACK, *MALFORMED),
     }
 )
 """What a single conversation may answer while the Page is well."""
@@ -30,7 +30,7 @@ REFUSALS_FOR_GOOD = frozenset(
     name
     for name in FAULTS
     if name.split("/")[0] in ("3", "10", "12", "100", "200", "230", "551", "803", "2500", "9000001")
-) | {"redirect", "repeated_cursor", "empty_page"}
+) | {"redirect", "empty_page", *LEADING_BACK}
 """What a list is not asked for again in the same attempt."""
 
 FALLBACK_REFUSALS = 3
