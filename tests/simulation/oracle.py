@@ -130,6 +130,8 @@ class Oracle:
             yield Finding("G7", f"a healthy Page fails: {outcome.error}")
         elif outcome.kind in ("retry", "fail") and not seen.was_disturbed and self._concern_one(seen):
             yield Finding("G6", f"one conversation stops the Page: {outcome.error}")
+        elif outcome.kind != "success" and not seen.was_disturbed and self._is_only_too_large:
+            yield Finding("G6", f"smaller calls are answered, and the task ends: {outcome.error}")
         if outcome.kind == "success" and seen.after is None:
             yield Finding("G1", "a success without a manifest")
         if seen.was_finished and any(call.route == "conversations" for call in seen.sent):
@@ -174,6 +176,13 @@ class Oracle:
         """Whether conversations that spoil each list with their data are all that is wrong."""
         faults = self.scenario.faults
         return all(each.name == "poisoned_thread" and not dict(each.options).get("light") for each in faults)
+
+    @property
+    def _is_only_too_large(self) -> bool:
+        """Whether nothing is refused but what asks for too much, so that calls for one row are all answered."""
+        sizes = ("limit_over", "nested_limit_over", "more_than")
+        given = [dict(each.options) for each in self.scenario.faults]
+        return bool(given) and all(any(options.get(size, 0) >= 1 for size in sizes) for options in given)
 
     @property
     def _is_only_limited(self) -> bool:
