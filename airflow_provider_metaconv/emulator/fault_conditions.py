@@ -74,6 +74,10 @@ PROPERTIES: Mapping[str, Callable[[Fault], Condition]] = {
 }
 
 
+def _place(call: Call) -> str | None:
+    return call.parameters.get("after") or call.parameters.get("__paging_token")
+
+
 def _has_old_messages(fault: Fault) -> Condition:
     reaches = fault.reaches
     return lambda _, reading: reading.has_old_messages(reaches, ids_too=fault.ids_too)
@@ -84,6 +88,7 @@ KINDS: Mapping[str, Callable[[Fault], Condition]] = {
     "too_much_data": _more_than,
     "beyond_detailed": _has_old_messages,
     "repeated_cursor": lambda _: lambda call, _reading: bool(call.parameters.get("after")),
+    "ignored_cursor": lambda _: lambda call, _reading: bool(_place(call)),
 }
 
 

@@ -71,6 +71,7 @@ FAULT_KINDS: dict[str, FaultKind] = {
     "empty_self_tail": FaultKind("shape", "the last page has next, which leads to an empty page that names itself"),
     "self_tail": FaultKind("shape", "the last page with rows names itself as next"),
     "same_cursors": FaultKind("shape", "before and after of a page are the same cursor"),
+    "ignored_cursor": FaultKind("shape", "the place asked for is ignored: the first page comes again", nested=False),
     "time_paging": FaultKind("shape", "pages by until and __paging_token, without cursors", edges=("messages",)),
     # Changes of an ordinary answer.
     "empty_page": FaultKind("change", "an empty page with next; the rows follow on the next page", nested=False),

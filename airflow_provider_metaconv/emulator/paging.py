@@ -77,9 +77,12 @@ class PageShape:
     tail: Literal["plain", "empty", "empty_self", "self"] = "plain"
     same_cursors: bool = False
     by_time: bool = False
+    ignores_place: bool = False
 
     def cut(self, window: Window) -> Window:
-        """Return the window with as many rows as the page really has."""
+        """Return the window with as many rows as the page really has, where it really is."""
+        if self.ignores_place:
+            window = Window(window.limit)
         limit = max(1, window.limit // self.divisor)
         if self.size is not None:
             limit = min(limit, self.size)

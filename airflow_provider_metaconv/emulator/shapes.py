@@ -29,6 +29,7 @@ SHAPES: Mapping[str, Callable[[PageShape, Fault], PageShape]] = {
     "empty_self_tail": lambda shape, _: dataclasses.replace(shape, tail="empty_self"),
     "self_tail": lambda shape, _: dataclasses.replace(shape, tail="self"),
     "same_cursors": lambda shape, _: dataclasses.replace(shape, same_cursors=True),
+    "ignored_cursor": lambda shape, _: dataclasses.replace(shape, ignores_place=True),
     "time_paging": lambda shape, _: dataclasses.replace(shape, by_time=True),
 }
 

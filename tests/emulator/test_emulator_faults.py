@@ -77,9 +77,9 @@ ODD_ANSWERS = {
 TROUBLES = {
     "hang", "too_much_data", "poisoned_thread", "beyond_detailed", "reset_before", "reset_middle", "truncated_gzip",
     "truncated_json", "redirect", "short_page", "page_size", "first_page", "empty_tail", "empty_self_tail", "self_tail",
-    "same_cursors", "time_paging", "empty_page", "repeated_cursor", "foreign_next", "no_paging_next", "unordered_page",
-    "null_row", "null_rows", "missing_data", "missing_messages", "foreign_object", "unix_times", "stale_updated_time",
-    "usage", "foreign_usage",
+    "same_cursors", "ignored_cursor", "time_paging", "empty_page", "repeated_cursor", "foreign_next", "no_paging_next",
+    "unordered_page", "null_row", "null_rows", "missing_data", "missing_messages", "foreign_object", "unix_times",
+    "stale_updated_time", "usage", "foreign_usage",
 }  # fmt: skip
 
 
@@ -229,6 +229,19 @@ def test_a_repeated_cursor_leads_to_the_same_page_again(small: EmulatorServer) -
     after = get(small, "100/conversations", limit=5).json()["paging"]["cursors"]["after"]
     body = get(small, "100/conversations", limit=5, after=after).json()
     assert (after, True) == (body["paging"]["cursors"]["after"], "next" in body["paging"])
+
+
+@pytest.mark.parametrize("edge", ["conversations", "messages"])
+def test_an_ignored_cursor_leads_to_the_first_page_again(edge: str) -> None:
+    with EmulatorServer(uniform_world(threads=5, messages_per_thread=5)) as server:
+        thread = get(server, "100/conversations").json()["data"][0]["id"]
+        path = f"{'100' if edge == 'conversations' else thread}/{edge}"
+        server.add_fault(Fault("ignored_cursor", route=edge))
+        first = get(server, path, limit=2).json()
+        asked = first["paging"]["cursors"]["after"]
+        again = get(server, path, limit=2, after=asked).json()
+        assert [row["id"] for row in again["data"]] == [row["id"] for row in first["data"]]
+        assert again["paging"]["cursors"]["after"] == asked
 
 
 def test_next_can_be_missing(small: EmulatorServer) -> None:

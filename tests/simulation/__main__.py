@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tests.simulation.attempts import simulate
-from tests.simulation.coverage import coverage_table, never_struck
+from tests.simulation.coverage import TABLE_WIDTH, coverage_tables, never_struck
 from tests.simulation.generator import scenario
 from tests.simulation.runner import Totals, run_seeds
 from tests.simulation.scenario import Scenario
 from tests.simulation.shrink import shrink
 
-TABLE_WIDTH = 150
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -82,8 +81,8 @@ def _summary(totals: Totals, seconds: float, *, quiet: bool) -> None:
         console.print(f"    make simulate SEED={seed}")
     if quiet:
         return
-    # Wider than many terminals, but cells that are cut off say nothing.
-    Console(width=max(console.width, TABLE_WIDTH)).print(coverage_table(totals.covered))
+    # As wide as the table is, whatever the terminal: cells that are cut off say nothing.
+    Console(width=max(console.width, TABLE_WIDTH), highlight=False).print(*coverage_tables(totals.covered), sep="\n\n")
     if unmet := never_struck(totals.covered):
         console.print(f"Never struck: {', '.join(unmet)}", markup=False)
     rate, per_core = totals.seeds / seconds, totals.seeds / max(totals.seconds, 1e-9)

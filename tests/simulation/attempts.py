@@ -95,12 +95,21 @@ def simulate(scenario: Scenario, trace: Callable[[str], None] | None = None) -> 
         _LOGGER.removeHandler(LOGS)
 
 
+class _RandomUuids:
+    """The same ids in each run of a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def __call__(self) -> uuid.UUID:
+        return uuid.UUID(int=self._random.getrandbits(128))
+
+
 def _simulated(scenario: Scenario, trace: Callable[[str], None] | None) -> Report:
     # The core's back-off asks the one source of chance that every program shares.
     random.seed(scenario.seed)
     simulation = _Simulation(scenario, trace)
-    names = random.Random(scenario.seed)
-    with mock.patch("uuid.uuid4", side_effect=lambda: uuid.UUID(int=names.getrandbits(128))):
+    with mock.patch("uuid.uuid4", _RandomUuids(scenario.seed)):
         simulation.run()
     return simulation.report
 

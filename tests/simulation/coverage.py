@@ -8,31 +8,51 @@ from rich.table import Table
 
 from tests.simulation.attempts import Covered
 from tests.simulation.core import PHASES
+from tests.simulation.damage import DAMAGES
 from tests.simulation.generator import GENERATED_FAULTS
 from tests.simulation.storage import INTERRUPTIONS
 
-ATTEMPTS = (1, 2, 3)
-"""The last stands for all that follow."""
+EVENTS = (*GENERATED_FAULTS, *INTERRUPTIONS, *DAMAGES)
+"""All that a run can meet."""
+
+LAST_ATTEMPT = 3
+"""It stands for all that follow."""
+
+TABLE_WIDTH = 120
+_HEADINGS = {
+    "Reading": "read",
+    "SkippingOne": "skip",
+    "Rewinding": "rewind",
+    "VerifyingCursor": "cursor",
+    "VerifyingEnd": "end",
+    "CatchingUp": "catch",
+    "conversation": "conv",
+    "messages": "msgs",
+    "step over": "step",
+    "last time": "last",
+}
 
 
-def coverage_table(covered: Counter[Covered]) -> Table:
-    """A row for each fault and a column for each phase; a cell counts the attempts 1, 2, and 3 or later."""
-    table = Table(title="Struck in attempt 1 / 2 / 3 and later", header_style="bold", box=None)
-    table.add_column("", no_wrap=True)
-    for phase in PHASES:
-        table.add_column(phase, justify="right", no_wrap=True)
-    for name in (*GENERATED_FAULTS, *INTERRUPTIONS):
-        table.add_row(name, *(_cell(covered, name, phase) for phase in PHASES))
-    return table
+def coverage_tables(covered: Counter[Covered]) -> list[Table]:
+    """One table for attempt 1, 2, and 3 and later: a row for each fault, kill or damage, a column for each phase."""
+    return [_table(covered, attempt) for attempt in range(1, LAST_ATTEMPT + 1)]
 
 
 def never_struck(covered: Counter[Covered]) -> list[str]:
-    """The faults that nothing of the run has met."""
+    """What nothing of the run has met."""
     met = {name for name, _, _ in covered}
-    return [name for name in (*GENERATED_FAULTS, *INTERRUPTIONS) if name not in met]
+    return [name for name in EVENTS if name not in met]
 
 
-def _cell(covered: Counter[Covered], name: str, phase: str) -> str:
-    counts = [covered[name, phase, attempt] for attempt in ATTEMPTS[:-1]]
-    later = sum(n for (fault, at, attempt), n in covered.items() if (fault, at) == (name, phase) and attempt >= 3)
-    return "/".join(str(each) if each else "[red]0[/red]" for each in (*counts, later))
+def _table(covered: Counter[Covered], attempt: int) -> Table:
+    later = " and later" if attempt == LAST_ATTEMPT else ""
+    table = Table(title=f"Struck in attempt {attempt}{later}", header_style="bold", box=None, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for phase in PHASES:
+        table.add_column(_HEADINGS.get(phase, phase), justify="right", no_wrap=True)
+    counts: Counter[tuple[str, str]] = Counter()
+    for (name, phase, number), times in covered.items():
+        counts[name, phase] += times * (min(number, LAST_ATTEMPT) == attempt)
+    for name in EVENTS:
+        table.add_row(name, *(str(counts[name, phase] or "[red]0[/red]") for phase in PHASES))
+    return table

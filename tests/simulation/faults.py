@@ -20,7 +20,10 @@ MALFORMED = (
 )
 """A 200 without what was asked for."""
 
-SHAPES = frozenset(name for name, kind in FAULTS.items() if kind.stage == "shape")
+LEADING_BACK = frozenset({"repeated_cursor", "ignored_cursor"})
+"""What leads to a page that was shown before, as the ends of some lists do."""
+
+SHAPES = frozenset(name for name, kind in FAULTS.items() if kind.stage == "shape") - LEADING_BACK
 """How lists are cut and how they end: nothing is missing from such answers."""
 
 NULLS = frozenset({"null_row", "null_rows"})

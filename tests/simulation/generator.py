@@ -247,6 +247,13 @@ def _spoilers(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
     return tuple(FaultPlan("poisoned_thread", target=each, options=options) for each in bad)
 
 
+def _ignored_cursor(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """Lists that begin anew wherever they are asked to go on, once or for ever."""
+    calls, seconds = _duration(random)
+    route = random.choice(("conversations", "conversations", "messages", None))
+    return (FaultPlan("ignored_cursor", route, None, random.randint(1, 8), calls, seconds),)
+
+
 def _refused_people(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
     """Nobody beyond the first 25 people of a conversation can be had, for good or for a while."""
     calls, seconds = _duration(random)
@@ -325,6 +332,7 @@ _FAMILIES = {
     _odd_token_call: 0.04,
     _beyond_detailed: 0.15,
     _refused_people: 0.06,
+    _ignored_cursor: 0.04,
 }
 """What is added to other faults, and how often."""
 
@@ -350,9 +358,9 @@ def _aim(random: Random, name: str, world: WorldPlan) -> tuple[str | None, str |
         return None, random.choice([each.id for each in world.conversations] or ["t_0"])
     if world.conversations and (name in CONVERSATION_FAULTS or random.random() < 0.2):
         # A row of a list that has another conversation's id cannot be told from that conversation's own.
-        route = "conversation" if name == "foreign_object" else None
+        route = {"foreign_object": "conversation", "ignored_cursor": "messages"}.get(name)
         return route, random.choice(world.conversations).id
-    if FAULTS[name].stage == "change":
+    if FAULTS[name].stage in ("shape", "change"):
         return random.choice((None, "conversations", "messages")), None
     return random.choices(ROUTES, (20, 50, 12, 12, 6))[0], None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from airflow_provider_metaconv.emulator.faults import FAULTS
 from tests.simulation import budgets
 from tests.simulation.core import Outcome
-from tests.simulation.faults import HONEST, LIMITS_WITHOUT_HINT, MALFORMED
+from tests.simulation.faults import HONEST, LEADING_BACK, LIMITS_WITHOUT_HINT, MALFORMED
 from tests.simulation.findings import Finding
 from tests.simulation.result import Result
 from tests.simulation.scenario import PAGE_ID, Scenario
@@ -21,7 +21,7 @@ CONFINED = frozenset(
     {
         *("1", "1/99", "2", "-1", "-2", "10", "100/33", "200", "230", "551", "9000001", "100/cursor"),
         *("html_500", "hang", "reset_before", "reset_middle", "truncated_json", "truncated_gzip"),
-        *("service_unavailable_200", "poisoned_thread", "repeated_cursor", *MALFORMED),
+        *("service_unavailable_200", "poisoned_thread", *LEADING_BACK, *MALFORMED),
     }
 )
 """What a single conversation may answer while the Page is well."""
@@ -30,7 +30,7 @@ REFUSALS_FOR_GOOD = frozenset(
     name
     for name in FAULTS
     if name.split("/")[0] in ("3", "10", "12", "100", "200", "230", "551", "803", "2500", "9000001")
-) | {"redirect", "repeated_cursor", "empty_page"}
+) | {"redirect", "empty_page", *LEADING_BACK}
 """What a list is not asked for again in the same attempt."""
 
 FALLBACK_REFUSALS = 3
@@ -130,6 +130,8 @@ class Oracle:
             yield Finding("G7", f"a healthy Page fails: {outcome.error}")
         elif outcome.kind in ("retry", "fail") and not seen.was_disturbed and self._concern_one(seen):
             yield Finding("G6", f"one conversation stops the Page: {outcome.error}")
+        elif outcome.kind != "success" and not seen.was_disturbed and self._is_only_too_large:
+            yield Finding("G6", f"smaller calls are answered, and the task ends: {outcome.error}")
         if outcome.kind == "success" and seen.after is None:
             yield Finding("G1", "a success without a manifest")
         if seen.was_finished and any(call.route == "conversations" for call in seen.sent):
@@ -174,6 +176,13 @@ class Oracle:
         """Whether conversations that spoil each list with their data are all that is wrong."""
         faults = self.scenario.faults
         return all(each.name == "poisoned_thread" and not dict(each.options).get("light") for each in faults)
+
+    @property
+    def _is_only_too_large(self) -> bool:
+        """Whether nothing is refused but what asks for too much, so that calls for one row are all answered."""
+        sizes = ("limit_over", "nested_limit_over", "more_than")
+        given = [dict(each.options) for each in self.scenario.faults]
+        return bool(given) and all(any(options.get(size, 0) >= 1 for size in sizes) for options in given)
 
     @property
     def _is_only_limited(self) -> bool:

@@ -25,6 +25,7 @@ class Result:
     extraction_id: str
     left_out_fields: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
     @cached_property
     def missing_lists(self) -> tuple[str, ...]:
@@ -69,7 +70,7 @@ def read_result(files: dict[str, bytes]) -> Result | None:
             problems.append(f"{file['path']} holds {len(lines)} rows, the manifest says {file['rows']}")
         rows.setdefault(file["table"], []).extend(lines)
     ledger = {row["conversation_id"]: row for row in rows["conversations"]}
-    problems += _contradictions(manifest, rows)
+    problems += _wrong_counts(manifest, rows)
     return Result(
         tuple(rows["messages"]),
         ledger,
@@ -78,14 +79,22 @@ def read_result(files: dict[str, bytes]) -> Result | None:
         manifest["extraction_id"],
         tuple(manifest["left_out_fields"]),
         tuple(problems),
+        tuple(_contradictions(manifest, rows)),
     )
 
 
-def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Where the manifest, the ledger's tables and the rows do not say the same."""
+def _wrong_counts(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Where the manifest and the rows do not count the same."""
     messages, conversations, stats = rows["messages"], rows["conversations"], manifest["stats"]
     if len({row["conversation_id"] for row in conversations}) < len(conversations):
         yield "a conversation is in the ledger twice"
+    if stats["messages"] != len(messages) or stats["conversations"] != len(conversations):
+        yield f"the manifest counts {stats['messages']} messages of {len(messages)}"
+
+
+def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Where extraction_windows and conversation_gaps do not say what the manifest and the ledger say."""
+    messages, conversations = rows["messages"], rows["conversations"]
     incomplete = sum(row["status"] != "complete" for row in conversations)
     windows = rows["extraction_windows"]
     if len(windows) != 1:
@@ -102,8 +111,6 @@ def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any
     for name, value in expected.items():
         if window[name] != value:
             yield f"extraction_windows says {name} {window[name]!r}, and it is {value!r}"
-    if stats["messages"] != len(messages) or stats["conversations"] != len(conversations):
-        yield f"the manifest counts {stats['messages']} messages of {len(messages)}"
     if manifest["complete"] == bool(manifest["gaps"]) or manifest["complete"] == (window["reason"] is not None):
         yield "a gap without a reason, or a reason without a gap"
     gaps = {row["conversation_id"]: row for row in rows["conversation_gaps"]}

@@ -33,6 +33,8 @@ def test_what_once_failed_keeps_every_guarantee(path: Path) -> None:
     nothing, was a green and empty result in place of an earlier good one.
     empty_last_page_behind_next (seed 128): one conversation and an empty page behind it, never read to the end.
     old_style_error_in_a_200 (seed 546): an answer that is no conversation counted as a complete one without messages.
+    limit_of_a_page_that_names_itself (seed 508): asked whether that page is the end with more rows than Meta gives, and
+    refused so without end.
     """
     assert simulate(Scenario.from_json(path.read_text())).findings == []
 

@@ -16,7 +16,7 @@ from airflow_provider_metaconv.emulator.calls import Request
 from airflow_provider_metaconv.emulator.model import Thread
 from airflow_provider_metaconv.emulator.service import Answer, GraphService
 from tests.simulation.clock import VirtualClock
-from tests.simulation.faults import HONEST, REFUSING, FaultSchedule, Strike
+from tests.simulation.faults import HONEST, LEADING_BACK, REFUSING, FaultSchedule, Strike
 from tests.simulation.scenario import START
 from tests.simulation.storage import Process
 
@@ -128,7 +128,7 @@ class SimulatedSession(requests.Session):
         strikes = tuple(schedule.strikes)
         # What changes one conversation of a list leaves the list itself as it is.
         is_honest = status == 200 and all(
-            each.name in HONEST or each.name == "repeated_cursor" or each.is_of_one_row for each in strikes
+            each.name in HONEST or each.name in LEADING_BACK or each.is_of_one_row for each in strikes
         )
         wire.sent.append(
             Sent(
@@ -162,7 +162,7 @@ class SimulatedSession(requests.Session):
             return False
         last = rows[-1] if rows else None
         thread = None if last is None else self._wire.service.world.threads.get(last["id"])
-        if any(each.name == "repeated_cursor" for each in self._wire.schedule.strikes):
+        if any(each.name in LEADING_BACK for each in self._wire.schedule.strikes):
             # Some lists end so: the last page names itself.
             return thread is not None and self._is_oldest(thread)
         following = body.get("paging", {}).get("next")

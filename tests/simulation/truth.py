@@ -60,6 +60,8 @@ class Truth:
         """What is wrong with a result; one that was there before this attempt is not looked at for what it lacks."""
         for problem in result.problems:
             yield Finding("G1", problem)
+        for contradiction in result.contradictions:
+            yield Finding("G4", contradiction)
         yield from self._check_rows(result)
         yield from self._check_counts(result)
         if not is_new:
