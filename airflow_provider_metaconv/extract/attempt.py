@@ -419,8 +419,8 @@ def resume(state: ExtractionState) -> None:
 def open_or_known(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
     """The conversations that a state has seen: those with a ledger row among ``rows``, and those that are open."""
     known = {row["conversation_id"]: _time_of(row) for row in rows}
-    for each in state.conversations.values():
-        known[each.id] = max(filter(None, (each.updated_time, each.newest)), default=None)
+    for conversation in state.conversations.values():
+        known[conversation.id] = max(filter(None, (conversation.updated_time, conversation.newest)), default=None)
     for each in state.lists:
         if each.last_page is not None:
             for conversation_id in each.last_page.ids:

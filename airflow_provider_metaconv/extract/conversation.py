@@ -89,7 +89,10 @@ def next_request(conversation: ConversationState, sizes: PageSizes, *, last_time
     if conversation.limit:
         return _request(conversation, conversation.limit, AT_ONCE)
     usual = sizes.now.messages
-    return _request(conversation, max(usual, VERIFIED_MESSAGES) if conversation.verifying_end else usual, IN_PASSING)
+    if conversation.verifying_end:
+        # More than usual, but not more than Meta has said that it accepts.
+        return _request(conversation, min(max(usual, VERIFIED_MESSAGES), sizes.largest_ids), IN_PASSING)
+    return _request(conversation, usual, IN_PASSING)
 
 
 def _request(conversation: ConversationState, limit: int, retried: tuple[Action, ...]) -> OneRequest:

@@ -247,11 +247,20 @@ def _spoilers(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
     return tuple(FaultPlan("poisoned_thread", target=each, options=options) for each in bad)
 
 
-def _ignored_cursor(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+def _ignored_cursor(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
     """Lists that begin anew wherever they are asked to go on, once or for ever."""
     calls, seconds = _duration(random)
     route = random.choice(("conversations", "conversations", "messages", None))
+    route = "messages" if _is_cut(world) else route
     return (FaultPlan("ignored_cursor", route, None, random.randint(1, 8), calls, seconds),)
+
+
+def _is_cut(world: WorldPlan) -> bool:
+    """Whether pages of conversations are smaller than asked for.
+
+    Where each of them is the first one again, nothing tells it from a list that ends there and names its last page.
+    """
+    return any(each.name == "page_size" and ("edge", "conversations") in each.options for each in world.habits)
 
 
 def _refused_people(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
@@ -360,6 +369,8 @@ def _aim(random: Random, name: str, world: WorldPlan) -> tuple[str | None, str |
         # A row of a list that has another conversation's id cannot be told from that conversation's own.
         route = {"foreign_object": "conversation", "ignored_cursor": "messages"}.get(name)
         return route, random.choice(world.conversations).id
+    if name == "ignored_cursor" and _is_cut(world):
+        return "messages", None
     if FAULTS[name].stage in ("shape", "change"):
         return random.choice((None, "conversations", "messages")), None
     return random.choices(ROUTES, (20, 50, 12, 12, 6))[0], None

@@ -61,6 +61,8 @@ MUTANTS = (
         "extract/conversation.py",
         "conversation.by_itself = False\n            return []",
         "conversation.position = ENDED\n            return []",
+        noticed_as=("G1",),
+        why="where the conversation has messages, what is seen of it is a complete one without them",
     ),
     Mutant(
         "G6",
