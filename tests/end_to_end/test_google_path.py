@@ -127,7 +127,7 @@ def test_both_warehouses_hold_the_same_rows(
     stage: Stage, local: dict[str, Any], cloud: dict[str, Any], table: Any
 ) -> None:
     rows = stage.duckdb_rows(table.name)
-    assert len(rows) > 200
+    assert len(rows) > (200 if table.name in ("conversations", "messages") else 0)
     assert rows == stage.bigquery_rows(table.name)
 
 
