@@ -130,8 +130,7 @@ def _check_kills(scenario: Scenario, report: Report) -> list[Finding]:
     undisturbed = _simulated(dataclasses.replace(scenario, crashes=()), None).calls_until_success
     if not report.kills or undisturbed is None or report.calls_until_success is None:
         return []
-    misplaced = sum(habit.name == "stale_updated_time" for habit in scenario.world.habits)
-    most = budgets.calls_after_kills(undisturbed, report.kills, misplaced)
+    most = budgets.calls_after_kills(undisturbed, report.kills)
     if report.calls_until_success <= most:
         return []
     told = f"{report.calls_until_success} calls in spite of {report.kills} kills, {undisturbed} without, {most} at most"

@@ -56,13 +56,9 @@ def isolation_calls(plain: int, bad: int, listed: int) -> int:
     return healthy_calls(plain) + int(6 * bad * log2(max(2, listed))) + 10
 
 
-def calls_after_kills(undisturbed: int, kills: int, misplaced: int) -> int:
-    """The most calls until the first success, where it takes so many undisturbed.
-
-    ``misplaced`` conversations are listed with a time of the window but have no message in it: they leave no row, and
-    after a kill a pass may ask for each of them, and for itself, once more.
-    """
-    return undisturbed + ceil(kills * (CALLS_PER_KILL + 3 * misplaced + SHARE_PER_KILL * undisturbed))
+def calls_after_kills(undisturbed: int, kills: int) -> int:
+    """The most calls until the first success, where it takes so many undisturbed."""
+    return undisturbed + ceil(kills * (CALLS_PER_KILL + SHARE_PER_KILL * undisturbed))
 
 
 def waited(sent: Sequence[Sent], seconds: float) -> float:
