@@ -27,6 +27,7 @@ from airflow_provider_metaconv.extract.state import (
     ExtractionState,
     ListState,
     VerifyingEnd,
+    VerifyingLast,
 )
 from airflow_provider_metaconv.files.commit import ListOutcome, WindowEvidence
 from airflow_provider_metaconv.graph.errors import (
@@ -221,7 +222,7 @@ class Attempt:
         """Whether a request asked for more than usual, to see whether anything comes behind a page."""
         number = self.current_list
         is_of_list = isinstance(request, ListRequest) and number is not None
-        return is_of_list and isinstance(self._state.lists[cast(int, number)].phase, VerifyingEnd)
+        return is_of_list and isinstance(self._state.lists[cast(int, number)].phase, VerifyingLast | VerifyingEnd)
 
     def note_written(self, batch: Batch) -> None:
         """Takes up the conversations of rows that an earlier attempt wrote."""

@@ -89,7 +89,9 @@ def next_request(conversation: ConversationState, sizes: PageSizes, *, last_time
     if conversation.limit:
         return _request(conversation, conversation.limit, AT_ONCE)
     usual = sizes.now.messages
-    if conversation.verifying_end:
+    if conversation.verifying == "last":
+        return _request(conversation, 1, PATIENTLY)
+    if conversation.verifying:
         # More than usual, but not more than Meta has said that it accepts.
         return _request(conversation, min(max(usual, VERIFIED_MESSAGES), sizes.largest_ids), IN_PASSING)
     return _request(conversation, usual, IN_PASSING)
@@ -171,18 +173,24 @@ class ConversationReader:
         following = page.next_parameters
         if following is None or (conversation.tracked_ids is None and conversation.older_rows >= OLDER_ROWS):
             conversation.position = ENDED
+        elif conversation.behind and conversation.behind in {text(node.get("id")) for node in page.items}:
+            self._restart(conversation, "they are ignored")
+        elif not moved_on and conversation.verifying == "last" and page.items:
+            is_alone = dict(following) == position
+            conversation.verifying, conversation.position = "end", dict(following)
+            conversation.behind = "" if is_alone else text(page.items[0].get("id")) or ""
         elif position and dict(following) == position:
             self._meet_self(conversation, page, limit, moved_on=moved_on)
         elif conversation.stale_pages > MAX_STALE_PAGES + (conversation.seen if conversation.replayed_to else 0):
             self._restart(conversation, "they bring nothing new")
         else:
-            conversation.position, conversation.verifying_end = dict(following), False
+            conversation.position, conversation.verifying, conversation.behind = dict(following), "", ""
         return rows
 
     def _meet_self(self, conversation: ConversationState, page: ResultPage, limit: int, *, moved_on: bool) -> None:
         """A page of messages names itself as its next: the end, or a fault of Meta's in the middle."""
-        if moved_on or not conversation.verifying_end:
-            conversation.verifying_end = True
+        if moved_on or not conversation.verifying:
+            conversation.verifying, conversation.behind = "last", ""
         elif not page.items or self._is_end(conversation, len(page.items), limit):
             conversation.position = ENDED
         else:
@@ -193,7 +201,7 @@ class ConversationReader:
         """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
         if conversation.message_count is not None:
             return conversation.seen + conversation.unplaced >= conversation.message_count
-        return rows < limit and rows != conversation.followed_page
+        return rows < limit and (bool(conversation.behind) or rows != conversation.followed_page)
 
     def refuse(
         self,
@@ -264,7 +272,9 @@ class ConversationReader:
         """The rows of a page's messages that are in the window; notes what else the page shows."""
         page = list(nodes)
         rows = [row for node in page if (row := self._read_message(conversation, node)) is not None]
-        conversation.page_ids = [message_id for node in page if (message_id := text(node.get("id"))) is not None]
+        page_ids = [message_id for node in page if (message_id := text(node.get("id"))) is not None]
+        # While an end is verified, parts of one page come again.
+        conversation.page_ids = [*conversation.page_ids, *page_ids] if conversation.verifying else page_ids
         return rows
 
     def _read_message(self, conversation: ConversationState, node: Mapping[str, Any]) -> Row | None:
@@ -274,7 +284,7 @@ class ConversationReader:
         if created is None or message_id is None:
             # Without a time nobody can say whether it belongs to the window: counted, not written. Without an id
             # nobody can say whether it came before either: it is no progress.
-            conversation.unplaced += message_id is not None or not conversation.verifying_end
+            conversation.unplaced += message_id is not None or not conversation.verifying
             conversation.seen += message_id is not None
             return None
         if _came_before(conversation, created, message_id):
@@ -355,7 +365,7 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
 def restart(conversation: ConversationState) -> None:
     """Reads a conversation from its newest message again, passing over what was seen."""
     conversation.position, conversation.by_itself = {}, False
-    conversation.verifying_end = conversation.step_over = False
+    conversation.verifying, conversation.behind, conversation.step_over = "", "", False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
 
@@ -368,7 +378,8 @@ def rests_on_refusal(conversation: ConversationState) -> bool:
 def resumed(conversation: ConversationState) -> None:
     """Prepares a conversation for an attempt that continues: what was refused is asked again, what was seen is not."""
     conversation.deferred = conversation.ids_only = conversation.step_over = False
-    conversation.lenient = conversation.verifying_end = False
+    conversation.lenient = False
+    conversation.verifying = conversation.behind = ""
     conversation.refusal = conversation.refusal_code = ""
     conversation.limit = conversation.restarts = conversation.stale_pages = 0
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids

@@ -34,6 +34,7 @@ from airflow_provider_metaconv.extract.state import (
     SkippingOne,
     VerifyingCursor,
     VerifyingEnd,
+    VerifyingLast,
 )
 from airflow_provider_metaconv.graph.errors import Action, CursorError, GraphError, TransientError
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
@@ -77,9 +78,9 @@ def next_request(state: ListState, sizes: PageSizes) -> ListRequest | None:
             now = sizes.now
             hurried = state.isolated or sizes.list_is_reduced
             return ListRequest(position, now.conversations, now.nested_messages, AT_ONCE if hurried else IN_PASSING)
-        case SkippingOne(position):
+        case SkippingOne(position) | VerifyingLast(position):
             return ListRequest(position, 1, 0, PATIENTLY)
-        case VerifyingEnd(position, limit):
+        case VerifyingEnd(position, _, limit):
             return _ids_request(position, limit or IDS_PER_CALL, hurried=bool(limit))
         case phase:
             return _ids_request(phase.position, sizes.ids, hurried=sizes.ids_are_reduced)
@@ -125,7 +126,7 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
         sizes.list_was_not_too_large()
     elif request.ids_only:
         # What a verification asks for may be more than Meta accepts elsewhere.
-        if not isinstance(state.phase, VerifyingEnd):
+        if not isinstance(state.phase, VerifyingLast | VerifyingEnd):
             sizes.ids_accepted()
     else:
         sizes.list_accepted(len(page.items), *_nested(page.items, since))
@@ -179,6 +180,11 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
         _end_pass(state, "the end of the list")
     elif _is_below(state, len(page.items)):
         _end_pass(state, "below the window")
+    elif (behind := _behind(state.phase)) and behind in _ids(page.items):
+        recover(state, CursorError("Meta ignores the cursors of the list of conversations."))
+    elif not moved_on and isinstance(state.phase, VerifyingLast) and page.items:
+        is_alone = dict(following) == request.position
+        state.phase = VerifyingEnd(dict(following), "" if is_alone else _ids(page.items)[0])
     elif dict(following) == request.position:
         _meet_self(state, request, page, moved_on=moved_on)
     elif state.stale_pages > MAX_STALE_PAGES:
@@ -263,13 +269,24 @@ def _reading(state: ListState, position: Position) -> Phase:
 
 
 def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, moved_on: bool) -> None:
-    """A page names itself as its next: the end of the list, or a fault of Meta's in the middle of it."""
-    if moved_on or not isinstance(state.phase, VerifyingEnd):
-        state.phase = VerifyingEnd(request.position)
-    elif len(page.items) < request.limit and (not page.items or len(page.items) != state.imposed_size):
+    """A page names itself as its next: the end of the list, or a fault of Meta's in the middle of it.
+
+    Where Meta ignores cursors each page is the first one, and names itself as well. So what ends a list is an answer
+    that cannot be the first page: one that begins behind a row of the page that was met, and brings nothing else.
+    """
+    phase = state.phase
+    if moved_on or not isinstance(phase, VerifyingLast | VerifyingEnd):
+        state.phase = VerifyingLast(request.position)
+    elif not page.items:
+        _end_pass(state, "an empty page that names itself")
+    elif len(page.items) < request.limit and (_behind(phase) or len(page.items) != state.imposed_size):
         _end_pass(state, "a last page that names itself")
     else:
         recover(state, CursorError("A full page of the list of conversations names itself as its next."))
+
+
+def _behind(phase: Phase) -> str:
+    return phase.behind if isinstance(phase, VerifyingEnd) else ""
 
 
 def _end_pass(state: ListState, proof: str) -> None:
@@ -315,7 +332,7 @@ def refuse(state: ListState, request: ListRequest, error: GraphError, sizes: Pag
     elif request.is_smallest:
         raise error
     elif isinstance(state.phase, VerifyingEnd):
-        state.phase = VerifyingEnd(request.position, request.limit // 2)
+        state.phase = VerifyingEnd(request.position, state.phase.behind, request.limit // 2)
     elif request.ids_only:
         sizes.ids_refused(request.limit)
     elif error.action in (Action.SKIP, Action.FAIL) and not state.isolated:

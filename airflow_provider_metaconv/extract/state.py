@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -47,13 +47,21 @@ class VerifyingCursor(_Value, frozen=True, tag="verifying_cursor"):
     position: Position
 
 
-class VerifyingEnd(_Value, frozen=True, tag="verifying_end"):
-    """A page names itself as its next: asked for more at the same place, it shows whether the list is over.
+class VerifyingLast(_Value, frozen=True, tag="verifying_last"):
+    """A page names itself as its next: its first row alone shows the cursor that leads behind that row."""
 
-    ``limit`` 0 asks for as much as Meta is known to return, whatever it accepted elsewhere.
+    position: Position
+
+
+class VerifyingEnd(_Value, frozen=True, tag="verifying_end"):
+    """Behind that row, ``behind``, the rest of the page must come, and nothing else if the list is over.
+
+    ``behind`` is "" where the page has one row only, which is asked for again. ``limit`` 0 asks for as much as Meta is
+    known to return, whatever it accepted elsewhere.
     """
 
     position: Position
+    behind: str = ""
     limit: int = 0
 
 
@@ -76,7 +84,7 @@ class Ended(_Value, frozen=True, tag="ended"):
     evidence: ListEvidence
 
 
-Phase = Reading | SkippingOne | Rewinding | VerifyingCursor | VerifyingEnd | CatchingUp | Ended
+Phase = Reading | SkippingOne | Rewinding | VerifyingCursor | VerifyingLast | VerifyingEnd | CatchingUp | Ended
 
 
 class LastPage(_Value, frozen=True):
@@ -125,10 +133,12 @@ class ConversationState(_State):
     ``mark`` is the time of the oldest message seen and ``mark_ids`` those of that very time: what is newer was seen.
     ``newer_than`` restricts the reading to what came since an earlier one. ``limit`` 0: as many messages as usual.
     ``by_itself`` and ``step_over`` say what the next call asks for: the conversation instead of a page of its
-    messages; one message by id and time alone. ``lenient``: rows that are no messages are counted, not refused any
-    more. ``tracked_ids`` are kept once the messages turn out not to be in order:
-    then marks say nothing, and what came twice is reduced to one by the commit. ``last_page`` is the number of rows on
-    the page before, ``followed_page`` that of the largest page behind which more came.
+    messages; one message by id and time alone. ``verifying`` a page that names itself as its next: its ``last``
+    place, and then the ``end`` behind the message ``behind``, as ``VerifyingLast`` and ``VerifyingEnd`` do.
+    ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
+    messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
+    commit. ``last_page`` is the number of rows on the page before, ``followed_page`` that of the largest page
+    behind which more came.
     """
 
     id: str
@@ -142,7 +152,8 @@ class ConversationState(_State):
     ids_only: bool = False
     step_over: bool = False
     lenient: bool = False
-    verifying_end: bool = False
+    verifying: Literal["", "last", "end"] = ""
+    behind: str = ""
     deferred: bool = False
     refusal_code: str = ""
     refusal: str = ""

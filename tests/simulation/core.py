@@ -37,6 +37,7 @@ from airflow_provider_metaconv.extract.state import (
     SkippingOne,
     VerifyingCursor,
     VerifyingEnd,
+    VerifyingLast,
 )
 from airflow_provider_metaconv.files.errors import FilesError, ManifestError, StorageRefusedError
 from airflow_provider_metaconv.files.storage import Storage
@@ -53,7 +54,8 @@ WORKERS = 4
 WAIT_MARGIN_SECONDS = 5.0
 
 LIST_PHASES = tuple(
-    each.__name__ for each in (Reading, SkippingOne, Rewinding, VerifyingCursor, VerifyingEnd, CatchingUp)
+    each.__name__
+    for each in (Reading, SkippingOne, Rewinding, VerifyingCursor, VerifyingLast, VerifyingEnd, CatchingUp)
 )
 PHASES = (TOKEN, *LIST_PHASES, "probe", "conversation", "messages", "ids", "step over", "people", "last time")
 """What the core sends a call for."""

@@ -24,6 +24,7 @@ _HEADINGS = {
     "SkippingOne": "skip",
     "Rewinding": "rewind",
     "VerifyingCursor": "cursor",
+    "VerifyingLast": "last",
     "VerifyingEnd": "end",
     "CatchingUp": "catch",
     "conversation": "conv",

@@ -198,6 +198,9 @@ def _faults(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
     if any(each.name == "repeated_cursor" for each in faults):
         # Together they are an empty page that names itself, which is how some lists end.
         faults = tuple(each for each in faults if each.name != "empty_page")
+    if _is_cut(world, "messages") and any(each.name == "ignored_cursor" for each in faults):
+        # Then only their number says that there are more messages.
+        faults = tuple(each for each in faults if ("field", "message_count") not in each.options)
     return faults
 
 
@@ -255,12 +258,13 @@ def _ignored_cursor(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
     return (FaultPlan("ignored_cursor", route, None, random.randint(1, 8), calls, seconds),)
 
 
-def _is_cut(world: WorldPlan) -> bool:
-    """Whether pages of conversations are smaller than asked for.
+def _is_cut(world: WorldPlan, edge: str = "conversations") -> bool:
+    """Whether pages have a single row each.
 
-    Where each of them is the first one again, nothing tells it from a list that ends there and names its last page.
+    Where each of them is the first one again, nothing tells it from a list of one row that names itself as its next.
     """
-    return any(each.name == "page_size" and ("edge", "conversations") in each.options for each in world.habits)
+    options = {"edge": edge, "size": 1}
+    return any(each.name == "page_size" and dict(each.options) == options for each in world.habits)
 
 
 def _refused_people(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
