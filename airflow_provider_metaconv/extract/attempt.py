@@ -55,6 +55,9 @@ EARLY_REFUSALS, LATE_REFUSALS = 10, 3
 """So many conversations for which a permission is missing, and most of those tried, fail the task: in between, and at
 the end."""
 
+MOST_PASSED = 1_000
+"""So many conversations without anything in the window a restart remembers: the first ones, which the top shows."""
+
 PROBE = ListRequest({}, 1, 0, PATIENTLY)
 """Asked before conversations are called unreadable: where even this fails it is not the conversations."""
 
@@ -102,6 +105,7 @@ class Attempt:
         self._wanted = list_walk.Wanted(context.since, context.until)
         self._bound = context.window.listing_bound(LISTING_MARGIN)
         self._refused: dict[int, _Refusal] = {}
+        self._passed = set(state.passed)
         self._asked_last: set[str] = set()
         self._refusals: Counter[str] = Counter()
         self._refused_with: dict[str, GraphError] = {}
@@ -226,7 +230,11 @@ class Attempt:
 
     def note_written(self, batch: Batch) -> None:
         """Takes up the conversations of rows that an earlier attempt wrote."""
-        self._known.update((row["conversation_id"], _time_of(row)) for row in batch.conversations)
+        for row in batch.conversations:
+            conversation_id = row["conversation_id"]
+            self._known[conversation_id] = _time_of(row)
+            self._passed.discard(conversation_id)
+            self._state.passed.pop(conversation_id, None)
 
     # Lists
 
@@ -260,7 +268,8 @@ class Attempt:
             is_wanted = is_catching_up and reference and self._context.until > reference
             if is_wanted and conversation_id not in self._state.conversations:
                 # It was read and has moved since: its new messages count if the window is still open.
-                again = ConversationState(conversation_id, time, newer_than=reference)
+                newer_than = "" if conversation_id in self._passed else reference
+                again = ConversationState(conversation_id, time, newer_than=newer_than)
                 self._state.conversations[conversation_id] = again
 
     def _open(self, conversation: ConversationState, node: Node, batch: Batch) -> None:
@@ -342,6 +351,12 @@ class Attempt:
             state.amendments[conversation.id] = conversations.amend(before, conversation, self._context.platform)
         elif conversation.id in state.reread or conversations.concerns_window(conversation, self._context):
             batch.conversations.append(conversations.ledger_row(conversation, self._context))
+            self._passed.discard(conversation.id)
+            state.passed.pop(conversation.id, None)
+        else:
+            self._passed.add(conversation.id)
+            if len(state.passed) < MOST_PASSED:
+                state.passed[conversation.id] = self._known.get(conversation.id)
 
     @staticmethod
     def _add(batch: Batch, other: Batch) -> None:
@@ -400,8 +415,12 @@ def new_state(context: ExtractionContext, lists: int, page_sizes: PageSizes) -> 
     return ExtractionState([ListState(bound) for _ in range(lists)], page_sizes)
 
 
-def resume(state: ExtractionState) -> None:
-    """Prepares a state for an attempt that continues: every conclusion that rests on a refusal is asked again."""
+def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Prepares a state for an attempt that continues: every conclusion that rests on a refusal is asked again.
+
+    Returns the conversations that were seen: those of the ledger's ``rows``, those that are open, and others.
+    """
+    known = _seen(state, rows)
     for each in state.lists:
         list_walk.resumed(each)
     for conversation in list(state.conversations.values()):
@@ -415,18 +434,19 @@ def resume(state: ExtractionState) -> None:
         state.amendments.pop(conversation_id, None)
         state.conversations[conversation_id] = ConversationState(conversation_id)
     state.doubtful.clear()
+    return known
 
 
-def open_or_known(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
-    """The conversations that a state has seen: those with a ledger row among ``rows``, and those that are open."""
+def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """The conversations that a state has seen, with their times; notes of those on a last page which have no row."""
     known = {row["conversation_id"]: _time_of(row) for row in rows}
     for conversation in state.conversations.values():
         known[conversation.id] = max(filter(None, (conversation.updated_time, conversation.newest)), default=None)
-    for each in state.lists:
-        if each.last_page is not None:
-            for conversation_id in each.last_page.ids:
-                known.setdefault(conversation_id, None)
-    return known
+    for last_page in filter(None, (each.last_page for each in state.lists)):
+        for conversation_id in last_page.ids:
+            if conversation_id not in known:
+                state.passed.setdefault(conversation_id, last_page.newest or None)
+    return state.passed | known
 
 
 def _time_of(row: Mapping[str, Any]) -> str | None:

@@ -379,7 +379,6 @@ def resumed(conversation: ConversationState) -> None:
     """Prepares a conversation for an attempt that continues: what was refused is asked again, what was seen is not."""
     conversation.deferred = conversation.ids_only = conversation.step_over = False
     conversation.lenient = False
-    conversation.verifying = conversation.behind = ""
     conversation.refusal = conversation.refusal_code = ""
     conversation.limit = conversation.restarts = conversation.stale_pages = 0
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids

@@ -224,9 +224,8 @@ class _Extraction:
         rows = (
             row for part in saved.parts if part.table == CONVERSATIONS.name for row in read_part(self._storage, part)
         )
-        known = attempts.open_or_known(saved.state, rows)
         self._state = saved.state
-        attempts.resume(self._state)
+        known = attempts.resume(self._state, rows)
         self._client.consecutive_limits = self._state.consecutive_limits
         self._stats.resume(saved.attempts)
         self._earlier_parts = saved.parts

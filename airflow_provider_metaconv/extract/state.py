@@ -198,7 +198,8 @@ class ExtractionState(_State):
 
     ``reference`` is a time by Meta's clock, ``recent_ids`` the messages from then on, which may come twice while the
     window is still open. ``doubtful`` are conversations whose ledger row rests on a refusal: the next attempt reads
-    them again. ``reread`` may have rows twice, which the commit reduces to one.
+    them again. ``reread`` may have rows twice, which the commit reduces to one. ``passed`` are conversations without
+    anything in the window, and so without a ledger row, with their times: as many as a look at the top may meet again.
     """
 
     lists: list[ListState]
@@ -208,6 +209,7 @@ class ExtractionState(_State):
     recent_ids: set[str] = set()
     doubtful: set[str] = set()
     reread: set[str] = set()
+    passed: dict[str, str | None] = {}
     amendments: dict[str, Amendment] = {}
     left_out_fields: list[str] = []
     consecutive_limits: int = 0

@@ -180,6 +180,9 @@ def _arrival(random: Random, call: int, second: int, newest: dict[str, int]) -> 
         # Listed late. A message that moved its conversation into what was read already would be found by nobody: for
         # such ones the next window begins earlier.
         second = random.randint(0, newest[conversation])
+    elif random.random() < 0.2:
+        # Newer than all that was there, and still of the window.
+        second = random.randint(LAST_SECOND + 1, UNTIL - 1)
     return ArrivalPlan(call, conversation, second)
 
 
