@@ -87,7 +87,8 @@ def next_request(conversation: ConversationState, sizes: PageSizes, *, last_time
     if conversation.step_over:
         return _request(conversation, 1, AT_ONCE)
     if conversation.limit:
-        return _request(conversation, conversation.limit, AT_ONCE)
+        # Meta may have named a largest limit since.
+        return _request(conversation, min(conversation.limit, sizes.largest.messages), AT_ONCE)
     usual = sizes.now.messages
     if conversation.verifying == "last":
         return _request(conversation, 1, PATIENTLY)

@@ -156,6 +156,10 @@ def _overlaps(last: LastPage, page: ResultPage) -> bool:
     return not set(last.ids).isdisjoint(_ids(page.items))
 
 
+def _is_part(page: ResultPage, last: LastPage | None) -> bool:
+    return last is not None and set(_ids(page.items)) <= set(last.ids)
+
+
 def _ids(nodes: Iterable[Node]) -> list[str]:
     return [str(node["id"]) for node in nodes]
 
@@ -165,7 +169,9 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
     brings_new = any(conversation_id not in known for conversation_id in _ids(page.items))
     if state.passes:
         _distrust(state, page.items, known, wanted)
-    moved_on = _note_rows(state, page.items, known)
+    # A part of the page that is verified is no progress, whatever times it shows.
+    is_part = isinstance(state.phase, VerifyingLast | VerifyingEnd) and _is_part(page, state.last_page)
+    moved_on = _note_rows(state, page.items, known) and not is_part
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
         state.recoveries = 0
@@ -173,7 +179,7 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
         state.imposed_size = max(state.imposed_size, state.short_page)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0
     times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
-    if page.items:
+    if page.items and not is_part:
         state.last_page = LastPage(request.position, _ids(page.items), max(times, default=""))
     following = page.next_parameters
     if following is None:
