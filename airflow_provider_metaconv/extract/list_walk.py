@@ -338,7 +338,8 @@ def refuse(state: ListState, request: ListRequest, error: GraphError, sizes: Pag
     elif request.is_smallest:
         raise error
     elif isinstance(state.phase, VerifyingEnd):
-        state.phase = VerifyingEnd(request.position, state.phase.behind, request.limit // 2)
+        # Not below two while two are answered: a single row that names itself may be any row of the list.
+        state.phase = VerifyingEnd(request.position, state.phase.behind, (request.limit + 1) // 2)
     elif request.ids_only:
         sizes.ids_refused(request.limit)
     elif error.action in (Action.SKIP, Action.FAIL) and not state.isolated:

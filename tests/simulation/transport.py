@@ -162,9 +162,10 @@ class SimulatedSession(requests.Session):
             return False
         last = rows[-1] if rows else None
         thread = None if last is None else self._wire.service.world.threads.get(last["id"])
-        if any(each.name in LEADING_BACK for each in self._wire.schedule.strikes):
-            # Some lists end so: the last page names itself.
-            return thread is not None and self._is_oldest(thread)
+        strikes = {each.name for each in self._wire.schedule.strikes}
+        if strikes & LEADING_BACK:
+            # Some lists end so: the last page names itself, or an empty one behind it.
+            return self._is_oldest(thread) if thread is not None else not rows and "empty_page" not in strikes
         following = body.get("paging", {}).get("next")
         if following is None:
             return True
