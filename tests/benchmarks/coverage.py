@@ -15,8 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,7 +53,10 @@ def main() -> None:
         extra = {"calls_per_second": 1000}
         connection = {"conn_type": "meta_graph", "host": graph.url, "password": graph.user_token, "extra": extra}
         os.environ["AIRFLOW_CONN_META_GRAPH_DEFAULT"] = json.dumps(connection)
-        calls = lambda: int(graph.statistics()["calls"])  # noqa: E731
+
+        def calls() -> int:
+            return int(graph.statistics()["calls"])
+
         compare(local_folder(Path(folder)), calls)
         with bucket() as place:
             compare(place, calls)
@@ -74,24 +77,20 @@ def local_folder(folder: Path) -> Place:
     return Place("a folder", lambda below: LocalStorage(folder / below), lambda: counted[0])
 
 
-class bucket:  # noqa: N801
+@contextmanager
+def bucket() -> Iterator[Place]:
     """A bucket of a storage server of this machine, for as long as the context lasts."""
+    from google.api_core.client_options import ClientOptions
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
 
-    def __enter__(self) -> Place:
-        from google.api_core.client_options import ClientOptions
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud import storage
+    from airflow_provider_metaconv.files.gcs import GCSStorage
+    from tests.google_servers.servers import StorageServer
 
-        from airflow_provider_metaconv.files.gcs import GCSStorage
-        from tests.google_servers.servers import StorageServer
-
-        self.server = StorageServer().__enter__()
-        options = ClientOptions(api_endpoint=self.server.url)
+    with StorageServer() as server:
+        options = ClientOptions(api_endpoint=server.url)
         made = storage.Client("example-project", AnonymousCredentials(), client_options=options).create_bucket("bucket")
-        return Place("a bucket", lambda below: GCSStorage(made, below), lambda: len(self.server.requests))
-
-    def __exit__(self, *_: object) -> None:
-        self.server.__exit__()
+        yield Place("a bucket", lambda below: GCSStorage(made, below), lambda: len(server.requests))
 
 
 def compare(place: Place, calls: Callable[[], int]) -> None:

@@ -29,19 +29,6 @@ def running() -> Iterator[EmulatorServer]:
         yield server
 
 
-@pytest.fixture
-def server(running: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatorServer]:
-    connection = {
-        "conn_type": "meta_graph",
-        "host": running.url,
-        "password": running.user_token,
-        "extra": {"calls_per_second": 1000},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))
-    yield running
-    running.clear_faults()
-
-
 class TaskInstance:
     """What the operator asks of Airflow's task instance."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,19 +29,6 @@ def at(hour: int) -> datetime:
 def running() -> Iterator[EmulatorServer]:
     with EmulatorServer(World.generate(WorldSettings(pages=1, messages=500, now=at(16)))) as server:
         yield server
-
-
-@pytest.fixture
-def server(running: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatorServer]:
-    connection = {
-        "conn_type": "meta_graph",
-        "host": running.url,
-        "password": running.user_token,
-        "extra": {"calls_per_second": 1000},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))
-    yield running
-    running.clear_faults()
 
 
 class TaskInstance:
