@@ -241,7 +241,6 @@ class Attempt:
     def _read_list(self, request: ListRequest, page: ResultPage, once_planned: Callable[[], None]) -> Batch:
         number = cast(int, self.current_list)
         state = self._state.lists[number]
-        is_catching_up = bool(state.passes)
         try:
             nodes = list_walk.accept(state, request, page, self._known, self._state.page_sizes, self._wanted)
         except GraphError as error:
@@ -254,10 +253,10 @@ class Attempt:
         nodes.reverse()
         while nodes:
             # Taken off the page, which the next one's answer would otherwise find in memory as a whole.
-            self._meet(nodes.pop(), batch, is_catching_up=is_catching_up)
+            self._meet(nodes.pop(), batch)
         return batch
 
-    def _meet(self, node: Node, batch: Batch, *, is_catching_up: bool) -> None:
+    def _meet(self, node: Node, batch: Batch) -> None:
         conversation_id, time = str(node["id"]), list_walk.effective_time(node)
         if conversation_id not in self._known:
             self._known[conversation_id] = time
@@ -265,7 +264,7 @@ class Attempt:
         elif time is not None and (self._known[conversation_id] or "") < time:
             self._known[conversation_id] = time
             reference = self._state.reference
-            is_wanted = is_catching_up and reference and self._context.until > reference
+            is_wanted = reference and self._context.until > reference
             if is_wanted and conversation_id not in self._state.conversations:
                 # It was read and has moved since: its new messages count if the window is still open.
                 newer_than = "" if conversation_id in self._passed else reference
@@ -277,6 +276,7 @@ class Attempt:
         time = list_walk.effective_time(node)
         if not rows and time is not None and time < self._bound:
             # Neither its time nor its newest messages reach into the window.
+            self._passed.add(conversation.id)
             return
         self._state.conversations[conversation.id] = conversation
         self._add(batch, self._advance(conversation, rows))

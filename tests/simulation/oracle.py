@@ -188,7 +188,7 @@ class Oracle:
     def _is_only_limited(self) -> bool:
         """Whether one limit for a whole hour, of which Meta does not say how long it lasts, is all that is wrong."""
         scenario = self.scenario
-        if scenario.crashes or scenario.storage_faults or len(scenario.faults) != 1:
+        if scenario.crashes or scenario.storage_faults or scenario.damages or len(scenario.faults) != 1:
             return False
         fault = scenario.faults[0]
         return fault.name in LIMITS_WITHOUT_HINT and fault.seconds == budgets.HOUR and not fault.options
