@@ -175,7 +175,7 @@ class ConversationReader:
         if following is None or (conversation.tracked_ids is None and conversation.older_rows >= OLDER_ROWS):
             conversation.position = ENDED
         elif conversation.behind and conversation.behind in {text(node.get("id")) for node in page.items}:
-            self._restart(conversation, "they are ignored")
+            self._turn_in_a_circle(conversation, "they are ignored")
         elif not moved_on and conversation.verifying == "last" and page.items:
             is_alone = dict(following) == position
             conversation.verifying, conversation.position = "end", dict(following)
@@ -183,7 +183,7 @@ class ConversationReader:
         elif position and dict(following) == position:
             self._meet_self(conversation, page, limit, moved_on=moved_on)
         elif conversation.stale_pages > MAX_STALE_PAGES + (conversation.seen if conversation.replayed_to else 0):
-            self._restart(conversation, "they bring nothing new")
+            self._turn_in_a_circle(conversation, "they bring nothing new")
         else:
             conversation.position, conversation.verifying, conversation.behind = dict(following), "", ""
         return rows
@@ -197,11 +197,18 @@ class ConversationReader:
         else:
             self._restart(conversation, "one names itself as its next")
 
+    def _turn_in_a_circle(self, conversation: ConversationState, reason: str) -> None:
+        """Pages that were read come again: the end if that were all messages, or a fault of Meta's."""
+        if conversation.message_count is not None and _has_all(conversation):
+            conversation.position = ENDED
+        else:
+            self._restart(conversation, reason)
+
     @staticmethod
     def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
         """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
         if conversation.message_count is not None:
-            return conversation.seen + conversation.unplaced >= conversation.message_count
+            return _has_all(conversation)
         return rows < limit and (bool(conversation.behind) or rows != conversation.followed_page)
 
     def refuse(
@@ -285,7 +292,9 @@ class ConversationReader:
         if created is None or message_id is None:
             # Without a time nobody can say whether it belongs to the window: counted, not written. Without an id
             # nobody can say whether it came before either: it is no progress.
-            conversation.unplaced += message_id is not None or not conversation.verifying
+            is_without_id = message_id is None and not conversation.verifying
+            conversation.unplaced += message_id is not None or is_without_id
+            conversation.without_id += is_without_id
             conversation.seen += message_id is not None
             return None
         if _came_before(conversation, created, message_id):
@@ -363,11 +372,19 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
     conversation.refusal = str(error)
 
 
+def _has_all(conversation: ConversationState) -> bool:
+    """Whether as many messages came as Meta counts in the conversation."""
+    return conversation.seen + conversation.without_id >= (conversation.message_count or 0)
+
+
 def restart(conversation: ConversationState) -> None:
     """Reads a conversation from its newest message again, passing over what was seen."""
     conversation.position, conversation.by_itself = {}, False
     conversation.verifying, conversation.behind, conversation.step_over = "", "", False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
+    # They come again, and nobody can tell that they do.
+    conversation.unplaced -= conversation.without_id
+    conversation.without_id = 0
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
 
 

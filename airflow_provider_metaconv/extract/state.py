@@ -137,8 +137,9 @@ class ConversationState(_State):
     place, and then the ``end`` behind the message ``behind``, as ``VerifyingLast`` and ``VerifyingEnd`` do.
     ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
     messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
-    commit. ``last_page`` is the number of rows on the page before, ``followed_page`` that of the largest page
-    behind which more came.
+    commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
+    ``last_page`` is the number of rows on the page before, ``followed_page`` that of the largest page behind which
+    more came.
     """
 
     id: str
@@ -165,6 +166,7 @@ class ConversationState(_State):
     unavailable_tail: int = 0
     beyond_limit: int = 0
     unplaced: int = 0
+    without_id: int = 0
     oldest: str = ""
     newest: str = ""
     mark: str = ""
