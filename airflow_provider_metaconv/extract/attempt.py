@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from airflow_provider_metaconv.extract import conversation as conversations
@@ -39,7 +39,7 @@ from airflow_provider_metaconv.graph.errors import (
     LimitTooHighError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage
-from airflow_provider_metaconv.window import row_time
+from airflow_provider_metaconv.window import iso, row_time
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,9 @@ LONGEST_PAUSE = 300.0
 EARLY_REFUSALS, LATE_REFUSALS = 10, 3
 """So many conversations for which a permission is missing, and most of those tried, fail the task: in between, and at
 the end."""
+
+CLOCK_MARGIN = timedelta(hours=1)
+"""More than this machine's clock and Meta's differ."""
 
 MOST_PASSED = 1_000
 """So many conversations without anything in the window a restart remembers: the first ones, which the top shows."""
@@ -319,6 +322,9 @@ class Attempt:
         known = [each for each in known_before if each not in self._known]
         logger.warning("Reading %d conversations that earlier runs knew instead of the list", len(known))
         self._opened_known = True
+        # No list has shown a time by Meta's clock yet: by ours, and earlier than the two can differ.
+        began = datetime.fromisoformat(self._context.extracted_time) - CLOCK_MARGIN
+        self._state.reference = self._state.reference or iso(began)
         for conversation_id in known:
             self._known[conversation_id] = None
             self._state.conversations[conversation_id] = ConversationState(conversation_id)
@@ -341,6 +347,9 @@ class Attempt:
         state = self._state
         self._finished += 1
         del state.conversations[conversation.id]
+        self._known[conversation.id] = _latest(
+            self._known.get(conversation.id), conversation.updated_time, conversation.newest
+        )
         if conversation.tracked_ids is not None:
             state.reread.add(conversation.id)
         if conversation.deferred or conversations.rests_on_refusal(conversation):
@@ -441,7 +450,7 @@ def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str
     """The conversations that a state has seen, with their times; notes of those on a last page which have no row."""
     known = {row["conversation_id"]: _time_of(row) for row in rows}
     for conversation in state.conversations.values():
-        known[conversation.id] = max(filter(None, (conversation.updated_time, conversation.newest)), default=None)
+        known[conversation.id] = _latest(conversation.updated_time, conversation.newest)
     for last_page in filter(None, (each.last_page for each in state.lists)):
         for conversation_id in last_page.ids:
             if conversation_id not in known:
@@ -451,4 +460,8 @@ def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str
 
 def _time_of(row: Mapping[str, Any]) -> str | None:
     """The time of a conversation's ledger row, as ``list_walk.effective_time`` takes that of its node."""
-    return max(filter(None, (row["updated_time"], row["newest_message_time"])), default=None)
+    return _latest(row["updated_time"], row["newest_message_time"])
+
+
+def _latest(*times: str | None) -> str | None:
+    return max(filter(None, times), default=None)
