@@ -88,7 +88,8 @@ class Partiality:
 class Attempt:
     """One attempt at a window; ``known`` are the conversations that were seen, and grows.
 
-    ``folders`` are the lists' folders, in the order of ``state.lists``.
+    ``folders`` are the lists' folders, in the order of ``state.lists``. ``incomplete_before`` are conversations that
+    an earlier extraction calls incomplete: the ledger says of each what is true now, whatever the window holds of it.
     """
 
     def __init__(
@@ -98,12 +99,14 @@ class Attempt:
         folders: Sequence[str | None],
         known: dict[str, str | None],
         partiality: Partiality,
+        incomplete_before: frozenset[str] = frozenset(),
     ) -> None:
         self._context = context
         self._state = state
         self._folders = folders
         self._known = known
         self._partiality = partiality
+        self._incomplete_before = incomplete_before
         self._reader = ConversationReader(context, state)
         self._wanted = list_walk.Wanted(context.since, context.until)
         self._bound = context.window.listing_bound(LISTING_MARGIN)
@@ -277,7 +280,8 @@ class Attempt:
     def _open(self, conversation: ConversationState, node: Node, batch: Batch) -> None:
         rows = self._reader.read_listed(conversation, node)
         time = list_walk.effective_time(node)
-        if not rows and time is not None and time < self._bound:
+        is_old = time is not None and time < self._bound
+        if not rows and is_old and conversation.id not in self._incomplete_before:
             # Neither its time nor its newest messages reach into the window.
             self._passed.add(conversation.id)
             return
@@ -358,7 +362,7 @@ class Attempt:
             # It has its ledger row already.
             before = state.amendments.get(conversation.id, Amendment())
             state.amendments[conversation.id] = conversations.amend(before, conversation, self._context.platform)
-        elif conversation.id in state.reread or conversations.concerns_window(conversation, self._context):
+        elif self._belongs_into_ledger(conversation):
             batch.conversations.append(conversations.ledger_row(conversation, self._context))
             self._passed.discard(conversation.id)
             state.passed.pop(conversation.id, None)
@@ -366,6 +370,10 @@ class Attempt:
             self._passed.add(conversation.id)
             if len(state.passed) < MOST_PASSED:
                 state.passed[conversation.id] = self._known.get(conversation.id)
+
+    def _belongs_into_ledger(self, conversation: ConversationState) -> bool:
+        was_there = conversation.id in self._state.reread or conversation.id in self._incomplete_before
+        return was_there or conversations.concerns_window(conversation, self._context)
 
     @staticmethod
     def _add(batch: Batch, other: Batch) -> None:

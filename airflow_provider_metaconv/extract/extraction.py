@@ -33,6 +33,7 @@ from airflow_provider_metaconv.files.commit import (
     clean_up,
     commit_window,
     earlier_manifest,
+    incomplete_before,
 )
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number, window_id
@@ -172,10 +173,11 @@ class _Extraction:
         self._writers: tuple[PartsWriter, ...] = ()
         self._in_flight: list[Request] = []
         self._saved: Saved | None = None
+        self._earlier: Manifest | None = None
 
     def finished_before(self) -> ExtractionResult | None:
         """The result, if an attempt of this extraction was killed after it had published it."""
-        manifest = earlier_manifest(self._storage)
+        manifest = self._earlier = earlier_manifest(self._storage)
         if manifest is None or not manifest.complete or not manifest.extraction_id:
             return None
         if manifest.extraction_id != self._checkpoint.earlier_extraction():
@@ -199,6 +201,7 @@ class _Extraction:
             self._folders,
             known,
             Partiality(self._settings.accept_partial, self._known_ids, self._settings.clock),
+            incomplete_before(self._storage, self._earlier),
         )
         try:
             return self._run()

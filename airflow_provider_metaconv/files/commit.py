@@ -129,6 +129,12 @@ def earlier_manifest(storage: Storage) -> Manifest | None:
         return None
 
 
+def incomplete_before(storage: Storage, earlier: Manifest | None) -> frozenset[str]:
+    """The conversations of which an earlier extraction of the window says that something is missing."""
+    gaps = _rows(storage, _whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
+    return frozenset(row["conversation_id"] for row in gaps if row["status"] != ConversationStatus.COMPLETE)
+
+
 def commit_window(
     storage: Storage,
     header: WindowHeader,
@@ -211,18 +217,8 @@ class _Rewriter:
         self._lacks_fields = bool(earlier and set(left_out_fields) - set(earlier.left_out_fields))
 
     def _read_earlier(self) -> dict[str, Row]:
-        rows = _rows(self._storage, self._earlier_files(CONVERSATIONS), CONVERSATIONS)
+        rows = _rows(self._storage, _whole_files(self._storage, self._earlier, CONVERSATIONS), CONVERSATIONS)
         return {row["conversation_id"]: row for row in rows}
-
-    def _earlier_files(self, table: Table) -> list[ManifestFile]:
-        """The earlier result's parts of a table, as far as they are whole: what is damaged cannot be kept."""
-        files = [] if self._earlier is None else [file for file in self._earlier.files if file.table == table.name]
-        whole = [file for file in files if _is_whole(self._storage, file)]
-        if len(whole) < len(files):
-            logger.warning(
-                "Parts of the earlier result in %s are damaged and not kept", self._storage.uri(MANIFEST_NAME)
-            )
-        return whole
 
     def rewritten(self, files: list[ManifestFile]) -> list[ManifestFile]:
         """The files, or others with the same rows where theirs have to change."""
@@ -258,7 +254,7 @@ class _Rewriter:
     ) -> dict[str, dict[str, Row]]:
         """The messages of the touched conversations by conversation and id, of each the richest version."""
         messages: dict[str, dict[str, Row]] = {conversation_id: {} for conversation_id in touched}
-        earlier = self._earlier_files(MESSAGES) if richer else []
+        earlier = _whole_files(self._storage, self._earlier, MESSAGES) if richer else []
         before = (row for row in _rows(self._storage, earlier, MESSAGES) if row["conversation_id"] in richer)
         now = _rows(self._storage, files if touched else (), MESSAGES)
         for row in chain(before, now):
@@ -284,6 +280,15 @@ class _Rewriter:
 
     def _write(self, table: Table, rows: Iterable[Row]) -> list[ManifestFile]:
         return _write(self._storage, table, self._header.file_format, rows)
+
+
+def _whole_files(storage: Storage, manifest: Manifest | None, table: Table) -> list[ManifestFile]:
+    """A manifest's parts of a table, as far as they are whole: what is damaged cannot be kept."""
+    files = [] if manifest is None else [file for file in manifest.files if file.table == table.name]
+    whole = [file for file in files if _is_whole(storage, file)]
+    if len(whole) < len(files):
+        logger.warning("Parts of the earlier result in %s are damaged and not kept", storage.uri(MANIFEST_NAME))
+    return whole
 
 
 def _is_whole(storage: Storage, file: ManifestFile) -> bool:

@@ -267,12 +267,13 @@ def _ignored_cursor(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
 
 
 def _is_cut(world: WorldPlan, edge: str = "conversations") -> bool:
-    """Whether pages have a single row each.
+    """Whether pages, or the first one, have a single row.
 
-    Where each of them is the first one again, nothing tells it from a list of one row that names itself as its next.
+    Where each page is the first one again, nothing tells it from a list of one row that names itself as its next.
     """
     options = {"edge": edge, "size": 1}
-    return any(each.name == "page_size" and dict(each.options) == options for each in world.habits)
+    cuts = [each for each in world.habits if each.name in ("page_size", "first_page")]
+    return any(dict(each.options) == options for each in cuts)
 
 
 def _refused_people(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
