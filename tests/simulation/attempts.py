@@ -275,8 +275,10 @@ class _Simulation:
         )
         self.report.attempts, self.report.calls = number, self.report.calls + len(sent)
         if self.report.calls_until_success is None:
-            self.report.kills += outcome.kind == "killed"
-            if outcome.kind == "success":
+            # Killed behind its last effect it has done all, and only its task does not know.
+            has_done_all = outcome.kind == "success" or (not unchanged and CHECKPOINT not in files)
+            self.report.kills += outcome.kind == "killed" and not has_done_all
+            if has_done_all:
                 self.report.calls_until_success = self.report.calls
         for call in sent:
             for strike in call.strikes:
