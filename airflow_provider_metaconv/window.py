@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
+_LONGEST_TIME = 40
 _EARLIEST_SECONDS = 315_532_800  # 1980
 # Meta's form, always UTC: 2026-11-20T09:30:39+0000. The form of the rows differs by one colon.
 _META_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000")
@@ -22,6 +24,11 @@ def row_time(value: Any) -> str | None:
         return _from_seconds(value)
     if not isinstance(value, str):
         return None
+    # A list shows each of its times several times over.
+    return _recent_time(value) if len(value) <= _LONGEST_TIME else _time_of(value)
+
+
+def _time_of(value: str) -> str | None:
     if value.isascii() and value.isdigit():
         return _from_seconds(int(value[:20]))
     try:
@@ -31,6 +38,9 @@ def row_time(value: Any) -> str | None:
         return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
+
+
+_recent_time = lru_cache(maxsize=8_192)(_time_of)
 
 
 def _from_seconds(seconds: int) -> str | None:
