@@ -377,10 +377,11 @@ def _rewind(state: ListState, request: ListRequest, page: ResultPage) -> None:
     if is_reached or following is None or dict(following) == request.position:
         state.phase = Reading(request.position)
         return
-    state.stale_pages += 1
-    if state.stale_pages > MAX_STALE_PAGES and not (times and (not state.lowest or min(times) < state.lowest)):
+    lowest = min([state.lowest, *times] if state.lowest else times, default="")
+    state.stale_pages = 0 if lowest != state.lowest else state.stale_pages + 1
+    if state.stale_pages > MAX_STALE_PAGES:
         raise CursorError("The list of conversations leads in a circle: its pages bring nothing new.")
-    state.lowest = min([state.lowest, *times] if state.lowest else times, default="")
+    state.lowest = lowest
     state.phase = Rewinding(dict(following))
 
 

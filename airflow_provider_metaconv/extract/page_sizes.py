@@ -82,7 +82,8 @@ REFUSALS_OF_PROVEN = 3
 class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     """The sizes of the next call, never above the ``largest``; ``filling`` is what fills a call.
 
-    ``accepted`` is what Meta seems to accept now, ``proven`` the largest that it did accept.
+    ``accepted`` is what Meta seems to accept now, ``proven`` the largest that it did accept; ``ids`` and ``proven_ids``
+    are the same of calls for ids and times alone.
 
     A rate limit is no refusal: smaller calls would only be more calls. What Meta accepts is remembered by the state,
     so that the next attempt does not have to find it out again.
@@ -95,6 +96,8 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     largest_ids: int = IDS_PER_CALL
     proven: Sizes = Sizes(1, 0)
     proven_refusals: int = 0
+    proven_ids: int = 1
+    proven_ids_refusals: int = 0
     list_successes: int = 0
     ids_successes: int = 0
     message_successes: int = 0
@@ -186,15 +189,25 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
 
     def ids_accepted(self) -> None:
         """A call for ids and times alone was answered."""
+        is_below_proven = self.ids < self.proven_ids
+        if not is_below_proven:
+            self.proven_ids, self.proven_ids_refusals = self.ids, 0
         self.ids_successes += 1
-        if self.ids_successes >= self.patience and self.ids_are_reduced:
+        if self.ids_are_reduced and self.ids_successes >= (FIRST_PATIENCE if is_below_proven else self.patience):
             self.ids_successes = 0
-            self.ids, self.has_grown = min(2 * self.ids, self.largest_ids), True
+            known = self.proven_ids if is_below_proven else self.largest_ids
+            self.ids, self.has_grown = min(2 * self.ids, known), not is_below_proven
 
     def ids_refused(self, tried: int) -> bool:
         """A call for so many ids and times was refused; False when nothing smaller can be asked for."""
         self.ids_successes = 0
-        self._lose_patience()
+        if tried <= self.proven_ids:
+            self.proven_ids_refusals += 1
+            if self.proven_ids_refusals >= REFUSALS_OF_PROVEN:
+                self.proven_ids, self.proven_ids_refusals = max(tried // 2, 1), 0
+        else:
+            self._lose_patience()
+        self.has_grown = False
         self.ids = max(min(self.ids, tried // 2), 1)
         return tried > 1
 
@@ -227,6 +240,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
         self.largest, self.filling = self.largest.at_most(bound), self.filling.at_most(bound)
         self.accepted = self.accepted.at_most(bound)
         self.ids = self.largest_ids = min(self.largest_ids, most)
+        self.proven_ids = min(self.proven_ids, most)
         return True
 
 
