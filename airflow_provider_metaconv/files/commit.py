@@ -274,7 +274,7 @@ class _Rewriter:
                 yield row
         for conversation_id, versions in messages.items():
             now, before = touched.get(conversation_id), self._earlier_rows.get(conversation_id)
-            better = _better(now, before)
+            better = _better(now, before, _unavailable(versions.values()))
             if better is not None:
                 yield _recounted(better, versions.values())
 
@@ -347,17 +347,24 @@ def _status_rank(row: Row) -> int:
     return _STATUS_RANK.get(row["status"], len(_STATUS_RANK))
 
 
-def _better(now: Row | None, before: Row | None) -> Row | None:
+def _better(now: Row | None, before: Row | None, unavailable: int) -> Row | None:
+    """The row that says more of the messages that are there, ``unavailable`` of them without content."""
     if now is None or before is None:
         return before if now is None else now
-    return before if _status_rank(before) < _status_rank(now) else now
+    # A message that came since, and whose content is refused, is one that the earlier row knows nothing of.
+    is_outdated = unavailable > before["messages_unavailable"]
+    return before if _status_rank(before) < _status_rank(now) and not is_outdated else now
+
+
+def _unavailable(messages: Iterable[Row]) -> int:
+    return sum(message["content_status"] == ContentStatus.UNAVAILABLE for message in messages)
 
 
 def _recounted(row: Row, messages: Iterable[Row]) -> Row:
     """The ledger row with the counts of the messages that are there; what has no id stays counted."""
     messages = list(messages)
     times = sorted(message["created_time"] for message in messages)
-    unavailable = sum(message["content_status"] == ContentStatus.UNAVAILABLE for message in messages)
+    unavailable = _unavailable(messages)
     unplaced = row["messages_unavailable"] if row.get("reason_code") == ReasonCode.UNPLACED_MESSAGES else 0
     recounted = row | {
         "messages_extracted": len(messages) - unavailable,

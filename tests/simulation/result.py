@@ -49,6 +49,10 @@ class Result:
                 found.setdefault(row["conversation_id"], set()).add(row["message_id"])
         return found
 
+    def withheld(self, conversation_id: str) -> set[str]:
+        """The ids of a conversation's messages without content."""
+        return self.ids.get(conversation_id, set()) - self.available().get(conversation_id, set())
+
 
 def read_result(files: dict[str, bytes]) -> Result | None:
     """The published result of a folder, None when there is none."""

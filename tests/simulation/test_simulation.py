@@ -27,7 +27,7 @@ def test_a_thousand_seeds_keep_every_guarantee() -> None:
 
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
 def test_what_once_failed_keeps_every_guarantee(path: Path) -> None:
-    """Each file is the smallest scenario of something that the simulation found.
+    """Each file is the smallest scenario of something that the simulation found; its name says what.
 
     retry_of_a_refused_list (seed 65): the list is refused for seconds, attempt 1 fails, and attempt 2, which asks
     nothing, was a green and empty result in place of an earlier good one.

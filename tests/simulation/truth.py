@@ -108,7 +108,10 @@ class Truth:
     def _check_never_poorer(self, before: Result, after: Result) -> Iterator[Finding]:
         for identifier, row in before.conversations.items():
             now = after.conversations.get(identifier)
-            if now is not None and row["messages_extracted"] and _rank(now) > _rank(row):
+            if now is None or not row["messages_extracted"] or _rank(now) <= _rank(row):
+                continue
+            # Of a message that came since and is withheld, the earlier row could say nothing.
+            if not after.withheld(identifier) - before.ids.get(identifier, set()):
                 yield Finding("G3", f"{identifier} was {row['status']} and is {now['status']}")
         rows = {row["message_id"]: row for row in after.messages}
         for row in before.messages:
