@@ -73,7 +73,8 @@ FIRST_OF_WINDOW = Sizes(conversations=100, nested_messages=25)
 FIRST_PATIENCE = 4
 """Calls that must succeed before more is asked for again; twice as many each time that was too early."""
 
-LONGEST_PATIENCE = 256
+LONGEST_PATIENCE = 32
+"""A refused attempt costs one call, and half the size for too long costs as many calls again as it lasts."""
 
 REFUSALS_OF_PROVEN = 3
 """So often in a row a size that was accepted before may be refused before it counts as too large."""
@@ -170,7 +171,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
         if self._is_proven(tried):
             self.proven_refusals += 1
             if self.proven_refusals >= REFUSALS_OF_PROVEN:
-                self.proven, self.proven_refusals = smaller, 0
+                self.proven, self.proven_refusals, self.patience = smaller, 0, FIRST_PATIENCE
         else:
             self._lose_patience()
         self.has_grown = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +69,21 @@ def test_what_a_page_is_like_is_not_forgotten_when_one_conversation_spoils_its_l
         sizes.list_accepted(1, 1, 0)
     sizes.list_was_not_too_large()
     assert 200 == sizes.now.conversations
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_faults_that_pass_do_not_keep_lists_small(seed: int) -> None:
+    faults, largest_accepted = random.Random(seed), 25
+    sizes, read, calls = PageSizes.starting(LARGEST), 0, 0
+    while read < 30_000:
+        asked, calls = sizes.now, calls + 1
+        if asked.conversations > largest_accepted or faults.random() < 0.03:
+            sizes.list_refused(asked)
+        else:
+            read += asked.conversations
+            sizes.list_accepted(asked.conversations, 6 * asked.conversations, 0)
+    # Halved and doubled sizes may settle at 16 where 25 are accepted.
+    assert calls <= 1.6 * 30_000 / largest_accepted
 
 
 def test_a_later_attempt_begins_with_the_sizes_of_the_one_before() -> None:
