@@ -373,8 +373,9 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
 
 
 def _has_all(conversation: ConversationState) -> bool:
-    """Whether as many messages came as Meta counts in the conversation."""
-    return conversation.seen + conversation.without_id >= (conversation.message_count or 0)
+    """Whether as many messages came as Meta counts in the conversation, each counted once."""
+    seen = conversation.seen if conversation.tracked_ids is None else len(conversation.tracked_ids)
+    return seen + conversation.without_id >= (conversation.message_count or 0)
 
 
 def restart(conversation: ConversationState) -> None:
