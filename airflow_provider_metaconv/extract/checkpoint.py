@@ -232,9 +232,9 @@ class Checkpoint:
         return Batch(rows[: segment.messages], rows[segment.messages :])
 
     def _check_parts(self, parts: list[ManifestFile]) -> None:
-        missing = {part.path for part in parts} - set(self._storage.names())
-        if missing:
-            raise ValueError(f"parts are missing: {sorted(missing)}")
+        for part in parts:
+            if self._storage.measure(part.path) != (part.bytes, part.sha256):
+                raise ValueError(part.path)
 
 
 def _decode(data: bytes) -> _Content:

@@ -167,16 +167,15 @@ def _ids(nodes: Iterable[Node]) -> list[str]:
 def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known, wanted: Wanted) -> None:
     state.calls += 1
     brings_new = any(conversation_id not in known for conversation_id in _ids(page.items))
-    if state.passes:
-        _distrust(state, page.items, known, wanted)
+    _distrust(state, page.items, known, wanted)
     # A part of the page that is verified is no progress, whatever times it shows.
     is_part = isinstance(state.phase, VerifyingLast | VerifyingEnd) and _is_part(page, state.last_page)
     moved_on = _note_rows(state, page.items, known) and not is_part
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
         state.recoveries = 0
-        # More came behind a page that was shorter than asked for.
-        state.imposed_size = max(state.imposed_size, state.short_page)
+    if brings_new or moved_on:
+        _note_cut(state, wanted)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0
     times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
     if page.items and not is_part:
@@ -199,9 +198,19 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
         state.phase = _reading(state, dict(following))
 
 
+def _note_cut(state: ListState, wanted: Wanted) -> None:
+    """More came behind the page before; was it shorter than asked for, Meta cuts the pages of this list."""
+    if state.short_page <= state.imposed_size:
+        return
+    state.imposed_size = state.short_page
+    if state.passes and state.ended_in_itself:
+        logger.info("Meta cuts the pages of the list: whether it ended where it seemed to is looked at again")
+        state.bound, state.rows_below, state.ended_in_itself = wanted.since, 0, False
+
+
 def _distrust(state: ListState, nodes: Sequence[Node], known: Known, wanted: Wanted) -> None:
     """Reads on when a pass meets a conversation of the window that the passes before must have seen."""
-    for node in nodes:
+    for node in nodes if state.passes else ():
         time = effective_time(node)
         if time is not None and wanted.since <= time < min(state.bound, wanted.until) and str(node["id"]) not in known:
             logger.warning("Meta's list did not show %s before: reading on to the beginning of the window", node["id"])
@@ -281,11 +290,15 @@ def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, move
     that cannot be the first page: one that begins behind a row of the page that was met, and brings nothing else.
     """
     phase = state.phase
-    if moved_on or not isinstance(phase, VerifyingLast | VerifyingEnd):
+    if isinstance(phase, VerifyingEnd) and not phase.behind and len(page.items) > 1:
+        # It named itself as well when it was asked for its first row alone, behind which there are others.
+        recover(state, CursorError("A page of the list of conversations names itself as its next, whatever follows."))
+    elif moved_on or not isinstance(phase, VerifyingLast | VerifyingEnd):
         state.phase = VerifyingLast(request.position)
     elif not page.items:
         _end_pass(state, "an empty page that names itself")
     elif len(page.items) < request.limit and (_behind(phase) or len(page.items) != state.imposed_size):
+        state.ended_in_itself = True
         _end_pass(state, "a last page that names itself")
     else:
         recover(state, CursorError("A full page of the list of conversations names itself as its next."))

@@ -102,7 +102,8 @@ class ListState(_State):
     began. ``lowest`` is the oldest time that the pass has seen, and ``tied`` the ids of that very time. ``rises``
     counts the rows that contradict the order. ``passes`` counts the catch-up passes, ``quiet_passes`` those at the end
     that found no new conversation. ``imposed_size`` is the largest page that was shorter than asked for though more
-    followed, ``short_page`` one of which that is not known yet.
+    followed, ``short_page`` one of which that is not known yet. ``ended_in_itself``: the last page that names itself
+    was taken for the end of a pass.
     """
 
     bound: str
@@ -120,6 +121,7 @@ class ListState(_State):
     isolated: int = 0
     imposed_size: int = 0
     short_page: int = 0
+    ended_in_itself: bool = False
     passes: int = 0
     quiet_passes: int = 0
     has_news: bool = False

@@ -74,7 +74,7 @@ def _advance(progress: Progress, task: TaskID, totals: Totals, seconds: float) -
 
 
 def _summary(totals: Totals, seconds: float, *, quiet: bool) -> None:
-    for kind, seeds in sorted(totals.failed.items(), key=lambda item: -len(item[1]))[: 1 if quiet else None]:
+    for kind, seeds in sorted(totals.failed.items(), key=lambda item: -len(item[1])):
         seed, finding = min(seeds, key=lambda each: each[0])
         console.print(f"{len(seeds)} x {kind}", markup=False)
         console.print(f"    seed {seed}, {finding}", markup=False)

@@ -29,7 +29,7 @@ CONFINED = frozenset(
 REFUSALS_FOR_GOOD = frozenset(
     name
     for name in FAULTS
-    if name.split("/")[0] in ("3", "10", "12", "100", "200", "230", "551", "803", "2500", "9000001")
+    if name.split("/")[0] in ("3", "10", "12", "21", "100", "200", "230", "551", "803", "2500", "9000001")
 ) | {"redirect", "empty_page", *LEADING_BACK}
 """What a list is not asked for again in the same attempt."""
 

@@ -62,7 +62,7 @@ class Truth:
             yield Finding("G1", problem)
         for contradiction in result.contradictions:
             yield Finding("G4", contradiction)
-        yield from self._check_rows(result)
+        yield from self._check_rows(result, before)
         yield from self._check_counts(result)
         if not is_new:
             return
@@ -122,7 +122,7 @@ class Truth:
                     yield Finding("G3", f"a message was richer before: {', '.join(poorer)}")
                     return
 
-    def _check_rows(self, result: Result) -> Iterator[Finding]:
+    def _check_rows(self, result: Result, before: Result | None) -> Iterator[Finding]:
         counts = Counter(row["message_id"] for row in result.messages)
         twice = sorted(identifier for identifier, count in counts.items() if count > 1)
         if twice:
@@ -132,9 +132,15 @@ class Truth:
             if not identifier.startswith(f"m_{row['conversation_id']}_"):
                 yield Finding("G1", f"{identifier} is in conversation {row['conversation_id']}")
             if row["content_status"] != "unavailable":
-                yield from self._check_content(row, result)
+                yield from self._check_content(row, self._left_out(row, result, before))
 
-    def _check_content(self, row: dict[str, Any], result: Result) -> Iterator[Finding]:
+    def _left_out(self, row: dict[str, Any], result: Result, before: Result | None) -> tuple[str, ...]:
+        """The fields that a row may lack: of a message that is gone the earlier result may have had no more."""
+        if before is not None and row["message_id"] in self.live.lost:
+            return result.left_out_fields + before.left_out_fields
+        return result.left_out_fields
+
+    def _check_content(self, row: dict[str, Any], left_out: tuple[str, ...]) -> Iterator[Finding]:
         identifier = row["message_id"]
         if row["text"] != text_of(identifier):
             yield Finding("G1", f"{identifier} has another text")
@@ -143,14 +149,14 @@ class Truth:
             return
         message = known[1]
         expected = "outbound" if message.from_page else "inbound"
-        if row["direction"] != expected and not (row["sender_id"] is None and "from" in result.left_out_fields):
+        if row["direction"] != expected and not (row["sender_id"] is None and "from" in left_out):
             yield Finding("G1", f"{identifier} is {expected} and is called {row['direction']}")
         carried = message.content.get("attachments")
         told = row["attachments"]
         if isinstance(carried, dict) or carried is None:
             if told is not None:
                 yield Finding("G1", f"{identifier} has no attachments and is said to have {told}")
-        elif told is None and "attachments" not in result.left_out_fields:
+        elif told is None and "attachments" not in left_out:
             yield Finding("G1", f"{identifier} lacks its attachments")
 
     def _check_counts(self, result: Result) -> Iterator[Finding]:
