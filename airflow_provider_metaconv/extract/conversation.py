@@ -192,7 +192,7 @@ class ConversationReader:
         """A page of messages names itself as its next: the end, or a fault of Meta's in the middle."""
         if conversation.verifying == "end" and not conversation.behind and len(page.items) > 1:
             # It named itself as well when it was asked for its first row alone, behind which there are others.
-            self._restart(conversation, "one names itself as its next, whatever follows")
+            self._turn_in_a_circle(conversation, "one names itself as its next, whatever follows")
         elif moved_on or not conversation.verifying:
             conversation.verifying, conversation.behind = "last", ""
         elif not page.items or self._is_end(conversation, len(page.items), limit):
