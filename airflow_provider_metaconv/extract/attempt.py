@@ -283,7 +283,7 @@ class Attempt:
         is_old = time is not None and time < self._bound
         if not rows and is_old and conversation.id not in self._incomplete_before:
             # Neither its time nor its newest messages reach into the window.
-            self._passed.add(conversation.id)
+            self._pass(conversation)
             return
         self._state.conversations[conversation.id] = conversation
         self._add(batch, self._advance(conversation, rows))
@@ -367,9 +367,13 @@ class Attempt:
             self._passed.discard(conversation.id)
             state.passed.pop(conversation.id, None)
         else:
-            self._passed.add(conversation.id)
-            if len(state.passed) < MOST_PASSED:
-                state.passed[conversation.id] = self._known.get(conversation.id)
+            self._pass(conversation)
+
+    def _pass(self, conversation: ConversationState) -> None:
+        """Remembers one that has no row, so that a later attempt does not take it for new."""
+        self._passed.add(conversation.id)
+        if len(self._state.passed) < MOST_PASSED:
+            self._state.passed[conversation.id] = self._known.get(conversation.id)
 
     def _belongs_into_ledger(self, conversation: ConversationState) -> bool:
         was_there = conversation.id in self._state.reread or conversation.id in self._incomplete_before

@@ -169,6 +169,8 @@ class ConversationReader:
         moved_on = conversation.seen > seen
         conversation.stale_pages = 0 if moved_on else conversation.stale_pages + 1
         if moved_on:
+            # What came since its messages were counted may not be among them.
+            conversation.is_counted = False
             conversation.followed_page = max(conversation.followed_page, conversation.last_page)
         conversation.last_page = len(page.items)
         following = page.next_parameters
@@ -198,21 +200,22 @@ class ConversationReader:
         elif not page.items or self._is_end(conversation, len(page.items), limit):
             conversation.position = ENDED
         else:
-            self._restart(conversation, "one names itself as its next")
+            self._turn_in_a_circle(conversation, "one names itself as its next")
 
     def _turn_in_a_circle(self, conversation: ConversationState, reason: str) -> None:
         """Pages that were read come again: the end if that were all messages, or a fault of Meta's."""
-        if conversation.message_count is not None and _has_all(conversation):
+        if conversation.is_counted and _has_all(conversation):
             conversation.position = ENDED
-        else:
-            self._restart(conversation, reason)
+            return
+        self._restart(conversation, reason)
+        # Messages may have come or gone since they were counted.
+        conversation.by_itself = conversation.message_count is not None and not conversation.deferred
 
     @staticmethod
     def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
         """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
-        if conversation.message_count is not None:
-            return _has_all(conversation)
-        return rows < limit and (bool(conversation.behind) or rows != conversation.followed_page)
+        is_short = rows < limit and (bool(conversation.behind) or rows != conversation.followed_page)
+        return is_short and (conversation.message_count is None or _has_all(conversation))
 
     def refuse(
         self,
@@ -355,6 +358,7 @@ def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
         conversation.participants, conversation.more_participants = participants, _more(edge)
     message_count = count(node.get("message_count"))
     conversation.message_count = conversation.message_count if message_count is None else message_count
+    conversation.is_counted = message_count is not None
 
 
 def _more(edge: Any) -> dict[str, str]:

@@ -141,7 +141,7 @@ class ConversationState(_State):
     messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
     commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
     ``last_page`` is the number of rows on the page before, ``followed_page`` that of the largest page behind which
-    more came.
+    more came. ``is_counted``: nothing new was seen since Meta told ``message_count``.
     """
 
     id: str
@@ -149,6 +149,7 @@ class ConversationState(_State):
     participants: list[dict[str, Any]] | None = None
     more_participants: Position = {}
     message_count: int | None = None
+    is_counted: bool = False
     position: Position = {}
     by_itself: bool = True
     limit: int = 0

@@ -214,7 +214,7 @@ class _Rewriter:
         self._earlier = earlier
         self._earlier_rows = self._read_earlier()
         # Then each message may have been richer, though no conversation is poorer.
-        self._lacks_fields = bool(earlier and set(left_out_fields) - set(earlier.left_out_fields))
+        self._lacks_fields = bool(left_out_fields)
 
     def _read_earlier(self) -> dict[str, Row]:
         rows = _rows(self._storage, _whole_files(self._storage, self._earlier, CONVERSATIONS), CONVERSATIONS)

@@ -141,6 +141,7 @@ class _Simulation:
     def __init__(self, scenario: Scenario, trace: Callable[[str], None] | None) -> None:
         self._scenario, self._trace = scenario, trace or _untold
         world = scenario.world
+        self._is_damaged = False
         self._clock = VirtualClock(float(START + 86_400))
         self._live = LiveWorld(world)
         old_rows = "id_and_time" if world.old_rows_have_time else "id_only"
@@ -237,10 +238,9 @@ class _Simulation:
             self._trace,
         )
         self._trace(f"--- attempt {number} at {self._clock.now - START - 86_400:.0f} s")
-        is_damaged = False
         for plan in scenario.damages:
             if plan.attempt == number and (what := damage(self._disk.folders.get(WINDOW, {}), plan)):
-                is_damaged = True
+                self._is_damaged = True
                 self._trace(what)
                 self.report.covered[what, PHASES[0], number] += 1
         wire.attempt, before, first = number, self._disk.copy(WINDOW), len(wire.sent)
@@ -264,7 +264,7 @@ class _Simulation:
             earlier,
             earlier if unchanged and files == before else read_result(files),
             not unchanged,
-            not is_damaged and _is_finished(before),
+            not self._is_damaged and _is_finished(before),
             LOGS.lines,
             tuple(files),
             tuple(data for name, data in files.items() if name in ("_manifest.json", "_checkpoint.json")),

@@ -102,7 +102,8 @@ class Oracle:
         if seen.outcome.kind != "success" or seen.after is None:
             told = f"no success on a healthy API: {seen.outcome.kind} {seen.outcome.error}"
             return [Finding("liveness", told, seen.number)]
-        wrong = sorted(self.truth.incomplete(seen.after))
+        # What was found when it was killed behind its last effect is what it came to.
+        wrong = sorted(self.truth.incomplete(seen.after)) if seen.is_new or not seen.was_finished else []
         if wrong or seen.after.is_partial:
             return [Finding("liveness", f"not complete on a healthy API: {wrong or 'the list'}", seen.number)]
         return []
@@ -144,6 +145,8 @@ class Oracle:
         is_confined = all(strike.name in CONFINED for strike in struck)
         # Past a conversation that spoils each list, whatever is asked of it, no cursor leads.
         is_confined &= not any(call.route == "conversations" and call.limit == 1 and call.strikes for call in seen.sent)
+        # Empty pages that lead to themselves are refused by nobody, and no list all the same.
+        is_confined &= not any(strike.name == "empty_page" for call in seen.sent for strike in call.strikes)
         is_confined &= len(targets) == 1 and targets <= self.live.conversation_ids
         return is_confined and len(self.truth.required) > 1
 

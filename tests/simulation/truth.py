@@ -69,7 +69,7 @@ class Truth:
         for identifier, ids in self.required.items():
             missing = ids - self.live.lost - result.ids.get(identifier, set())
             if missing:
-                yield from self._check_missing(result, identifier, missing)
+                yield from self._check_missing(result, identifier, missing, refusals)
         for identifier, row in result.conversations.items():
             # What an earlier extraction knew better is kept as it is.
             if before is not None and before.extraction_id != result.extraction_id:
@@ -179,7 +179,9 @@ class Truth:
             if row["messages_unavailable"] and row["reason_code"] is None:
                 yield Finding("G1", f"{identifier} has messages without content and no reason")
 
-    def _check_missing(self, result: Result, identifier: str, missing: set[str]) -> Iterator[Finding]:
+    def _check_missing(
+        self, result: Result, identifier: str, missing: set[str], refusals: Refusals
+    ) -> Iterator[Finding]:
         row = result.conversations.get(identifier)
         told = f"{len(missing)} messages of {identifier} are missing"
         if row is None:
@@ -187,6 +189,8 @@ class Truth:
                 yield Finding("G1", f"{told}, and it is not in the ledger")
         elif row["status"] == "complete":
             yield Finding("G1", f"{told}, and the ledger calls it complete")
+        elif row["reason_code"] == "unplaced_messages" and identifier in refusals.now:
+            return
         elif self._is_withheld(identifier, row) and not (self.world.arrivals or self.world.unsent):
             newest = [each.id for each in self.live.world.threads[identifier].messages[-INSTAGRAM_VISIBLE:]]
             if lost := missing & set(newest):
@@ -231,18 +235,19 @@ class Truth:
         if thread is None:
             return False
         if row["reason_code"] == "instagram_limit":
-            return _is_long(thread) and "refuses" not in row["reason"]
+            return self._is_long(thread) and "refuses" not in row["reason"]
         if row["reason_code"] == "unplaced_messages":
             has_bare = any(each.startswith(f"m_{identifier}_") for each in self.live.bare)
-            return has_bare or (_is_long(thread) and not self.world.old_rows_have_time)
+            return has_bare or (self._is_long(thread) and not self.world.old_rows_have_time)
         return False
+
+    def _is_long(self, thread: Thread) -> bool:
+        """Whether Instagram withholds content of it, or did before a message was unsent."""
+        unsent = sum(each.startswith(f"m_{thread.id}_") for each in self.live.lost)
+        return thread.is_instagram and len(thread.messages) + unsent > INSTAGRAM_VISIBLE
 
     def _is_in(self, created_time: int) -> bool:
         return (self.world.since or 0) <= created_time - START < self.world.until
-
-
-def _is_long(thread: Thread) -> bool:
-    return thread.is_instagram and len(thread.messages) > INSTAGRAM_VISIBLE
 
 
 def _rank(row: dict[str, Any]) -> int:
