@@ -6,6 +6,11 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on the machine, and is nothing that a test promises.
+settings.register_profile("metaconv", deadline=None)
+settings.load_profile("metaconv")
 
 pytest_plugins = ["tests.google_servers.fixtures"]
 

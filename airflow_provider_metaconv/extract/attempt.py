@@ -259,14 +259,14 @@ class Attempt:
         nodes.reverse()
         while nodes:
             # Taken off the page, which the next one's answer would otherwise find in memory as a whole.
-            self._meet(nodes.pop(), batch)
+            self._meet(nodes.pop(), request.nested_messages, batch)
         return batch
 
-    def _meet(self, node: Node, batch: Batch) -> None:
+    def _meet(self, node: Node, nested: int, batch: Batch) -> None:
         conversation_id, time = str(node["id"]), list_walk.effective_time(node)
         if conversation_id not in self._known:
             self._known[conversation_id] = time
-            self._open(ConversationState(conversation_id, row_time(node.get("updated_time"))), node, batch)
+            self._open(ConversationState(conversation_id, row_time(node.get("updated_time"))), node, nested, batch)
         elif time is not None and (self._known[conversation_id] or "") < time:
             self._known[conversation_id] = time
             reference = self._state.reference
@@ -277,8 +277,8 @@ class Attempt:
                 again = ConversationState(conversation_id, time, newer_than=newer_than)
                 self._state.conversations[conversation_id] = again
 
-    def _open(self, conversation: ConversationState, node: Node, batch: Batch) -> None:
-        rows = self._reader.read_listed(conversation, node)
+    def _open(self, conversation: ConversationState, node: Node, nested: int, batch: Batch) -> None:
+        rows = self._reader.read_listed(conversation, node, nested)
         time = list_walk.effective_time(node)
         is_old = time is not None and time < self._bound
         if not rows and is_old and conversation.id not in self._incomplete_before:

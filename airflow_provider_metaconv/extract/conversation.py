@@ -113,8 +113,11 @@ class ConversationReader:
         self._state = state
         self._sizes = state.page_sizes
 
-    def read_listed(self, conversation: ConversationState, node: Mapping[str, Any]) -> list[Row]:
-        """The rows of a conversation as a list shows it; where that shows no messages it is asked for by itself."""
+    def read_listed(self, conversation: ConversationState, node: Mapping[str, Any], limit: int) -> list[Row]:
+        """The rows of a conversation as a list shows it, asked for with so many messages.
+
+        Where the list shows no messages it is asked for by itself.
+        """
         describe(conversation, node)
         if "messages" not in node:
             return []
@@ -122,7 +125,7 @@ class ConversationReader:
             page = parse_page(node["messages"])
         except GraphError:
             return []
-        return self._read_page(conversation, {}, page, 0)
+        return self._read_page(conversation, {}, page, limit)
 
     def accept(
         self,
@@ -171,8 +174,8 @@ class ConversationReader:
         if moved_on:
             # What came since its messages were counted may not be among them.
             conversation.is_counted = False
-            conversation.followed_page = max(conversation.followed_page, conversation.last_page)
-        conversation.last_page = len(page.items)
+            conversation.imposed_size = max(conversation.imposed_size, conversation.short_page)
+        conversation.short_page = len(page.items) if len(page.items) < limit else 0
         following = page.next_parameters
         if following is None or (conversation.tracked_ids is None and conversation.older_rows >= OLDER_ROWS):
             conversation.position = ENDED
@@ -214,7 +217,7 @@ class ConversationReader:
     @staticmethod
     def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
         """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
-        is_short = rows < limit and (bool(conversation.behind) or rows != conversation.followed_page)
+        is_short = rows < limit and (bool(conversation.behind) or rows != conversation.imposed_size)
         return is_short and (conversation.message_count is None or _has_all(conversation))
 
     def refuse(
@@ -296,6 +299,8 @@ class ConversationReader:
         if message_id is not None and message_id in conversation.page_ids:
             return None
         if created is None or message_id is None:
+            if _is_tracked(conversation, message_id):
+                return None
             # Without a time nobody can say whether it belongs to the window: counted, not written. Without an id
             # nobody can say whether it came before either: it is no progress.
             is_without_id = message_id is None and not conversation.verifying
@@ -423,6 +428,15 @@ def _came_before(conversation: ConversationState, created: str, message_id: str)
     if created < replayed_to:
         conversation.replayed_to, conversation.replayed_ids = "", []
     return False
+
+
+def _is_tracked(conversation: ConversationState, message_id: str | None) -> bool:
+    """Whether a message without a time came before, as far as that is kept."""
+    if conversation.tracked_ids is None or message_id is None:
+        return False
+    came_before = message_id in conversation.tracked_ids
+    conversation.tracked_ids.add(message_id)
+    return came_before
 
 
 def _move_mark(conversation: ConversationState, created: str, message_id: str) -> None:

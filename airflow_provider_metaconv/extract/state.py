@@ -140,8 +140,8 @@ class ConversationState(_State):
     ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
     messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
     commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
-    ``last_page`` is the number of rows on the page before, ``followed_page`` that of the largest page behind which
-    more came. ``is_counted``: nothing new was seen since Meta told ``message_count``.
+    ``short_page`` and ``imposed_size`` are as in ``ListState``. ``is_counted``: nothing new was seen since Meta told
+    ``message_count``.
     """
 
     id: str
@@ -179,8 +179,8 @@ class ConversationState(_State):
     replayed_ids: list[str] = []
     tracked_ids: set[str] | None = None
     stale_pages: int = 0
-    last_page: int = 0
-    followed_page: int = 0
+    short_page: int = 0
+    imposed_size: int = 0
     stepped_over: int = 0
     older_rows: int = 0
     newer_than: str = ""

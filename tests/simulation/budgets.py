@@ -8,7 +8,7 @@ from math import ceil, log2
 
 from tests.simulation.faults import is_limit
 from tests.simulation.scenario import Scenario, WorldPlan
-from tests.simulation.transport import Sent
+from tests.simulation.transport import TOKEN, Sent
 from tests.simulation.world import LiveWorld
 
 SECONDS_PER_CALL = 1.0
@@ -72,6 +72,9 @@ def check_limits(history: Sequence[Sent], attempt: Sequence[Sent], ended: float,
 
     ``history`` are all calls so far, ``attempt`` those of the present one, which ended at that moment.
     """
+    # While other calls are answered nobody can know that the limit is still the same one.
+    answered = [number for number, call in enumerate(history) if call.phase != TOKEN and not _is_limited(call)]
+    history = history[answered[-1] + 1 :] if answered else history
     limited = [call for call in history if _is_limited(call)]
     if not limited or not _is_limited(attempt[-1] if attempt else history[-1]):
         return

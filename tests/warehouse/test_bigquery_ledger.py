@@ -11,7 +11,7 @@ from tests.warehouse.bigquery_dataset import BucketFiles, OneDataset
 from tests.warehouse.ledger_model import Ledger, extractions
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(extractions(most=4), st.data())
 def test_whatever_windows_in_whatever_order_the_ledger_equals_the_rows_of_messages(
     bigquery_server, storage_server, extractions, data

@@ -498,7 +498,7 @@ VERSIONS = st.lists(
 )
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(VERSIONS, st.data())
 def test_however_versions_are_split_into_loads_the_same_one_stays(bigquery_server, storage_server, versions, data):
     """The model: of the richest versions of a message (status, then whether there is text), the one extracted last."""
