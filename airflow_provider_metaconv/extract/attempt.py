@@ -358,6 +358,9 @@ class Attempt:
             state.reread.add(conversation.id)
         if conversation.deferred or conversations.rests_on_refusal(conversation):
             state.doubtful.add(conversation.id)
+        if conversation.unplaced:
+            before_it = state.unplaced.get(conversation.id, 0) if conversation.newer_than else 0
+            state.unplaced[conversation.id] = before_it + conversation.unplaced
         if conversation.newer_than:
             # It has its ledger row already.
             before = state.amendments.get(conversation.id, Amendment())
@@ -453,6 +456,7 @@ def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[st
         # What was found of it stays, and is reduced to the richest version of each message by the commit.
         state.reread.add(conversation_id)
         state.amendments.pop(conversation_id, None)
+        state.unplaced.pop(conversation_id, None)
         state.conversations[conversation_id] = ConversationState(conversation_id)
     state.doubtful.clear()
     return known

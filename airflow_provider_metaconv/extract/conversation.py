@@ -516,7 +516,7 @@ def ledger_row(conversation: ConversationState, context: ExtractionContext) -> R
         "participants": conversation.participants,
         "message_count": conversation.message_count,
         "messages_extracted": conversation.extracted,
-        "messages_unavailable": conversation.unavailable + conversation.unplaced,
+        "messages_unavailable": conversation.unavailable,
         "oldest_message_time": conversation.oldest or None,
         "newest_message_time": conversation.newest or None,
         "window_since": None if since is None else iso(since),

@@ -365,6 +365,7 @@ class _Extraction:
             Corrections(
                 frozenset(self._state.reread),
                 {name: partial(amended, amendment=change) for name, change in self._state.amendments.items()},
+                self._state.unplaced,
             ),
             self._cost(),
             extraction_id=self._checkpoint.extraction_id,

@@ -205,6 +205,7 @@ class ExtractionState(_State):
     window is still open. ``doubtful`` are conversations whose ledger row rests on a refusal: the next attempt reads
     them again. ``reread`` may have rows twice, which the commit reduces to one. ``passed`` are conversations without
     anything in the window, and so without a ledger row, with their times: as many as a look at the top may meet again.
+    ``unplaced`` is how many messages of finished conversations belong to no window.
     """
 
     lists: list[ListState]
@@ -216,5 +217,6 @@ class ExtractionState(_State):
     reread: set[str] = set()
     passed: dict[str, str | None] = {}
     amendments: dict[str, Amendment] = {}
+    unplaced: dict[str, int] = {}
     left_out_fields: list[str] = []
     consecutive_limits: int = 0

@@ -99,11 +99,13 @@ class Corrections:
     """What the rows in the parts do not say yet.
 
     ``reread`` are conversations whose rows may be there twice. ``amend`` changes ledger rows of conversations that
-    were looked at a second time, by their ids.
+    were looked at a second time, by their ids. ``unplaced`` is of how many messages of a conversation nobody can say to
+    which window they belong: they are in no row, and counted as known.
     """
 
     reread: frozenset[str] = frozenset()
     amend: Mapping[str, Callable[[Row], Row]] = field(default_factory=dict)
+    unplaced: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,16 @@ def incomplete_before(storage: Storage, earlier: Manifest | None) -> frozenset[s
     return frozenset(row["conversation_id"] for row in gaps if row["status"] != ConversationStatus.COMPLETE)
 
 
+def _unplaced_before(storage: Storage, earlier: Manifest | None) -> dict[str, int]:
+    """How many messages the earlier result knew beyond those in its rows, where that is why something is missing."""
+    gaps = _rows(storage, _whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
+    return {
+        row["conversation_id"]: row["messages_known"] - row["messages_extracted"] - row["messages_unavailable"]
+        for row in gaps
+        if row["reason_code"] == ReasonCode.UNPLACED_MESSAGES
+    }
+
+
 def commit_window(
     storage: Storage,
     header: WindowHeader,
@@ -159,7 +171,8 @@ def commit_window(
             f"{'; '.join(evidence.gaps)}. The complete result of an earlier run stays in {storage.uri(MANIFEST_NAME)}"
         )
     files = _Rewriter(storage, header, corrections, earlier, left_out_fields).rewritten(list(parts))
-    ledger, counts = _ledger(storage, header, files, stats, evidence, left_out_fields)
+    unplaced = {**_unplaced_before(storage, earlier), **corrections.unplaced}
+    ledger, counts = _ledger(storage, header, files, unplaced, stats, evidence, left_out_fields)
     manifest = Manifest(
         page_id=header.page_id,
         platform=header.platform,
@@ -361,14 +374,13 @@ def _unavailable(messages: Iterable[Row]) -> int:
 
 
 def _recounted(row: Row, messages: Iterable[Row]) -> Row:
-    """The ledger row with the counts of the messages that are there; what has no id stays counted."""
+    """The ledger row with the counts of the messages that are there."""
     messages = list(messages)
     times = sorted(message["created_time"] for message in messages)
     unavailable = _unavailable(messages)
-    unplaced = row["messages_unavailable"] if row.get("reason_code") == ReasonCode.UNPLACED_MESSAGES else 0
     recounted = row | {
         "messages_extracted": len(messages) - unavailable,
-        "messages_unavailable": max(unavailable, unplaced),
+        "messages_unavailable": unavailable,
         "oldest_message_time": times[0] if times else None,
         "newest_message_time": times[-1] if times else None,
     }
@@ -379,6 +391,7 @@ def _ledger(
     storage: Storage,
     header: WindowHeader,
     files: Sequence[ManifestFile],
+    unplaced: Mapping[str, int],
     stats: Mapping[str, Any],
     evidence: WindowEvidence,
     left_out_fields: Sequence[str],
@@ -386,7 +399,7 @@ def _ledger(
     """The parts of the tables ``conversation_gaps`` and ``extraction_windows``, and what the files hold."""
     counter = _Counter()
     gaps = (
-        _gap_row(header, row)
+        _gap_row(header, row, unplaced.get(row["conversation_id"], 0))
         for row in counter.counted(_rows(storage, files, CONVERSATIONS))
         if row["reason_code"] is not None
     )
@@ -424,7 +437,7 @@ def _key(header: WindowHeader) -> Row:
     }
 
 
-def _gap_row(header: WindowHeader, conversation: Row) -> Row:
+def _gap_row(header: WindowHeader, conversation: Row, unplaced: int) -> Row:
     extracted, unavailable = conversation["messages_extracted"], conversation["messages_unavailable"]
     return _key(header) | {
         "conversation_id": conversation["conversation_id"],
@@ -433,7 +446,7 @@ def _gap_row(header: WindowHeader, conversation: Row) -> Row:
         "status": conversation["status"],
         "reason_code": conversation["reason_code"],
         "reason": conversation["reason"],
-        "messages_known": extracted + unavailable,
+        "messages_known": extracted + unavailable + unplaced,
         "messages_extracted": extracted,
         "messages_unavailable": unavailable,
         "closed_by_window": None,

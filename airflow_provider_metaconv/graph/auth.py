@@ -14,6 +14,7 @@ from airflow_provider_metaconv.graph.errors import (
     InvalidRequestError,
     ItemUnavailableError,
     PermissionDeniedError,
+    RateLimitError,
     UnexpectedResponseError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, pages, parse_page
@@ -31,6 +32,9 @@ MESSAGES_TASKS = frozenset({"MESSAGING", "MODERATE", "PROFILE_PLUS_MESSAGING", "
 
 Source: https://developers.facebook.com/docs/messenger-platform/conversations
 """
+
+SHORTEST_GUESS_BEFORE_ALL = 900.0
+"""Seconds to wait for a limit of unknown length on the call for the Page's token: four times an hour is enough."""
 
 _PAGE_FIELDS = "id,name,access_token"
 _INSTAGRAM_FIELD = ",instagram_business_account{id,username}"
@@ -67,6 +71,15 @@ def page_identity(get: Get, page_id: str, *, with_instagram: bool) -> PageIdenti
     Raises ``InvalidRequestError`` when INSTAGRAM is wanted and the Page has no linked account,
     ``PermissionDeniedError`` when the token gives no access to the Page or is another Page's, and what the calls raise.
     """
+    try:
+        return _page_identity(get, page_id, with_instagram=with_instagram)
+    except RateLimitError as error:
+        # Before the first call of an extraction nothing is stored by which a later attempt would wait longer.
+        shortest = 0.0 if error.is_estimate else SHORTEST_GUESS_BEFORE_ALL
+        raise error.with_wait(max(error.retry_after, shortest)) from None
+
+
+def _page_identity(get: Get, page_id: str, *, with_instagram: bool) -> PageIdentity:
     if not _DIGITS.fullmatch(page_id):
         raise InvalidRequestError(f"page_id {page_id!r} must contain only digits.")
     fields = _PAGE_FIELDS + (_INSTAGRAM_FIELD if with_instagram else "")

@@ -108,8 +108,10 @@ def test_a_conversation_field_of_any_shape_costs_nothing(
 def test_a_message_without_id_or_time_makes_its_conversation_incomplete(
     canned: Canned, tmp_path: Path, node: dict[str, Any]
 ) -> None:
-    [row] = extracted(canned, tmp_path, conversation(node)).conversations
-    assert ("truncated_by_platform", 1) == (row["status"], row["messages_unavailable"])
+    found = extracted(canned, tmp_path, conversation(node))
+    [row], [gap] = found.conversations, found.gaps
+    assert ("truncated_by_platform", 0, 0) == (row["status"], row["messages_extracted"], row["messages_unavailable"])
+    assert 1 == gap["messages_known"]
     assert row["reason"].startswith("1 messages came without an id or a time")
 
 

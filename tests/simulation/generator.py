@@ -246,7 +246,10 @@ def _refused_field(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
 
 def _hour_of_limits(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
     """A limit that says nothing of its length, for an hour."""
-    return (FaultPlan(random.choice(LIMITS_WITHOUT_HINT), first_call=random.randint(1, 8), seconds=3_600.0),)
+    name, first_call = random.choice(LIMITS_WITHOUT_HINT), random.randint(1, 8)
+    # The call for the Page's token is spared by limits that name no route.
+    route = "page" if first_call == 1 else None
+    return (FaultPlan(name, route, first_call=first_call, seconds=3_600.0),)
 
 
 def _spoilers(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:

@@ -110,6 +110,7 @@ def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any
         "conversations": len(conversations),
         "messages": len(messages),
         "incomplete_conversations": incomplete,
+        "messages_unavailable": sum(row["content_status"] == "unavailable" for row in messages),
         "left_out_fields": list(manifest["left_out_fields"]),
     }
     for name, value in expected.items():
