@@ -172,8 +172,6 @@ class ConversationReader:
         moved_on = conversation.seen > seen
         conversation.stale_pages = 0 if moved_on else conversation.stale_pages + 1
         if moved_on:
-            # What came since its messages were counted may not be among them.
-            conversation.is_counted = False
             conversation.imposed_size = max(conversation.imposed_size, conversation.short_page)
         conversation.short_page = len(page.items) if len(page.items) < limit else 0
         following = page.next_parameters
@@ -207,18 +205,18 @@ class ConversationReader:
 
     def _turn_in_a_circle(self, conversation: ConversationState, reason: str) -> None:
         """Pages that were read come again: the end if that were all messages, or a fault of Meta's."""
-        if conversation.is_counted and _has_all(conversation):
+        if conversation.least_count is not None and _has_all(conversation):
             conversation.position = ENDED
             return
         self._restart(conversation, reason)
-        # Messages may have come or gone since they were counted.
-        conversation.by_itself = conversation.message_count is not None and not conversation.deferred
+        # Messages may have gone since they were counted.
+        conversation.by_itself = conversation.least_count is not None and not conversation.deferred
 
     @staticmethod
     def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
         """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
         is_short = rows < limit and (bool(conversation.behind) or rows != conversation.imposed_size)
-        return is_short and (conversation.message_count is None or _has_all(conversation))
+        return is_short and (conversation.least_count is None or _has_all(conversation))
 
     def refuse(
         self,
@@ -311,6 +309,7 @@ class ConversationReader:
         if _came_before(conversation, created, message_id):
             return None
         conversation.seen += 1
+        conversation.arrived += bool(conversation.counted_to) and created > conversation.counted_to
         _move_mark(conversation, created, message_id)
         is_old = created < max(self._context.since, conversation.newer_than)
         conversation.older_rows = conversation.older_rows + 1 if is_old else 0
@@ -363,7 +362,18 @@ def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
         conversation.participants, conversation.more_participants = participants, _more(edge)
     message_count = count(node.get("message_count"))
     conversation.message_count = conversation.message_count if message_count is None else message_count
-    conversation.is_counted = message_count is not None
+    if message_count is not None:
+        conversation.least_count = min(message_count, conversation.least_count or message_count)
+        conversation.counted_to = conversation.counted_to or _newest_time(node, conversation.updated_time)
+
+
+def _newest_time(node: Mapping[str, Any], updated_time: str | None) -> str:
+    """The time of the newest message that a node can have counted, "" where it shows none."""
+    edge = node.get("messages")
+    rows = edge.get("data") if isinstance(edge, Mapping) else None
+    nodes = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    times = (row_time(row.get("created_time")) for row in nodes)
+    return max([time for time in (*times, updated_time) if time], default="")
 
 
 def _more(edge: Any) -> dict[str, str]:
@@ -385,9 +395,9 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
 
 
 def _has_all(conversation: ConversationState) -> bool:
-    """Whether as many messages came as Meta counts in the conversation, each counted once."""
+    """Whether as many messages came as Meta counted, each once and without those that were sent since."""
     seen = conversation.seen if conversation.tracked_ids is None else len(conversation.tracked_ids)
-    return seen + conversation.without_id >= (conversation.message_count or 0)
+    return seen - conversation.arrived + conversation.without_id >= (conversation.least_count or 0)
 
 
 def restart(conversation: ConversationState) -> None:

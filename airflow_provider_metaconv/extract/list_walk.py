@@ -51,6 +51,9 @@ ROWS_BELOW = 10
 
 FEWEST_BELOW = 3
 
+FAR = "9999"
+"""Newer than any time in the form of the rows."""
+
 ROWS_PER_RISE = 20
 """One row in so many may be out of place, such as a conversation whose ``updated_time`` is stale, before nothing of the
 order is believed any more."""
@@ -170,14 +173,16 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
     _distrust(state, page.items, known, wanted)
     # A part of the page that is verified is no progress, whatever times it shows.
     is_part = isinstance(state.phase, VerifyingLast | VerifyingEnd) and _is_part(page, state.last_page)
+    lowest = state.lowest
     moved_on = _note_rows(state, page.items, known) and not is_part
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
         state.recoveries = 0
-    if brings_new or moved_on:
+    times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
+    # What is newer came above the page before, and says nothing of what lies behind it.
+    if (brings_new or moved_on) and min(times, default="") <= (lowest or FAR):
         _note_cut(state, wanted)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0
-    times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
     if page.items and not is_part:
         state.last_page = LastPage(request.position, _ids(page.items), max(times, default=""))
     following = page.next_parameters

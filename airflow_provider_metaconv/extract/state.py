@@ -140,8 +140,8 @@ class ConversationState(_State):
     ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
     messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
     commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
-    ``short_page`` and ``imposed_size`` are as in ``ListState``. ``is_counted``: nothing new was seen since Meta told
-    ``message_count``.
+    ``short_page`` and ``imposed_size`` are as in ``ListState``. ``least_count`` is the smallest number of messages
+    that Meta told, first of those up to ``counted_to``; ``arrived`` are those seen that are newer.
     """
 
     id: str
@@ -149,7 +149,9 @@ class ConversationState(_State):
     participants: list[dict[str, Any]] | None = None
     more_participants: Position = {}
     message_count: int | None = None
-    is_counted: bool = False
+    least_count: int | None = None
+    counted_to: str = ""
+    arrived: int = 0
     position: Position = {}
     by_itself: bool = True
     limit: int = 0

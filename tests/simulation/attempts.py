@@ -122,7 +122,9 @@ def _is_only_killed(scenario: Scenario) -> bool:
         scenario.world.arrivals,
         scenario.world.unsent,
     )
-    return bool(scenario.crashes) and not any(others)
+    # What stale times cost depends on where they are met, and a kill changes that.
+    is_in_order = not any(each.name == "stale_updated_time" for each in scenario.world.habits)
+    return bool(scenario.crashes) and is_in_order and not any(others)
 
 
 def _check_kills(scenario: Scenario, report: Report) -> list[Finding]:

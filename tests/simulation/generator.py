@@ -270,13 +270,14 @@ def _ignored_cursor(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
 
 
 def _is_cut(world: WorldPlan, edge: str = "conversations") -> bool:
-    """Whether pages, or the first one, have a single row.
+    """Whether pages, or the first one, have a single row, or may have one where only two are asked for.
 
     Where each page is the first one again, nothing tells it from a list of one row that names itself as its next.
     """
     options = {"edge": edge, "size": 1}
     cuts = [each for each in world.habits if each.name in ("page_size", "first_page")]
-    return any(dict(each.options) == options for each in cuts)
+    is_short = any(each.name == "short_page" and dict(each.options)["edge"] == edge for each in world.habits)
+    return is_short or any(dict(each.options) == options for each in cuts)
 
 
 def _refused_people(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
