@@ -415,7 +415,13 @@ class Attempt:
         return batch
 
     def evidence(self) -> WindowEvidence:
-        """What was read of the lists; raises when none of them was, and nothing stands in for them."""
+        """What was read of the lists; raises when none of them was, and nothing stands in for them.
+
+        A list that is neither at its end nor refused in this attempt, or an open conversation, is a mistake of this
+        program: then there is no evidence.
+        """
+        if self._state.conversations:
+            raise RuntimeError(f"{len(self._state.conversations)} conversations are not read to their end")
         outcomes = [self._outcome(number) for number in range(len(self._state.lists))]
         if not any(outcome.is_read for outcome in outcomes) and not self._opened_known:
             raise next(iter(self._refused.values())).error

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_metaconv.graph.credentials import Credentials, SecretFilter, is_sendable_token, scrub
+from airflow_provider_metaconv.graph.error_rules import is_missing_edge
 from airflow_provider_metaconv.graph.errors import (
     GraphError,
     InvalidRequestError,
@@ -109,7 +110,7 @@ def list_pages(get: Get) -> list[PageIdentity]:
     try:
         return pages_of_person(get)
     except GraphError as error:
-        if not error.is_missing_edge:
+        if not is_missing_edge(error):
             raise
         return [own_page(get)]
 
@@ -150,7 +151,7 @@ def _account(get: Get, page_id: str, fields: str, refused: GraphError | None) ->
     try:
         found: Mapping[str, Any] = next((node for node in _accounts(get, fields) if node["id"] == page_id), {})
     except GraphError as error:
-        if not error.is_missing_edge:
+        if not is_missing_edge(error):
             raise
         found = _of_page_token(get, page_id)
     if "access_token" in found:

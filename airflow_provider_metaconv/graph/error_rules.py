@@ -311,6 +311,12 @@ def error_of(told: MetaError, *, http_status: int | None = None, usage: Usage = 
     return rule.error(message, **details)
 
 
+def is_missing_edge(error: GraphError) -> bool:
+    """Whether an error can mean that the object has no such edge, as a Page has no ``accounts`` or ``permissions``."""
+    other_meanings = (CursorError, TooMuchDataError)
+    return error.code == 100 and error.scope is not ErrorScope.APP and not isinstance(error, other_meanings)
+
+
 def token_error(code: int | None, subcode: int | None) -> TokenError:
     """The error of a token that Meta calls invalid, whatever reason it gives."""
     rule = find_rule(code, subcode)

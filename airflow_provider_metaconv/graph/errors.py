@@ -94,6 +94,15 @@ class GraphError(Exception):
         self.user_message: Final = user_message
         self.usage: Final = usage
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Python itself notes traceback, cause and context.
+        if name in vars(self) and not name.startswith("__"):
+            raise AttributeError(f"{name} of an error cannot be changed")
+        super().__setattr__(name, value)
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        vars(self).update(state or {})
+
     def __str__(self) -> str:
         if self.code is None:
             return self.message
@@ -115,12 +124,6 @@ class GraphError(Exception):
     def meta_text(self) -> str:
         """All that Meta said, in one line."""
         return " ".join(filter(None, (self.meta_message, self.user_title, self.user_message)))
-
-    @property
-    def is_missing_edge(self) -> bool:
-        """Whether this can mean that the object has no such edge, as a Page has no ``accounts`` or ``permissions``."""
-        other_meanings = (CursorError, TooMuchDataError)
-        return self.code == 100 and self.scope is not ErrorScope.APP and not isinstance(self, other_meanings)
 
     def as_page_error(self) -> GraphError:
         """The same error where the Page itself was asked for: without its Page, nothing is left to go on with."""
@@ -156,7 +159,7 @@ class RateLimitError(GraphError):
     def with_wait(self, seconds: float) -> RateLimitError:
         """A fresh error that asks to wait that long from now on."""
         error = self.fresh()
-        error._retry_after = seconds
+        vars(error)["_retry_after"] = seconds
         return error
 
 

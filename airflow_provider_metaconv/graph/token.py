@@ -24,7 +24,7 @@ from typing import Any
 
 from airflow_provider_metaconv.graph.auth import PageIdentity, checked_node, own_page, pages_of_person, read_me
 from airflow_provider_metaconv.graph.credentials import Credentials
-from airflow_provider_metaconv.graph.error_rules import token_error
+from airflow_provider_metaconv.graph.error_rules import is_missing_edge, token_error
 from airflow_provider_metaconv.graph.errors import (
     BlockedError,
     GraphError,
@@ -153,7 +153,7 @@ def _granted(get: Get) -> TokenInfo:
         found = pages(lambda position: get("me/permissions", position, parse=parse_page))
         rows = [row for page in found for row in page.items]
     except GraphError as error:
-        if not error.is_missing_edge:
+        if not is_missing_edge(error):
             raise
         return TokenInfo(kind=PAGE)
     granted = frozenset(str(row.get("permission")) for row in rows if row.get("status") == "granted")

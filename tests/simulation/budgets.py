@@ -27,6 +27,10 @@ LONGEST_INLINE_SECONDS = 120.0
 CALLS_PER_KILL, SHARE_PER_KILL = 5, 0.02
 
 
+CALLS_TO_GROW_BACK = 40
+CALLS_PER_DOUBTFUL = 3
+
+
 def plain_calls(scenario: Scenario, live: LiveWorld) -> int:
     """The calls of somebody who reads everything once, with pages as large as they may be."""
     world = scenario.world
@@ -49,6 +53,15 @@ def plain_calls(scenario: Scenario, live: LiveWorld) -> int:
 def healthy_calls(plain: int) -> int:
     """The most calls of an attempt that nothing disturbs."""
     return 3 * plain + 5
+
+
+def recovery_calls(plain: int, conversations: int) -> int:
+    """The most calls of the first attempt on a healthy API after faults.
+
+    What it knows of them is that sizes were refused, which grow back step by step, and conversations, which it asks for
+    one by one.
+    """
+    return healthy_calls(plain) + CALLS_TO_GROW_BACK + CALLS_PER_DOUBTFUL * conversations
 
 
 def isolation_calls(plain: int, bad: int, listed: int) -> int:

@@ -1,0 +1,71 @@
+"""A window counts as complete by evidence, and evidence is made where reading has ended."""
+
+from __future__ import annotations
+
+import ast
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_metaconv
+from airflow_provider_metaconv.extract.attempt import Attempt, Partiality, new_state
+from airflow_provider_metaconv.extract.page_sizes import PageSizes
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.state import ConversationState, Ended, ExtractionState, ListEvidence
+from airflow_provider_metaconv.window import Window
+
+PACKAGE = Path(airflow_provider_metaconv.__file__).parent
+CONTEXT = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, datetime(2026, 11, 20, tzinfo=UTC)))
+
+
+def makers(name: str) -> set[str]:
+    """The functions in the package that make values of a class."""
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+                if any(name in (getattr(call, "id", None), getattr(call, "attr", None)) for call in calls):
+                    found.add(f"{file.stem}.{function.name}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "maker"),
+    [
+        ("ListEvidence", "list_walk._ended"),
+        ("Ended", "list_walk._ended"),
+        ("ListOutcome", "attempt._outcome"),
+        ("WindowEvidence", "attempt.evidence"),
+    ],
+)
+def test_evidence_is_made_in_one_place(name: str, maker: str) -> None:
+    # A pattern of a match is no call, as in ``case Ended():``.
+    assert makers(name) == {maker}
+
+
+def attempt(state: ExtractionState) -> Attempt:
+    return Attempt(CONTEXT, state, [None], {}, Partiality(False, tuple, lambda: 0.0), frozenset())
+
+
+def ended() -> ExtractionState:
+    state = new_state(CONTEXT, 1, PageSizes.default("MESSENGER", is_history=True))
+    state.lists[0].phase = Ended(ListEvidence("the end of the list", 1))
+    return state
+
+
+def test_a_list_at_its_end_is_evidence() -> None:
+    assert attempt(ended()).evidence().is_complete
+
+
+def test_an_open_conversation_leaves_no_evidence() -> None:
+    state = ended()
+    state.conversations["t_1"] = ConversationState("t_1")
+    with pytest.raises(RuntimeError, match="1 conversations are not read to their end"):
+        attempt(state).evidence()
+
+
+def test_a_list_that_is_not_at_its_end_leaves_no_evidence() -> None:
+    with pytest.raises((KeyError, StopIteration)):
+        attempt(new_state(CONTEXT, 1, PageSizes.default("MESSENGER", is_history=True))).evidence()
