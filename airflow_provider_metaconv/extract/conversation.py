@@ -302,7 +302,9 @@ class ConversationReader:
             # Without a time nobody can say whether it belongs to the window: counted, not written. Without an id
             # nobody can say whether it came before either: it is no progress.
             is_without_id = message_id is None and not conversation.verifying
-            conversation.unplaced += message_id is not None or is_without_id
+            is_unplaced = message_id is not None or is_without_id
+            conversation.unplaced += is_unplaced
+            conversation.lacks_newest |= is_unplaced and conversation.seen < INSTAGRAM_VISIBLE_MESSAGES
             conversation.without_id += is_without_id
             conversation.seen += message_id is not None
             return None
@@ -485,7 +487,7 @@ def gap(conversation: ConversationState, platform: str) -> Gap:
     beyond = _beyond_limit(conversation) if platform == INSTAGRAM else 0
     if conversation.deferred:
         return _refused(conversation, platform)
-    if beyond:
+    if beyond and not (conversation.unplaced and conversation.lacks_newest):
         reason = f"{_INSTAGRAM_RETURNS}: {beyond} older ones are known by id without content"
         return Gap(truncated, ReasonCode.INSTAGRAM_LIMIT, reason)
     if conversation.stepped_over:

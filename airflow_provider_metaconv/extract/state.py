@@ -140,6 +140,7 @@ class ConversationState(_State):
     ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
     messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
     commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
+    ``lacks_newest``: one of them is among the newest, which Instagram shows.
     ``short_page`` and ``imposed_size`` are as in ``ListState``. ``least_count`` is the smallest number of messages
     that Meta told, first of those up to ``counted_to``; ``arrived`` are those seen that are newer.
     """
@@ -172,6 +173,7 @@ class ConversationState(_State):
     beyond_limit: int = 0
     unplaced: int = 0
     without_id: int = 0
+    lacks_newest: bool = False
     oldest: str = ""
     newest: str = ""
     mark: str = ""

@@ -412,18 +412,21 @@ def _crashes(random: Random) -> tuple[CrashPlan, ...]:
         return ()
     kinds: tuple[CrashKind, ...] = ("before", "after", "lost", "call")
     return tuple(
-        CrashPlan(random.choice((1, 1, 1, 2, 3)), random.randint(1, 15), random.choice(kinds))
+        CrashPlan(random.choice((1, 1, 1, 2, 3)), _point(random), random.choice(kinds))
         for _ in range(random.choice((1, 1, 2)))
     )
+
+
+def _point(random: Random) -> int:
+    """After how many calls or effects: the first ones most often, and as many as long attempts have."""
+    return int(2 ** random.uniform(0, 8))
 
 
 def _storage_faults(random: Random) -> tuple[StorageFaultPlan, ...]:
     if random.random() < 0.85:
         return ()
     return (
-        StorageFaultPlan(
-            random.choice((1, 1, 2)), random.randint(1, 10), random.random() < 0.5, random.choice((1, 1, 2, 5))
-        ),
+        StorageFaultPlan(random.choice((1, 1, 2)), _point(random), random.random() < 0.5, random.choice((1, 1, 2, 5))),
     )
 
 
