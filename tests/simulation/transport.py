@@ -22,7 +22,7 @@ from tests.simulation.storage import Process
 
 ORIGIN = "https://graph.simulation"
 LATENCY_SECONDS = 0.4
-MOST_CALLS = 900
+MOST_CALLS = 2_500
 """In one attempt; what asks for more will not end: the largest worlds take 200."""
 
 TOKEN = "token"
