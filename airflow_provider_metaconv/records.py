@@ -171,7 +171,7 @@ MESSAGES = Table(
 
 CONVERSATIONS = Table(
     name="conversations",
-    description="One row per conversation as the latest run saw it; doubles as the completeness ledger.",
+    description="One row per conversation, with what is extracted of it over all windows and what is missing.",
     key=("platform", "page_id", "conversation_id"),
     columns=(
         Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as Meta writes it.", required=True),
