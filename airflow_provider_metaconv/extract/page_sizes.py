@@ -84,7 +84,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     """The sizes of the next call, never above the ``largest``; ``filling`` is what fills a call.
 
     ``accepted`` is what Meta seems to accept now, ``proven`` the largest that it did accept; ``ids`` and ``proven_ids``
-    are the same of calls for ids and times alone.
+    are the same of calls for ids and times alone. ``given`` is what the largest was before Meta named a limit.
 
     A rate limit is no refusal: smaller calls would only be more calls. What Meta accepts is remembered by the state,
     so that the next attempt does not have to find it out again.
@@ -93,6 +93,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     largest: Sizes
     filling: Sizes
     accepted: Sizes
+    given: Sizes
     ids: int = IDS_PER_CALL
     largest_ids: int = IDS_PER_CALL
     proven: Sizes = Sizes(1, 0)
@@ -108,7 +109,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     @classmethod
     def starting(cls, largest: Sizes, first: Sizes | None = None) -> Self:
         """Begins with ``first``, or with the largest."""
-        return cls(largest, first or largest, largest)
+        return cls(largest, first or largest, largest, largest)
 
     @classmethod
     def default(cls, platform: str, *, is_history: bool) -> Self:
@@ -235,8 +236,11 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     def limit_refused(self, tried: int, maximum: int | None) -> bool:
         """Meta names a largest limit, or refuses this one as too high; False when nothing smaller can be asked for."""
         if tried <= 1:
+            # Then it is no limit that is refused, and what seemed to be the largest need not stay so.
+            self.largest, self.largest_ids = self.given, IDS_PER_CALL
             return False
-        most = min(maximum or tried // 2, tried - 1)
+        # A largest limit that is not below what was asked for explains nothing.
+        most = maximum if maximum and maximum < tried else tried // 2
         bound = Sizes(most, most, most)
         self.largest, self.filling = self.largest.at_most(bound), self.filling.at_most(bound)
         self.accepted = self.accepted.at_most(bound)
