@@ -238,6 +238,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
         if tried <= 1:
             # Then it is no limit that is refused, and what seemed to be the largest need not stay so.
             self.largest, self.largest_ids = self.given, IDS_PER_CALL
+            self.filling = msgspec.structs.replace(self.filling, messages=self.given.messages)
             return False
         # A largest limit that is not below what was asked for explains nothing.
         most = maximum if maximum and maximum < tried else tried // 2
