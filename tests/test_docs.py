@@ -16,7 +16,8 @@ import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
 from airflow_provider_metaconv.extract.state import Phase
-from airflow_provider_metaconv.graph.error_rules import ERROR_RULES
+from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES
+from airflow_provider_metaconv.graph.errors import RateLimitError
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
 REPOSITORY = Path(__file__).parents[1]
@@ -88,6 +89,29 @@ def test_every_code_that_is_known_is_in_the_pages() -> None:
     codes = {key[0] if isinstance(key, tuple) else key for key in ERROR_RULES}
     assert len(codes) > 20
     assert set() == {code for code in codes if not re.search(rf"(?<!\d){code}(?!\d)", told)}
+
+
+def code_table() -> list[str]:
+    """The rows of docs/troubleshooting.md by Meta's code, from what the client knows of each."""
+    codes: dict[tuple[str, str, str], list[str]] = {}
+    for (code, subcode), rules in ERROR_RULES.items():
+        ranges = [f"{own[0]}-{own[-1]}" for own, key in CODE_RANGES if key == (code, subcode)]
+        for rule in rules:
+            name = str(code) + ("" if subcode is None else f"/{subcode}") + (f' "{rule.text}"' if rule.text else "")
+            is_limit = rule.error is RateLimitError
+            meaning = "A call limit is reached." if is_limit else rule.meaning
+            known = (meaning, rule.action.value, "" if is_limit else rule.advice)
+            codes.setdefault(known, []).extend([name, *ranges])
+    return [
+        f"| {', '.join(names)} | {meaning} | {action} | {advice} |"
+        for (meaning, action, advice), names in codes.items()
+    ]
+
+
+def test_the_codes_that_people_look_up_are_those_of_the_table() -> None:
+    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
+    section = page.partition("## By Meta's code")[2].partition("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| ")][1:] == code_table()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
