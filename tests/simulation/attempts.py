@@ -283,8 +283,8 @@ class _Simulation:
             if has_done_all:
                 self.report.calls_until_success = self.report.calls
         for call in sent:
-            for strike in call.strikes:
-                self.report.covered[strike.name, call.phase, number] += 1
+            for name in call.events:
+                self.report.covered[name, call.phase, number] += 1
         for what in process.struck:
             self.report.covered[what, sent[-1].phase if sent else PHASES[0], number] += 1
         self.report.findings += self._oracle.check(self._seen)

@@ -9,10 +9,10 @@ from rich.table import Table
 from tests.simulation.attempts import Covered
 from tests.simulation.core import PHASES
 from tests.simulation.damage import DAMAGES
-from tests.simulation.generator import GENERATED_FAULTS
+from tests.simulation.generator import GENERATED_FAULTS, HABITS
 from tests.simulation.storage import INTERRUPTIONS
 
-EVENTS = (*GENERATED_FAULTS, *INTERRUPTIONS, *DAMAGES)
+EVENTS = (*GENERATED_FAULTS, *(f"habit: {name}" for name in HABITS), *INTERRUPTIONS, *DAMAGES)
 """All that a run can meet."""
 
 LAST_ATTEMPT = 3

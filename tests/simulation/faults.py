@@ -84,7 +84,9 @@ class _Scheduled:
         if (self._seen - 1) % plan.every:
             return False
         self._struck += 1
-        if not self.is_habit:
+        if self.is_habit:
+            schedule.habits_met.append(plan.name)
+        else:
             schedule.strikes.append(self.strike)
         return True
 
@@ -92,13 +94,15 @@ class _Scheduled:
 class FaultSchedule(FaultRegistry):
     """The faults of a scenario in place of the emulator's own: they begin at a call and last as long as planned.
 
-    ``habits`` are how Meta answers at any time, ``strikes`` the other faults that the call met that is being answered.
+    ``habits`` are how Meta answers at any time; ``habits_met`` and ``strikes`` are those and the other faults that the
+    call met that is being answered.
     """
 
     def __init__(self, habits: Iterable[FaultPlan], plans: Iterable[FaultPlan], clock: VirtualClock) -> None:
         super().__init__(clock)
         self.call_number = 0
         self.strikes: list[Strike] = []
+        self.habits_met: list[str] = []
         self._scheduled = [_Scheduled(plan, self, is_habit=False) for plan in plans]
         self._habits = [_Scheduled(plan, self, is_habit=True) for plan in habits]
         self._arm(self._scheduled + self._habits)
@@ -106,7 +110,7 @@ class FaultSchedule(FaultRegistry):
     def next_call(self) -> None:
         """Another call comes."""
         self.call_number += 1
-        self.strikes = []
+        self.strikes, self.habits_met = [], []
 
     def stop(self) -> None:
         """No fault strikes any more; habits stay."""

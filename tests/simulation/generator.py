@@ -140,6 +140,13 @@ def _message_count(random: Random) -> int:
     return random.randint(low, high)
 
 
+HABITS = (
+    *("page_size", "first_page", "short_page", "same_cursors", "empty_tail", "empty_self_tail", "self_tail"),
+    *("time_paging", "unix_times", "foreign_usage", "stale_updated_time"),
+)
+"""How Meta answers at any time."""
+
+
 def _habits(random: Random) -> tuple[FaultPlan, ...]:
     habits = []
     for edge in ("conversations", "messages"):

@@ -53,8 +53,14 @@ class Sent:
     limit: int
     status: int
     strikes: tuple[Strike, ...]
+    habits: tuple[str, ...]
     ends_list: bool
     timed_out: bool = False
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What the call met, as the coverage names it."""
+        return (*(strike.name for strike in self.strikes), *(f"habit: {name}" for name in self.habits))
 
     @property
     def is_refused(self) -> bool:
@@ -142,6 +148,7 @@ class SimulatedSession(requests.Session):
                 call.limit,
                 status,
                 strikes,
+                tuple(schedule.habits_met),
                 is_honest and call.route == "conversations" and self._ends_list(call, body),
                 failure == requests.ReadTimeout.__name__,
             )
