@@ -296,7 +296,10 @@ class _Rewriter:
 
 
 def _whole_files(storage: Storage, manifest: Manifest | None, table: Table) -> list[ManifestFile]:
-    """A manifest's parts of a table, as far as they are whole: what is damaged cannot be kept."""
+    """A manifest's parts of a table, as far as they are whole: what is damaged cannot be kept.
+
+    A storage that does not answer says nothing of that: its ``StorageError`` ends the attempt.
+    """
     files = [] if manifest is None else [file for file in manifest.files if file.table == table.name]
     whole = [file for file in files if _is_whole(storage, file)]
     if len(whole) < len(files):
@@ -307,7 +310,7 @@ def _whole_files(storage: Storage, manifest: Manifest | None, table: Table) -> l
 def _is_whole(storage: Storage, file: ManifestFile) -> bool:
     try:
         return storage.measure(file.path) == (file.bytes, file.sha256)
-    except StorageError:
+    except NotPublishedError:
         return False
 
 

@@ -10,6 +10,7 @@ from airflow_provider_metaconv.emulator import MessageSpec, ThreadSpec
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.errors import StorageError
 from airflow_provider_metaconv.files.local import LocalStorage
+from tests.extract.extraction import extract
 from tests.extract.scene import MINUTE, UNTIL, Scene, scene, threads
 
 
@@ -145,4 +146,23 @@ def test_an_unreadable_conversation_that_was_seen_by_an_earlier_attempt_is_asked
         page.failing_attempt(sizes=Sizes(5, 3, 3))
         page.server.clear_faults()
         assert page.attempt(sizes=Sizes(5, 3, 3)).complete
+        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+
+
+class Mute(LocalStorage):
+    """Published files cannot be read, for as long as that lasts; nobody can say whether they are whole."""
+
+    def measure(self, name: str) -> tuple[int, str]:
+        raise StorageError(f"cannot read {name}: the storage does not answer")
+
+
+def test_an_earlier_result_that_cannot_be_read_for_the_moment_is_not_given_up(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(12, messages=9)) as page:
+        page.attempt(sizes=Sizes(10, 3, 3))
+        earlier = page.published()
+        page.add("10", thread_id="t_7", reach=("alone",))
+        with pytest.raises(StorageError, match="does not answer"):
+            extract(page.server, Mute(page.folder), until=UNTIL, sizes=Sizes(10, 3, 3), clock=page.clock)
+        assert {name: earlier[name] for name in earlier} == {name: page.published().get(name) for name in earlier}
+        assert page.attempt(sizes=Sizes(10, 3, 3)).complete
         assert (page.message_ids, page.incomplete) == (page.truth(), {})

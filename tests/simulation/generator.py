@@ -64,7 +64,7 @@ def _any_scenario(random: Random, seed: int) -> Scenario:
         # Only their number tells which messages no cursor leads to, and one that is listed late changes it unseen.
         world = dataclasses.replace(world, arrivals=())
     if _has_stale_times(world):
-        # Where a list shows ids and times alone, nobody can know that a time is stale: no fault that leads to such calls.
+        # Where a list shows ids and times alone nobody can know that a time is stale: no fault may lead to such calls.
         world = dataclasses.replace(world, arrivals=())
         faults = tuple(each for each in faults if is_limit(each.name) or each.route in ("page", "messages"))
     return Scenario(
@@ -436,9 +436,11 @@ def _point(random: Random) -> int:
 def _storage_faults(random: Random) -> tuple[StorageFaultPlan, ...]:
     if random.random() < 0.85:
         return ()
-    return (
-        StorageFaultPlan(random.choice((1, 1, 2)), _point(random), random.random() < 0.5, random.choice((1, 1, 2, 5))),
-    )
+    attempt, point, happened = random.choice((1, 1, 2)), _point(random), random.random() < 0.5
+    reads = random.random() < 0.4
+    # An attempt reads little, and most of it when it begins or ends.
+    point = random.randint(1, 12) if reads else point
+    return (StorageFaultPlan(attempt, point, happened, random.choice((1, 1, 2, 5)), reads),)
 
 
 def _damages(random: Random, crashes: tuple[CrashPlan, ...]) -> tuple[DamagePlan, ...]:

@@ -113,12 +113,16 @@ class CrashPlan:
 
 @dataclass(frozen=True, slots=True)
 class StorageFaultPlan:
-    """The storage fails in one attempt at one effect, before it or after it has happened, for so many effects."""
+    """The storage fails in one attempt at one effect, before it or after it has happened, for so many effects.
+
+    ``reads``: at one of the attempt's reads instead, and so many of them.
+    """
 
     attempt: int
     effect: int
     happened: bool = False
     effects: int = 1
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ KILLED = {
     "lost": "kill -9, last write lost",
     "call": "kill -9 at a call",
 }
-STORAGE_REFUSES, STORAGE_DOUBTS = "storage refuses", "storage fails, yet wrote"
-INTERRUPTIONS = (*KILLED.values(), STORAGE_REFUSES, STORAGE_DOUBTS)
+STORAGE_REFUSES, STORAGE_DOUBTS, STORAGE_IS_MUTE = "storage refuses", "storage fails, yet wrote", "storage not readable"
+INTERRUPTIONS = (*KILLED.values(), STORAGE_REFUSES, STORAGE_DOUBTS, STORAGE_IS_MUTE)
 """What can happen to the process of an attempt, as the coverage names it."""
 
 TEMPORARY_PREFIX = ".temporary-"
@@ -40,6 +40,7 @@ class Process:
     trace: Callable[[str], None] = lambda _: None
     is_dead: bool = False
     effects: int = 0
+    reads: int = 0
     calls: int = 0
     struck: list[str] = field(default_factory=list)
 
@@ -54,6 +55,15 @@ class Process:
         self.struck.append(KILLED[kind])
         self.trace(f"killed {reason}")
         raise Killed
+
+    def read(self, what: str) -> None:
+        """Counts a read; fails where the plan says so."""
+        self.check()
+        self.reads += 1
+        if any(fault.reads and 0 <= self.reads - fault.effect < fault.effects for fault in self.storage_faults):
+            self.struck.append(STORAGE_IS_MUTE)
+            self.trace(f"not readable: {what}")
+            raise StorageError(f"cannot read {what}: the storage does not answer")
 
     def call(self) -> None:
         """Counts a call; dies where the plan says so."""
@@ -129,7 +139,7 @@ class MemoryStorage:
         self._effect(f"write {name} ({len(data)} bytes)", lambda: self._write(name, data), durable=durable)
 
     def read(self, name: str) -> bytes:
-        self._process.check()
+        self._process.read(name)
         try:
             return self._files[name]
         except KeyError:
@@ -143,7 +153,7 @@ class MemoryStorage:
         return len(data), hashlib.sha256(data).hexdigest()
 
     def names(self) -> list[str]:
-        self._process.check()
+        self._process.read(f"the names of {self._folder}")
         return sorted(self._files)
 
     def delete(self, name: str) -> None:
@@ -198,7 +208,9 @@ class MemoryStorage:
         crash = next((c.kind for c in process.crashes if c.kind != "call" and c.point == process.effects), None)
         if crash == "before":
             process.die(crash, f"before {what}")
-        fault = next((f for f in process.storage_faults if 0 <= process.effects - f.effect < f.effects), None)
+        fault = next(
+            (f for f in process.storage_faults if not f.reads and 0 <= process.effects - f.effect < f.effects), None
+        )
         if fault is not None and not fault.happened:
             process.struck.append(STORAGE_REFUSES)
             process.trace(f"refused {what}")
