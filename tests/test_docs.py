@@ -108,6 +108,11 @@ def code_table() -> list[str]:
     ]
 
 
+def test_the_picture_of_the_demo_shows_the_ledger() -> None:
+    picture = (REPOSITORY / "docs" / "summary.svg").read_text("utf-8")
+    assert {"extraction_windows", "conversation_gaps"} <= set(re.findall(r"\w+", picture))
+
+
 def test_the_codes_that_people_look_up_are_those_of_the_table() -> None:
     page = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
     section = page.partition("## By Meta's code")[2].partition("\n## ")[0]
