@@ -422,6 +422,9 @@ class Attempt:
         """
         if self._state.conversations:
             raise RuntimeError(f"{len(self._state.conversations)} conversations are not read to their end")
+        unread = {n for n, each in enumerate(self._state.lists) if not isinstance(each.phase, Ended)}
+        if unread - self._refused.keys():
+            raise RuntimeError("a list is neither read to its end nor refused")
         outcomes = [self._outcome(number) for number in range(len(self._state.lists))]
         if not any(outcome.is_read for outcome in outcomes) and not self._opened_known:
             raise next(iter(self._refused.values())).error

@@ -67,5 +67,5 @@ def test_an_open_conversation_leaves_no_evidence() -> None:
 
 
 def test_a_list_that_is_not_at_its_end_leaves_no_evidence() -> None:
-    with pytest.raises((KeyError, StopIteration)):
+    with pytest.raises(RuntimeError, match="neither read to its end nor refused"):
         attempt(new_state(CONTEXT, 1, PageSizes.default("MESSENGER", is_history=True))).evidence()
