@@ -163,6 +163,6 @@ def test_an_earlier_result_that_cannot_be_read_for_the_moment_is_not_given_up(tm
         page.add("10", thread_id="t_7", reach=("alone",))
         with pytest.raises(StorageError, match="does not answer"):
             extract(page.server, Mute(page.folder), until=UNTIL, sizes=Sizes(10, 3, 3), clock=page.clock)
-        assert {name: earlier[name] for name in earlier} == {name: page.published().get(name) for name in earlier}
+        assert earlier.items() <= page.published().items()
         assert page.attempt(sizes=Sizes(10, 3, 3)).complete
         assert (page.message_ids, page.incomplete) == (page.truth(), {})

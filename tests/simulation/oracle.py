@@ -102,11 +102,11 @@ class Oracle:
         if seen.outcome.kind != "success" or seen.after is None:
             told = f"no success on a healthy API: {seen.outcome.kind} {seen.outcome.error}"
             return [Finding("liveness", told, seen.number)]
-        # What was found when it was killed behind its last effect is what it came to.
         plain = budgets.plain_calls(self.scenario, self.live)
         most = budgets.recovery_calls(plain, len(self.live.conversation_ids))
         if len(seen.sent) > most:
             return [Finding("liveness", f"{len(seen.sent)} calls on a healthy API, {most} are the most", seen.number)]
+        # What was found when it was killed behind its last effect is what it came to.
         wrong = sorted(self.truth.incomplete(seen.after)) if seen.is_new or not seen.was_finished else []
         if wrong or seen.after.is_partial:
             return [Finding("liveness", f"not complete on a healthy API: {wrong or 'the list'}", seen.number)]
