@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from airflow_provider_metaconv.extract import count as counts
+from airflow_provider_metaconv.extract.count import is_met
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.requests import (
     AT_ONCE,
@@ -119,6 +121,7 @@ class ConversationReader:
         Where the list shows no messages it is asked for by itself.
         """
         describe(conversation, node)
+        _begin_count(conversation, node)
         if "messages" not in node:
             return []
         try:
@@ -144,6 +147,7 @@ class ConversationReader:
             position = request.position if isinstance(request, MessagesRequest) else {}
             return self._read_page(conversation, position, response, request.limit)
         describe(conversation, response)
+        _begin_count(conversation, response)
         try:
             page = parse_page(response.get("messages"))
         except GraphError:
@@ -205,18 +209,21 @@ class ConversationReader:
 
     def _turn_in_a_circle(self, conversation: ConversationState, reason: str) -> None:
         """Pages that were read come again: the end if that were all messages, or a fault of Meta's."""
-        if conversation.least_count is not None and _has_all(conversation):
+        if is_met(conversation.counted, by_unclear=False):
             conversation.position = ENDED
-            return
-        self._restart(conversation, reason)
-        # Messages may have gone since they were counted.
-        conversation.by_itself = conversation.least_count is not None and not conversation.deferred
+        else:
+            self._restart(conversation, reason)
 
     @staticmethod
     def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
         """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
-        is_short = rows < limit and (bool(conversation.behind) or rows != conversation.imposed_size)
-        return is_short and (conversation.least_count is None or _has_all(conversation))
+        if rows >= limit or (rows == conversation.imposed_size and not conversation.behind):
+            return False
+        if conversation.counted is None:
+            # A row that names itself, and nothing to say that it is the only one: any row does where Meta ignores
+            # cursors and cuts its pages to one.
+            return bool(conversation.behind)
+        return is_met(conversation.counted, by_unclear=True)
 
     def refuse(
         self,
@@ -286,10 +293,14 @@ class ConversationReader:
     def _rows(self, conversation: ConversationState, nodes: Iterable[Mapping[str, Any]]) -> list[Row]:
         """The rows of a page's messages that are in the window; notes what else the page shows."""
         page = list(nodes)
+        without_id = sum(text(node.get("id")) is None for node in page)
         rows = [row for node in page if (row := self._read_message(conversation, node)) is not None]
         page_ids = [message_id for node in page if (message_id := text(node.get("id"))) is not None]
         # While an end is verified, parts of one page come again.
-        conversation.page_ids = [*conversation.page_ids, *page_ids] if conversation.verifying else page_ids
+        if conversation.verifying:
+            conversation.page_ids = [*conversation.page_ids, *page_ids]
+        else:
+            conversation.page_ids, conversation.on_page_without_id = page_ids, without_id
         return rows
 
     def _read_message(self, conversation: ConversationState, node: Mapping[str, Any]) -> Row | None:
@@ -297,27 +308,37 @@ class ConversationReader:
         if message_id is not None and message_id in conversation.page_ids:
             return None
         if created is None or message_id is None:
-            if _is_tracked(conversation, message_id):
-                return None
-            # Without a time nobody can say whether it belongs to the window: counted, not written. Without an id
-            # nobody can say whether it came before either: it is no progress.
-            is_without_id = message_id is None and not conversation.verifying
-            is_unplaced = message_id is not None or is_without_id
-            conversation.unplaced += is_unplaced
-            conversation.lacks_newest |= is_unplaced and conversation.seen < INSTAGRAM_VISIBLE_MESSAGES
-            conversation.without_id += is_without_id
-            conversation.seen += message_id is not None
+            self._count_unplaced(conversation, message_id)
             return None
+        if conversation.counted is not None:
+            counts.meet(conversation.counted, message_id, created)
         if _came_before(conversation, created, message_id):
             return None
         conversation.seen += 1
-        conversation.arrived += bool(conversation.counted_to) and created > conversation.counted_to
         _move_mark(conversation, created, message_id)
         is_old = created < max(self._context.since, conversation.newer_than)
         conversation.older_rows = conversation.older_rows + 1 if is_old else 0
         if is_old or created >= self._context.until or self._came_recently(conversation, created, message_id):
             return None
         return self._row(conversation, node, created, message_id)
+
+    @staticmethod
+    def _count_unplaced(conversation: ConversationState, message_id: str | None) -> None:
+        """Without a time nobody can say whether a message belongs to the window: it is counted, not written.
+
+        Without an id nobody can say whether it came before either: it is no progress.
+        """
+        if message_id is None and conversation.verifying and conversation.on_page_without_id:
+            conversation.on_page_without_id -= 1
+            return
+        if message_id is not None and _is_tracked(conversation, message_id):
+            return
+        conversation.lacks_newest |= conversation.seen < INSTAGRAM_VISIBLE_MESSAGES
+        conversation.seen += message_id is not None
+        conversation.without_id += message_id is None
+        conversation.unplaced += 1
+        if conversation.counted is not None:
+            conversation.counted.unclear += 1
 
     def _came_recently(self, conversation: ConversationState, created: str, message_id: str) -> bool:
         """Whether a message was read before, which only the end of an open window can bring about."""
@@ -364,18 +385,11 @@ def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
         conversation.participants, conversation.more_participants = participants, _more(edge)
     message_count = count(node.get("message_count"))
     conversation.message_count = conversation.message_count if message_count is None else message_count
-    if message_count is not None:
-        conversation.least_count = min(message_count, conversation.least_count or message_count)
-        conversation.counted_to = conversation.counted_to or _newest_time(node, conversation.updated_time)
 
 
-def _newest_time(node: Mapping[str, Any], updated_time: str | None) -> str:
-    """The time of the newest message that a node can have counted, "" where it shows none."""
-    edge = node.get("messages")
-    rows = edge.get("data") if isinstance(edge, Mapping) else None
-    nodes = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-    times = (row_time(row.get("created_time")) for row in nodes)
-    return max([time for time in (*times, updated_time) if time], default="")
+def _begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:
+    told = counts.begin(node, in_order=conversation.tracked_ids is None)
+    conversation.counted = told or conversation.counted
 
 
 def _more(edge: Any) -> dict[str, str]:
@@ -396,15 +410,11 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
     conversation.refusal = str(error)
 
 
-def _has_all(conversation: ConversationState) -> bool:
-    """Whether as many messages came as Meta counted, each once and without those that were sent since."""
-    seen = conversation.seen if conversation.tracked_ids is None else len(conversation.tracked_ids)
-    return seen - conversation.arrived + conversation.without_id >= (conversation.least_count or 0)
-
-
 def restart(conversation: ConversationState) -> None:
     """Reads a conversation from its newest message again, passing over what was seen."""
-    conversation.position, conversation.by_itself = {}, False
+    # By itself it tells how many messages there are by now.
+    conversation.position, conversation.by_itself = {}, True
+    conversation.counted = counts.begin_again(conversation.counted, in_order=conversation.tracked_ids is None)
     conversation.verifying, conversation.behind, conversation.step_over = "", "", False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
     # They come again, and nobody can tell that they do.
@@ -442,9 +452,9 @@ def _came_before(conversation: ConversationState, created: str, message_id: str)
     return False
 
 
-def _is_tracked(conversation: ConversationState, message_id: str | None) -> bool:
+def _is_tracked(conversation: ConversationState, message_id: str) -> bool:
     """Whether a message without a time came before, as far as that is kept."""
-    if conversation.tracked_ids is None or message_id is None:
+    if conversation.tracked_ids is None:
         return False
     came_before = message_id in conversation.tracked_ids
     conversation.tracked_ids.add(message_id)

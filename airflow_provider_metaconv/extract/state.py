@@ -129,6 +129,23 @@ class ListState(_State):
     last_page: LastPage | None = None
 
 
+class Count(_State):
+    """How many messages Meta ``told`` when a reading of a conversation began, the ``newest`` of them, and how many of
+    them that reading has ``met``; ``unclear`` ones came without id or time, and perhaps twice.
+
+    ``mark`` is the time of the oldest message met and ``mark_ids`` those of that very time; ``met_ids`` is kept instead
+    where the messages are known to be out of order.
+    """
+
+    told: int
+    newest: str
+    met: int = 0
+    unclear: int = 0
+    mark: str = ""
+    mark_ids: list[str] = []
+    met_ids: set[str] | None = None
+
+
 class ConversationState(_State):
     """How far one conversation has been read, newest message first: counts and marks, never rows.
 
@@ -140,9 +157,8 @@ class ConversationState(_State):
     ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
     messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
     commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
-    ``lacks_newest``: one of them is among the newest, which Instagram shows.
-    ``short_page`` and ``imposed_size`` are as in ``ListState``. ``least_count`` is the smallest number of messages
-    that Meta told, first of those up to ``counted_to``; ``arrived`` are those seen that are newer.
+    ``on_page_without_id`` are those of the page that is verified, which come again. ``lacks_newest``: one of them is
+    among the newest, which Instagram shows. ``short_page`` and ``imposed_size`` are as in ``ListState``.
     """
 
     id: str
@@ -150,9 +166,7 @@ class ConversationState(_State):
     participants: list[dict[str, Any]] | None = None
     more_participants: Position = {}
     message_count: int | None = None
-    least_count: int | None = None
-    counted_to: str = ""
-    arrived: int = 0
+    counted: Count | None = None
     position: Position = {}
     by_itself: bool = True
     limit: int = 0
@@ -173,6 +187,7 @@ class ConversationState(_State):
     beyond_limit: int = 0
     unplaced: int = 0
     without_id: int = 0
+    on_page_without_id: int = 0
     lacks_newest: bool = False
     oldest: str = ""
     newest: str = ""

@@ -278,7 +278,8 @@ class _Simulation:
         self.report.attempts, self.report.calls = number, self.report.calls + len(sent)
         if self.report.calls_until_success is None:
             # Killed behind its last effect it has done all, and only its task does not know.
-            has_done_all = outcome.kind == "success" or (not unchanged and CHECKPOINT not in files)
+            is_published = not unchanged or self._seen.was_finished
+            has_done_all = outcome.kind == "success" or (is_published and CHECKPOINT not in files)
             self.report.kills += outcome.kind == "killed" and not has_done_all
             if has_done_all:
                 self.report.calls_until_success = self.report.calls

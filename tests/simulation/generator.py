@@ -33,8 +33,8 @@ CONVERSATION_FAULTS = tuple(name for name in ("10", "100/33", "200", "230", "900
 UNDETECTABLE = frozenset({"no_paging_next"})
 """Nobody can tell such an answer from an honest one, so that no promise covers it."""
 
-HABITS = (*SHAPES, "unix_times", "foreign_usage", "stale_updated_time")
-"""What a healthy Page may do at any time."""
+HABITS = (*sorted(SHAPES), "unix_times", "foreign_usage", "stale_updated_time")
+"""How Meta answers at any time."""
 
 GENERATED_FAULTS = tuple(name for name in FAULTS if name not in UNDETECTABLE and name not in HABITS)
 """All kinds of faults that a scenario can have."""
@@ -62,7 +62,8 @@ def _any_scenario(random: Random, seed: int) -> Scenario:
     faults = _faults(random, world)
     if any(each.name == "ignored_cursor" for each in faults):
         # Only their number tells which messages no cursor leads to, and one that is listed late changes it unseen.
-        world = dataclasses.replace(world, arrivals=())
+        in_time = tuple(each for each in world.arrivals if each.second > LAST_SECOND)
+        world = dataclasses.replace(world, arrivals=in_time)
     if _has_stale_times(world):
         # Where a list shows ids and times alone nobody can know that a time is stale: no fault may lead to such calls.
         world = dataclasses.replace(world, arrivals=())
@@ -141,13 +142,6 @@ def _message_count(random: Random) -> int:
     return random.randint(low, high)
 
 
-HABITS = (
-    *("page_size", "first_page", "short_page", "same_cursors", "empty_tail", "empty_self_tail", "self_tail"),
-    *("time_paging", "unix_times", "foreign_usage", "stale_updated_time"),
-)
-"""How Meta answers at any time."""
-
-
 def _habits(random: Random) -> tuple[FaultPlan, ...]:
     habits = []
     for edge in ("conversations", "messages"):
@@ -182,18 +176,22 @@ def _arrivals(random: Random, conversations: tuple[ConversationPlan, ...]) -> tu
         return ()
     calls = sorted(random.randint(1, 30) for _ in range(random.randint(1, 5)))
     newest = {each.id: max(each.messages) for each in conversations} | {"t_new_0": 0, "t_new_1": 0}
-    return tuple(_arrival(random, call, UNTIL + number, newest) for number, call in enumerate(calls))
+    arrivals, newest_of_all = [], LAST_SECOND
+    for number, call in enumerate(calls):
+        arrivals.append(_arrival(random, call, UNTIL + number, newest, newest_of_all))
+        newest_of_all = max(newest_of_all, arrivals[-1].second)
+    return tuple(arrivals)
 
 
-def _arrival(random: Random, call: int, second: int, newest: dict[str, int]) -> ArrivalPlan:
+def _arrival(random: Random, call: int, second: int, newest: dict[str, int], newest_of_all: int) -> ArrivalPlan:
     conversation = random.choice(list(newest))
     if random.random() < 0.2:
         # Listed late. A message that moved its conversation into what was read already would be found by nobody: for
         # such ones the next window begins earlier.
         second = random.randint(0, newest[conversation])
-    elif random.random() < 0.2:
-        # Newer than all that was there, and still of the window.
-        second = random.randint(LAST_SECOND + 1, UNTIL - 1)
+    elif random.random() < 0.2 and newest_of_all < UNTIL - 1:
+        # Newer than all that was there or came, and still of the window.
+        second = random.randint(newest_of_all + 1, UNTIL - 1)
     return ArrivalPlan(call, conversation, second)
 
 
@@ -212,9 +210,6 @@ def _faults(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
     if any(each.name == "repeated_cursor" for each in faults):
         # Together they are an empty page that names itself, which is how some lists end.
         faults = tuple(each for each in faults if each.name != "empty_page")
-    if _is_cut(world, "messages") and any(each.name == "ignored_cursor" for each in faults):
-        # Then only their number says that there are more messages, and nothing may keep it back.
-        faults = tuple(each for each in faults if each.name == "ignored_cursor")
     return faults
 
 

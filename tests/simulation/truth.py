@@ -77,13 +77,13 @@ class Truth:
                 if kept is not None and kept["extracted_time"] == row["extracted_time"]:
                     continue
             if row["status"] != "complete":
-                yield from self._check_gap(identifier, row, refusals)
+                yield from self._check_gap(identifier, row, result, refusals)
             yield from self._check_people(identifier, row, result, refusals)
 
     def incomplete(self, result: Result) -> Iterator[str]:
         """The conversations that are not complete although Meta withholds nothing of them."""
         for identifier, row in result.conversations.items():
-            if row["status"] != "complete" and not self._is_withheld(identifier, row):
+            if row["status"] != "complete" and not self._is_withheld(identifier, row) and not _lacks_proof(row, result):
                 yield identifier
 
     def check_never_worse(self, before: Result | None, after: Result | None) -> Iterator[Finding]:
@@ -135,10 +135,17 @@ class Truth:
                 yield from self._check_content(row, self._left_out(row, result, before))
 
     def _left_out(self, row: dict[str, Any], result: Result, before: Result | None) -> tuple[str, ...]:
-        """The fields that a row may lack: of a message that is gone the earlier result may have had no more."""
-        if before is not None and row["message_id"] in self.live.lost:
+        """The fields that a row may lack: what Meta shows no more may have been read without them before."""
+        if before is not None and self._is_gone(row):
             return result.left_out_fields + before.left_out_fields
         return result.left_out_fields
+
+    def _is_gone(self, row: dict[str, Any]) -> bool:
+        """Whether a message was unsent, or is beyond those whose content Instagram shows."""
+        thread = self.live.world.threads[row["conversation_id"]]
+        newest = {each.id for each in thread.messages[-INSTAGRAM_VISIBLE:]}
+        is_beyond = thread.is_instagram and row["message_id"] not in newest
+        return is_beyond or row["message_id"] in self.live.lost
 
     def _check_content(self, row: dict[str, Any], left_out: tuple[str, ...]) -> Iterator[Finding]:
         identifier = row["message_id"]
@@ -196,10 +203,10 @@ class Truth:
             if lost := missing & set(newest):
                 yield Finding("G1", f"{len(lost)} of the newest messages of {identifier} are missing")
 
-    def _check_gap(self, identifier: str, row: dict[str, Any], refusals: Refusals) -> Iterator[Finding]:
+    def _check_gap(self, identifier: str, row: dict[str, Any], result: Result, refusals: Refusals) -> Iterator[Finding]:
         if not row["reason"]:
             yield Finding("G1", f"{identifier} is {row['status']} without a reason")
-        if self._is_withheld(identifier, row):
+        if _lacks_proof(row, result) or self._is_withheld(identifier, row):
             return
         if identifier not in refusals.ever:
             yield Finding("G1", f"{identifier} is {row['status']}, but Meta never refused it: {row['reason']}")
@@ -248,6 +255,11 @@ class Truth:
 
     def _is_in(self, created_time: int) -> bool:
         return (self.world.since or 0) <= created_time - START < self.world.until
+
+
+def _lacks_proof(row: dict[str, Any], result: Result) -> bool:
+    """Whether the number of its messages was refused, without which no row that names itself proves an end."""
+    return row["reason_code"] == "paging" and "message_count" in result.left_out_fields
 
 
 def _rank(row: dict[str, Any]) -> int:
