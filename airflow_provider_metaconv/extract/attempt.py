@@ -19,7 +19,7 @@ from airflow_provider_metaconv.extract.conversation import Batch, ConversationRe
 from airflow_provider_metaconv.extract.list_walk import Node
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.requests import PATIENTLY, Answer, Fields, ListRequest, Request
-from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.rows import ExtractionContext, effective_time
 from airflow_provider_metaconv.extract.state import (
     Amendment,
     ConversationState,
@@ -263,7 +263,7 @@ class Attempt:
         return batch
 
     def _meet(self, node: Node, nested: int, batch: Batch) -> None:
-        conversation_id, time = str(node["id"]), list_walk.effective_time(node)
+        conversation_id, time = str(node["id"]), effective_time(node)
         if conversation_id not in self._known:
             self._known[conversation_id] = time
             self._open(ConversationState(conversation_id, row_time(node.get("updated_time"))), node, nested, batch)
@@ -279,7 +279,7 @@ class Attempt:
 
     def _open(self, conversation: ConversationState, node: Node, nested: int, batch: Batch) -> None:
         rows = self._reader.read_listed(conversation, node, nested)
-        time = list_walk.effective_time(node)
+        time = effective_time(node)
         is_old = time is not None and time < self._bound
         if not rows and is_old and conversation.id not in self._incomplete_before:
             # Neither its time nor its newest messages reach into the window.
@@ -484,7 +484,7 @@ def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str
 
 
 def _time_of(row: Mapping[str, Any]) -> str | None:
-    """The time of a conversation's ledger row, as ``list_walk.effective_time`` takes that of its node."""
+    """The time of a conversation's ledger row, as ``effective_time`` takes that of its node."""
     return _latest(row["updated_time"], row["newest_message_time"])
 
 

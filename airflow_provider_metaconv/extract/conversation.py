@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from airflow_provider_metaconv.extract import count as counts
-from airflow_provider_metaconv.extract.count import is_met
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.requests import (
     AT_ONCE,
@@ -22,8 +20,8 @@ from airflow_provider_metaconv.extract.requests import (
     MessagesRequest,
     ParticipantsRequest,
 )
-from airflow_provider_metaconv.extract.rows import ExtractionContext, count, message_row, people, text
-from airflow_provider_metaconv.extract.state import Amendment, ConversationState, ExtractionState
+from airflow_provider_metaconv.extract.rows import ExtractionContext, count, effective_time, message_row, people, text
+from airflow_provider_metaconv.extract.state import Amendment, ConversationState, Count, ExtractionState
 from airflow_provider_metaconv.graph.errors import (
     Action,
     CursorError,
@@ -209,7 +207,7 @@ class ConversationReader:
 
     def _turn_in_a_circle(self, conversation: ConversationState, reason: str) -> None:
         """Pages that were read come again: the end if that were all messages, or a fault of Meta's."""
-        if is_met(conversation.counted, by_unclear=False):
+        if conversation.counted is not None and conversation.counted.is_met(by_unclear=False):
             conversation.position = ENDED
         else:
             self._restart(conversation, reason)
@@ -223,7 +221,7 @@ class ConversationReader:
             # A row that names itself, and nothing to say that it is the only one: any row does where Meta ignores
             # cursors and cuts its pages to one.
             return bool(conversation.behind)
-        return is_met(conversation.counted, by_unclear=True)
+        return conversation.counted.is_met(by_unclear=True)
 
     def refuse(
         self,
@@ -311,7 +309,7 @@ class ConversationReader:
             self._count_unplaced(conversation, message_id)
             return None
         if conversation.counted is not None:
-            counts.meet(conversation.counted, message_id, created)
+            conversation.counted.meet(message_id, created)
         if _came_before(conversation, created, message_id):
             return None
         conversation.seen += 1
@@ -388,8 +386,11 @@ def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
 
 
 def _begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:
-    told = counts.begin(node, in_order=conversation.tracked_ids is None)
-    conversation.counted = told or conversation.counted
+    """Takes over the number of messages that a node tells with which a reading begins."""
+    told, newest = count(node.get("message_count")), effective_time(node)
+    # Without a time nothing tells what was counted from what came later.
+    if told is not None and newest is not None:
+        conversation.counted = Count(told, newest).anew(in_order=conversation.tracked_ids is None)
 
 
 def _more(edge: Any) -> dict[str, str]:
@@ -414,7 +415,8 @@ def restart(conversation: ConversationState) -> None:
     """Reads a conversation from its newest message again, passing over what was seen."""
     # By itself it tells how many messages there are by now.
     conversation.position, conversation.by_itself = {}, True
-    conversation.counted = counts.begin_again(conversation.counted, in_order=conversation.tracked_ids is None)
+    if conversation.counted is not None:
+        conversation.counted = conversation.counted.anew(in_order=conversation.tracked_ids is None)
     conversation.verifying, conversation.behind, conversation.step_over = "", "", False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
     # They come again, and nobody can tell that they do.

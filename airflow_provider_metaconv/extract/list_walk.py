@@ -22,6 +22,7 @@ from typing import Any
 
 from airflow_provider_metaconv.extract.page_sizes import IDS_PER_CALL, PageSizes, Sizes
 from airflow_provider_metaconv.extract.requests import AT_ONCE, IN_PASSING, PATIENTLY, ListRequest, Position
+from airflow_provider_metaconv.extract.rows import effective_time
 from airflow_provider_metaconv.extract.state import (
     CatchingUp,
     Ended,
@@ -245,17 +246,6 @@ def _note_rows(state: ListState, nodes: Sequence[Node], known: Known) -> bool:
             state.tied.append(conversation_id)
             moved_on = True
     return moved_on
-
-
-def effective_time(node: Node) -> str | None:
-    """The time that gives a conversation its place: its ``updated_time``, or that of a newer message shown with it."""
-    updated = row_time(node.get("updated_time"))
-    edge = node.get("messages")
-    rows = edge.get("data") if isinstance(edge, dict) else None
-    if not isinstance(rows, list):
-        return updated
-    newest = [time for row in rows[:3] if isinstance(row, dict) and (time := row_time(row.get("created_time")))]
-    return max([*newest, updated] if updated is not None else newest, default=None)
 
 
 def _check_order(state: ListState, time: str) -> None:

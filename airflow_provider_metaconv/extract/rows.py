@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_metaconv.records import ContentStatus, Row
-from airflow_provider_metaconv.window import Window, iso
+from airflow_provider_metaconv.window import Window, iso, row_time
 
 _AVAILABLE = ContentStatus.AVAILABLE.value
 _UNSUPPORTED = ContentStatus.UNSUPPORTED.value
@@ -52,6 +52,17 @@ def text(value: Any) -> str | None:
 def count(value: Any) -> int | None:
     """A value for an integer column: null for what is no count."""
     return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def effective_time(node: Mapping[str, Any]) -> str | None:
+    """The time that gives a conversation its place: its ``updated_time``, or that of a newer message shown with it."""
+    updated = row_time(node.get("updated_time"))
+    edge = node.get("messages")
+    rows = edge.get("data") if isinstance(edge, dict) else None
+    if not isinstance(rows, list):
+        return updated
+    newest = [time for row in rows[:3] if isinstance(row, dict) and (time := row_time(row.get("created_time")))]
+    return max([*newest, updated] if updated is not None else newest, default=None)
 
 
 def people(edge: Any) -> list[dict[str, Any]] | None:

@@ -130,11 +130,15 @@ class ListState(_State):
 
 
 class Count(_State):
-    """How many messages Meta ``told`` when a reading of a conversation began, the ``newest`` of them, and how many of
-    them that reading has ``met``; ``unclear`` ones came without id or time, and perhaps twice.
+    """How many messages Meta ``told`` when a reading of a conversation began, and how many of them it has ``met``.
+
+    The number alone proves nothing: of the messages that were met some may be gone from it, and others may have come
+    since. So only those up to the ``newest`` that can have been counted count, each once, and only those that one
+    reading from the newest to the oldest meets: the next one begins with a number of its own. ``unclear`` are those
+    without id or time, which may have come twice.
 
     ``mark`` is the time of the oldest message met and ``mark_ids`` those of that very time; ``met_ids`` is kept instead
-    where the messages are known to be out of order.
+    where messages are known to be out of order.
     """
 
     told: int
@@ -144,6 +148,26 @@ class Count(_State):
     mark: str = ""
     mark_ids: list[str] = []
     met_ids: set[str] | None = None
+
+    def anew(self, *, in_order: bool) -> Count:
+        """The same number for a reading that begins anew and may be told none."""
+        return Count(self.told, self.newest, met_ids=None if in_order else set())
+
+    def meet(self, message_id: str, created: str) -> None:
+        """Counts a message of the reading, unless it came before or is newer than what was counted."""
+        if created > self.newest:
+            return
+        if self.met_ids is not None:
+            self.met += message_id not in self.met_ids
+            self.met_ids.add(message_id)
+        elif not self.mark or created < self.mark:
+            self.met, self.mark, self.mark_ids = self.met + 1, created, [message_id]
+        elif created == self.mark and message_id not in self.mark_ids:
+            self.met, self.mark_ids = self.met + 1, [*self.mark_ids, message_id]
+
+    def is_met(self, *, by_unclear: bool) -> bool:
+        """Whether all were met that were counted; ``by_unclear``: those that may have come twice count as well."""
+        return self.met + (self.unclear if by_unclear else 0) >= self.told
 
 
 class ConversationState(_State):
