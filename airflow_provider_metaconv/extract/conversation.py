@@ -390,7 +390,7 @@ def _begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> No
     told, newest = count(node.get("message_count")), effective_time(node)
     # Without a time nothing tells what was counted from what came later.
     if told is not None and newest is not None:
-        conversation.counted = Count(told, newest).anew(in_order=conversation.tracked_ids is None)
+        conversation.counted = Count(told, newest, met_ids=None if conversation.tracked_ids is None else set())
 
 
 def _more(edge: Any) -> dict[str, str]:
@@ -413,10 +413,8 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
 
 def restart(conversation: ConversationState) -> None:
     """Reads a conversation from its newest message again, passing over what was seen."""
-    # By itself it tells how many messages there are by now.
-    conversation.position, conversation.by_itself = {}, True
-    if conversation.counted is not None:
-        conversation.counted = conversation.counted.anew(in_order=conversation.tracked_ids is None)
+    # By itself it tells how many messages there are by now; the earlier number is no proof any more.
+    conversation.position, conversation.by_itself, conversation.counted = {}, True, None
     conversation.verifying, conversation.behind, conversation.step_over = "", "", False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
     # They come again, and nobody can tell that they do.

@@ -149,10 +149,6 @@ class Count(_State):
     mark_ids: list[str] = []
     met_ids: set[str] | None = None
 
-    def anew(self, *, in_order: bool) -> Count:
-        """The same number for a reading that begins anew and may be told none."""
-        return Count(self.told, self.newest, met_ids=None if in_order else set())
-
     def meet(self, message_id: str, created: str) -> None:
         """Counts a message of the reading, unless it came before or is newer than what was counted."""
         if created > self.newest:

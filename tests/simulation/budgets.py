@@ -43,7 +43,7 @@ def plain_calls(scenario: Scenario, live: LiveWorld) -> int:
     )
     for thread in live.world.threads.values():
         # Where a nested page names itself as its next, only reading all pages anew shows that nothing follows.
-        beyond = len(thread.messages) - (0 if messages.names_itself else nested)
+        beyond = len(thread.messages) - (0 if messages.names_itself else min(nested, messages.first))
         beyond = max(0, beyond)
         calls += -(-beyond // page) + (beyond > 0 or messages.more) * messages.more
         calls += (len(thread.others) + 1) // 25
@@ -116,24 +116,26 @@ def _last_run(sent: Iterable[Sent]) -> list[Sent]:
 class _Cut:
     """How a healthy Page cuts one kind of list: at most ``size`` rows, and so many calls ``more`` at its ends.
 
-    ``names_itself``: its last page does.
+    ``first`` is the most rows of its first page. ``names_itself``: its last page does.
     """
 
     size: int
     divisor: int
     more: int
+    first: int
     names_itself: bool
 
     @staticmethod
     def of(edge: str, world: WorldPlan) -> _Cut:
-        size, divisor, more, names_itself = 10_000, 1, 0, False
+        size, divisor, more, first, names_itself = 10_000, 1, 0, 10_000, False
         for habit in world.habits:
             if dict(habit.options).get("edge", edge) == edge:
                 size = min(size, dict(habit.options)["size"] if habit.name == "page_size" else size)
+                first = min(first, dict(habit.options)["size"] if habit.name == "first_page" else first)
                 divisor *= 2 if habit.name == "short_page" else 1
                 names_itself |= habit.name == "self_tail"
                 more += habit.name in ("first_page", "empty_tail", "empty_self_tail", "self_tail")
-        return _Cut(size, divisor, more, names_itself)
+        return _Cut(size, divisor, more, first, names_itself)
 
     def rows(self, asked: int) -> int:
         return max(1, min(asked // self.divisor, self.size))

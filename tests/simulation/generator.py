@@ -6,7 +6,7 @@ import dataclasses
 from random import Random
 
 from airflow_provider_metaconv.emulator.faults import FAULTS
-from tests.simulation.faults import LIMITS_WITHOUT_HINT, MALFORMED, SHAPES, is_limit
+from tests.simulation.faults import LEADING_BACK, LIMITS_WITHOUT_HINT, MALFORMED, SHAPES, is_limit
 from tests.simulation.scenario import (
     ArrivalPlan,
     Bare,
@@ -39,6 +39,9 @@ HABITS = (*sorted(SHAPES), "unix_times", "foreign_usage", "stale_updated_time")
 GENERATED_FAULTS = tuple(name for name in FAULTS if name not in UNDETECTABLE and name not in HABITS)
 """All kinds of faults that a scenario can have."""
 
+LEADING_NOWHERE = LEADING_BACK | {"empty_page"}
+"""What hides the messages behind a page for as long as it lasts."""
+
 OPTIONAL_FIELDS = ("message_count", "participants", "from", "to", "attachments", "shares", "tags", "story")
 ROUTES = (None, "conversations", "conversation", "messages", "page")
 
@@ -60,7 +63,7 @@ def scenario(seed: int) -> Scenario:
 def _any_scenario(random: Random, seed: int) -> Scenario:
     world = _world(random)
     faults = _faults(random, world)
-    if any(each.name == "ignored_cursor" for each in faults):
+    if any(each.name in LEADING_NOWHERE for each in faults):
         # Only their number tells which messages no cursor leads to, and one that is listed late changes it unseen.
         in_time = tuple(each for each in world.arrivals if each.second > LAST_SECOND)
         world = dataclasses.replace(world, arrivals=in_time)
