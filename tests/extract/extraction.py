@@ -86,6 +86,7 @@ def extract(
     lookback: timedelta = timedelta(),
     clock: SkippedTime | None = None,
     session: requests.Session | None = None,
+    extracted_time: str = EXTRACTED,
 ) -> ExtractionResult:
     """Page 100's messages of that window, into that folder or storage."""
     clock = clock or SkippedTime()
@@ -95,7 +96,7 @@ def extract(
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
     usernames = frozenset(filter(None, [identity.instagram_username]))
     window = Window(since, until, lookback=lookback)
-    context = ExtractionContext(platform, "100", identity.own_ids, window, EXTRACTED, usernames)
+    context = ExtractionContext(platform, "100", identity.own_ids, window, extracted_time, usernames)
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
     settings = Settings(
         file_format, sizes, workers, rows_per_part, accept_partial=accept_partial, clock=clock, sleep=clock.skip

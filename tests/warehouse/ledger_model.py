@@ -308,8 +308,17 @@ class Ledger:
         messages = {row["message_id"]: row["content_status"] for row in read_rows("messages")}
         assert messages == {f"{name}-{at}": status for (name, at), status in self.messages.items()}
         windows = {(row["folders"], row["window_id"]): row for row in read_rows("extraction_windows")}
-        found = {key: (row["status"], row["calls"], row["extracted_time"]) for key, row in windows.items()}
-        assert found == {key: (each.status, each.number, each.extracted_time) for key, each in self.windows.items()}
+        columns = ("status", "calls", "conversations", "messages", "extracted_time")
+        assert {key: tuple(row[name] for name in columns) for key, row in windows.items()} == {
+            key: (
+                each.status,
+                each.number,
+                len(each.seen),
+                sum(len(seen.messages) for seen in each.seen.values()),
+                each.extracted_time,
+            )
+            for key, each in self.windows.items()
+        }
         gaps = {(r["folders"], r["window_id"], r["conversation_id"]): r for r in read_rows("conversation_gaps")}
         expected = {key: {c: v for c, v in row.items() if c != "number"} for key, row in self.gaps.items()}
         assert {key: {c: row[c] for c in expected.get(key, row)} for key, row in gaps.items()} == expected
