@@ -51,7 +51,7 @@ benchmark-coverage: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.coverage
 
 # Whether a load of one hour costs after a year what the first did.
-benchmark-loading: $(VENV)/installed
+benchmark-loading: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.loading_growth
 
 benchmark-gcp: $(VENV)/installed-google

@@ -1,6 +1,7 @@
-"""Whether the 8,760th hourly window costs DuckDB what the first did: a load's time before and after a year of loads.
+"""Whether the 8,760th hourly window costs a warehouse what the first did: a load before and after a year of loads.
 
-``python -m tests.benchmarks.loading_growth`` prints a table; the year in between is loaded at once.
+``python -m tests.benchmarks.loading_growth`` prints what a load takes in DuckDB and in BigQuery, on local servers; the
+year in between is loaded at once.
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
+
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, storage
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter
-from airflow_provider_metaconv.records import (
-    TABLES,
-    Row,
-)
+from airflow_provider_metaconv.files.gcs import GCSStorage
+from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.records import TABLES, Row
 from airflow_provider_metaconv.warehouse import SourceFile
+from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.benchmarks.made_rows import DAY
+from tests.google_servers.servers import BigQueryServer, StorageServer
 
 HOURS = 8_760
 MEASURED = 15
@@ -77,58 +85,114 @@ def rows_of(hour: int) -> dict[str, list[Row]]:
     return tables
 
 
-def write(folder: Path, hours: Iterable[int]) -> list[SourceFile]:
+def write(place: Storage, hours: Iterable[int]) -> list[SourceFile]:
     """The files of these hours."""
-    storage = LocalStorage(folder)
     files = []
-    with storage.lock():
-        writers = {table.name: PartsWriter(storage, table) for table in TABLES}
+    with place.lock():
+        writers = {table.name: PartsWriter(place, table) for table in TABLES}
         for hour in hours:
             for name, rows in rows_of(hour).items():
                 writers[name].write(rows)
         for writer in writers.values():
             files += [
-                SourceFile(storage.uri(part.path), part.table, part.file_format, part.rows) for part in writer.close()
+                SourceFile(place.uri(part.path), part.table, part.file_format, part.rows) for part in writer.close()
             ]
     return files
 
 
-Cost = tuple[float, float]
-"""Seconds that passed, and seconds of CPU, which other programs on the machine do not change."""
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that passed; seconds of CPU of this process, which other programs do not change; requests to a server."""
+
+    seconds: float
+    cpu: float
+    requests: int
 
 
-def load(database: Path, files: list[SourceFile]) -> Cost:
-    """What a load cost, opening the database included."""
-    started, cpu = time.perf_counter(), time.process_time()
-    with DuckDBWarehouse(database) as warehouse:
-        warehouse.load(files)
-    return time.perf_counter() - started, time.process_time() - cpu
+class Place(Protocol):
+    """Where files are written to, and loaded from into a warehouse."""
+
+    name: str
+
+    def storage(self, name: str) -> Storage:
+        """A folder for files."""
+
+    def load(self, files: list[SourceFile]) -> Cost:
+        """What a load cost, opening the warehouse included."""
 
 
-def measure(folder: Path) -> Iterator[tuple[str, Cost, int]]:
-    """By which windows were loaded one by one: the medians of their cost, and the messages in the table then."""
-    database = folder / "growth.duckdb"
+class InDuckDB:
+    """A folder, and a database in it."""
+
+    name = "DuckDB"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def storage(self, name: str) -> Storage:
+        return LocalStorage(self._folder / name)
+
+    def load(self, files: list[SourceFile]) -> Cost:
+        started, cpu = time.perf_counter(), time.process_time()
+        with DuckDBWarehouse(self._folder / "growth.duckdb") as warehouse:
+            warehouse.load(files)
+        return Cost(time.perf_counter() - started, time.process_time() - cpu, 0)
+
+
+class InBigQuery:
+    """A bucket and a dataset on local servers."""
+
+    name = "BigQuery"
+
+    def __init__(self, objects: StorageServer, tables: BigQueryServer) -> None:
+        self._tables = tables
+        nobody = AnonymousCredentials()
+        options = ClientOptions(api_endpoint=objects.direct_url)
+        self._bucket = storage.Client("example-project", nobody, client_options=options).create_bucket("example-bucket")
+        self._client = bigquery.Client(tables.project, nobody, client_options=ClientOptions(api_endpoint=tables.url))
+
+    def storage(self, name: str) -> Storage:
+        return GCSStorage(self._bucket, name)
+
+    def load(self, files: list[SourceFile]) -> Cost:
+        self._tables.forget_requests()
+        started, cpu = time.perf_counter(), time.process_time()
+        with BigQueryWarehouse(self._client, "growth") as warehouse:
+            warehouse.load(files)
+        return Cost(time.perf_counter() - started, time.process_time() - cpu, len(self._tables.requests))
+
+
+def measure(place: Place) -> Iterator[tuple[str, Cost]]:
+    """By which windows were loaded one by one: the medians of their cost."""
     first, last = range(MEASURED), range(HOURS - MEASURED, HOURS)
     for name, hours in (("first", first), ("last", last)):
-        costs = [load(database, write(folder / f"{name}-{hour}", [hour])) for hour in hours]
-        cost = statistics.median(passed for passed, _ in costs), statistics.median(cpu for _, cpu in costs)
-        yield (
-            f"windows {hours[0] + 1:,} to {hours[-1] + 1:,}",
-            cost,
-            MESSAGES_PER_HOUR * hours[-1],
-        )
+        costs = [place.load(write(place.storage(f"{name}-{hour}"), [hour])) for hour in hours]
+        medians = [statistics.median(getattr(each, part) for each in costs) for part in ("seconds", "cpu", "requests")]
+        yield f"windows {hours[0] + 1:,} to {hours[-1] + 1:,}", Cost(*medians)
         if name == "first":
-            load(database, write(folder / "between", range(MEASURED, HOURS - MEASURED)))
+            place.load(write(place.storage("between"), range(MEASURED, HOURS - MEASURED)))
+
+
+def tell(place: Place) -> None:
+    """Prints what a load of one hour takes, and the ratio of the last to the first."""
+    costs = []
+    for title, cost in measure(place):
+        requests = f", {cost.requests:.0f} requests" if cost.requests else ""
+        print(f"{place.name}, {title}: {cost.seconds * 1000:.0f} ms a window, {cost.cpu * 1000:.0f} of CPU{requests}")
+        costs.append(cost)
+    first, last = costs
+    print(f"{place.name}: ratio {last.seconds / first.seconds:.2f}, of CPU {last.cpu / first.cpu:.2f}", flush=True)
 
 
 def main() -> None:
-    """Print what a load of one hour takes, and the ratio of the last to the first."""
-    with tempfile.TemporaryDirectory(prefix="metaconv-bench-") as name:
-        found = list(measure(Path(name)))
-    for title, (passed, cpu), messages in found:
-        print(f"{title}: {passed * 1000:.0f} ms a window, {cpu * 1000:.0f} of CPU; {messages:,} messages in the table")
-    (first, first_cpu), (last, last_cpu) = found[0][1], found[-1][1]
-    print(f"ratio: {last / first:.2f}, of CPU {last_cpu / first_cpu:.2f}")
+    """One warehouse after the other."""
+    with (
+        tempfile.TemporaryDirectory(prefix="metaconv-bench-") as name,
+        StorageServer(Path(name) / "objects") as objects,
+        BigQueryServer(objects.direct_url) as tables,
+    ):
+        tell(InDuckDB(Path(name)))
+        tell(InBigQuery(objects, tables))
 
 
 if __name__ == "__main__":
