@@ -27,13 +27,12 @@ from airflow_provider_metaconv.extract.state import ExtractionState
 from airflow_provider_metaconv.extract.stats import EarlierAttempts
 from airflow_provider_metaconv.files.errors import NotPublishedError
 from airflow_provider_metaconv.files.manifest import ManifestFile
-from airflow_provider_metaconv.files.ndjson import encoded_slices
 from airflow_provider_metaconv.files.storage import Storage
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_NAME = "_checkpoint.json"
-CHECKPOINT_VERSION = 3
+CHECKPOINT_VERSION = 4
 
 FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01
@@ -102,15 +101,16 @@ class _Pending:
         self._message_lines: list[bytes] = []
         self._conversation_lines: list[bytes] = []
 
-    def add(self, batch: Batch) -> None:
-        for lines, rows in (
-            (self._message_lines, batch.messages),
-            (self._conversation_lines, batch.conversations),
-        ):
-            for encoded in encoded_slices(rows):
-                lines.append(encoded)
-                self.bytes += len(encoded)
-        self.messages += len(batch.messages)
+    def keep_messages(self, lines: bytes) -> None:
+        self.messages += lines.count(b"\n")
+        self._keep(self._message_lines, lines)
+
+    def keep_conversations(self, lines: bytes) -> None:
+        self._keep(self._conversation_lines, lines)
+
+    def _keep(self, kept: list[bytes], lines: bytes) -> None:
+        kept.append(lines)
+        self.bytes += len(lines)
 
     @property
     def lines(self) -> list[bytes]:
@@ -133,9 +133,13 @@ class Checkpoint:
         self._earliest_replacement = -math.inf
         self.extraction_id = uuid.uuid4().hex
 
-    def add(self, batch: Batch) -> None:
-        """Remembers rows until the next ``commit``."""
-        self._pending.add(batch)
+    def keep_messages(self, lines: bytes) -> None:
+        """Remembers rows of messages, as lines of JSON, until the next ``commit``."""
+        self._pending.keep_messages(lines)
+
+    def keep_conversations(self, lines: bytes) -> None:
+        """Remembers rows of the ledger until the next ``commit``."""
+        self._pending.keep_conversations(lines)
 
     def is_due(self, calls: int) -> bool:
         """Whether it is time for the next checkpoint, now that the extraction has cost so many calls."""

@@ -290,21 +290,21 @@ class ConversationReader:
 
     def _rows(self, conversation: ConversationState, nodes: Iterable[Mapping[str, Any]]) -> list[Row]:
         """The rows of a page's messages that are in the window; notes what else the page shows."""
-        page = list(nodes)
-        without_id = sum(text(node.get("id")) is None for node in page)
-        rows = [row for node in page if (row := self._read_message(conversation, node)) is not None]
-        page_ids = [message_id for node in page if (message_id := text(node.get("id"))) is not None]
+        page = [(text(node.get("id")), node) for node in nodes]
+        page_ids = [message_id for message_id, _ in page if message_id is not None]
+        before = set(conversation.page_ids)
+        read = [self._read_message(conversation, *each) for each in page if each[0] not in before]
         # While an end is verified, parts of one page come again.
         if conversation.verifying:
             conversation.page_ids = [*conversation.page_ids, *page_ids]
         else:
-            conversation.page_ids, conversation.on_page_without_id = page_ids, without_id
-        return rows
+            conversation.page_ids, conversation.on_page_without_id = page_ids, len(page) - len(page_ids)
+        return [row for row in read if row is not None]
 
-    def _read_message(self, conversation: ConversationState, node: Mapping[str, Any]) -> Row | None:
-        message_id, created = text(node.get("id")), row_time(node.get("created_time"))
-        if message_id is not None and message_id in conversation.page_ids:
-            return None
+    def _read_message(
+        self, conversation: ConversationState, message_id: str | None, node: Mapping[str, Any]
+    ) -> Row | None:
+        created = row_time(node.get("created_time"))
         if created is None or message_id is None:
             self._count_unplaced(conversation, message_id)
             return None

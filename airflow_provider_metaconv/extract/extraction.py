@@ -315,10 +315,11 @@ class _Extraction:
                     self._take(self._attempt.apply(request, answer))
 
     def _take(self, batch: Batch) -> None:
-        self._checkpoint.add(batch)
         self._stats.add(batch, self._place)
         published = self._parts
-        self._write(batch)
+        messages, conversations = self._writers
+        messages.write(batch.messages, self._checkpoint.keep_messages)
+        conversations.write(batch.conversations, self._checkpoint.keep_conversations)
         if self._parts != published:
             # A part is full: with the rows of the others published as well, no row needs to be kept a second time.
             self._publish_parts()
@@ -330,16 +331,13 @@ class _Extraction:
             writer.roll()
         self._checkpoint.commit_in_parts(self._state, self._stats.total(), self._parts)
 
-    def _write(self, batch: Batch) -> None:
-        messages, conversations = self._writers
-        messages.write(batch.messages)
-        conversations.write(batch.conversations)
-
     def _write_again(self, saved: Saved) -> None:
         """Writes the rows that are in no part yet into the parts of this attempt."""
+        messages, conversations = self._writers
         for batch in saved.batches:
             self._attempt.note_written(batch)
-            self._write(batch)
+            messages.write(batch.messages)
+            conversations.write(batch.conversations)
         if self._parts != saved.parts:
             self._publish_parts()
         self._stats.log("Continuing where an earlier attempt ended")

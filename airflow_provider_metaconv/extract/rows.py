@@ -101,6 +101,12 @@ def _without_paging(value: Any) -> Any:
     return value
 
 
+def _nested(edge: Any) -> list[Any] | None:
+    """The rows of a nested edge as they are written."""
+    # Most messages have none.
+    return None if edge is None else _without_paging(_rows(edge))
+
+
 def _content_status(node: Mapping[str, Any]) -> str:
     if "is_unsupported" in node and str(node["is_unsupported"]).lower() == "true":
         return _UNSUPPORTED
@@ -114,6 +120,7 @@ def message_row(
     get = node.get
     sender = get("from")
     sender = sender if isinstance(sender, dict) else {}
+    sender_id = text(sender.get("id"))
     tags = _rows(get("tags"))
     return {
         "platform": context.platform,
@@ -121,15 +128,15 @@ def message_row(
         "conversation_id": conversation_id,
         "message_id": message_id,
         "created_time": created_time,
-        "direction": _direction(sender, context),
-        "sender_id": text(sender.get("id")),
+        "direction": _direction(sender_id, sender, context),
+        "sender_id": sender_id,
         "sender_name": text(_name(sender)),
         "recipients": people(get("to")),
         "text": text(get("message")),
-        "attachments": _without_paging(_rows(get("attachments"))),
-        "shares": _without_paging(_rows(get("shares"))),
+        "attachments": _nested(get("attachments")),
+        "shares": _nested(get("shares")),
         "story": _without_paging(get("story")),
-        "reactions": _without_paging(_rows(get("reactions"))),
+        "reactions": _nested(get("reactions")),
         "reply_to": _without_paging(get("reply_to")),
         "sticker": text(get("sticker")),
         "tags": None if tags is None else [tag.get("name") if isinstance(tag, dict) else tag for tag in tags],
@@ -138,8 +145,7 @@ def message_row(
     }
 
 
-def _direction(sender: Mapping[str, Any], context: ExtractionContext) -> str | None:
-    sender_id = text(sender.get("id"))
+def _direction(sender_id: str | None, sender: Mapping[str, Any], context: ExtractionContext) -> str | None:
     if sender_id in context.own_ids or text(sender.get("username")) in context.own_usernames:
         # The business writes under several ids of its own; its username is the same in all of them.
         return "outbound"

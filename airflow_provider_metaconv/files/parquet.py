@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from airflow_provider_metaconv.files.encoding import encode_json, holdable_text
+from airflow_provider_metaconv.files.ndjson import Keep, encoded_slices
 from airflow_provider_metaconv.files.sink import Sink
 from airflow_provider_metaconv.records import Column, ColumnType, Row, Table
 
@@ -35,8 +36,14 @@ class ParquetWriter:
         """About how many bytes the file has by now; rows that are still in memory count uncompressed."""
         return self._sink.size + self._pending_bytes
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Append the rows, best a few hundred at a time; raises ``TypeError`` or ``ValueError`` for a wrong type."""
+    def write(self, rows: Sequence[Row], keep: Keep | None = None) -> None:
+        """Append the rows, best a few hundred at a time, and give ``keep`` their lines of JSON.
+
+        Raises ``TypeError`` or ``ValueError`` for a wrong type.
+        """
+        if keep is not None:
+            for lines in encoded_slices(rows):
+                keep(lines)
         pyarrow, _ = _pyarrow()
         arrays = [_array(column, rows) for column in self._table.columns]
         batch = pyarrow.record_batch(arrays, schema=self._schema)

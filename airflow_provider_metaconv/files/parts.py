@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 from airflow_provider_metaconv.files.errors import NameTakenError, storage_error
 from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES, ManifestFile
-from airflow_provider_metaconv.files.ndjson import NdjsonWriter
+from airflow_provider_metaconv.files.ndjson import Keep, NdjsonWriter
 from airflow_provider_metaconv.files.parquet import ParquetWriter
 from airflow_provider_metaconv.files.sink import Sink
 from airflow_provider_metaconv.files.storage import Storage
@@ -33,8 +33,8 @@ class RowWriter(Protocol):
     def size(self) -> int:
         """About how many bytes the file has by now."""
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Append the rows."""
+    def write(self, rows: Sequence[Row], keep: Keep | None = None) -> None:
+        """Append the rows and give ``keep`` their lines of JSON."""
 
     def finish(self) -> None:
         """Write what is still held; the sink stays open."""
@@ -60,8 +60,8 @@ class _Part:
             self.sink.abandon()
             raise
 
-    def write(self, rows: list[Row]) -> None:
-        self.writer.write(rows)
+    def write(self, rows: list[Row], keep: Keep | None) -> None:
+        self.writer.write(rows, keep)
         self.rows += len(rows)
 
 
@@ -101,14 +101,14 @@ class PartsWriter:
         """The parts that are published so far, in order; rows of the part that is being filled are not among them."""
         return tuple(self._published)
 
-    def write(self, rows: Iterable[Row]) -> None:
-        """Append rows; publishes a part each time one is full."""
+    def write(self, rows: Iterable[Row], keep: Keep | None = None) -> None:
+        """Append rows, and give ``keep`` their lines of JSON; publishes a part each time one is full."""
         if self._closed:
             raise ValueError("this PartsWriter is closed: make a new one to write more rows")
         with self._aborting():
             rows = iter(rows)
             while chunk := list(islice(rows, self._room())):
-                self._write_chunk(chunk)
+                self._write_chunk(chunk, keep)
 
     def roll(self) -> tuple[ManifestFile, ...]:
         """Publish the rows written so far even if the part is not full; returns all published parts."""
@@ -148,7 +148,7 @@ class PartsWriter:
         written = self._part.rows if self._part else 0
         return min(CHUNK_ROWS, self._rows_per_part - written)
 
-    def _write_chunk(self, rows: list[Row]) -> None:
+    def _write_chunk(self, rows: list[Row], keep: Keep | None) -> None:
         # Warehouses ignore keys they do not know; here it is still possible to say that something would be lost.
         for row in rows:
             if not row.keys() <= self._columns:
@@ -157,7 +157,7 @@ class PartsWriter:
         with self._one_line_errors():
             if self._part is None:
                 self._part = self._new_part()
-            self._part.write(rows)
+            self._part.write(rows, keep)
         if self._part.rows >= self._rows_per_part or self._part.writer.size >= self._bytes_per_part:
             self._publish()
 
