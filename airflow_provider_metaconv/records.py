@@ -62,6 +62,11 @@ class ReasonCode(StrEnum):
     """Meta refuses the list of conversations, or a part of it."""
 
 
+def without_content(messages: int) -> str:
+    """The ``reason`` beside ``ReasonCode.CONTENT_UNAVAILABLE``."""
+    return f"{messages} messages are known by id without content: deleted or unsent"
+
+
 class ContentStatus(StrEnum):
     """Whether Meta handed over what a message says, best first: a poorer row never replaces a better one."""
 

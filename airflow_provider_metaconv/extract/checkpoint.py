@@ -32,7 +32,7 @@ from airflow_provider_metaconv.files.storage import Storage
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_NAME = "_checkpoint.json"
-CHECKPOINT_VERSION = 4
+CHECKPOINT_VERSION = 5
 
 FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01

@@ -32,7 +32,14 @@ from airflow_provider_metaconv.graph.errors import (
     UnexpectedRowsError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
-from airflow_provider_metaconv.records import INSTAGRAM, ContentStatus, ConversationStatus, ReasonCode, Row
+from airflow_provider_metaconv.records import (
+    INSTAGRAM,
+    ContentStatus,
+    ConversationStatus,
+    ReasonCode,
+    Row,
+    without_content,
+)
 from airflow_provider_metaconv.window import iso, row_time
 
 logger = logging.getLogger(__name__)
@@ -290,10 +297,10 @@ class ConversationReader:
 
     def _rows(self, conversation: ConversationState, nodes: Iterable[Mapping[str, Any]]) -> list[Row]:
         """The rows of a page's messages that are in the window; notes what else the page shows."""
-        page = [(text(node.get("id")), node) for node in nodes]
-        page_ids = [message_id for message_id, _ in page if message_id is not None]
-        before = set(conversation.page_ids)
-        read = [self._read_message(conversation, *each) for each in page if each[0] not in before]
+        page = [(text(node.get("id")), row_time(node.get("created_time")), node) for node in nodes]
+        page_ids = [message_id for message_id, _, _ in page if message_id is not None]
+        known = {*conversation.page_ids, *_undated_again(conversation, page)}
+        read = [self._read_message(conversation, *each) for each in page if each[0] not in known]
         # While an end is verified, parts of one page come again.
         if conversation.verifying:
             conversation.page_ids = [*conversation.page_ids, *page_ids]
@@ -302,9 +309,8 @@ class ConversationReader:
         return [row for row in read if row is not None]
 
     def _read_message(
-        self, conversation: ConversationState, message_id: str | None, node: Mapping[str, Any]
+        self, conversation: ConversationState, message_id: str | None, created: str | None, node: Mapping[str, Any]
     ) -> Row | None:
-        created = row_time(node.get("created_time"))
         if created is None or message_id is None:
             self._count_unplaced(conversation, message_id)
             return None
@@ -360,6 +366,16 @@ class ConversationReader:
             conversation.extracted += 1
             conversation.unavailable_tail = 0
         return row
+
+
+def _undated_again(
+    conversation: ConversationState, page: Iterable[tuple[str | None, str | None, Mapping[str, Any]]]
+) -> list[str]:
+    """A page's messages without a time, if they came before: no mark tells, and all their ids would be too many."""
+    undated = [message_id for message_id, created, _ in page if created is None and message_id is not None]
+    came_before = not conversation.first_undated.isdisjoint(undated[:1])
+    conversation.first_undated.update(undated[:1])
+    return undated if came_before else []
 
 
 def is_finished(conversation: ConversationState) -> bool:
@@ -507,7 +523,7 @@ def gap(conversation: ConversationState, platform: str) -> Gap:
         reason = f"{conversation.unplaced} messages came without an id or a time, so that they belong to no window"
         return Gap(truncated, ReasonCode.UNPLACED_MESSAGES, reason)
     if conversation.unavailable:
-        reason = f"{conversation.unavailable} messages are known by id without content: deleted or unsent"
+        reason = without_content(conversation.unavailable)
         return Gap(ConversationStatus.COMPLETE, ReasonCode.CONTENT_UNAVAILABLE, reason)
     return Gap(ConversationStatus.COMPLETE)
 

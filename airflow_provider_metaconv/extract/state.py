@@ -177,7 +177,8 @@ class ConversationState(_State):
     ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
     messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
     commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
-    ``on_page_without_id`` are those of the page that is verified, which come again. ``lacks_newest``: one of them is
+    ``on_page_without_id`` are those of the page that is verified, which come again. ``first_undated``: of each page the
+    first id without a time, by which it is known when it comes again. ``lacks_newest``: one of them is
     among the newest, which Instagram shows. ``short_page`` and ``imposed_size`` are as in ``ListState``.
     """
 
@@ -208,6 +209,7 @@ class ConversationState(_State):
     unplaced: int = 0
     without_id: int = 0
     on_page_without_id: int = 0
+    first_undated: set[str] = set()
     lacks_newest: bool = False
     oldest: str = ""
     newest: str = ""

@@ -28,6 +28,7 @@ from airflow_provider_metaconv.records import (
     Row,
     Table,
     WindowStatus,
+    without_content,
 )
 
 logger = logging.getLogger(__name__)
@@ -387,6 +388,9 @@ def _recounted(row: Row, messages: Iterable[Row]) -> Row:
         "oldest_message_time": times[0] if times else None,
         "newest_message_time": times[-1] if times else None,
     }
+    if unavailable and row["reason_code"] is None:
+        # Known from the earlier result alone: Meta has shown all that it still has.
+        recounted |= {"reason_code": ReasonCode.CONTENT_UNAVAILABLE.value, "reason": without_content(unavailable)}
     return {name: recounted.get(name) for name in CONVERSATIONS.column_names}
 
 

@@ -64,9 +64,11 @@ def recovery_calls(plain: int, conversations: int) -> int:
     return healthy_calls(plain) + CALLS_TO_GROW_BACK + CALLS_PER_DOUBTFUL * conversations
 
 
-def isolation_calls(plain: int, bad: int, listed: int) -> int:
+def isolation_calls(plain: int, bad: int, scenario: Scenario, listed: int) -> int:
     """The most calls of an attempt in which so many conversations spoil each list that they are on."""
-    return healthy_calls(plain) + int(6 * bad * log2(max(2, listed))) + 10
+    # Where the last page names itself they are met on it once more.
+    met = bad * (2 if _Cut.of("conversations", scenario.world).names_itself else 1)
+    return healthy_calls(plain) + int(6 * met * log2(max(2, listed))) + 10
 
 
 def calls_after_kills(undisturbed: int, kills: int) -> int:

@@ -168,7 +168,9 @@ class Oracle:
         if is_success and seen.number == 1 and struck and self._is_only_spoiled:
             bad, listed = len({strike.target for strike in struck}), len(self.live.conversation_ids)
             unreadable = sum(bool(dict(each.options).get("alone")) for each in self.scenario.faults)
-            most = budgets.isolation_calls(plain, bad, listed) + budgets.CALLS_PER_UNREADABLE * unreadable
+            most = (
+                budgets.isolation_calls(plain, bad, self.scenario, listed) + budgets.CALLS_PER_UNREADABLE * unreadable
+            )
             if len(seen.sent) > most:
                 yield Finding("G8", f"{len(seen.sent)} calls to isolate {bad} of {listed}, {most} are the most")
             if waited > budgets.ISOLATION_WAIT_SECONDS + budgets.SECONDS_PER_UNREADABLE * unreadable:

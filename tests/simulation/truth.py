@@ -243,8 +243,11 @@ class Truth:
             return False
         if row["reason_code"] == "instagram_limit":
             return self._is_long(thread) and "refuses" not in row["reason"]
+        has_bare = any(each.startswith(f"m_{identifier}_") for each in self.live.bare)
+        if row["reason_code"] == "paging":
+            # Whether it comes again nobody can say: where Meta shows one row a call, nothing then proves an end.
+            return has_bare
         if row["reason_code"] == "unplaced_messages":
-            has_bare = any(each.startswith(f"m_{identifier}_") for each in self.live.bare)
             return has_bare or (self._is_long(thread) and not self.world.old_rows_have_time)
         return False
 
