@@ -174,14 +174,13 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
     _distrust(state, page.items, known, wanted)
     # A part of the page that is verified is no progress, whatever times it shows.
     is_part = isinstance(state.phase, VerifyingLast | VerifyingEnd) and _is_part(page, state.last_page)
-    lowest = state.lowest
+    came_behind = _came_behind(state, page.items, known) and not is_part
     moved_on = _note_rows(state, page.items, known) and not is_part
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
         state.recoveries = 0
     times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
-    # What is newer came above the page before, and says nothing of what lies behind it.
-    if (brings_new or moved_on) and min(times, default="") <= (lowest or FAR):
+    if came_behind:
         _note_cut(state, wanted)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0
     if page.items and not is_part:
@@ -202,6 +201,18 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
         recover(state, CursorError("The list of conversations leads in a circle: its pages bring nothing new."))
     else:
         state.phase = _reading(state, dict(following))
+
+
+def _came_behind(state: ListState, nodes: Iterable[Node], known: Known) -> bool:
+    """Whether a page has rows from behind those before it; what is newer came above them, and says nothing of that."""
+    for node in nodes:
+        conversation_id, time = str(node["id"]), effective_time(node)
+        if time is None:
+            if conversation_id not in known:
+                return True
+        elif time <= (state.lowest or FAR) and (time != state.lowest or conversation_id not in state.tied):
+            return True
+    return False
 
 
 def _note_cut(state: ListState, wanted: Wanted) -> None:

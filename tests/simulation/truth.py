@@ -196,7 +196,7 @@ class Truth:
                 yield Finding("G1", f"{told}, and it is not in the ledger")
         elif row["status"] == "complete":
             yield Finding("G1", f"{told}, and the ledger calls it complete")
-        elif row["reason_code"] == "unplaced_messages" and identifier in refusals.now:
+        elif row["reason_code"] in ("unplaced_messages", "paging") and identifier in refusals.now:
             return
         elif self._is_withheld(identifier, row) and not (self.world.arrivals or self.world.unsent):
             newest = [each.id for each in self.live.world.threads[identifier].messages[-INSTAGRAM_VISIBLE:]]
