@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 Cut = Callable[[], None]
 """Ends something that is under way in another thread, at once and without waiting."""
@@ -60,3 +61,19 @@ class Stop:
             yield
         finally:
             self._cuts.discard(cut)
+
+
+@contextlib.contextmanager
+def threads_of(number: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads, which are waited for at the end, unless the task is told to end meanwhile."""
+    threads = ThreadPoolExecutor(number, thread_name_prefix="metaconv")
+    try:
+        yield threads
+    except Exception:
+        threads.shutdown(cancel_futures=True)
+        raise
+    except BaseException:
+        # What hangs in them would hold the task; they end with what they are doing, or with the process.
+        threads.shutdown(wait=False, cancel_futures=True)
+        raise
+    threads.shutdown()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from airflow_provider_metaconv.files.coverage import Coverage, claimed_since, co
 from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, ManifestError, NotPublishedError
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, WINDOW_PREFIX, Manifest
 from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.stop import threads_of
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def _rebuilt(storage: Storage) -> Coverage:
     if len(folders) > 1:
         logger.info("Reading the manifests of %d windows: there is no usable %s", len(folders), COVERAGE_NAME)
     coverage = Coverage()
-    with ThreadPoolExecutor(MANIFESTS_AT_ONCE) as pool:
+    with threads_of(MANIFESTS_AT_ONCE) as pool:
         for window in pool.map(_window, folders):
             if window is not None:
                 since, until, complete = window

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -14,6 +13,7 @@ from airflow_provider_metaconv.files import (
     NotPublishedError,
     Storage,
 )
+from airflow_provider_metaconv.stop import threads_of
 from airflow_provider_metaconv.warehouse import SourceFile
 
 _RUN_AGAIN = "run the extract task again"
@@ -76,7 +76,7 @@ class _Part(NamedTuple):
 
 def _side_by_side(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """The results in the order of the items; of several errors the first in that order is raised."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with threads_of(AT_ONCE) as pool:
         # map() cancels what has not begun when a result is an error.
         return list(pool.map(function, items))
 

@@ -25,6 +25,7 @@ SECONDS_TO_MIGRATE = 30
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 10
 SECONDS_BETWEEN_LOOKS = 0.25
+FAILED = {"new_state": "failed"}
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,11 @@ class Scheduler:
         self._launch_parts()
         self._wait(SECONDS_TO_START, lambda: self._answers(f"dags/{dag_id}"))
 
-    def run(self, dag_id: str, seconds: float) -> list[Seen]:
-        """One run of the DAG, from its start to its end: what each of its task instances went through, in order."""
+    def run(self, dag_id: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
+        """One run of the DAG, from its start to its end: what each of its task instances went through, in order.
+
+        ``fail`` is asked again and again for a task that a person marks as failed while it runs.
+        """
         body = {"logical_date": None}
         response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
         response.raise_for_status()
@@ -96,6 +100,9 @@ class Scheduler:
                 state, rows = self._get(run)["state"], self._get(f"{run}/taskInstances")["task_instances"]
             except requests.RequestException:  # a busy machine; the next look may succeed
                 return False
+            if task_id := fail():
+                patched = requests.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=10)
+                patched.raise_for_status()
             for each in map(Seen.from_row, rows):
                 if last.get(each.task_id) != (each.state, each.try_number):
                     last[each.task_id] = (each.state, each.try_number)

@@ -16,13 +16,15 @@ from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpe
 from airflow_provider_metaconv.emulator.calls import Call
 from airflow_provider_metaconv.emulator.counters import Statistics
 from airflow_provider_metaconv.files.manifest import window_folder
-from tests.end_to_end.scheduler import Seen, as_time
+from tests.end_to_end.scheduler import Scheduler, Seen, as_time
 from tests.extract.extraction import extract, written
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAG_ID = "stops"
 PAGES = {"hanging": "200", "limited": "201"}
+ENDED, ENDED_PAGE = "ended", "202"
 SECONDS_TO_END = timedelta(seconds=2)
+CALLS_BEFORE_THE_FAULT = 10
 for_each_task = pytest.mark.parametrize("task_id", PAGES)
 
 
@@ -67,11 +69,28 @@ class Stops:
     def of(self, task_id: str) -> list[Seen]:
         return [each for each in self.seen if each.task_id == task_id]
 
+    def run(self, scheduler: Scheduler, seconds: float) -> None:
+        """One run, in which a person marks a task as failed once its calls hang."""
+        told: list[str] = []
+
+        def hangs() -> str | None:
+            calls = sum(page_id == ENDED_PAGE for page_id, _ in self.journal.calls)
+            if told or calls < CALLS_BEFORE_THE_FAULT:
+                return None
+            told.append(ENDED)
+            return ENDED
+
+        self.seen += scheduler.run(DAG_ID, seconds, hangs)
+
+    def logged(self, task_id: str, event: str) -> datetime:
+        """When Airflow wrote that into the log of the task's first try."""
+        [log] = self.logs.rglob(f"dag_id={DAG_ID}/*/task_id={task_id}/attempt=1.log")
+        lines = [json.loads(line) for line in log.read_text().splitlines() if event in line]
+        return datetime.fromisoformat(lines[0]["timestamp"])
+
     def timed_out(self, task_id: str) -> datetime:
         """When Airflow told the task to end."""
-        [log] = self.logs.rglob(f"dag_id={DAG_ID}/*/task_id={task_id}/attempt=1.log")
-        lines = [json.loads(line) for line in log.read_text().splitlines() if "Process timed out" in line]
-        return datetime.fromisoformat(lines[0]["timestamp"])
+        return self.logged(task_id, "Process timed out")
 
 
 @contextmanager
@@ -80,10 +99,12 @@ def stops_in(home: Path) -> Iterator[Stops]:
     with EmulatorServer(build_world([_page("100")], NOW)) as server, tempfile.TemporaryDirectory() as folder:
         extract(server, Path(folder) / "window", until=NOW)
         undisturbed_calls = server.statistics()["calls_by_page"]["100"]
-    with EmulatorServer(build_world([_page(page_id) for page_id in PAGES.values()], NOW)) as server:
+    with EmulatorServer(build_world([_page(page_id) for page_id in (*PAGES.values(), ENDED_PAGE)], NOW)) as server:
         server.service.statistics = journal = Journal()
-        server.add_fault(Fault("hang", page_id=PAGES["hanging"], route="messages", after_calls=10, times=4))
-        server.add_fault(Fault("613", page_id=PAGES["limited"], route="messages", after_calls=10, times=1))
+        where = {"route": "messages", "after_calls": CALLS_BEFORE_THE_FAULT}
+        server.add_fault(Fault("hang", page_id=PAGES["hanging"], times=4, **where))
+        server.add_fault(Fault("613", page_id=PAGES["limited"], times=1, **where))
+        server.add_fault(Fault("hang", page_id=ENDED_PAGE, **where))
         yield Stops(server, journal, undisturbed_calls, [], home / "files", home / "airflow" / "logs")
 
 
@@ -124,3 +145,9 @@ class StopsContract:
         assert stops.undisturbed_calls < calls <= stops.undisturbed_calls + 4 + 2 + 4
         assert 2 == result.manifest["stats"]["attempts"]
         assert sorted(stops.server.truth(PAGES[task_id], until=NOW).message_ids) == sorted(result.message_ids)
+
+    def test_a_task_that_a_person_ends_while_a_call_hangs_ends_at_once(self, stops: Stops) -> None:
+        told = stops.logged(ENDED, "Terminating process")
+        # Without a word from the task Airflow kills it after five seconds.
+        assert stops.logged(ENDED, "Task killed!") - told < SECONDS_TO_END
+        assert [] == [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > told]

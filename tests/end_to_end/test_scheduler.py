@@ -17,7 +17,6 @@ from airflow_provider_metaconv.emulator.calls import Call
 from airflow_provider_metaconv.emulator.counters import Statistics
 from airflow_provider_metaconv.files.manifest import window_folder
 from tests.end_to_end.scheduler import Scheduler, Seen, as_time
-from tests.end_to_end.stops import DAG_ID as STOPS
 from tests.end_to_end.stops import Stops, StopsContract, stops_in
 from tests.extract.extraction import extract, written
 
@@ -141,7 +140,7 @@ def story(home: Path, stops: Stops) -> Iterator[Story]:
         try:
             scheduler.start(DAG_ID)
             seen = scheduler.run(DAG_ID, SECONDS_FOR_A_RUN)
-            stops.seen += scheduler.run(STOPS, SECONDS_FOR_A_RUN)
+            stops.run(scheduler, SECONDS_FOR_A_RUN)
         finally:
             scheduler.stop()
         yield Story(server, journal, files, seen, undisturbed_calls)

@@ -29,7 +29,6 @@ from airflow_provider_metaconv.emulator.counters import Statistics
 from tests.end_to_end.celery.cluster import HEARTBEAT_TIMEOUT, WORKERS, Cluster, Try, copied_dags
 from tests.end_to_end.celery.servers import servers
 from tests.end_to_end.conftest import REPOSITORY
-from tests.end_to_end.stops import DAG_ID as STOPS
 from tests.end_to_end.stops import Stops, StopsContract, stops_in
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.celery]
@@ -151,7 +150,7 @@ def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[S
         try:
             cluster.start(DAG_ID)
             story = _told(cluster, server, journal, home)
-            stops.seen += cluster.run(STOPS, SECONDS_FOR_A_RUN)
+            stops.run(cluster, SECONDS_FOR_A_RUN)
             yield story
         finally:
             cluster.stop()

@@ -1,4 +1,4 @@
-"""Two Pages whose tasks are told to end while they wait: one for an answer, the other for a rate limit."""
+"""Pages whose tasks are told to end while they wait: for an answer, for a rate limit; by Airflow, by a person."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from airflow_provider_metaconv.operators.extract import MetaConversationsToLocal
 
 @dag(schedule=None)
 def stops() -> None:
-    """Each task is ended once, and tried again at once."""
-    for task_id, page_id in {"hanging": "200", "limited": "201"}.items():
+    """Each task is ended once; those that time out are tried again at once."""
+    timeout = timedelta(seconds=4)
+    for task_id, page_id, longest in (("hanging", "200", timeout), ("limited", "201", timeout), ("ended", "202", None)):
         MetaConversationsToLocalFilesystemOperator(
             task_id=task_id,
             page_id=page_id,
@@ -21,8 +22,8 @@ def stops() -> None:
             until="{{ var.value.until }}",
             destination="{{ var.value.destination }}",
             meta_conn_id="meta_graph_stops",
-            execution_timeout=timedelta(seconds=4),
-            retries=1,
+            execution_timeout=longest,
+            retries=1 if longest else 0,
             retry_delay=timedelta(seconds=1),
         )
 
