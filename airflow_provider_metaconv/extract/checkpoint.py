@@ -32,7 +32,7 @@ from airflow_provider_metaconv.files.storage import Storage
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_NAME = "_checkpoint.json"
-CHECKPOINT_VERSION = 5
+CHECKPOINT_VERSION = 6
 
 FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01
@@ -127,33 +127,41 @@ class Checkpoint:
         self._identity = identity
         self._pending = _Pending()
         self._segments: list[_Segment] = []
+        self._has_unnamed_segments = False
         self._number = 0
         self._calls = 0
         self._clock = clock
         self._earliest_replacement = -math.inf
         self.extraction_id = uuid.uuid4().hex
+        self.kept_bytes = 0
 
     def keep_messages(self, lines: bytes) -> None:
-        """Remembers rows of messages, as lines of JSON, until the next ``commit``."""
+        """Remembers rows of messages, as lines of JSON, until the next ``commit``; raises ``StorageError``."""
         self._pending.keep_messages(lines)
+        self._kept(lines)
 
     def keep_conversations(self, lines: bytes) -> None:
-        """Remembers rows of the ledger until the next ``commit``."""
+        """Remembers rows of the ledger until the next ``commit``; raises ``StorageError``."""
         self._pending.keep_conversations(lines)
+        self._kept(lines)
+
+    def _kept(self, lines: bytes) -> None:
+        self.kept_bytes += len(lines)
+        if self._pending.bytes >= MOST_BYTES:
+            # Not in memory any longer; they count once a checkpoint names them.
+            self._write_pending()
 
     def is_due(self, calls: int) -> bool:
         """Whether it is time for the next checkpoint, now that the extraction has cost so many calls."""
         if self._clock() < self._earliest_replacement:
             return False
-        if self._pending.messages >= MOST_ROWS or self._pending.bytes >= MOST_BYTES:
+        if self._pending.messages >= MOST_ROWS or self._has_unnamed_segments:
             return True
         return calls - self._calls >= max(FEWEST_CALLS, int(SHARE_OF_CALLS * calls))
 
     def commit(self, state: ExtractionState, attempts: EarlierAttempts, parts: tuple[ManifestFile, ...]) -> None:
         """Makes everything so far what a later attempt continues from; raises ``StorageError``."""
-        if self._pending.lines:
-            self._segments.append(self._write_segment())
-            self._pending = _Pending()
+        self._write_pending()
         self._publish(state, attempts, parts)
 
     def commit_in_parts(
@@ -164,6 +172,12 @@ class Checkpoint:
         self._publish(state, attempts, parts)
         for segment in old:
             self._storage.delete(segment.name)
+
+    def _write_pending(self) -> None:
+        if self._pending.lines:
+            self._segments.append(self._write_segment())
+            self._pending = _Pending()
+            self._has_unnamed_segments = True
 
     def _write_segment(self) -> _Segment:
         name = f"_checkpoint-{self._number:05d}-{self._writer}.ndjson"
@@ -189,6 +203,7 @@ class Checkpoint:
         self._storage.publish_bytes(msgspec.json.encode(sealed), CHECKPOINT_NAME, durable=False)
         self._earliest_replacement = self._clock() + self._storage.seconds_between_replacements
         self._calls = attempts.calls
+        self._has_unnamed_segments = False
 
     def earlier_extraction(self) -> str | None:
         """The id of the extraction whose checkpoint is stored here, if this one could continue it, whole or not."""

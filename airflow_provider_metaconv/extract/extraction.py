@@ -324,7 +324,9 @@ class _Extraction:
         self._stats.add(batch, self._place)
         published = self._parts
         messages, conversations = self._writers
+        kept = self._checkpoint.kept_bytes
         messages.write(batch.messages, self._checkpoint.keep_messages)
+        self._state.page_sizes.weighed(len(batch.messages), self._checkpoint.kept_bytes - kept)
         conversations.write(batch.conversations, self._checkpoint.keep_conversations)
         if self._parts != published:
             # A part is full: with the rows of the others published as well, no row needs to be kept a second time.

@@ -57,6 +57,9 @@ class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # messages, about 1.5 MB.
 MESSAGES_PER_CALL = 2_500
 
+BYTES_PER_CALL = 8 * 1024 * 1024
+"""So many bytes of rows at the most, by what those before took: several responses are in memory at once."""
+
 IDS_PER_CALL = 200
 """Conversations per call when only id and time are asked for: the most that Meta is reported to return."""
 
@@ -85,6 +88,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
 
     ``accepted`` is what Meta seems to accept now, ``proven`` the largest that it did accept; ``ids`` and ``proven_ids``
     are the same of calls for ids and times alone. ``given`` is what the largest was before Meta named a limit.
+    ``messages_per_call`` is what fills a call, less where messages are long.
 
     A rate limit is no refusal: smaller calls would only be more calls. What Meta accepts is remembered by the state,
     so that the next attempt does not have to find it out again.
@@ -94,6 +98,7 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
     filling: Sizes
     accepted: Sizes
     given: Sizes
+    messages_per_call: int = MESSAGES_PER_CALL
     ids: int = IDS_PER_CALL
     largest_ids: int = IDS_PER_CALL
     proven: Sizes = Sizes(1, 0)
@@ -156,12 +161,24 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
         nested = self.filling.nested_messages
         if continued > 1:
             # A call for each of them costs more than longer responses; how much longer, the next one shows.
-            messages = messages * self.largest.nested_messages // nested
-            nested = self.largest.nested_messages
-        fitting = MESSAGES_PER_CALL * conversations // max(messages, 1)
+            messages = messages * min(self.largest.nested_messages, self.messages_per_call) // nested
+            nested = min(self.largest.nested_messages, self.messages_per_call)
+        fitting = self.messages_per_call * conversations // max(messages, 1)
         # At most twice as many at once: those that come next may be longer.
         fitting = min(fitting, 2 * self.filling.conversations, self.largest.conversations)
         self.filling = msgspec.structs.replace(self.filling, conversations=max(fitting, 1), nested_messages=nested)
+
+    def weighed(self, messages: int, size: int) -> None:
+        """Rows of so many messages took so many bytes; long ones are asked for in smaller numbers."""
+        fitting = min(BYTES_PER_CALL * messages // max(size, 1), 2 * self.messages_per_call, MESSAGES_PER_CALL)
+        if fitting == self.messages_per_call:
+            return
+        before, self.messages_per_call = self.messages_per_call, max(fitting, 1)
+        self.filling = Sizes(
+            max(self.filling.conversations * min(self.messages_per_call, before) // before, 1),
+            min(self.filling.nested_messages, self.messages_per_call),
+            min(self.largest.messages, self.messages_per_call),
+        )
 
     def list_refused(self, tried: Sizes) -> bool:
         """A list call of these sizes was refused; False when nothing smaller can be asked for."""

@@ -13,8 +13,11 @@ from airflow_provider_metaconv.files.sink import Sink
 from airflow_provider_metaconv.records import Column, ColumnType, Row, Table
 
 ROW_GROUP_ROWS = 20_000
-ROW_GROUP_BYTES = 16 * 1024 * 1024
+ROW_GROUP_BYTES = 8 * 1024 * 1024
 """A row group is written when it has so many rows or so many bytes in memory, which keeps memory flat."""
+
+BATCH_BYTES = 4 * 1024 * 1024
+"""So many bytes of JSON become Arrow's arrays at once, even if those are few rows."""
 
 
 class ParquetWriter:
@@ -41,9 +44,20 @@ class ParquetWriter:
 
         Raises ``TypeError`` or ``ValueError`` for a wrong type.
         """
-        if keep is not None:
-            for lines in encoded_slices(rows):
+        batch: list[Row] = []
+        size = 0
+        for some, lines in encoded_slices(rows):
+            if keep is not None:
                 keep(lines)
+            batch += some
+            size += len(lines)
+            if size >= BATCH_BYTES:
+                self._append(batch)
+                batch, size = [], 0
+        if batch:
+            self._append(batch)
+
+    def _append(self, rows: Sequence[Row]) -> None:
         pyarrow, _ = _pyarrow()
         arrays = [_array(column, rows) for column in self._table.columns]
         batch = pyarrow.record_batch(arrays, schema=self._schema)

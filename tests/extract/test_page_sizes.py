@@ -141,3 +141,21 @@ def test_a_refused_call_for_messages_does_not_keep_lists_small() -> None:
     for _ in range(5):
         sizes.list_accepted(sizes.now.conversations, sizes.now.conversations, 0)
     assert 200 == sizes.now.conversations
+
+
+def test_long_messages_are_asked_for_in_smaller_numbers_and_short_ones_again_in_larger() -> None:
+    sizes = PageSizes.starting(LARGEST)
+    sizes.weighed(10, 10 * 1024 * 1024)
+    assert (8, 8) == (sizes.now.nested_messages, sizes.now.messages)
+    assert 1 == sizes.now.conversations
+    for _ in range(10):
+        sizes.weighed(100, 100 * 600)
+    assert (MESSAGES_PER_CALL, LARGEST.messages) == (sizes.messages_per_call, sizes.now.messages)
+
+
+def test_rows_of_ordinary_length_change_no_size() -> None:
+    sizes = PageSizes.starting(LARGEST)
+    before = sizes.now
+    sizes.weighed(2_000, 2_000 * 900)
+    sizes.weighed(0, 0)
+    assert before == sizes.now
