@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 # Byte code is written at install time: without it each of Airflow's starts takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
+.DEFAULT_GOAL := demo
 .PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
-	benchmark-gcp soak simulate clean
+	benchmark-gcp soak simulate fuzz check trial help clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -64,6 +65,30 @@ soak: $(VENV)/installed
 simulate: $(VENV)/installed
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)))
 
+# What comes from outside, changed at random, guided by coverage; findings become tests: make fuzz MINUTES=30
+fuzz: .venv-fuzz/installed
+	@.venv-fuzz/bin/python -m tests.fuzz --minutes $(or $(MINUTES),1) $(foreach target,$(TARGET),--target $(target))
+
+# Everything that needs no test run: style, types, layers, and whether a pinned dependency has a known vulnerability.
+check: $(VENV)/installed .venv-audit/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@.venv-audit/bin/python -m tests.audit constraints.txt
+
+help:
+	@echo "make demo            the whole path through Airflow on this machine"
+	@echo "make demo-gcp        the same with Cloud Storage and BigQuery, on local servers"
+	@echo "make trial           everything in containers, with secrets of its own: docker compose"
+	@echo "make test            style, types, layers and the suite"
+	@echo "make check           style, types, layers and known vulnerabilities; no tests"
+	@echo "make fuzz            changed input from outside; MINUTES=1, TARGET=manifest"
+	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
+	@echo "make test-scheduler, test-ui, test-celery, test-matrix    a real Airflow, for minutes"
+	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, soak    figures"
+	@echo "make clean           remove the environments and the demo"
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
 	@echo "Installing into $(VENV), once"
@@ -98,5 +123,20 @@ $(VENV)/installed-celery: $(VENV)/installed
 		--constraint constraints.txt apache-airflow-providers-celery asyncpg psycopg2-binary
 	@touch $@
 
+# An environment of its own: atheris changes how Python runs, and is not made for every Python.
+.venv-fuzz/installed: $(VENV)/installed
+	@echo "Installing atheris into .venv-fuzz, once"
+	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python --compile-bytecode \
+		--constraint constraints.txt --editable '.[duckdb,parquet,test]'
+	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python atheris || echo "There is no atheris for this Python: by chance alone"
+	@touch $@
+
+.venv-audit/installed: $(VENV)/installed
+	@echo "Installing pip-audit into .venv-audit, once"
+	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	@$(BIN)/uv pip install --quiet --python .venv-audit/bin/python pip-audit
+	@touch $@
+
 clean:
-	rm -rf .venv* .demo .demo-gcp
+	rm -rf .venv* .demo .demo-gcp .fuzz

@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from airflow_provider_metaconv.files import (
@@ -20,6 +19,7 @@ from airflow_provider_metaconv.load import CheckResult, LoadError, check_manifes
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, RowCountError, TableResult
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.warehouse.committed import copy_of
 
 EXTRACTED = frozenset({("100", "MESSENGER")})
 NOTHING = {table.name: TableResult() for table in TABLES}
@@ -59,7 +59,7 @@ def warehouse(path):
 
 
 def _texts(path):
-    with duckdb.connect(str(path)) as connection:
+    with copy_of(path) as connection:
         tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         if ("messages",) not in tables:
             return []

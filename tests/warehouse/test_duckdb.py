@@ -24,6 +24,7 @@ from airflow_provider_metaconv.warehouse import (
     WarehouseOpenError,
 )
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.warehouse.committed import copy_of
 from tests.warehouse.documented_queries import documented_queries
 from tests.warehouse.ledger_contract import LedgerContract
 from tests.warehouse.warehouse_contract import (
@@ -58,8 +59,7 @@ def whole_rows_in(path, table_name, schema="main"):
     columns = ", ".join(
         f"{column.name}::VARCHAR" if column.type is ColumnType.TIMESTAMP else column.name for column in table.columns
     )
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with copy_of(path) as connection:
         key = ", ".join(table.key)
         rows = connection.execute(f"SELECT {columns} FROM {schema}.{table_name} ORDER BY {key}").fetchall()
     return [
@@ -69,8 +69,7 @@ def whole_rows_in(path, table_name, schema="main"):
 
 def answer(path, title):
     """The answer to the very text of the documentation, or to a query; times as in the files."""
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with copy_of(path) as connection:
         rows = connection.execute(documented_queries().get(title, title)).fetchall()
     return [[value.isoformat() if isinstance(value, datetime) else value for value in row] for row in rows]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_metaconv.records import Table
 from airflow_provider_metaconv.warehouse.base import SourceFile
-from airflow_provider_metaconv.warehouse.duckdb.opening import import_duckdb
+from airflow_provider_metaconv.warehouse.duckdb.errors import disk_error, import_duckdb
 from airflow_provider_metaconv.warehouse.duckdb.sql import column_definition, staging_name, statement
 from airflow_provider_metaconv.warehouse.errors import RowCountError, SourceFileError
 from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN, check_kind, check_present, local_path
@@ -28,6 +28,12 @@ def check_files(files: Sequence[SourceFile]) -> None:
     for file in files:
         check_kind(file)
         check_present(file.uri, _path(file.uri))
+
+
+def reach(files: Sequence[SourceFile]) -> set[str]:
+    """What DuckDB must be able to open to stage these files: their paths, also as the patterns it is given."""
+    paths = {str(_path(file.uri)) for file in files}
+    return paths | {_not_a_pattern(path) for path in paths}
 
 
 def stage(connection: DuckDBPyConnection, table: Table, schema: str, files: Sequence[SourceFile]) -> int:
@@ -59,9 +65,10 @@ def _read(connection: DuckDBPyConnection, sql: str, files: list[SourceFile]) -> 
     paths = [str(_path(file.uri)) for file in files]
     try:
         return int(connection.execute(sql, {"files": [_not_a_pattern(path) for path in paths]}).fetchone()[0])  # type: ignore[index]
-    except duckdb.OutOfMemoryException:
-        raise
     except duckdb.Error as error:
+        # What does not fit in memory goes to the database's disk.
+        if isinstance(error, duckdb.OutOfMemoryException) or disk_error(Path(), error):
+            raise
         # DuckDB's own words may quote a row, and no log may ever hold what someone wrote: only the place is kept.
         message = str(error)
         named = [path for path in paths if path in message]

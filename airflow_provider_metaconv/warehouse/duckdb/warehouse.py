@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_metaconv.records import TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
-from airflow_provider_metaconv.warehouse.duckdb.opening import OpenDatabase, import_duckdb
+from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
+from airflow_provider_metaconv.warehouse.duckdb.errors import import_duckdb, one_line_errors
+from airflow_provider_metaconv.warehouse.duckdb.opening import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.sql import ledger_statement, statement
-from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, stage
+from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, reach, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
-from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseError
+from airflow_provider_metaconv.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,7 +33,7 @@ class DuckDBWarehouse:
     """The tables in one DuckDB file, which is made when it is not there; see ``Warehouse`` for the promises.
 
     The file is held from entering the context to leaving it. Entering waits up to ``open_timeout`` for others who hold
-    it, then raises ``WarehouseBusyError``.
+    it, then raises ``WarehouseBusyError``. Raises ``WarehouseRefusedError`` for a ``path`` that is not one of a file.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class DuckDBWarehouse:
     ) -> None:
         if not _SCHEMA_NAME.fullmatch(schema):
             raise ValueError(f"schema must be a plain name such as main or meta_raw, not {schema!r}")
-        self._path = Path(path)
+        self._path = database_path(path)
         self._schema = schema
         self._open_timeout = open_timeout
         self._database: OpenDatabase | None = None
@@ -64,7 +66,7 @@ class DuckDBWarehouse:
     def load(self, files: Sequence[SourceFile]) -> LoadResult:
         """Merge all files in one transaction; raises ``WarehouseError`` and then has changed nothing."""
         check_files(files)
-        with self._transaction() as connection:
+        with self._transaction(files) as connection:
             for table in TABLES:
                 ensure_table(connection, table, self._schema)
             # Every table is staged and checked before the first is merged: a bad file is found before work is done.
@@ -82,7 +84,7 @@ class DuckDBWarehouse:
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """How many of the files' keys each table lacks; writes nothing."""
         check_files(files)
-        with self._transaction(keep=False) as connection:
+        with self._transaction(files, keep=False) as connection:
             return {table.name: self._missing(connection, table, _files_of(table, files)) for table in TABLES}
 
     def _merge_all(self, connection: DuckDBPyConnection) -> LoadResult:
@@ -110,11 +112,11 @@ class DuckDBWarehouse:
         return _count(connection, statement("distinct.sql", table, self._schema))
 
     @contextlib.contextmanager
-    def _transaction(self, keep: bool = True) -> Iterator[DuckDBPyConnection]:
+    def _transaction(self, files: Sequence[SourceFile], keep: bool = True) -> Iterator[DuckDBPyConnection]:
         if self._database is None:
             raise WarehouseError("the warehouse is not open: use it in a with statement")
-        connection = self._database.connection
-        with _one_line_errors(self._path):
+        with one_line_errors(self._path):
+            connection = self._database.reaching(reach(files))
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -134,25 +136,3 @@ def _count(connection: DuckDBPyConnection, sql: str) -> int:
     """The number that a query selects, or the number of rows that a change touched."""
     row = connection.execute(sql).fetchone()
     return int(row[0]) if row else 0
-
-
-@contextlib.contextmanager
-def _one_line_errors(path: Path) -> Iterator[None]:
-    duckdb = import_duckdb()
-    try:
-        yield
-    except duckdb.ConstraintException:
-        raise SchemaConflictError(
-            f"a key, index or constraint that was added to the tables in {path} refuses rows: drop it"
-        ) from None
-    except duckdb.TransactionException:
-        raise WarehouseBusyError(
-            f"another connection of this process changed {path} at the same time: let the task try again"
-        ) from None
-    except duckdb.OutOfMemoryException:
-        raise WarehouseError(f"not enough memory or disk space to load into {path}: free some") from None
-    except duckdb.Error as error:
-        # Not the error's own text: it may quote what someone wrote.
-        raise WarehouseError(
-            f"DuckDB cannot load into {path} ({type(error).__name__}): check the disk space and the tables there"
-        ) from None

@@ -1,0 +1,233 @@
+"""What comes from outside, as bytes, into the code that reads it; a target raises for whatever must not be.
+
+Each knows the errors that are declared for its input: any other exception is a finding, and so is a promise that does
+not hold. The bytes of a finding are replayed by ``test_corpus.py`` from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from typing import Any
+
+import msgspec
+
+from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME, Checkpoint, Identity
+from airflow_provider_metaconv.files.coverage import Coverage, claimed_since, covered_until, with_claim, with_window
+from airflow_provider_metaconv.files.errors import ManifestError
+from airflow_provider_metaconv.files.manifest import Manifest
+from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.graph.errors import GraphError
+from airflow_provider_metaconv.graph.limits import LONGEST_WAIT_SECONDS, Pacer, read_usage
+from airflow_provider_metaconv.graph.pagination import parse_page
+from airflow_provider_metaconv.graph.response import parse_response
+from airflow_provider_metaconv.window import Window, WindowError, row_time
+from tests.fuzz.extraction import extraction
+from tests.simulation.storage import Disk, MemoryStorage, Process
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+STATUSES = (200, 200, 200, 400, 403, 429, 500, 302, 204)
+HEADERS = ("x-app-usage", "x-page-usage", "x-business-use-case-usage", "retry-after")
+TOKEN = "secret-token-of-this-page"
+
+
+def one_line(error: Exception) -> None:
+    """An error must be a line that a person reads, without the token."""
+    text = str(error)
+    assert text, type(error)
+    assert text == " ".join(text.splitlines()), text
+    assert TOKEN not in text, text
+
+
+def bounded(seconds: float) -> None:
+    """A wait ends."""
+    assert 0 <= seconds <= LONGEST_WAIT_SECONDS, seconds
+
+
+def response(data: bytes) -> None:
+    """One answer of Meta's: parsed, or one declared error, in one line."""
+    status, body = STATUSES[data[0] % len(STATUSES)] if data else 200, data[1:]
+    scrub = lambda text: text.replace(TOKEN, "***")  # noqa: E731
+    try:
+        answer = parse_response(status, {}, body, scrub=scrub)
+        page = parse_page(answer.data)
+        lenient = parse_page(answer.data, lenient_rows=True)
+    except GraphError as error:
+        one_line(error)
+        bounded(error.retry_after)
+        return
+    assert len(page.items) == len(lenient.items)
+    for item in page.items:
+        row_time(item.get("created_time"))
+
+
+def headers(data: bytes) -> None:
+    """Headers never end a run, and no wait is longer than the longest."""
+    text = data[1:].decode("latin-1")
+    given: Mapping[str, str] = {HEADERS[data[0] % len(HEADERS)] if data else HEADERS[0]: text}
+    usage = read_usage(given, ("100",))
+    assert 0 <= usage.percent < math.inf
+    assert all(0 <= pool.regain_seconds <= LONGEST_WAIT_SECONDS for pool in usage.pools)
+    waited: list[float] = []
+    pacer = Pacer(clock=lambda: sum(waited), sleep=waited.append)
+    pacer.observe(usage.percent)
+    pacer.wait_turn()
+    pacer.wait_turn()
+    assert sum(waited) <= 60
+    try:
+        parse_response(400, given, b'{"error": {"code": 4, "message": "limit"}}')
+    except GraphError as error:
+        bounded(error.retry_after)
+
+
+def manifest(data: bytes) -> None:
+    """A manifest is read whole or refused, and names files of its own folder alone."""
+    try:
+        found = Manifest.from_bytes(data)
+    except ManifestError as error:
+        one_line(error)
+        return
+    for file in found.files:
+        assert "/" not in file.path
+        assert file.path not in ("", ".", "..")
+        assert file.file_format in ("ndjson", "parquet")
+        assert min(file.rows, file.bytes) >= 0
+    assert found == Manifest.from_bytes(found.to_bytes())
+
+
+def coverage(data: bytes) -> None:
+    """A record of coverage is read or refused, and never lets a run begin later than it would without one."""
+    try:
+        found = Coverage.from_bytes(data)
+    except ValueError:
+        return
+    begin = claimed_since(found, NOW - HOUR, NOW) or covered_until(found, NOW - HOUR) or NOW - HOUR
+    assert begin <= NOW - HOUR
+    changed = with_window(with_claim(found, NOW - HOUR, NOW), NOW - HOUR, NOW, complete=True)
+    assert changed == Coverage.from_bytes(changed.to_bytes())
+
+
+IDENTITY = Identity("0.1.0", "100", "MESSENGER", "", "2026-11-21T00:00:00+00:00", [None], None, "ndjson")
+
+
+def checkpoint(data: bytes) -> None:
+    """A checkpoint is continued from or left aside, also one whose checksum is right."""
+    sealed = json.dumps({"sha256": hashlib.sha256(data).hexdigest()}).encode()[:-1] + b', "content": ' + data + b"}"
+    for stored in (data, sealed):
+        disk = Disk({"window": {CHECKPOINT_NAME: stored}})
+        saved = Checkpoint(MemoryStorage(disk, "window", Process()), IDENTITY).load()
+        if saved is not None:
+            assert msgspec.json.decode(msgspec.json.encode(saved.state), type=type(saved.state)) == saved.state
+
+
+def window(data: bytes) -> None:
+    """Two times as users give them are a window or one line."""
+    since, _, until = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace").partition("|")
+    try:
+        found = Window.parse(since or None, until or None, now=NOW, lookback=HOUR)
+    except WindowError as error:
+        one_line(error)
+        return
+    assert found.since is None or found.since < found.until
+    assert found.reads_since is None or found.since is None or found.reads_since <= found.since
+    found.listing_bound(HOUR)
+
+
+def edge(data: bytes) -> None:
+    """Cursors and ids of an answer that go into the next call stay in its parameters and its segment."""
+    sent: list[Any] = []
+
+    def get(path: str, parameters: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Any]:
+        sent.append((path, parameters))
+        return answer
+
+    try:
+        answer = parse_response(200, {}, data).data
+        found = parse_page(answer)
+        ConversationsEdge(get, "100", "MESSENGER", None)
+    except GraphError as error:
+        one_line(error)
+        return
+    for value in (found.next_parameters or {}).values():
+        assert value.isprintable()
+
+
+def connection(data: bytes) -> None:
+    """A connection's extra, host and token are usable, or refused in one line that does not quote them."""
+    from airflow.sdk import Connection
+
+    from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+
+    host, _, extra = data.decode("utf-8", "replace").replace("\0", "").partition("\n")
+    hook = MetaGraphHook()
+    given = Connection(
+        conn_id="meta_graph_default", conn_type="meta_graph", host=host or None, password=TOKEN, extra=extra or None
+    )
+    hook.get_connection = lambda _: given  # type: ignore[method-assign, misc, assignment]
+    try:
+        hook.get_conn()
+    except GraphError as error:
+        one_line(error)
+
+
+DECLARED = ("pages", "platforms", "since", "until", "destination", "dataset", "database", "file_format")
+
+
+def settings(data: bytes) -> None:
+    """A Variable's text and a run's params are settings or one line; nobody's silence means all Pages."""
+    from airflow_provider_metaconv.operators import dag_settings
+
+    stored_text, _, run_text = data.decode("utf-8", "replace").partition("\n\n")
+    defaults = dict.fromkeys(dag_settings._CHECKS) | {
+        "platforms": ["MESSENGER"],
+        "folders": ["inbox"],
+        "file_format": "ndjson",
+        "lookback_minutes": 10,
+        "meta_conn_id": "meta_graph_default",
+        "gcp_conn_id": "google_cloud_default",
+    }
+    try:
+        stored = dag_settings.variable_settings(stored_text, "meta_conversations", defaults)
+        conf = json.loads(run_text or "{}")
+        params = dict.fromkeys(DECLARED) | (conf if isinstance(conf, dict) else {})
+        run = dag_settings.run_params(conf if isinstance(conf, dict) else {}, params, DECLARED)
+        found = dag_settings.merged_settings(defaults, stored, run, "meta_conversations")
+    except dag_settings.SettingsError as error:
+        one_line(error)
+        return
+    except (ValueError, RecursionError):
+        # Airflow itself has read the run's params by then.
+        json_fails(run_text)
+        return
+    said = run.get("pages") or stored.get("pages")
+    assert found["pages"] == "all" if said in ("all", ["all"]) else found["pages"] == list(map(str, found["pages"]))
+    assert "{{" not in json.dumps({name: found[name] for name in ("destination", "database", "dataset")})
+
+
+def json_fails(text: str) -> None:
+    """Raises ``AssertionError`` for a text that is JSON."""
+    try:
+        json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return
+    raise AssertionError("an error that is not declared for settings")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "response": response,
+    "headers": headers,
+    "manifest": manifest,
+    "coverage": coverage,
+    "checkpoint": checkpoint,
+    "window": window,
+    "edge": edge,
+    "connection": connection,
+    "extraction": extraction,
+}
+if find_spec("airflow_provider_metaconv.operators.dag_settings"):
+    TARGETS["settings"] = settings

@@ -1,0 +1,24 @@
+"""What is in the corpus, and whatever was found once, is read without an error that is not declared."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import CORPUS, FINDINGS, NAMES, SLOW
+from tests.fuzz.targets import TARGETS
+
+
+def inputs() -> list[object]:
+    files = [path for folder in (CORPUS, FINDINGS) for name in NAMES for path in sorted((folder / name).glob("*"))]
+    return [pytest.param(path, id=f"{path.parent.name}/{path.name}") for path in files]
+
+
+@pytest.mark.parametrize("path", inputs())
+def test_what_was_found_is_read_as_declared(path: Path) -> None:
+    TARGETS[path.parent.name](path.read_bytes())
+
+
+def test_every_target_has_seeds_and_a_share_of_the_time() -> None:
+    assert set(NAMES) == set(TARGETS)
+    assert set(SLOW) <= set(NAMES)
+    assert set(NAMES) <= {folder.name for folder in CORPUS.iterdir()}
