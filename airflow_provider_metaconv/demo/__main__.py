@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ NEW_MESSAGES = 120
 def main() -> int:
     """Runs the demo; the exit status is 1 when a run failed or the counts are not the emulator's own."""
     options = _options()
+    # Tokens, messages and Airflow's own files: all that the demo and its processes make is for this user alone.
+    os.umask(0o077)
     console = Console(width=None if sys.stdout.isatty() else 120)
     workspace = Workspace(options.folder.resolve())
     place = GooglePlace.from_environment(os.environ) if options.google else LocalPlace(workspace.folder)
@@ -34,6 +37,9 @@ def main() -> int:
     if real is None:
         place.clean()
     workspace.prepare()
+    if workspace.is_open_to_others:
+        folder = shlex.quote(str(workspace.folder))
+        console.print(f"Other users of this machine can read {folder}; to change that: chmod -R go-rwx {folder}")
     airflow = workspace.airflow_environment(options.dags.resolve())
     # Airflow's database is made while the emulator makes its world: both take some seconds.
     with workspace.log.open("ab") as log, process(["airflow", "db", "migrate"], airflow, log) as migration:

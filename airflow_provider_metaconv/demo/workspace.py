@@ -41,6 +41,11 @@ class Workspace:
         self.results.unlink(missing_ok=True)
         self.airflow_home.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def is_open_to_others(self) -> bool:
+        """Whether other users of this machine can get at what a demo makes, as in a folder of earlier releases."""
+        return bool(self.folder.stat().st_mode & 0o077)
+
     def airflow_environment(self, dags: Path) -> dict[str, str]:
         """The environment of a quiet local Airflow; knows nothing of the demo's own token."""
         inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "META_ACCESS_TOKEN")}

@@ -48,6 +48,7 @@ _ADVICE = {
     errno.ENOTDIR: _NOT_FOLDER,
     errno.EEXIST: _NOT_FOLDER,
     errno.ENOENT: _VANISHED,
+    errno.ELOOP: "a symbolic link stands where a file or folder is needed (remove it)",
 }
 
 

@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 from pathlib import Path
 
+from airflow_provider_metaconv import access
+
 BUFFER_BYTES = 256 * 1024
 """zlib hands over small pieces; a call of the system for each would cost more than compressing it."""
 
@@ -17,7 +19,7 @@ class Sink:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("xb", buffering=BUFFER_BYTES)
+        self._file = access.create(path, BUFFER_BYTES)
         self._sha256 = hashlib.sha256()
         self.size = 0
         self._abandoned = False

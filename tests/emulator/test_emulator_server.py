@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -168,6 +169,7 @@ def test_the_command_line_serves_says_when_and_stops_cleanly(tmp_path: Path) -> 
             deadline = time.monotonic() + 20
             while not ready.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
+            assert 0o600 == stat.S_IMODE(ready.stat().st_mode)
             facts = json.loads(ready.read_text())
             url = f"{facts['url']}/v26.0/100/conversations?access_token={facts['page_tokens']['100']}"
             assert [500, 200, 200, 400] == [requests.get(url, timeout=5).status_code for _ in range(4)]

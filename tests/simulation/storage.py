@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from airflow_provider_metaconv import access
 from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, NotPublishedError, StorageError
 from tests.simulation.scenario import CrashPlan, StorageFaultPlan
 
@@ -96,6 +97,15 @@ class MemoryPath(pathlib.PosixPath):
 
 temporaries: dict[str, bytes] = {}
 """The temporary files of this process, by path."""
+
+_create_on_disk = access.create
+
+
+def _create(path: Path, buffering: int = -1) -> BinaryIO:
+    return path.open() if isinstance(path, MemoryPath) else _create_on_disk(path, buffering)
+
+
+access.create = _create
 
 
 @dataclass

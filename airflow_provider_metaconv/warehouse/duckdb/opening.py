@@ -9,10 +9,12 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_metaconv.access import FileAccessError, make_folder, narrowed_umask, report_looser
 from airflow_provider_metaconv.warehouse.duckdb.database_path import check_file
 from airflow_provider_metaconv.warehouse.duckdb.errors import disk_error, import_duckdb, open_error
 from airflow_provider_metaconv.warehouse.duckdb.sql import literal
@@ -56,18 +58,18 @@ class OpenDatabase:
         self._lock = _held_here[str(path.resolve())]
         if not self._lock.acquire(timeout=max(0.0, open_timeout.total_seconds())):
             raise _busy(path, "another thread of this process", open_timeout)
-        try:
+        with ExitStack() as holding:
+            holding.callback(self._lock.release)
+            # DuckDB makes its files (the database, the .wal beside it) as the umask says.
+            holding.enter_context(narrowed_umask())
             self._connection = _connect(path, open_timeout, deadline)
-        except BaseException:
-            self._lock.release()
-            raise
+            report_looser(path)
+            self._holding = holding.pop_all()
 
     def close(self) -> None:
         """Let go of the file."""
-        try:
+        with self._holding:
             self._connection.close()
-        finally:
-            self._lock.release()
 
     def reaching(self, files: Iterable[str]) -> DuckDBPyConnection:
         """The connection, from which nothing outside of the database can be read or written but these files.
@@ -92,7 +94,9 @@ class OpenDatabase:
 
 def _make_folder(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+    except FileAccessError as error:
+        raise WarehouseRefusedError(str(error)) from None
     except OSError as error:
         raise disk_error(path, error) or WarehouseRefusedError(
             f"cannot make the folder of the DuckDB file {path} ({error.strerror}): choose another path"

@@ -1,0 +1,48 @@
+"""For whom a DuckDB file and what DuckDB puts beside it are."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_metaconv import access
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+
+
+@pytest.fixture(params=[0o022, 0o000], ids=oct)
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    assert request.param == os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {path.name: f"{stat.S_IMODE(path.lstat().st_mode):04o}" for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("setting", "folder", "file"), [("owner", "0700", "0600"), ("group", "2770", "0660")])
+@pytest.mark.usefixtures("umask")
+def test_the_file_and_its_log_of_changes_are_for_whom_the_setting_says(tmp_path, monkeypatch, setting, folder, file):
+    monkeypatch.setenv(access.VARIABLE, setting)
+    path = tmp_path / "new" / "meta.duckdb"
+    with DuckDBWarehouse(path) as warehouse:
+        connection = warehouse._database.reaching([])
+        connection.execute("CREATE TABLE t AS SELECT 1 AS x")
+        inside = modes(path.parent)
+    assert ({"new": folder}, {"meta.duckdb": file, "meta.duckdb.wal": file}) == (modes(tmp_path), inside)
+
+
+def test_a_file_that_others_can_read_is_said_and_its_folder_is_nobodys_business(tmp_path, monkeypatch, caplog):
+    tmp_path.chmod(0o755)
+    path = tmp_path / "meta.duckdb"
+    with DuckDBWarehouse(path):
+        pass
+    assert [] == caplog.records
+    path.chmod(0o644)
+    monkeypatch.setattr(access, "_reported", set())
+    for _ in range(2):
+        with DuckDBWarehouse(path):
+            pass
+    line = f"{path} is open to more than the owner (mode 644), and left as it is; to change that: chmod go-rwx {path}"
+    assert [line] == [record.getMessage() for record in caplog.records]
