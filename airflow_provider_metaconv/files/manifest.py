@@ -132,11 +132,11 @@ def window_folder(
     'platform=messenger/page_id=100/window=begin_20261121T000000Z'
     """
     if not _PAGE_ID.fullmatch(page_id):
-        raise ValueError(f"page_id must consist of letters and digits, not {page_id!r}")
+        raise ValueError("page_id must consist of letters, digits, - and _")
     restrictions = {name: value for name, value in narrowed_by.items() if value}
     for name, value in restrictions.items():
         if not _PAGE_ID.fullmatch(value):
-            raise ValueError(f"{name} must consist of letters, digits, - and _, not {value!r}")
+            raise ValueError(f"{name} must consist of letters, digits, - and _")
     levels = [f"platform={platform.lower()}", f"page_id={page_id}", *(f"{n}={v}" for n, v in restrictions.items())]
     return "/".join([*levels, f"{WINDOW_PREFIX}{window_id(since, until)}"])
 

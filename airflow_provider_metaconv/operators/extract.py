@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pendulum
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import literal
 
 from airflow_provider_metaconv.extract.extraction import (
     ExtractionResult,
@@ -133,6 +134,15 @@ class MetaConversationsExtractOperator(BaseOperator):
         if HAS_RETRY_POLICY and self.retry_policy is None:
             # This operator reschedules by itself; what reaches the policy is to cost a retry.
             self.retry_policy = MetaGraphRetryPolicy(on_rate_limit="retry")
+
+    @classmethod
+    def literal_arguments(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments for ``expand_kwargs(plans.map(Operator.literal_arguments))`` that are not rendered as templates.
+
+        Airflow renders what another task returned as if the DAG's author had written it, and a template can read
+        every connection: use this wherever a value comes from a run's params, from Meta, or from anybody else.
+        """
+        return {name: literal(value) if name in cls.template_fields else value for name, value in arguments.items()}
 
     @abstractmethod
     def open_storage(self, folder: str) -> Storage:

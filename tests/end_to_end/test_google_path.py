@@ -92,7 +92,11 @@ def stage(
             "extra": {"calls_per_second": 1000},
         }
         google = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": project}}
-        settings = {"destination": str(folder / "files"), "database": str(folder / "warehouse.duckdb")}
+        settings = {
+            "pages": "all",
+            "destination": str(folder / "files"),
+            "database": str(folder / "warehouse.duckdb"),
+        }
         environment = client_environment(storage_server, bigquery_server) | {
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),

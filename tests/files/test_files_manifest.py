@@ -163,7 +163,7 @@ def test_a_time_without_a_zone_is_refused():
 
 @pytest.mark.parametrize("page_id", ["", "../1", "1/2", ".", "1 2"])
 def test_a_page_id_cannot_lead_out_of_the_destination(page_id):
-    with pytest.raises(ValueError, match="page_id must consist of letters and digits"):
+    with pytest.raises(ValueError, match="page_id must consist of letters, digits, - and _"):
         window_folder("MESSENGER", page_id, None, datetime(2026, 11, 21, tzinfo=UTC))
 
 
