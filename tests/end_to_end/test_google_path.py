@@ -192,6 +192,8 @@ def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(st
     result = stage.airflow.run(since=NOW.isoformat(), until=until.isoformat(), **place)
     after = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     assert "failed" == result["state"]
+    extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
+    assert {("failed", 1)} == {(task["state"], task["try"]) for task in extractions}
     assert before == after
     assert "no-such-bucket" in stage.airflow.log.read_text()
 

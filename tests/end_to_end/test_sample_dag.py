@@ -188,6 +188,19 @@ def test_wrong_params_fail_the_settings_at_once_and_cost_no_call(
     assert says in stage.airflow.log.read_text()
 
 
+def test_a_file_in_place_of_the_destination_fails_every_extraction_at_once_and_costs_no_call(
+    stage: Stage, first: dict[str, Any]
+) -> None:
+    (stage.folder / "a file").write_text("")
+    calls = stage.server.statistics()["calls"]
+    result = stage.airflow.run(until=NOW.isoformat(), destination=str(stage.folder / "a file"), pages=["100"])
+    extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
+    assert [("failed", 1)] * 2 == [(task["state"], task["try"]) for task in extractions]
+    assert ("failed", "failed", 1) == (result["state"], *(result["tasks"]["check"][key] for key in ("state", "try")))
+    assert calls == stage.server.statistics()["calls"]
+    assert "a file stands where a folder is needed" in stage.airflow.log.read_text()
+
+
 def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, first: dict[str, Any]) -> None:
     server = stage.server
     tokens = [server.user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
