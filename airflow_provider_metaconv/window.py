@@ -123,9 +123,9 @@ class Window:
 
 def _earlier(moment: datetime, by: timedelta) -> datetime:
     try:
-        return moment - by
+        return moment.astimezone(UTC) - by
     except OverflowError:  # the first days of the calendar
-        return moment
+        return moment.astimezone(UTC)
 
 
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
