@@ -164,9 +164,9 @@ def next_part_number(names: Iterable[str]) -> int:
 def _compact(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError(f"the window's times must have a time zone, {moment.isoformat()} has none")
-    moment = moment.astimezone(UTC)
     # Windows that differ only below a second are different windows: they must not share a folder.
-    return moment.strftime("%Y%m%dT%H%M%S" + (".%f" if moment.microsecond else "") + "Z")
+    # Not by strftime, which writes the year 1 with one digit.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat().replace("-", "").replace(":", "") + "Z"
 
 
 def _parse(data: bytes, source: str) -> dict[str, Any]:

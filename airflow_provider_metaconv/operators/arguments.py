@@ -26,7 +26,7 @@ Manifests = Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]
 
 INBOX = "inbox"
 
-LONGEST_TEXT = 1024
+LONGEST_TEXT = 4096
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 SCHEDULED = "scheduled"
@@ -57,6 +57,14 @@ def plain_text(name: str, value: str) -> str:
     if len(value) > LONGEST_TEXT:
         raise ValueError(f"{name} is longer than {LONGEST_TEXT:,} characters: shorten it.")
     return value
+
+
+def checked_place(name: str, value: object) -> str:
+    """A folder, bucket or prefix as text; raises ``ValueError`` for one that no storage and warehouse can both name."""
+    place = plain_text(name, str(value))
+    if "\\" in place:
+        raise ValueError(f"{name} holds a backslash: write / between folders.")
+    return place
 
 
 def lists_of(platform: str, folder: str | Sequence[str] | None) -> Sequence[str | None]:
@@ -119,4 +127,4 @@ def _uri(manifest: str | Mapping[str, Any]) -> str:
     uri = manifest.get("manifest") if isinstance(manifest, Mapping) else manifest
     if not isinstance(uri, str) or not uri:
         raise ValueError("manifests holds something that is no manifest: give paths, or the extract tasks' output.")
-    return uri
+    return plain_text("manifests", uri)

@@ -19,7 +19,7 @@ from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.gcs_names import normalised, parse_gs_uri
 from airflow_provider_metaconv.files.parts import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import local_path
-from airflow_provider_metaconv.operators.arguments import ON_INCOMPLETE, plain_text
+from airflow_provider_metaconv.operators.arguments import ON_INCOMPLETE, checked_place, plain_text
 from airflow_provider_metaconv.records import PLATFORMS
 
 ALL_PAGES = "all"
@@ -188,6 +188,11 @@ def _optional_text(where: str, value: Any) -> str | None:
     return None if value is None or value == "" else _text(where, value)
 
 
+def _place(where: str, value: Any) -> str | None:
+    text = _optional_text(where, value)
+    return None if text is None else checked_place(where, text)
+
+
 def _connection(where: str, value: Any) -> str:
     if not _NAME.fullmatch(_text(where, value)):
         raise ValueError(f"{where} must be the name of a connection.")
@@ -251,7 +256,7 @@ _CHECKS = {
     "pages": _pages,
     "platforms": _platforms,
     "folders": _folders,
-    "destination": _optional_text,
+    "destination": _place,
     "database": _optional_text,
     "dataset": _optional_text,
     "project_id": _optional_text,

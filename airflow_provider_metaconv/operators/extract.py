@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pendulum
 from airflow.exceptions import AirflowRescheduleException
@@ -38,6 +38,7 @@ from airflow_provider_metaconv.operators.arguments import (
     ON_INCOMPLETE,
     OnIncomplete,
     checked_page_id,
+    checked_place,
     is_scheduled,
     let_settle,
     lists_of,
@@ -95,6 +96,9 @@ class MetaConversationsExtractOperator(BaseOperator):
         "meta_conn_id",
     )
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(),)
+
+    places: ClassVar[Sequence[str]] = ()
+    """The arguments that say where the files go."""
 
     manifest_uri: str | None = None
     extraction: ExtractionResult | None = None
@@ -184,6 +188,8 @@ class MetaConversationsExtractOperator(BaseOperator):
         one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
         if self.on_incomplete is not None:
             one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
+        for name in self.places:
+            checked_place(name, getattr(self, name))
         return Window.parse(self.since, self.until, now=now, lookback=self.lookback)
 
     def _folder_of(self, window: Window) -> str:
@@ -277,6 +283,7 @@ class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperato
     """
 
     template_fields: Sequence[str] = (*MetaConversationsExtractOperator.template_fields, "destination")
+    places = ("destination",)
 
     def __init__(self, *, destination: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -299,6 +306,7 @@ class MetaConversationsToStorageOperator(MetaConversationsExtractOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+    places = ("destination",)
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(), FilesLink())
 
     def __init__(
@@ -333,6 +341,7 @@ class MetaConversationsToGCSOperator(MetaConversationsExtractOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+    places = ("bucket", "prefix")
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(), FilesLink())
 
     def __init__(
