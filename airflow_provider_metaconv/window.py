@@ -124,8 +124,8 @@ class Window:
 def _earlier(moment: datetime, by: timedelta) -> datetime:
     try:
         return moment.astimezone(UTC) - by
-    except OverflowError:  # the first days of the calendar
-        return moment.astimezone(UTC)
+    except OverflowError:  # before the first day of the calendar
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _moment(name: str, value: datetime | str | None) -> datetime | None:

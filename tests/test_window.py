@@ -63,6 +63,13 @@ def test_no_line_quotes_a_text_which_may_be_a_secret(text: str) -> None:
         assert text not in str(caught.value)
 
 
+@pytest.mark.parametrize("lookback", [timedelta.max, timedelta(days=800_000)])
+def test_a_lookback_beyond_the_calendar_reads_all_there_is(lookback: timedelta) -> None:
+    window = Window.parse("2026-11-20T00:00:00Z", None, now=NOW, lookback=lookback)
+    assert datetime.min.replace(tzinfo=UTC) == window.reads_since
+    assert "0001-01-01T00:00:00+00:00" == window.listing_bound(timedelta(days=1))
+
+
 @given(st.datetimes(NAIVE - timedelta(days=9000), NAIVE + timedelta(days=9000)), st.integers(-720, 720))
 def test_row_times_sort_as_the_moments_they_mean(moment: datetime, minutes: int) -> None:
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
