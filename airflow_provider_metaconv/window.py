@@ -78,8 +78,7 @@ class Window:
 
     def __post_init__(self) -> None:
         for name, moment in (("since", self.since), ("until", self.until)):
-            if moment is not None and moment.utcoffset() is None:
-                raise WindowError(f"{name}={moment.isoformat()} has no time zone: add one, such as +00:00.")
+            _check_moment(name, moment)
         if self.lookback < timedelta():
             raise WindowError(f"lookback={self.lookback} must not be negative.")
         if self.since is not None and self.since >= self.until:
@@ -104,11 +103,11 @@ class Window:
         """
         first, last = _moment("since", since), _moment("until", until)
         present = now.replace(microsecond=0)
-        if first is not None and first.utcoffset() is not None and first >= present:
+        if first is not None and first >= present:
             raise WindowError(f"since={iso(first)} lies in the future: there is nothing to extract yet.")
         if last is None:
             return cls(first, present, None, lookback)
-        if last.utcoffset() is not None and last > present:
+        if last > present:
             return cls(first, present, last, lookback)
         return cls(first, last, None, lookback)
 
@@ -124,20 +123,34 @@ class Window:
 
 def _earlier(moment: datetime, by: timedelta) -> datetime:
     try:
-        return moment - by
-    except OverflowError:  # the first days of the calendar
-        return moment
+        return moment.astimezone(UTC) - by
+    except OverflowError:  # before the first day of the calendar
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    if value is None or value.strip() == "begin":
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip())
-    except ValueError:
-        raise WindowError(f"{name}={value!r} is no time: write it as 2026-11-20T00:00:00+00:00, or begin.") from None
+    # No line quotes a text: it may be what a template made of a secret.
+    if isinstance(value, str):
+        if value.strip() == "begin":
+            return None
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise WindowError(f"{name} is no time: write it as 2026-11-20T00:00:00+00:00, or begin.") from None
+    _check_moment(name, value)
+    return value
+
+
+def _check_moment(name: str, moment: Any) -> None:
+    if moment is None:
+        return
+    if not isinstance(moment, datetime):
+        raise WindowError(f"{name} is no time: write it as 2026-11-20T00:00:00+00:00, or begin.")
     if moment.utcoffset() is None:
-        raise WindowError(f"{name}={value!r} has no time zone: write it as {value.strip()}+00:00.")
-    return moment
+        raise WindowError(f"{name} has no time zone: add one, such as +00:00.")
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise WindowError(
+            f"{name} is beyond the years 1 to 9999 in UTC: write it as begin, or closer to today."
+        ) from None

@@ -1,16 +1,18 @@
 """Every conversation of your Facebook Pages, Messenger and Instagram, into files and a warehouse table, every hour.
 
-Nothing here needs editing. Settings come from, later ones winning:
+Nothing here needs editing. The Airflow Variable ``meta_conversations`` (JSON, the keys of ``DEFAULTS``) must say
 
-1. the defaults below,
-2. the Airflow Variable ``meta_conversations`` (JSON, the keys of ``DEFAULTS``),
-3. the run's params, for a run by hand: ``since`` and ``until`` (ISO 8601 with a zone; ``since: "begin"`` for the full
-   history), ``pages`` and ``platforms``, ``destination``, ``dataset`` and ``file_format``.
+* ``pages``: a list of Page ids, or ``"all"`` for each Page of the connection's token,
+* ``destination``: a local folder, or ``gs://bucket/prefix``,
+* ``database``, a DuckDB file, or ``dataset`` of BigQuery (``dataset`` or ``project.dataset``).
 
-``destination`` is a local folder or ``gs://bucket/prefix``. The tables are in the DuckDB file ``database`` unless
-``dataset`` names one of BigQuery (``dataset`` or ``project.dataset``).
+The rest has defaults. A run by hand may choose by its params: ``since`` and ``until`` (ISO 8601 with a zone;
+``since: "begin"`` for the full history), ``pages`` and ``platforms``, ``destination``, ``dataset`` or ``database``, and
+``file_format``. Anything else in a run's conf, an unknown or wrong setting, and a Variable that cannot be read fail the
+run with one line. ``allowed_destinations``, ``allowed_datasets`` and ``allowed_databases`` in the Variable limit what a
+run may choose: folders and buckets with all that is below them. No setting is rendered as a template.
 
-Without ``pages`` all Pages of the connection's token are read. A scheduled run reads the messages of its data interval.
+A scheduled run reads the messages of its data interval.
 Where earlier runs left a gap before it, for this Page and platform, it reads those of the gap as well: with catchup off
 Airflow skips the intervals that it was down for. A window that was read in part counts as a gap. A run by hand without
 an interval reads the last 24 hours.
@@ -28,10 +30,10 @@ The schedule and the pools are fixed when the file is parsed, so they come from 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pendulum
@@ -41,6 +43,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
 
 from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
+from airflow_provider_metaconv.operators.dag_settings import ALL_PAGES, merged_settings, run_params, variable_settings
 from airflow_provider_metaconv.operators.extract import MetaConversationsToStorageOperator
 from airflow_provider_metaconv.operators.load import (
     MetaConversationsToBigQueryOperator,
@@ -48,16 +51,18 @@ from airflow_provider_metaconv.operators.load import (
     manifest_uris,
 )
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
+from airflow_provider_metaconv.window import Window
 
-HOME = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "meta_conversations"
+VARIABLE = "meta_conversations"
+# None where somebody has to decide: nothing is read, and nothing written, that nobody asked for.
 DEFAULTS: dict[str, Any] = {
-    "pages": [],
+    "pages": None,
     "platforms": ["MESSENGER", "INSTAGRAM"],
     # Meta documents no list of folders; these are the ones that are reported to work. Instagram has none.
     "folders": ["inbox", "page_done", "spam", "other"],
-    "destination": str(HOME / "files"),
-    "database": str(HOME / "meta_conversations.duckdb"),
-    "dataset": "",
+    "destination": None,
+    "database": None,
+    "dataset": None,
     "project_id": None,
     "location": None,
     "file_format": "ndjson",
@@ -65,6 +70,9 @@ DEFAULTS: dict[str, Any] = {
     "on_incomplete": None,
     "meta_conn_id": "meta_graph_default",
     "gcp_conn_id": "google_cloud_default",
+    "allowed_destinations": None,
+    "allowed_datasets": None,
+    "allowed_databases": None,
 }
 # Meta shows only the 20 newest messages of an Instagram thread: the busier the threads, the shorter the interval.
 SCHEDULE = os.environ.get("META_CONVERSATIONS_SCHEDULE", "@hourly")
@@ -86,34 +94,37 @@ if "allowed_run_types" in inspect.signature(DAG).parameters:
     ONE_RUN_AT_A_TIME["allowed_run_types"] = kinds
 
 
+# All may be null: the form in Airflow's UI demands a value for a param that may not.
+PARAMS = {
+    "pages": Param(
+        None,
+        type=["null", "array", "string"],
+        items={"type": "string"},
+        description='Page ids, or "all"; null: as the Variable says.',
+    ),
+    "platforms": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string"},
+        examples=["MESSENGER", "INSTAGRAM"],
+        description="MESSENGER, INSTAGRAM; null: as the Variable says.",
+    ),
+    "since": Param(None, type=["null", "string"], description='ISO 8601 with a zone, or "begin" for everything.'),
+    "until": Param(None, type=["null", "string"], description="ISO 8601 with a zone."),
+    "destination": Param(None, type=["null", "string"], description="A folder or gs://…; null: as the Variable says."),
+    "dataset": Param(None, type=["null", "string"], description="Of BigQuery; null: as the Variable says."),
+    "database": Param(None, type=["null", "string"], description="A DuckDB file; null: as the Variable says."),
+    "file_format": Param(None, type=["null", "string"], description="ndjson, parquet; null: as the Variable says."),
+}
+
+
 @dag(
     schedule=CronDataIntervalTimetable(SCHEDULE, timezone="UTC"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     **ONE_RUN_AT_A_TIME,
     default_args=RETRIES,
-    params={
-        # All may be null: the form in Airflow's UI demands a value for a param that may not.
-        "pages": Param(
-            None, type=["null", "array"], items={"type": "string"}, description="Page ids; empty: as the Variable says."
-        ),
-        "platforms": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string"},
-            examples=["MESSENGER", "INSTAGRAM"],
-            description="MESSENGER, INSTAGRAM; empty: both.",
-        ),
-        "since": Param(None, type=["null", "string"], description='ISO 8601 with a zone, or "begin" for everything.'),
-        "until": Param(None, type=["null", "string"], description="ISO 8601 with a zone."),
-        "destination": Param(
-            None, type=["null", "string"], description="A folder or gs://…; empty: as the Variable says."
-        ),
-        "dataset": Param(None, type=["null", "string"], description="Of BigQuery; empty: as the Variable says."),
-        "file_format": Param(
-            None, type=["null", "string"], description="ndjson, parquet; empty: as the Variable says."
-        ),
-    },
+    params=PARAMS,
     tags=["meta", "conversations"],
     doc_md=__doc__,
 )
@@ -122,24 +133,26 @@ def meta_conversations() -> None:
 
     @task(multiple_outputs=True)
     def settings() -> dict[str, Any]:
-        """The defaults, overlaid by the Variable, overlaid by the run's params; unknown keys are an error."""
+        """What the Variable and the run's params say, with the window of the run; anything odd is one clear line."""
         from airflow.sdk import Variable
 
-        stored = Variable.get("meta_conversations", default={}, deserialize_json=True)
-        params = get_current_context()["params"]
-        return checked({**DEFAULTS, **stored, **{key: params[key] for key in DEFAULTS if params.get(key)}})
+        # As text: what is not JSON would be taken for a Variable that is not there.
+        stored = None
+        with contextlib.suppress(PermissionError):  # a secrets backend that says no
+            stored = Variable.get(VARIABLE, default=None)
+        try:
+            return chosen_settings(stored, get_current_context())
+        except ValueError as error:
+            raise AirflowFailException(str(error)) from None
 
     @task
     def targets(settings: dict[str, Any]) -> list[dict[str, Any]]:
         """One set of arguments for the extract operator per Page and platform."""
-        since, until = window(get_current_context())
         with fail_fast():
             pages = pages_and_platforms(settings)
-        keys = ("destination", "file_format", "on_incomplete", "meta_conn_id", "gcp_conn_id")
+        keys = ("since", "until", "destination", "file_format", "on_incomplete", "meta_conn_id", "gcp_conn_id")
         shared = {
             "folder": settings["folders"],
-            "since": since,
-            "until": until,
             "lookback": timedelta(minutes=settings["lookback_minutes"]),
             **{key: settings[key] for key in keys},
         }
@@ -160,7 +173,7 @@ def meta_conversations() -> None:
         pool=EXTRACT_POOL,
         fill_gaps=True,
         map_index_template="{{ task.platform }}/{{ task.page_id }}",
-    ).expand_kwargs(wanted)
+    ).expand_kwargs(wanted.map(MetaConversationsToStorageOperator.literal_arguments))
 
     load: dict[str, Any] = {
         "manifests": extract.output,
@@ -202,41 +215,28 @@ def meta_conversations() -> None:
     warehouse(chosen) >> loads >> check(extract.output, wanted, chosen)
 
 
-def checked(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings, lists without repeats and platforms in capitals; anything else is one clear line."""
-    unknown = sorted(set(settings) - set(DEFAULTS))
-    if unknown:
-        raise AirflowFailException(
-            f"The Variable meta_conversations has unknown keys {unknown}: use {sorted(DEFAULTS)}."
-        )
-    for key in ("pages", "platforms", "folders"):
-        if not isinstance(settings[key], list):
-            raise AirflowFailException(f"{key} in the Variable meta_conversations is no list: write it in brackets.")
-    if str(settings["destination"]).startswith("gs://") and not settings["dataset"]:
-        raise AirflowFailException("destination is a bucket, which DuckDB does not read: set dataset as well.")
-    if settings["on_incomplete"] not in (None, "warn", "fail"):
-        raise AirflowFailException(f"on_incomplete={settings['on_incomplete']!r} is unknown: use null, warn or fail.")
-    minutes = settings["lookback_minutes"]
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes < 0:
-        raise AirflowFailException(f"lookback_minutes={minutes!r} must be a number of minutes, 0 or more.")
-    platforms = [str(platform).upper() for platform in settings["platforms"]]
-    lists = {"pages": map(str, settings["pages"]), "platforms": platforms, "folders": settings["folders"]}
-    return settings | {key: list(dict.fromkeys(values)) for key, values in lists.items()}
+def chosen_settings(stored: str | None, context: Any) -> dict[str, Any]:
+    """The settings of a run, with its window; raises ``ValueError`` with one line for what is missing or wrong."""
+    known = variable_settings(stored, VARIABLE, DEFAULTS)
+    params = run_params(context["dag_run"].conf, context["params"], PARAMS)
+    since, until = window(params, context["dag_run"])
+    asked = {key: value for key, value in params.items() if key in DEFAULTS}
+    return {**merged_settings(DEFAULTS, known, asked, VARIABLE), "since": since, "until": until}
 
 
-def window(context: Any) -> tuple[str | None, str]:
+def window(params: dict[str, Any], run: Any) -> tuple[str | None, str]:
     """The run's window: its params, or its data interval, or the last 24 hours; None: from the first message."""
-    params, run = context["params"], context["dag_run"]
     end = run.data_interval_end or run.start_date or pendulum.now("UTC")
     start = run.data_interval_start or end - timedelta(hours=24)
-    since = params["since"] or start.isoformat()
-    return (None if since == "begin" else since), params["until"] or end.isoformat()
+    since, until = params.get("since", start.isoformat()), params.get("until", end.isoformat())
+    Window.parse(since, until, now=run.start_date or pendulum.now("UTC"))
+    return (None if since == "begin" else since), until
 
 
 def pages_and_platforms(settings: dict[str, Any]) -> list[tuple[str, str]]:
     """What to extract: the named Pages, or all that the token can read; Instagram only where an account is linked."""
-    if settings["pages"]:
-        return [(str(page), platform) for page in settings["pages"] for platform in settings["platforms"]]
+    if settings["pages"] != ALL_PAGES:
+        return [(page, platform) for page in settings["pages"] for platform in settings["platforms"]]
     from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 
     return [

@@ -35,12 +35,17 @@ def test_airflows_own_way_of_writing_times_is_understood() -> None:
     [
         ("2026-11-20T02:00:00+00:00", "2026-11-20T01:00:00+00:00", "is not before until"),
         ("2026-11-20T01:00:00+00:00", "2026-11-20T01:00:00+00:00", "CronDataIntervalTimetable"),
-        ("2026-11-20T01:00:00", None, r"has no time zone: write it as 2026-11-20T01:00:00\+00:00"),
+        ("2026-11-20T01:00:00", None, "since has no time zone: add one"),
         (None, NAIVE, "has no time zone"),
         (NAIVE, None, "has no time zone"),
         ("yesterday", None, "is no time"),
         ("None", None, "is no time"),
         ("", None, "is no time"),
+        (0, None, "is no time"),
+        (NAIVE.date(), None, "is no time"),
+        ("0001-01-01T00:00:00+05:00", None, "since is beyond the years 1 to 9999"),
+        (None, "9999-12-31T23:59:59-05:00", "until is beyond the years 1 to 9999"),
+        (datetime.min.replace(tzinfo=timezone(timedelta(hours=5))), None, "since is beyond the years"),
         ("2027-01-01T00:00:00+00:00", None, "lies in the future"),
     ],
 )
@@ -48,6 +53,21 @@ def test_bad_ends_are_refused_in_one_line_that_says_what_to_change(since: object
     with pytest.raises(WindowError, match=says) as caught:
         Window.parse(since, until, now=NOW)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["secret-value", "2026-11-20T00:00:00", "2026-99-20T00:00:00+00:00"])
+def test_no_line_quotes_a_text_which_may_be_a_secret(text: str) -> None:
+    for since, until in ((text, None), (None, text)):
+        with pytest.raises(WindowError) as caught:
+            Window.parse(since, until, now=NOW)
+        assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("lookback", [timedelta.max, timedelta(days=800_000)])
+def test_a_lookback_beyond_the_calendar_reads_all_there_is(lookback: timedelta) -> None:
+    window = Window.parse("2026-11-20T00:00:00Z", None, now=NOW, lookback=lookback)
+    assert datetime.min.replace(tzinfo=UTC) == window.reads_since
+    assert "0001-01-01T00:00:00+00:00" == window.listing_bound(timedelta(days=1))
 
 
 @given(st.datetimes(NAIVE - timedelta(days=9000), NAIVE + timedelta(days=9000)), st.integers(-720, 720))

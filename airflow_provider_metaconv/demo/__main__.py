@@ -143,7 +143,7 @@ class _Demo:
         self._environment |= {
             **self._place.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
-            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({**self._place.variable, "pages": pages}),
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({**self._place.variable, "pages": pages or "all"}),
         }
 
     def _is_prepared(self) -> bool:

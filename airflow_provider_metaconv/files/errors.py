@@ -22,7 +22,7 @@ class ChangedMeanwhileError(StorageError):
 
 
 class StorageRefusedError(StorageError):
-    """Only a person can change what stands in the way: a bucket that is not there, a permission that is missing."""
+    """Only a person can change what stands in the way: a file in place of a folder, a permission that is missing."""
 
 
 class NotPublishedError(StorageError):
@@ -36,6 +36,7 @@ class ManifestError(FilesError):
 _NO_SPACE = "no space is left there (free some, or choose another destination)"
 _NO_RIGHT = "the worker may not write there (give it the right, or choose another destination)"
 _NOT_FOLDER = "a file stands where a folder is needed (choose another destination)"
+_NOT_FILE = "a folder stands where a file is needed (choose another destination)"
 _VANISHED = "the folder is not there or cannot be made (if something removes it while a task runs, stop that)"
 
 _ADVICE = {
@@ -47,9 +48,15 @@ _ADVICE = {
     errno.EROFS: _NO_RIGHT,
     errno.ENOTDIR: _NOT_FOLDER,
     errno.EEXIST: _NOT_FOLDER,
+    errno.EISDIR: _NOT_FILE,
+    errno.ENAMETOOLONG: "the name is too long (choose a shorter destination)",
+    errno.ELOOP: "its symbolic links lead round in a circle (choose another destination)",
     errno.ENOENT: _VANISHED,
     errno.ELOOP: "a symbolic link stands where a file or folder is needed (remove it)",
 }
+
+_FOR_A_PERSON = frozenset(_ADVICE) - {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT}
+"""What no other attempt can change; room on a disk comes and goes."""
 
 
 def storage_error(action: str, place: object, error: OSError) -> StorageError:
@@ -59,4 +66,5 @@ def storage_error(action: str, place: object, error: OSError) -> StorageError:
     'cannot write to /data: no space is left there (free some, or choose another destination)'
     """
     advice = _ADVICE.get(error.errno or 0) or error.strerror or type(error).__name__
-    return StorageError(f"cannot {action} {place}: {advice}")
+    kind = StorageRefusedError if error.errno in _FOR_A_PERSON else StorageError
+    return kind(f"cannot {action} {place}: {advice}")

@@ -53,13 +53,22 @@ class _Answer:
 
 
 def _is_for_a_person(error: BaseException | None) -> bool:
-    """Whether waiting cannot help: a permission or a bucket is missing."""
+    """Whether waiting cannot help: a permission or a bucket is missing, or the login is refused."""
     answer = _answer(error)
     if answer is None:
-        return False
-    return (answer.code == 403 and answer.reason not in _LIMITED) or (
-        answer.code == 404 and _NO_BUCKET in answer.message
+        return _is_login_refused(error)
+    return (
+        answer.code in (400, 401)
+        or (answer.code == 403 and answer.reason not in _LIMITED)
+        or (answer.code == 404 and _NO_BUCKET in answer.message)
     )
+
+
+def _is_login_refused(error: BaseException | None) -> bool:
+    """Whether Google does not accept the credentials, as opposed to: cannot be asked just now."""
+    if isinstance(error, RetryError):
+        return _is_login_refused(error.cause)
+    return isinstance(error, GoogleAuthError) and not isinstance(error, TransportError) and not error.retryable
 
 
 def _answer(error: BaseException | None) -> _Answer | None:

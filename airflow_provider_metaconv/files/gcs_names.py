@@ -19,7 +19,7 @@ def parse_gs_uri(uri: str) -> tuple[str, str]:
     """
     match = _URI.fullmatch(uri)
     if match is None:
-        raise StorageRefusedError(f"{uri!r} is no address in a bucket: write it as gs://bucket/folder")
+        raise StorageRefusedError("this is no address in a bucket: write it as gs://bucket/folder")
     return match[1], match[2] or ""
 
 
@@ -27,7 +27,7 @@ def normalised(folder: str) -> str:
     """The folder without slashes too many; raises ``StorageRefusedError`` for one that no list could find."""
     if _UNUSABLE.search(folder):
         raise StorageRefusedError(
-            f"{folder!r} cannot be a folder in a bucket: leave out . and .., control characters and * ? [ ] {{ }} \\"
+            "this cannot be a folder in a bucket: leave out . and .., control characters and * ? [ ] { } \\"
         )
     return "/".join(level for level in folder.split("/") if level)
 

@@ -132,11 +132,11 @@ def window_folder(
     'platform=messenger/page_id=100/window=begin_20261121T000000Z'
     """
     if not _PAGE_ID.fullmatch(page_id):
-        raise ValueError(f"page_id must consist of letters and digits, not {page_id!r}")
+        raise ValueError("page_id must consist of letters, digits, - and _")
     restrictions = {name: value for name, value in narrowed_by.items() if value}
     for name, value in restrictions.items():
         if not _PAGE_ID.fullmatch(value):
-            raise ValueError(f"{name} must consist of letters, digits, - and _, not {value!r}")
+            raise ValueError(f"{name} must consist of letters, digits, - and _")
     levels = [f"platform={platform.lower()}", f"page_id={page_id}", *(f"{n}={v}" for n, v in restrictions.items())]
     return "/".join([*levels, f"{WINDOW_PREFIX}{window_id(since, until)}"])
 
@@ -164,9 +164,9 @@ def next_part_number(names: Iterable[str]) -> int:
 def _compact(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError(f"the window's times must have a time zone, {moment.isoformat()} has none")
-    moment = moment.astimezone(UTC)
     # Windows that differ only below a second are different windows: they must not share a folder.
-    return moment.strftime("%Y%m%dT%H%M%S" + (".%f" if moment.microsecond else "") + "Z")
+    # Not by strftime, which writes the year 1 with one digit.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat().replace("-", "").replace(":", "") + "Z"
 
 
 def _parse(data: bytes, source: str) -> dict[str, Any]:

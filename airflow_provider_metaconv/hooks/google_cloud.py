@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
+import requests
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.storage import Storage, open_storage
@@ -65,7 +66,7 @@ class GoogleCloud:
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:
-        from google.auth.exceptions import GoogleAuthError
+        from google.auth.exceptions import GoogleAuthError, TransportError
 
         name = self._gcp_conn_id
         try:
@@ -76,8 +77,9 @@ class GoogleCloud:
                 f"environment variable AIRFLOW_CONN_{name.upper()}, or name another as gcp_conn_id."
             ) from None
         except (GoogleAuthError, AirflowException, ValueError, OSError) as error:
+            passes = isinstance(error, TransportError | requests.RequestException) or getattr(error, "retryable", False)
             # Not the error's own text: it may quote the key.
-            raise AirflowException(
+            raise (AirflowException if passes else AirflowFailException)(
                 f"The connection {name!r} gives no Google credentials ({type(error).__name__}): "
                 "check its key, its project and its impersonation chain."
             ) from None

@@ -124,12 +124,18 @@ class MetaGraphHook(BaseHook):
 
     def _connection(self) -> Connection:
         try:
-            return self.get_connection(self.meta_conn_id)
+            connection = self.get_connection(self.meta_conn_id)
         except AirflowNotFoundException:
             raise AirflowNotFoundException(
                 f"There is no connection {self.meta_conn_id!r}: add one of type {self.conn_type} with the access token "
                 f"as password, for example in the environment variable AIRFLOW_CONN_{self.meta_conn_id.upper()}."
             ) from None
+        if connection.conn_type != self.conn_type:
+            # The password of another service would be sent to a host as if it were a token of Meta's.
+            raise InvalidRequestError(
+                f"The connection {self.meta_conn_id!r} is not of type {self.conn_type}: name one that is."
+            )
+        return connection
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

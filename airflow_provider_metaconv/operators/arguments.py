@@ -1,7 +1,8 @@
-"""What the operators take, checked before anything costs a call."""
+"""What the operators take, checked before anything costs a call; errors never quote a value, which may be a secret."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -25,6 +26,9 @@ Manifests = Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]
 
 INBOX = "inbox"
 
+LONGEST_TEXT = 4096
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 SCHEDULED = "scheduled"
 """The type of a run that the schedule made, in Airflow's words."""
 
@@ -36,14 +40,31 @@ def checked_page_id(page_id: str | int) -> str:
     """The Page's id as text; raises ``ValueError`` for what is none."""
     text = str(page_id)
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"page_id={text!r} is no Page id: it consists of digits alone, such as 100.")
+        raise ValueError("page_id must contain only digits, such as 100.")
     return text
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
     """Raises ``ValueError`` with one line that names the argument and what it may be."""
     if value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown: use {' or '.join(allowed)}.")
+        raise ValueError(f"{name} is unknown: use {' or '.join(allowed)}.")
+
+
+def plain_text(name: str, value: str) -> str:
+    """The text as it is; raises ``ValueError`` for one with characters that no path and no log line can hold."""
+    if _UNPRINTABLE.search(value):
+        raise ValueError(f"{name} holds a control character or half of a surrogate pair: leave it out.")
+    if len(value) > LONGEST_TEXT:
+        raise ValueError(f"{name} is longer than {LONGEST_TEXT:,} characters: shorten it.")
+    return value
+
+
+def checked_place(name: str, value: object) -> str:
+    """A folder, bucket or prefix as text; raises ``ValueError`` for one that no storage and warehouse can both name."""
+    place = plain_text(name, str(value))
+    if "\\" in place:
+        raise ValueError(f"{name} holds a backslash: write / between folders.")
+    return place
 
 
 def lists_of(platform: str, folder: str | Sequence[str] | None) -> Sequence[str | None]:
@@ -106,4 +127,4 @@ def _uri(manifest: str | Mapping[str, Any]) -> str:
     uri = manifest.get("manifest") if isinstance(manifest, Mapping) else manifest
     if not isinstance(uri, str) or not uri:
         raise ValueError("manifests holds something that is no manifest: give paths, or the extract tasks' output.")
-    return uri
+    return plain_text("manifests", uri)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pendulum
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperatorLink, Context
+from airflow.sdk import literal
 
 from airflow_provider_metaconv.extract.extraction import (
     ExtractionResult,
@@ -37,6 +38,7 @@ from airflow_provider_metaconv.operators.arguments import (
     ON_INCOMPLETE,
     OnIncomplete,
     checked_page_id,
+    checked_place,
     is_scheduled,
     let_settle,
     lists_of,
@@ -97,6 +99,9 @@ class MetaConversationsExtractOperator(StoppableOperator):
     )
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(),)
 
+    places: ClassVar[Sequence[str]] = ()
+    """The arguments that say where the files go."""
+
     manifest_uri: str | None = None
     extraction: ExtractionResult | None = None
 
@@ -135,6 +140,15 @@ class MetaConversationsExtractOperator(StoppableOperator):
         if HAS_RETRY_POLICY and self.retry_policy is None:
             # This operator reschedules by itself; what reaches the policy is to cost a retry.
             self.retry_policy = MetaGraphRetryPolicy(on_rate_limit="retry")
+
+    @classmethod
+    def literal_arguments(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments for ``expand_kwargs(plans.map(Operator.literal_arguments))`` that are not rendered as templates.
+
+        Airflow renders what another task returned as if the DAG's author had written it, and a template can read
+        every connection: use this wherever a value comes from a run's params, from Meta, or from anybody else.
+        """
+        return {name: literal(value) if name in cls.template_fields else value for name, value in arguments.items()}
 
     @abstractmethod
     def open_storage(self, folder: str) -> Storage:
@@ -176,6 +190,8 @@ class MetaConversationsExtractOperator(StoppableOperator):
         one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
         if self.on_incomplete is not None:
             one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
+        for name in self.places:
+            checked_place(name, getattr(self, name))
         return Window.parse(self.since, self.until, now=now, lookback=self.lookback)
 
     def _folder_of(self, window: Window) -> str:
@@ -274,6 +290,7 @@ class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperato
     """
 
     template_fields: Sequence[str] = (*MetaConversationsExtractOperator.template_fields, "destination")
+    places = ("destination",)
 
     def __init__(self, *, destination: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -296,6 +313,7 @@ class MetaConversationsToStorageOperator(MetaConversationsExtractOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+    places = ("destination",)
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(), FilesLink())
 
     def __init__(
@@ -330,6 +348,7 @@ class MetaConversationsToGCSOperator(MetaConversationsExtractOperator):
         "gcp_conn_id",
         "impersonation_chain",
     )
+    places = ("bucket", "prefix")
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(), FilesLink())
 
     def __init__(

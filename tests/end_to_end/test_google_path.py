@@ -92,7 +92,11 @@ def stage(
             "extra": {"calls_per_second": 1000},
         }
         google = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": project}}
-        settings = {"destination": str(folder / "files"), "database": str(folder / "warehouse.duckdb")}
+        settings = {
+            "pages": "all",
+            "destination": str(folder / "files"),
+            "database": str(folder / "warehouse.duckdb"),
+        }
         environment = client_environment(storage_server, bigquery_server) | {
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
@@ -188,6 +192,8 @@ def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(st
     result = stage.airflow.run(since=NOW.isoformat(), until=until.isoformat(), **place)
     after = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     assert "failed" == result["state"]
+    extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
+    assert {("failed", 1)} == {(task["state"], task["try"]) for task in extractions}
     assert before == after
     assert "no-such-bucket" in stage.airflow.log.read_text()
 

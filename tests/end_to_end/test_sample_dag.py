@@ -20,6 +20,7 @@ from tests.end_to_end.conftest import Airflow
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLATFORMS = ("MESSENGER", "INSTAGRAM")
+OTHER_PASSWORD = "password-of-another-service"
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
     with EmulatorServer(world, EmulatorSettings(require_proof=True)) as server:
         extra = {"app_secret": server.app_secret, "calls_per_second": 1000}
         connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
-        settings = {"destination": str(folder / "files"), "database": str(folder / "warehouse.duckdb")}
+        settings = {
+            "pages": "all",
+            "destination": str(folder / "files"),
+            "database": str(folder / "warehouse.duckdb"),
+        }
         environment = {
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "AIRFLOW_CONN_OTHER": json.dumps({"conn_type": "http", "host": server.url, "password": OTHER_PASSWORD}),
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
         }
         yield Stage(server, airflow_at(folder, environment), folder)
@@ -151,6 +157,50 @@ def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, f
     assert "Nothing was extracted: see why in the log" in stage.airflow.log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        ({"meta_conn_id": "other"}, "There is no setting 'meta_conn_id' for the run's params"),
+        ({"page": ["100"]}, "There is no setting 'page' for the run's params, did you mean pages?"),
+        ({"folders": ["inbox"]}, "There is no setting 'folders' for the run's params"),
+        (
+            {"destination": "FOLDER/{{ conn.meta_graph_default.password }}"},
+            "destination in the run's params holds a template",
+        ),
+        ({"since": "{{ conn.other.password }}"}, "since is no time"),
+        ({"pages": []}, "pages in the run's params is empty"),
+        ({"since": "0001-01-01T00:00:00+05:00"}, "since is beyond the years 1 to 9999"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_params_fail_the_settings_at_once_and_cost_no_call(
+    stage: Stage, first: dict[str, Any], conf: dict[str, Any], says: str
+) -> None:
+    calls = stage.server.statistics()["calls"]
+    conf = {
+        name: value.replace("FOLDER", str(stage.folder)) if isinstance(value, str) else value
+        for name, value in conf.items()
+    }
+    result = stage.airflow.run(**{"until": NOW.isoformat(), **conf})
+    settings = result["tasks"]["settings"]
+    assert ("failed", "failed", 1) == (result["state"], settings["state"], settings["try"])
+    assert calls == stage.server.statistics()["calls"]
+    assert says in stage.airflow.log.read_text()
+
+
+def test_a_file_in_place_of_the_destination_fails_every_extraction_at_once_and_costs_no_call(
+    stage: Stage, first: dict[str, Any]
+) -> None:
+    (stage.folder / "a file").write_text("")
+    calls = stage.server.statistics()["calls"]
+    result = stage.airflow.run(until=NOW.isoformat(), destination=str(stage.folder / "a file"), pages=["100"])
+    extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
+    assert [("failed", 1)] * 2 == [(task["state"], task["try"]) for task in extractions]
+    assert ("failed", "failed", 1) == (result["state"], *(result["tasks"]["check"][key] for key in ("state", "try")))
+    assert calls == stage.server.statistics()["calls"]
+    assert "a file stands where a folder is needed" in stage.airflow.log.read_text()
+
+
 def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, first: dict[str, Any]) -> None:
     server = stage.server
     tokens = [server.user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
@@ -164,8 +214,9 @@ def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, 
     assert "appsecret_proof=***" in stage.airflow.log.read_text()
     for path in told:
         content = path.read_bytes()
-        for secret in (*tokens, *proofs, server.app_secret, *texts):
+        for secret in (*tokens, *proofs, server.app_secret, OTHER_PASSWORD, *texts):
             assert secret.encode() not in content, path
+            assert secret not in str(path)
 
 
 def _texts(stage: Stage) -> list[str]:

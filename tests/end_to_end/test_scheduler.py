@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,9 @@ class Story:
     files: Path
     seen: list[Seen]
     undisturbed_calls: int
+    literals: list[Seen]
+    home: Path
+    statistics: dict[str, Any]
 
     def of(self, task_id: str) -> list[Seen]:
         return [each for each in self.seen if each.task_id == task_id]
@@ -140,10 +144,14 @@ def story(home: Path, stops: Stops) -> Iterator[Story]:
         try:
             scheduler.start(DAG_ID)
             seen = scheduler.run(DAG_ID, SECONDS_FOR_A_RUN)
+            statistics = server.statistics()
+            # Its calls are no part of the story of the waits.
+            server.service.statistics = Statistics()
             stops.run(scheduler, SECONDS_FOR_A_RUN)
+            literals = scheduler.run("literals", SECONDS_FOR_A_RUN)
         finally:
             scheduler.stop()
-        yield Story(server, journal, files, seen, undisturbed_calls)
+        yield Story(server, journal, files, seen, undisturbed_calls, literals, home, statistics)
 
 
 def steps(seen: list[Seen]) -> list[tuple[str | None, int]]:
@@ -187,19 +195,19 @@ def test_nothing_is_sent_to_a_blocked_page(story: Story, way: str) -> None:
 
 
 def test_each_limit_was_met_once(story: Story) -> None:
-    assert {"80006": len(PAGES)} == story.server.statistics()["errors"]
+    assert {"80006": len(PAGES)} == story.statistics["errors"]
 
 
 @for_each_way_to_wait
 def test_the_work_done_before_the_wait_is_not_paid_for_again(story: Story, way: str) -> None:
-    calls = story.server.statistics()["calls_by_page"][PAGES[way]]
+    calls = story.statistics["calls_by_page"][PAGES[way]]
     assert story.undisturbed_calls < calls <= story.undisturbed_calls * 1.02 + 5
 
 
 @for_each_way_to_wait
 def test_the_manifest_counts_both_tries_and_the_wait(story: Story, way: str) -> None:
     stats = written(story.folder(PAGES[way])).manifest["stats"]
-    calls = story.server.statistics()["calls_by_page"][PAGES[way]]
+    calls = story.statistics["calls_by_page"][PAGES[way]]
     assert (2, 1, {"80006": 1}) == (stats["attempts"], stats["rate_limit_waits"], stats["errors"])
     assert BLOCK.total_seconds() == pytest.approx(stats["rate_limit_wait_seconds"], abs=1)
     assert calls == stats["calls"]
@@ -209,6 +217,18 @@ def test_the_manifest_counts_both_tries_and_the_wait(story: Story, way: str) -> 
 def test_every_message_of_the_page_is_in_the_files_once(story: Story, way: str) -> None:
     found = written(story.folder(PAGES[way])).message_ids
     assert sorted(story.server.truth(PAGES[way], until=NOW).message_ids) == sorted(found)
+
+
+def test_what_others_sent_into_mapped_arguments_is_not_rendered(story: Story) -> None:
+    last = {each.task_id: each.state for each in story.literals}
+    assert {"plans": "success", "extract": "success"} == last
+    folders = {path.name for path in story.files.iterdir() if not path.name.startswith("platform=")}
+    assert {"{{ conn.meta_graph_default.password }}", "{# nothing #}"} == folders
+    left_behind = [path for path in story.home.rglob("*") if path.is_file()]
+    assert story.home / "airflow" / "airflow.db" in left_behind
+    for path in left_behind:
+        assert story.server.user_token not in str(path)
+        assert story.server.user_token.encode() not in path.read_bytes(), path
 
 
 @pytest.mark.usefixtures("story")

@@ -5,6 +5,7 @@ With ``PICTURES=docs`` the pictures of the README are taken anew.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class AirflowWithUi(Scheduler):
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             # No interval of it ends before 2032: the only run is the one by hand.
             "META_CONVERSATIONS_SCHEDULE": "0 0 29 2 *",
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({"pages": "all", **places(home)}),
         }
         super().__init__(home, dags, environment, workers=2)
 
@@ -50,6 +52,11 @@ class AirflowWithUi(Scheduler):
 
     def printed(self) -> str:
         return self._printed()
+
+
+def places(home: Path) -> dict[str, str]:
+    """What a person has to say before the first run."""
+    return {"destination": str(home / "files"), "database": str(home / f"{DAG_ID}.duckdb")}
 
 
 @dataclass(frozen=True)
@@ -163,8 +170,7 @@ def test_the_ui_names_each_extraction_by_platform_and_page(story: Story) -> None
 
 
 def test_the_table_holds_every_message_once(story: Story) -> None:
-    database = story.home / "airflow" / DAG_ID / f"{DAG_ID}.duckdb"
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with duckdb.connect(places(story.home)["database"], read_only=True) as connection:
         found = [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
     assert story.truth == sorted(found)
 

@@ -163,7 +163,7 @@ def test_a_time_without_a_zone_is_refused():
 
 @pytest.mark.parametrize("page_id", ["", "../1", "1/2", ".", "1 2"])
 def test_a_page_id_cannot_lead_out_of_the_destination(page_id):
-    with pytest.raises(ValueError, match="page_id must consist of letters and digits"):
+    with pytest.raises(ValueError, match="page_id must consist of letters, digits, - and _"):
         window_folder("MESSENGER", page_id, None, datetime(2026, 11, 21, tzinfo=UTC))
 
 
@@ -181,3 +181,8 @@ def test_what_narrows_the_list_becomes_a_level_of_the_path():
 def test_what_narrows_the_list_cannot_lead_out_of_the_destination():
     with pytest.raises(ValueError, match="folder must consist of letters, digits, - and _"):
         window_folder("MESSENGER", "100", None, datetime(2026, 11, 21, tzinfo=UTC), {"folder": "../spam"})
+
+
+def test_years_have_four_digits_so_that_windows_sort():
+    first, second = (datetime(year, 1, 1, tzinfo=UTC) for year in (1, 999))
+    assert "00010101T000000Z_09990101T000000Z" == window_id(first, second)

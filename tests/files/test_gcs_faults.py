@@ -7,7 +7,8 @@ import threading
 
 import pytest
 import requests
-from google.auth.exceptions import DefaultCredentialsError, RefreshError
+from google.api_core.exceptions import BadRequest, RetryError, ServiceUnavailable, TooManyRequests, Unauthorized
+from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from airflow_provider_metaconv.files import MANIFEST_NAME, NotPublishedError, PartsWriter, StorageError
 from airflow_provider_metaconv.files.errors import StorageRefusedError
@@ -258,6 +259,26 @@ def test_the_right_to_delete_is_proven_before_a_run(storage, server):
     server.fail("DELETE ", status=403, message="sa@x does not have storage.objects.delete access to the object.")
     with pytest.raises(StorageError, match=r"permission storage\.objects\.delete is missing"):
         storage.prove_writable()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [
+        (RefreshError("revoked"), True),
+        (RefreshError("busy", retryable=True), False),
+        (DefaultCredentialsError("none"), True),
+        (TransportError("no route"), False),
+        (RetryError("gave up", RefreshError("revoked")), True),
+        (RetryError("gave up", TransportError("no route")), False),
+        (requests.ConnectionError("no route"), False),
+        (Unauthorized("no"), True),
+        (BadRequest("Invalid bucket name"), True),
+        (ServiceUnavailable("later"), False),
+        (TooManyRequests("later"), False),
+    ],
+)
+def test_a_wrong_login_costs_no_retry_and_a_network_that_fails_does(error, is_final):
+    assert is_final == isinstance(gcs_error("write", "gs://bucket/a/part", error), StorageRefusedError)
 
 
 def test_no_secret_of_any_error_is_quoted():

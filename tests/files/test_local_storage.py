@@ -1,5 +1,6 @@
 """A local folder as storage, on real disks, full ones included."""
 
+import errno
 import os
 import resource
 import signal
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter, StorageError, open_storage
+from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.records import MESSAGES
 from tests.files.storage_contract import StorageContract
 
@@ -42,6 +44,32 @@ def test_a_destination_that_is_a_file_is_said(tmp_path, below):
 def test_an_unwritable_destination_is_said():
     with pytest.raises(StorageError, match="cannot make the folder /proc/meta: the folder is not there or cannot"):
         LocalStorage("/proc/meta").publish_bytes(b"x", "part")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR])
+def test_what_only_a_person_can_change_is_told_apart(tmp_path, monkeypatch, number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StorageRefusedError, match="choose another destination"):
+        LocalStorage(tmp_path / "x").prove_writable()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO, errno.ENOENT])
+def test_what_may_pass_is_tried_again(tmp_path, monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(StorageError) as caught:
+        LocalStorage(tmp_path / "x").prove_writable()
+    assert not isinstance(caught.value, StorageRefusedError)
+
+
+def test_a_name_that_is_too_long_is_said(tmp_path):
+    with pytest.raises(StorageRefusedError, match="the name is too long"):
+        LocalStorage(tmp_path / ("x" * 300)).prove_writable()
 
 
 def test_a_folder_that_vanishes_is_said(tmp_path):

@@ -94,9 +94,9 @@ def test_lower_case_platforms_are_understood(server: EmulatorServer, tmp_path: P
     ("arguments", "says"),
     [
         ({"platform": "WHATSAPP"}, "use MESSENGER or INSTAGRAM"),
-        ({"page_id": "my-page"}, "consists of digits alone"),
-        ({"page_id": "../100"}, "consists of digits alone"),
-        ({"page_id": ""}, "consists of digits alone"),
+        ({"page_id": "my-page"}, "page_id must contain only digits"),
+        ({"page_id": "../100"}, "page_id must contain only digits"),
+        ({"page_id": ""}, "page_id must contain only digits"),
         ({"since": NOW + timedelta(days=9)}, "swap or widen|lies in the future"),
         ({"since": "2026-11-19T00:00:00"}, "has no time zone"),
         ({"file_format": "csv"}, "use ndjson or parquet"),
@@ -113,6 +113,18 @@ def test_bad_input_fails_at_once_in_one_line_and_writes_nothing(
         run(operator(tmp_path, **arguments))
     assert "\n" not in str(caught.value)
     assert ([], before) == (list(tmp_path.iterdir()), server.statistics()["calls"])
+
+
+@pytest.mark.parametrize(
+    "name", ["page_id", "platform", "since", "until", "folder", "user_id", "file_format", "on_incomplete"]
+)
+def test_no_error_quotes_an_argument_which_may_be_a_rendered_secret(
+    server: EmulatorServer, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(AirflowFailException) as caught:
+        run(operator(tmp_path, **{name: "$ecret.value"}))
+    assert "ecret" not in str(caught.value)
+    assert name in str(caught.value)
 
 
 def test_a_long_rate_limit_frees_the_worker_until_meta_opens_again(server: EmulatorServer, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 pytest.importorskip("airflow.providers.google", reason="needs the extra google")
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import RefreshError, TransportError
 from google.cloud import bigquery
 
 from airflow_provider_metaconv.files.errors import StorageRefusedError
@@ -72,10 +73,23 @@ def test_without_the_connection_one_line_says_how_to_add_it() -> None:
 )
 def test_a_key_that_cannot_be_used_is_said_and_not_quoted(monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
     connect(monkeypatch, project="example-project", **extra)
-    with pytest.raises(AirflowException, match="'google_cloud_default' gives no Google credentials") as caught:
+    with pytest.raises(AirflowFailException, match="'google_cloud_default' gives no Google credentials") as caught:
         GoogleCloud().open_storage("gs://example-bucket/x")
     assert "SECRET" not in str(caught.value)
     assert 1 == len(str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize("trouble", [TransportError("no route"), RefreshError("later", retryable=True)])
+def test_credentials_that_cannot_be_asked_for_just_now_are_tried_again(
+    anonymous: None, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def fail(self: Any) -> None:
+        raise trouble
+
+    monkeypatch.setattr("airflow.providers.google.cloud.hooks.gcs.GCSHook.get_conn", fail)
+    with pytest.raises(AirflowException, match="gives no Google credentials") as caught:
+        GoogleCloud().open_storage("gs://example-bucket/x")
+    assert not isinstance(caught.value, AirflowFailException)
 
 
 @pytest.mark.parametrize("name", ["", "-x"])

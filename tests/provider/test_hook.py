@@ -182,3 +182,18 @@ def test_the_connection_test_says_what_a_person_must_do(
     works, told = hook.test_connection()
     assert not works
     assert "[190/463] The token has expired. Create a new Page token" in told
+
+
+@pytest.mark.parametrize("conn_type", ["http", "", "postgres", "meta_graph2"])
+def test_the_password_of_a_connection_of_another_type_is_sent_nowhere(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, conn_type: str
+) -> None:
+    calls = server.statistics()["calls"]
+    hook = connect(monkeypatch, conn_type=conn_type, host=server.url, password=server.user_token)
+    says = "The connection 'meta_graph_default' is not of type meta_graph: name one that is."
+    for ask in (hook.get_conn, hook.list_pages, hook.token_info, lambda: hook.get_page("100", "MESSENGER")):
+        with pytest.raises(InvalidRequestError) as caught:
+            ask()
+        assert says == str(caught.value)
+    assert (False, says) == hook.test_connection()
+    assert calls == server.statistics()["calls"]

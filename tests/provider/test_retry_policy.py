@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_metaconv import retry_policy
-from airflow_provider_metaconv.files.errors import ManifestError
+from airflow_provider_metaconv.files.errors import ManifestError, StorageError, StorageRefusedError
 from airflow_provider_metaconv.graph.error_rules import ERROR_RULES, MetaError, error_of
 from airflow_provider_metaconv.graph.errors import (
     Action,
@@ -35,6 +35,7 @@ from airflow_provider_metaconv.retry_policy import (
     decide,
     fail_fast,
 )
+from airflow_provider_metaconv.warehouse.errors import WarehouseBusyError, WarehouseRefusedError
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -60,6 +61,11 @@ def limited(seconds: float) -> RateLimitError:
         (LoadError("changed"), Fail("changed")),
         (ManifestError("no manifest"), Fail("no manifest")),
         (AirflowNotFoundException("no connection"), Fail("no connection")),
+        (StorageRefusedError("a file"), Fail("a file")),
+        (StorageError("no room"), Retry()),
+        (WarehouseRefusedError("no database"), Fail("no database")),
+        (WarehouseBusyError("held"), Retry()),
+        (ImportError("no extra"), Fail("no extra")),
     ],
 )
 def test_what_happens_next(error: Exception, expected: Decision) -> None:

@@ -421,6 +421,13 @@ DENIED = (
         (403, "accessDenied", "Access Denied: Project p", WarehouseOpenError, "and BigQuery Job User on project p"),
         (403, "accessNotConfigured", "secret words", WarehouseOpenError, "API is not enabled in project p: enable"),
         (403, "billingNotEnabled", "secret words", WarehouseOpenError, "project p has no billing, .*: enable it there"),
+        (
+            401,
+            "authError",
+            "secret words",
+            WarehouseRefusedError,
+            "(log in to Google|refuses the login).*check the connection",
+        ),
         (403, "quotaExceeded", "secret words", WarehouseBusyError, "a quota of project p is used up"),
         (400, "invalid", "secret words", WarehouseError, "refuses to work on dataset p.meta"),
         (404, "notFound", "Not found: Project p", WarehouseOpenError, "there is no (project p|dataset p.meta)"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 
 from airflow_provider_metaconv.warehouse.bigquery.sql import LOCK_TABLE
 from airflow_provider_metaconv.warehouse.errors import (
@@ -79,7 +79,8 @@ def one_line_errors(place: Place) -> Iterator[None]:
     except exceptions.GoogleAPIError as error:
         raise _translated(_problem(error), place) from None
     except GoogleAuthError as error:
-        raise WarehouseOpenError(
+        kind = WarehouseOpenError if isinstance(error, TransportError) or error.retryable else WarehouseRefusedError
+        raise kind(
             f"cannot log in to Google ({type(error).__name__}): check the connection's key or the account's rights"
         ) from None
     except (FileNotFoundError, PermissionError) as error:
@@ -131,7 +132,7 @@ def _by_reason(problem: _Problem, said: str, place: Place) -> WarehouseError:
     if problem.reason in _DENIED or problem.code == 403:
         return _denied(problem, place)
     if problem.code == 401 or problem.reason == "authError":
-        return WarehouseOpenError("Google refuses the login (401): check the connection's key, it may be revoked")
+        return WarehouseRefusedError("Google refuses the login (401): check the connection's key, it may be revoked")
     if _is_about_places(problem) or problem.reason == "notFound" or problem.code == 404:
         return _not_there(problem, place)
     if _CONCURRENT.search(problem.message) or problem.reason in _BUSY or problem.code >= 500:

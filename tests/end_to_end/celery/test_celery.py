@@ -138,11 +138,11 @@ def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[S
     with EmulatorServer(world, EmulatorSettings(calls_per_second=CALLS_PER_SECOND)) as server, servers() as beside:
         server.service.statistics = journal = Journal()
         connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
-        settings = {"destination": str(home / "files"), "database": str(home / "warehouse.duckdb")}
+        places = {"destination": str(home / "files"), "database": str(home / "warehouse.duckdb")}
         environment = {
             **stops.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
-            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({"pages": "all", **places}),
             # The next interval ends in the new year: nothing runs but what the test asks for.
             "META_CONVERSATIONS_SCHEDULE": "@yearly",
         }

@@ -1,0 +1,272 @@
+"""The sample DAG's settings: what the Variable says, overlaid by the run's params, checked before the first call.
+
+Nothing here is a guess: an unknown name, a wrong type and a setting that nobody made are one line each, since a default
+in their place could read more Pages than were meant, or write where nobody looks. Values are not quoted: they may be
+secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from airflow_provider_metaconv.files.errors import StorageRefusedError
+from airflow_provider_metaconv.files.gcs_names import normalised, parse_gs_uri
+from airflow_provider_metaconv.files.parts import FILE_FORMATS
+from airflow_provider_metaconv.files.storage import local_path
+from airflow_provider_metaconv.operators.arguments import ON_INCOMPLETE, checked_place, plain_text
+from airflow_provider_metaconv.records import PLATFORMS
+
+ALL_PAGES = "all"
+RUN = "the run's params"
+MOST_LOOKBACK_MINUTES = 366 * 24 * 60
+
+_TEMPLATE = re.compile(r"\{[{%#]")
+_PAGE_ID = re.compile(r"[0-9]{1,40}")
+_FOLDER = re.compile(r"[A-Za-z0-9_-]+")
+_NAME = re.compile(r"[\w.-]+")
+_GS = "gs://"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, missing or wrong; the message is one line that says what to change."""
+
+
+def variable_settings(text: str | None, name: str, known: Iterable[str]) -> dict[str, Any]:
+    """What the Variable of that name says; raises ``SettingsError`` without it, and for anything but known settings."""
+    if text is None:
+        raise SettingsError(
+            f"There is no Variable {name}, or it could not be read (a failing secrets backend is in the log above): it "
+            'must say at least {"pages": "all", "destination": "<folder>", "database": "<DuckDB file>"}.'
+        )
+    try:
+        settings = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_number)
+    except SettingsError as error:
+        raise SettingsError(f"The Variable {name} {error}") from None
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise SettingsError(f"The Variable {name} is not JSON{where}: correct it.") from None
+    if not isinstance(settings, dict):
+        raise SettingsError(f"The Variable {name} must be a JSON object: write it in braces.")
+    _check_known(settings, known, f"the Variable {name}")
+    return settings
+
+
+def run_params(conf: Mapping[str, Any] | None, params: Mapping[str, Any], declared: Iterable[str]) -> dict[str, Any]:
+    """The declared params that are set; ``conf`` is what the run was given, ``params`` what Airflow made of it.
+
+    Raises ``SettingsError`` for one that is not declared or empty, and where Airflow drops what the run was given.
+    """
+    names = list(declared)
+    given = dict(conf or {})
+    _check_known(given, names, RUN)
+    if any(params.get(name) != value for name, value in given.items()):
+        raise SettingsError(
+            f"Airflow does not let {RUN} count: switch on dag_run_conf_overrides_params in its section core, or start "
+            "the run without params."
+        )
+    found = {name: params[name] for name in names if params.get(name) is not None}
+    for name, value in found.items():
+        if value in ("", []):
+            raise SettingsError(f"{name} in {RUN} is empty: say a value, or leave it out.")
+    return found
+
+
+def merged_settings(
+    defaults: Mapping[str, Any], stored: Mapping[str, Any], run: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """The settings of a run; ``name`` is the Variable's. Raises ``SettingsError`` for what is missing or wrong."""
+    _check_one_warehouse(stored, f"the Variable {name}")
+    _check_one_warehouse(run, RUN)
+    chosen = dict(run)
+    if run.get("dataset") or run.get("database"):
+        # Whoever names a warehouse for a run means this one, and not the Variable's beside it.
+        chosen = {"dataset": None, "database": None, **run}
+    settings = {**defaults, **stored, **chosen}
+    for key, check in _CHECKS.items():
+        try:
+            settings[key] = check(f"{key} in {RUN if key in run else f'the Variable {name}'}", settings[key])
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+    _check_places(settings, name)
+    return settings
+
+
+def _check_places(settings: Mapping[str, Any], name: str) -> None:
+    for key in ("pages", "destination"):
+        if settings[key] is None:
+            raise SettingsError(f"Nobody says {key}: set it in the Variable {name}{_HINTS[key]}.")
+    if not settings["dataset"] and not settings["database"]:
+        raise SettingsError(f"Nobody says database or dataset: set one in the Variable {name}{_HINTS['database']}.")
+    if settings["destination"].startswith(_GS) and not settings["dataset"]:
+        raise SettingsError("destination is a bucket, which DuckDB does not read: set dataset as well.")
+    for key in ("destination", "dataset", "database"):
+        allowed = settings[f"allowed_{key}s"]
+        if settings[key] and allowed is not None and not _is_allowed(key, settings, allowed):
+            raise SettingsError(f"{key} is not among allowed_{key}s of the Variable {name}: use {_listed(allowed)}.")
+
+
+_HINTS = {
+    "pages": ', as ["<Page id>"], or "all" for each Page of the token',
+    "destination": ", as a folder or gs://bucket/prefix",
+    "database": ": a DuckDB file, or a dataset of BigQuery",
+}
+
+
+def _is_allowed(key: str, settings: Mapping[str, Any], allowed: Sequence[str]) -> bool:
+    if key == "dataset":
+        project = settings["project_id"]
+        return _full(settings["dataset"], project) in {_full(dataset, project) for dataset in allowed}
+    place = _levels(settings[key])
+    return place is not None and any(
+        levels is not None and place[: len(levels)] == levels for levels in map(_levels, allowed)
+    )
+
+
+def _full(dataset: str, project: str | None) -> str:
+    return dataset if "." in dataset or not project else f"{project}.{dataset}"
+
+
+def _levels(place: str) -> tuple[str, ...] | None:
+    """A folder level by level, so that one that only begins alike is not below it; None for what is no folder."""
+    if place.startswith(_GS):
+        try:
+            bucket, folder = parse_gs_uri(place)
+            return (_GS, bucket, *filter(None, normalised(folder).split("/")))
+        except StorageRefusedError:
+            return None
+    path = local_path(place)
+    levels = () if path is None else PurePosixPath(path).parts
+    return None if not levels or ".." in levels else levels
+
+
+def _check_one_warehouse(settings: Mapping[str, Any], source: str) -> None:
+    if settings.get("dataset") and settings.get("database"):
+        raise SettingsError(f"{source[0].upper()}{source[1:]} name both database and dataset: choose one of them.")
+
+
+def _check_known(given: Mapping[str, Any], known: Iterable[str], source: str) -> None:
+    names = sorted(known)
+    for key in given:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            hint = f", did you mean {near[0]}?" if near else "."
+            raise SettingsError(f"There is no setting {key[:40]!r} for {source}{hint} There are {_listed(names)}.")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SettingsError(f"has {twice[:40]!r} twice: remove one.")
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise SettingsError(f"holds {text}, which is no JSON: write a number.")
+
+
+def _text(where: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{where} must be a text in quotes.")
+    if _TEMPLATE.search(value):
+        raise ValueError(f"{where} holds a template, which is not rendered here: write the value itself.")
+    return plain_text(where, value)
+
+
+def _optional_text(where: str, value: Any) -> str | None:
+    return None if value is None or value == "" else _text(where, value)
+
+
+def _place(where: str, value: Any) -> str | None:
+    text = _optional_text(where, value)
+    return None if text is None else checked_place(where, text)
+
+
+def _connection(where: str, value: Any) -> str:
+    if not _NAME.fullmatch(_text(where, value)):
+        raise ValueError(f"{where} must be the name of a connection.")
+    return str(value)
+
+
+def _list(where: str, value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{where} must be a list that is not empty: write it in brackets.")
+    return value
+
+
+def _pages(where: str, value: Any) -> str | list[str] | None:
+    if value is None or value in (ALL_PAGES, [ALL_PAGES]):  # Airflow's form makes a list of what is typed
+        return value and ALL_PAGES
+    pages = [str(page) for page in _list(where, value) if isinstance(page, str | int) and not isinstance(page, bool)]
+    if len(pages) < len(value) or not all(_PAGE_ID.fullmatch(page) for page in pages):
+        raise ValueError(f'{where} must be Page ids, which are digits, or "{ALL_PAGES}".')
+    return list(dict.fromkeys(pages))
+
+
+def _platforms(where: str, value: Any) -> list[str]:
+    platforms = [str(platform).upper() for platform in _list(where, value)]
+    if not set(platforms) <= set(PLATFORMS):
+        raise ValueError(f"{where} must be among {_listed(PLATFORMS)}.")
+    return list(dict.fromkeys(platforms))
+
+
+def _folders(where: str, value: Any) -> list[str]:
+    if not all(isinstance(folder, str) and _FOLDER.fullmatch(folder) for folder in _list(where, value)):
+        raise ValueError(f"{where} must be names of folders: letters, digits, - and _.")
+    return list(dict.fromkeys(value))
+
+
+def _allowed(where: str, value: Any) -> list[str] | None:
+    return None if value is None else [_text(where, entry) for entry in _list(where, value)]
+
+
+def _minutes(where: str, value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not 0 <= value <= MOST_LOOKBACK_MINUTES:
+        raise ValueError(f"{where} must be a number of minutes, 0 or more and at most {MOST_LOOKBACK_MINUTES:,}.")
+    return float(value)
+
+
+def _file_format(where: str, value: Any) -> str:
+    return _one_of(where, value, FILE_FORMATS)
+
+
+def _on_incomplete(where: str, value: Any) -> str | None:
+    return None if value is None else _one_of(where, value, ON_INCOMPLETE, "null, ")
+
+
+def _one_of(where: str, value: Any, allowed: Iterable[str], before: str = "") -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{where} is unknown: use {before}{' or '.join(allowed)}.")
+    return value
+
+
+_CHECKS = {
+    "pages": _pages,
+    "platforms": _platforms,
+    "folders": _folders,
+    "destination": _place,
+    "database": _optional_text,
+    "dataset": _optional_text,
+    "project_id": _optional_text,
+    "location": _optional_text,
+    "file_format": _file_format,
+    "lookback_minutes": _minutes,
+    "on_incomplete": _on_incomplete,
+    "meta_conn_id": _connection,
+    "gcp_conn_id": _connection,
+    "allowed_destinations": _allowed,
+    "allowed_datasets": _allowed,
+    "allowed_databases": _allowed,
+}

@@ -1,0 +1,251 @@
+"""Settings from a Variable and a run's params: checked, never widened by an error, and never quoted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.operators.dag_settings import (
+    SettingsError,
+    merged_settings,
+    run_params,
+    variable_settings,
+)
+
+DEFAULTS: dict[str, Any] = {
+    "pages": None,
+    "platforms": ["MESSENGER", "INSTAGRAM"],
+    "folders": ["inbox"],
+    "destination": None,
+    "database": None,
+    "dataset": None,
+    "project_id": None,
+    "location": None,
+    "file_format": "ndjson",
+    "lookback_minutes": 10,
+    "on_incomplete": None,
+    "meta_conn_id": "meta_graph_default",
+    "gcp_conn_id": "google_cloud_default",
+    "allowed_destinations": None,
+    "allowed_datasets": None,
+    "allowed_databases": None,
+}
+SAID = {"pages": "all", "destination": "/data/meta", "database": "/data/meta.duckdb"}
+
+
+def settings(stored: dict[str, Any], run: dict[str, Any] | None = None) -> dict[str, Any]:
+    return merged_settings(DEFAULTS, stored, run or {}, "conversations")
+
+
+def refused(stored: dict[str, Any], run: dict[str, Any] | None = None) -> str:
+    """Why these settings are refused, in one line."""
+    with pytest.raises(SettingsError) as caught:
+        settings(stored, run)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def refused_variable(text: str | None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        variable_settings(text, "conversations", DEFAULTS)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_settings_are_put_in_order() -> None:
+    found = settings(
+        {**SAID, "platforms": ["messenger", "MESSENGER"], "pages": [100, "100", "101"], "folders": ["a", "a"]}
+    )
+    assert (["MESSENGER"], ["100", "101"], ["a"]) == (found["platforms"], found["pages"], found["folders"])
+
+
+def test_all_pages_may_be_typed_into_airflows_form() -> None:
+    assert "all" == settings(SAID, {"pages": ["all"]})["pages"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "There is no Variable conversations, or it could not be read"),
+        ('{"pages": ["100"], "destination": "/data"', "The Variable conversations is not JSON (line 1, column 42)"),
+        ("", "The Variable conversations is not JSON"),
+        ("[" * 100_000, "The Variable conversations is not JSON"),
+        ('"all"', "The Variable conversations must be a JSON object"),
+        ("null", "The Variable conversations must be a JSON object"),
+        ('{"pages": "all", "pages": ["100"]}', "The Variable conversations has 'pages' twice"),
+        ('{"lookback_minutes": NaN}', "The Variable conversations holds NaN"),
+        (
+            '{"page": ["100"]}',
+            "There is no setting 'page' for the Variable conversations, did you mean pages? There are",
+        ),
+        ('{"zzz": 1}', "There is no setting 'zzz' for the Variable conversations. There are allowed_databases, "),
+    ],
+)
+def test_a_variable_that_is_not_read_whole_is_one_line(text: str | None, says: str) -> None:
+    assert refused_variable(text).startswith(says)
+
+
+def test_a_misspelled_param_is_named_with_the_nearest_that_there_is() -> None:
+    with pytest.raises(SettingsError, match=r"There is no setting 'page' for the run's params, did you mean pages\?"):
+        run_params({"page": ["100"]}, {"page": ["100"], "pages": None}, ["pages", "since"])
+
+
+@pytest.mark.parametrize("key", ["pages", "destination"])
+def test_pages_and_destination_must_be_said(key: str) -> None:
+    said = {name: value for name, value in SAID.items() if name != key}
+    assert f"Nobody says {key}: set it in the Variable conversations" in refused(said)
+    assert settings(said, {key: SAID[key]})[key] == SAID[key]
+
+
+def test_the_warehouse_must_be_said_and_be_one() -> None:
+    said = {"pages": "all", "destination": "/data/meta"}
+    assert refused(said).startswith("Nobody says database or dataset: set one in the Variable conversations")
+    both = {"database": "/data/x.duckdb", "dataset": "meta"}
+    assert refused({**said, **both}) == "The Variable conversations name both database and dataset: choose one of them."
+    assert refused(SAID, both).startswith("The run's params name both database and dataset")
+
+
+def test_the_warehouse_of_a_run_replaces_the_variables() -> None:
+    cloud = {"pages": "all", "destination": "gs://example-bucket/meta", "dataset": "meta"}
+    local = settings(cloud, {"destination": "/data/meta", "database": "/data/meta.duckdb"})
+    assert (None, "/data/meta.duckdb") == (local["dataset"], local["database"])
+    assert (None, "meta") == ((found := settings(SAID, {"dataset": "meta"}))["database"], found["dataset"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"pages": "100"}, "pages in the Variable conversations must be a list"),
+        ({"pages": []}, "pages in the Variable conversations must be a list that is not empty"),
+        ({"pages": ["100", "all"]}, "must be Page ids, which are digits"),
+        ({"pages": [True]}, "must be Page ids, which are digits"),
+        ({"pages": [None]}, "must be Page ids, which are digits"),
+        ({"pages": [1.5]}, "must be Page ids, which are digits"),
+        ({"pages": ["\u0661"]}, "must be Page ids, which are digits"),
+        ({"pages": {"100": 1}}, "pages in the Variable conversations must be a list"),
+        ({"platforms": []}, "platforms in the Variable conversations must be a list that is not empty"),
+        ({"platforms": ["WHATSAPP"]}, "must be among MESSENGER, INSTAGRAM"),
+        ({"platforms": "MESSENGER"}, "must be a list"),
+        ({"folders": ["a/b"]}, "folders in the Variable conversations must be names of folders"),
+        ({"folders": [1]}, "must be names of folders"),
+        ({"folders": []}, "must be a list that is not empty"),
+        ({"destination": ["/data"]}, "destination in the Variable conversations must be a text"),
+        ({"destination": "/data/\x00"}, "destination in the Variable conversations holds a control character"),
+        ({"destination": "C:\\data"}, "destination in the Variable conversations holds a backslash"),
+        ({"destination": "/data/\n"}, "holds a control character"),
+        ({"destination": "/data/\ud800"}, "half of a surrogate pair"),
+        ({"destination": "/" + "a" * 5000}, "is longer than 4,096 characters"),
+        ({"destination": "gs://example-bucket/meta"}, "destination is a bucket, which DuckDB does not read"),
+        ({"database": 1}, "database in the Variable conversations must be a text"),
+        ({"file_format": "csv"}, "file_format in the Variable conversations is unknown: use ndjson or parquet"),
+        ({"file_format": None}, "is unknown: use ndjson or parquet"),
+        ({"on_incomplete": "ignore"}, "on_incomplete in the Variable conversations is unknown: use null, warn or fail"),
+        ({"on_incomplete": ["warn"]}, "is unknown: use null, warn or fail"),
+        ({"lookback_minutes": -1}, "lookback_minutes in the Variable conversations must be a number of minutes"),
+        ({"lookback_minutes": "10"}, "must be a number of minutes"),
+        ({"lookback_minutes": True}, "must be a number of minutes"),
+        ({"lookback_minutes": 1e300}, "must be a number of minutes, 0 or more and at most 527,040"),
+        ({"lookback_minutes": float("nan")}, "must be a number of minutes"),
+        ({"meta_conn_id": "a b"}, "meta_conn_id in the Variable conversations must be the name of a connection"),
+        ({"meta_conn_id": None}, "meta_conn_id in the Variable conversations must be a text"),
+        ({"allowed_destinations": "/data"}, "allowed_destinations in the Variable conversations must be a list"),
+        ({"allowed_destinations": []}, "must be a list that is not empty"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_its_name(wrong: dict[str, Any], says: str) -> None:
+    assert says in refused({**SAID, **wrong})
+
+
+def test_the_line_says_where_the_wrong_value_is() -> None:
+    assert "platforms in the run's params must be among" in refused(SAID, {"platforms": ["x"]})
+
+
+@pytest.mark.parametrize("mark", ["{{ conn.other.password }}", "{% if 1 %}", "{# x #}"])
+@pytest.mark.parametrize("key", ["destination", "database", "dataset", "project_id", "location", "meta_conn_id"])
+def test_a_template_is_refused_wherever_it_stands(key: str, mark: str) -> None:
+    said = {name: value for name, value in SAID.items() if key != "dataset" or name != "database"}
+    line = refused({**said, key: f"x{mark}"})
+    assert f"{key} in the Variable conversations holds a template, which is not rendered here" in line
+    assert mark not in line
+
+
+@pytest.mark.parametrize("key", DEFAULTS)
+def test_no_line_quotes_a_value(key: str) -> None:
+    # A secret in the wrong place must not be in a log as well.
+    wrong: list[Any] = [{"secret-value": "secret-value"}, "secret-value\n", ["secret-value\n"]]
+    for value in wrong:
+        said = {name: kept for name, kept in SAID.items() if key != "dataset" or name != "database"}
+        assert "secret-value" not in refused({**said, key: value})
+
+
+ALLOWED = {"allowed_destinations": ["/data/meta", "gs://example-bucket/meta/"]}
+
+
+@pytest.mark.parametrize(
+    "place", ["/data/meta", "/data/meta/", "/data/meta/x/y", "/data/./meta//x", "file:///data/meta/x"]
+)
+def test_what_is_below_an_allowed_folder_may_be_chosen(place: str) -> None:
+    assert place == settings({**SAID, **ALLOWED}, {"destination": place})["destination"]
+
+
+@pytest.mark.parametrize("place", ["gs://example-bucket/meta", "gs://example-bucket//meta/x"])
+def test_what_is_below_an_allowed_prefix_of_a_bucket_may_be_chosen(place: str) -> None:
+    assert place == settings({**SAID, **ALLOWED}, {"destination": place, "dataset": "meta"})["destination"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/data/meta-evil",
+        "/data/metaevil",
+        "/data",
+        "/",
+        "data/meta",
+        "/data/meta/../x",
+        "/data/meta/..",
+        "/data/x/../meta",
+        "file:///data/meta/%2e%2e/x",
+        "file://elsewhere/data/meta",
+        "//data/meta",
+        "/DATA/meta",
+        "gs://example-bucket/meta-evil",
+        "gs://example-bucket/meta/../x",
+        "gs://example-bucket",
+        "gs://example-bucket-evil/meta",
+        "GS://example-bucket/meta",
+        "s3://example-bucket/meta",
+    ],
+)
+def test_what_only_looks_as_if_it_were_below_an_allowed_place_may_not(place: str) -> None:
+    line = refused({**SAID, **ALLOWED}, {"destination": place, "dataset": "meta"})
+    assert line.startswith(
+        "destination is not among allowed_destinations of the Variable conversations: use /data/meta, "
+    )
+
+
+@pytest.mark.parametrize(("dataset", "ok"), [("meta", True), ("p.meta", True), ("q.meta", False), ("meta2", False)])
+def test_datasets_are_allowed_by_name_with_their_project(dataset: str, ok: bool) -> None:
+    stored = {
+        "pages": "all",
+        "destination": "/data",
+        "dataset": "meta",
+        "project_id": "p",
+        "allowed_datasets": ["meta"],
+    }
+    if ok:
+        assert dataset == settings(stored, {"dataset": dataset})["dataset"]
+    else:
+        assert "dataset is not among allowed_datasets" in refused(stored, {"dataset": dataset})
+
+
+def test_databases_are_allowed_by_file_or_folder() -> None:
+    stored = {**SAID, "allowed_databases": ["/data/meta.duckdb", "/data/trials"]}
+    assert "/data/trials/a.duckdb" == settings(stored, {"database": "/data/trials/a.duckdb"})["database"]
+    assert "database is not among allowed_databases" in refused(stored, {"database": "/data/meta.duckdb2"})
+
+
+def test_the_variable_of_the_demo_and_of_the_trial_is_accepted() -> None:
+    text = json.dumps({"pages": "all", "destination": "gs://example-bucket/x", "dataset": "meta", "location": None})
+    assert "meta" == settings(variable_settings(text, "conversations", DEFAULTS))["dataset"]
