@@ -34,6 +34,16 @@ CONNECTION_FIELDS: dict[str, Any] = {
         "description": "Calls a second per Page, above 0; empty: 2, which Meta allows.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 2},
     },
+    "max_response_mib": {
+        "label": "Largest response (MiB)",
+        "description": "The most that one response may hold, unpacked; empty: 64. Of more, less is asked for.",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 64},
+    },
+    "call_timeout": {
+        "label": "Longest call (s)",
+        "description": "Seconds until a response must be there as a whole; empty: 90. After them less is asked for.",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 90},
+    },
 }
 
 _INTEGRATION = "Meta Conversations"

@@ -20,11 +20,13 @@ from airflow_provider_metaconv.graph.errors import (
     GraphError,
     InvalidRequestError,
     RateLimitError,
+    TooMuchDataError,
     TransientError,
 )
 from airflow_provider_metaconv.graph.limits import LimitWaits, Pacer
 from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result
 from airflow_provider_metaconv.graph.response import parse_response
+from airflow_provider_metaconv.graph.session import CallTooLongError, ResponseTooLargeError
 from airflow_provider_metaconv.graph.statistics import CallStatistics
 
 logger = logging.getLogger(__name__)
@@ -218,6 +220,16 @@ class GraphClient:
         place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         if isinstance(error, requests.exceptions.InvalidURL):
             return InvalidRequestError(f"The connection's host {place} is not a web address that can be called.")
+        if isinstance(error, ResponseTooLargeError):
+            return TooMuchDataError(
+                f"The answer from {place} is larger than an answer may be. If it has to be: raise max_response_mib in "
+                "the connection's extra."
+            )
+        if isinstance(error, CallTooLongError):
+            return TooMuchDataError(
+                f"The answer from {place} did not come whole in the time that a call may take. If it has to take "
+                "longer: raise call_timeout in the connection's extra."
+            )
         if isinstance(error, requests.exceptions.ReadTimeout):
             seconds = f"{TIMEOUT_SECONDS[1]:.0f} seconds"
             # A question that is too large takes too long: asking it again as it is would only take as long again.

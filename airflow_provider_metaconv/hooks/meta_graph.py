@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 import pendulum
-import requests
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
 
 from airflow_provider_metaconv.graph.auth import PageIdentity, list_pages, page_identity
@@ -18,6 +17,8 @@ from airflow_provider_metaconv.graph.client import API_VERSION, BASE_URL, GraphC
 from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.errors import GraphError, InvalidRequestError
 from airflow_provider_metaconv.graph.limits import CALLS_PER_SECOND, Pacer
+from airflow_provider_metaconv.graph.session import MEBIBYTE, Bounds, graph_session
+from airflow_provider_metaconv.graph.stop import Stop
 from airflow_provider_metaconv.graph.token import TokenInfo, token_and_pages, token_info
 from airflow_provider_metaconv.graph.token_advice import describe
 from airflow_provider_metaconv.records import INSTAGRAM
@@ -38,7 +39,10 @@ class MetaGraphHook(BaseHook):
 
     The Connection: ``password`` is a Page, user or system-user token; ``host`` (default https://graph.facebook.com);
     ``extra``: ``api_version``, ``app_secret`` (for apps that demand proofs, and to learn when the token expires),
-    ``calls_per_second`` (default 2, Meta's limit per Page). A setting that is empty is one that is not there.
+    ``calls_per_second`` (default 2, Meta's limit per Page), ``max_response_mib`` (default 64) and ``call_timeout``
+    (seconds, default 90), the most that one call may take. A setting that is empty is one that is not there.
+
+    ``stop`` ends the calls of all its clients.
     """
 
     conn_name_attr = "meta_conn_id"
@@ -46,9 +50,10 @@ class MetaGraphHook(BaseHook):
     conn_type = "meta_graph"
     hook_name = "Meta Graph API"
 
-    def __init__(self, meta_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, meta_conn_id: str = default_conn_name, stop: Stop | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.meta_conn_id = meta_conn_id
+        self.stop = stop or Stop()
 
     def get_conn(self) -> GraphClient:
         """A client under the Connection's own token.
@@ -56,7 +61,7 @@ class MetaGraphHook(BaseHook):
         Raises ``AirflowNotFoundException`` without the Connection, ``TokenError`` for a token that cannot be one,
         ``InvalidRequestError`` for a host, version or pace that cannot be used.
         """
-        settings = _Settings.of(self._connection())
+        settings = _Settings.of(self._connection(), self.stop)
         return settings.client(settings.credentials)
 
     def get_page(self, page_id: str, platform: str) -> PageAccess:
@@ -64,7 +69,7 @@ class MetaGraphHook(BaseHook):
 
         Raises what ``get_conn`` and ``page_identity`` raise.
         """
-        settings = _Settings.of(self._connection())
+        settings = _Settings.of(self._connection(), self.stop)
         client = settings.client(settings.credentials, own_ids=(page_id,))
         identity = page_identity(client.get, page_id, with_instagram=platform == INSTAGRAM)
         _mask(Credentials(identity.token, settings.credentials.app_secret))
@@ -98,7 +103,7 @@ class MetaGraphHook(BaseHook):
 
         Raises what ``get_conn`` raises, ``TokenError`` for a token that does not work, and what the calls raise.
         """
-        settings = _Settings.of(self._connection())
+        settings = _Settings.of(self._connection(), self.stop)
         return token_info(settings.credentials, lambda credentials: settings.client(credentials).get)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -108,7 +113,7 @@ class MetaGraphHook(BaseHook):
         one more, and one more where Meta does not let the token be inspected. No conversation is read for it.
         """
         try:
-            settings = _Settings.of(self._connection())
+            settings = _Settings.of(self._connection(), self.stop)
             info, found = token_and_pages(settings.credentials, lambda credentials: settings.client(credentials).get)
         except (GraphError, AirflowNotFoundException) as error:
             return False, str(error)
@@ -160,28 +165,36 @@ class _Settings:
     base_url: str
     api_version: str
     calls_per_second: float
+    bounds: Bounds
+    stop: Stop
 
     @classmethod
-    def of(cls, connection: Connection) -> _Settings:
+    def of(cls, connection: Connection, stop: Stop | None = None) -> _Settings:
         """The settings of a Connection; raises ``TokenError`` and ``InvalidRequestError`` for what cannot be used."""
         extra = _extra(connection)
         return cls(
             Credentials(connection.password or "", _text(extra, "app_secret")),
             _base_url(connection),
             _text(extra, "api_version") or API_VERSION,
-            _calls_per_second(extra.get("calls_per_second")),
+            _positive(extra, "calls_per_second", CALLS_PER_SECOND),
+            Bounds(
+                int(_positive(extra, "max_response_mib", Bounds().response_bytes // MEBIBYTE) * MEBIBYTE),
+                _positive(extra, "call_timeout", Bounds().call_seconds),
+            ),
+            stop or Stop(),
         )
 
     def client(self, credentials: Credentials, own_ids: Collection[str] = ()) -> GraphClient:
         """A client of its own under these credentials, which Airflow's logs mask from now on."""
         _mask(credentials)
         return GraphClient(
-            requests.Session(),
+            graph_session(self.bounds, self.stop),
             credentials,
             base_url=self.base_url,
             api_version=self.api_version,
             own_ids=own_ids,
-            pacer=Pacer(self.calls_per_second),
+            pacer=Pacer(self.calls_per_second, sleep=self.stop.wait),
+            sleep=self.stop.wait,
         )
 
 
@@ -215,13 +228,14 @@ def _base_url(connection: Connection) -> str:
     return f"{host}:{connection.port}" if connection.port else host
 
 
-def _calls_per_second(value: Any) -> float:
+def _positive(extra: dict[str, Any], name: str, default: float) -> float:
+    value = extra.get(name)
     try:
-        calls = float(CALLS_PER_SECOND if value is None or str(value).strip() == "" else value)
+        number = float(default if value is None or str(value).strip() == "" else value)
     except (TypeError, ValueError):
-        calls = 0.0
-    if not 0 < calls < float("inf") or isinstance(value, bool):
+        number = 0.0
+    if not 0 < number < float("inf") or isinstance(value, bool):
         raise InvalidRequestError(
-            f"calls_per_second in the connection's extra must be a number greater than 0, such as 2, not {value!r}."
+            f"{name} in the connection's extra must be a number greater than 0, such as {default:g}, not {value!r}."
         )
-    return calls
+    return number

@@ -41,8 +41,6 @@ def main() -> None:
 
 def measure(url: str, token: str, file_format: str) -> None:
     """Extracts everything of Page 100 and prints messages a second, and memory above that of the imported process."""
-    import requests
-
     from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
     from airflow_provider_metaconv.files.local import LocalStorage
@@ -50,6 +48,7 @@ def measure(url: str, token: str, file_format: str) -> None:
     from airflow_provider_metaconv.graph.client import GraphClient
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge
     from airflow_provider_metaconv.graph.limits import Pacer
+    from airflow_provider_metaconv.graph.session import graph_session
     from airflow_provider_metaconv.window import Window
 
     if file_format == "parquet":
@@ -58,7 +57,7 @@ def measure(url: str, token: str, file_format: str) -> None:
     messages = calls = 0
     started = time.perf_counter()
     for platform in ("MESSENGER", "INSTAGRAM"):
-        client = GraphClient(requests.Session(), Credentials(token), base_url=url, own_ids={"100"}, pacer=Pacer(1e9))
+        client = GraphClient(graph_session(), Credentials(token), base_url=url, own_ids={"100"}, pacer=Pacer(1e9))
         folders = ("inbox", "page_done", "spam", "other") if platform == "MESSENGER" else (None,)
         edges = [ConversationsEdge(client.get, "100", platform, folder) for folder in folders]
         scope = ExtractionContext(platform, "100", frozenset({"100"}), Window(None, datetime(2026, 11, 21, tzinfo=UTC)))

@@ -7,8 +7,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import requests
-
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, uniform_world
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
@@ -17,6 +15,7 @@ from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.graph.session import graph_session
 from airflow_provider_metaconv.window import Window
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -27,7 +26,7 @@ def main() -> None:
     world = uniform_world(threads=8, messages_per_thread=1000, now=NOW, spacing_seconds=1)
     with EmulatorServer(world, EmulatorSettings(latency_ms=1500)) as server, tempfile.TemporaryDirectory() as folder:
         client = GraphClient(
-            requests.Session(), Credentials(server.page_token("100")), base_url=server.url, own_ids={"100"}
+            graph_session(), Credentials(server.page_token("100")), base_url=server.url, own_ids={"100"}
         )
         edge = ConversationsEdge(client.get, "100", "MESSENGER")
         scope = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, NOW))

@@ -106,10 +106,11 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge
     from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
     from airflow_provider_metaconv.graph.limits import Pacer
+    from airflow_provider_metaconv.graph.session import graph_session
     from airflow_provider_metaconv.window import Window
 
     client = GraphClient(
-        requests.Session(),
+        graph_session(),
         Credentials(token),
         base_url=url,
         own_ids={"100"},

@@ -30,6 +30,7 @@ from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.graph.session import graph_session
 from airflow_provider_metaconv.records import TABLES
 from airflow_provider_metaconv.window import Window
 
@@ -59,7 +60,7 @@ def unpaced_client(
     """A client that waits for nothing, so that tests take no longer than they must."""
     clock = clock or SkippedTime()
     return GraphClient(
-        session or requests.Session(),
+        session or graph_session(),
         Credentials(token or server.user_token),
         base_url=server.url,
         pacer=Pacer(1e6, clock=clock, sleep=clock.skip),

@@ -27,6 +27,7 @@ from airflow_provider_metaconv.emulator import (
 from airflow_provider_metaconv.extract.extraction import ExtractionResult
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.errors import GraphError
+from airflow_provider_metaconv.graph.session import Bounds, graph_session
 from tests.extract.extraction import SkippedTime, Written, extract, written
 
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
@@ -48,18 +49,9 @@ def threads(
     ]
 
 
-class ImpatientAdapter(HTTPAdapter):
-    """Gives up on an answer within a moment instead of Meta's minute."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        return super().send(request, *args, **{**kwargs, "timeout": 0.1})
-
-
 def impatient_session() -> requests.Session:
-    """A session whose calls time out within a tenth of a second."""
-    session = requests.Session()
-    session.mount("http://", ImpatientAdapter())
-    return session
+    """A session that gives up on an answer within a moment instead of Meta's minute."""
+    return graph_session(Bounds(call_seconds=0.1))
 
 
 class RecordedLists(HTTPAdapter):

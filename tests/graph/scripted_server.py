@@ -9,11 +9,10 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-import requests
-
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.graph.session import graph_session
 
 Reply = tuple[int, Mapping[str, str], bytes]
 Respond = Callable[[str, dict[str, str]], Reply]
@@ -77,7 +76,7 @@ class ScriptedServer:
     def client(self, token: str = "token", **arguments: Any) -> GraphClient:
         """A client of this server on virtual time."""
         return GraphClient(
-            requests.Session(),
+            graph_session(),
             Credentials(token),
             base_url=self.url,
             pacer=Pacer(1e6, clock=self.time, sleep=self.time.sleep),

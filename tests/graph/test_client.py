@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, uniform_world
 from airflow_provider_metaconv.graph.auth import PageIdentity, list_pages, page_identity
@@ -33,6 +32,7 @@ from airflow_provider_metaconv.graph.errors import (
 )
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.request import REPEATED
+from airflow_provider_metaconv.graph.session import graph_session
 from tests.graph.scripted_server import Reply, ScriptedServer, graph_error, in_turn, reply
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -65,7 +65,7 @@ def client_of(server: EmulatorServer, token: str | None = None, **arguments: obj
     sleeps = Sleeps()
     pacer = Pacer(1e6, clock=sleeps.clock, sleep=sleeps)
     client = GraphClient(
-        requests.Session(),
+        graph_session(),
         Credentials(token or server.page_token("100"), arguments.pop("app_secret", None)),  # type: ignore[arg-type]
         base_url=str(arguments.pop("base_url", server.url)),
         own_ids={"100"},
@@ -411,7 +411,7 @@ def test_a_steady_run_never_hits_the_wall() -> None:
         pacer = Pacer(20, clock=skipped.clock, sleep=skipped)
         credentials = Credentials(limited.page_token("100"))
         client = GraphClient(
-            requests.Session(),
+            graph_session(),
             credentials,
             base_url=limited.url,
             own_ids={"100"},
@@ -494,7 +494,7 @@ def test_debug_logs_hold_no_proof_and_no_token(server: EmulatorServer, caplog: p
 
 
 def test_two_calls_a_second_is_the_pace_unless_told_otherwise(server: EmulatorServer) -> None:
-    client = GraphClient(requests.Session(), Credentials(server.page_token("100")), base_url=server.url)
+    client = GraphClient(graph_session(), Credentials(server.page_token("100")), base_url=server.url)
     started = time.monotonic()
     for _ in range(3):
         client.get("100")

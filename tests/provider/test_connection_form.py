@@ -96,7 +96,7 @@ def test_the_form_of_later_airflow_hides_secrets_and_what_is_not_used() -> None:
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
     [form] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "meta_graph"]
-    assert {"api_version", "app_secret", "calls_per_second"} == set(form.extra_fields)
+    assert set(CONNECTION_FIELDS) == set(form.extra_fields)
     assert "password" == form.extra_fields["app_secret"]["schema"]["format"]
     assert "Access token" == form.standard_fields.password.title
     assert "https://graph.facebook.com" == form.standard_fields.host.placeholder

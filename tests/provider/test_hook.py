@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
+from airflow_provider_metaconv.get_provider_info import CONNECTION_FIELDS
 from airflow_provider_metaconv.graph.errors import InvalidRequestError, PermissionDeniedError, TokenError
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 
@@ -102,6 +103,14 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
         ({"extra": {"calls_per_second": 0}}, "a number greater than 0"),
         ({"extra": {"calls_per_second": "fast"}}, "a number greater than 0"),
         ({"extra": {"calls_per_second": True}}, "a number greater than 0"),
+        (
+            {"extra": {"max_response_mib": -1}},
+            "max_response_mib .* greater than 0, such as 64, not -1",
+        ),
+        (
+            {"extra": {"call_timeout": "long"}},
+            "call_timeout .* greater than 0, such as 90, not 'long'",
+        ),
         ({"extra": {"api_version": 26.0}}, "api_version in the connection's extra must be text"),
         ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra must be text"),
     ],
@@ -115,7 +124,7 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dic
 def test_a_setting_that_the_form_leaves_empty_is_one_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, empty: str | None
 ) -> None:
-    extra = dict.fromkeys(("api_version", "app_secret", "calls_per_second"), empty)
+    extra = dict.fromkeys(CONNECTION_FIELDS, empty)
     hook = connect(monkeypatch, host=server.url, password=server.page_token("100"), extra=extra)
     assert "100" == hook.get_conn().get("me")["id"]
 

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import requests
-
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
@@ -18,6 +16,7 @@ from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.graph.session import graph_session
 from airflow_provider_metaconv.window import Window
 from tests.benchmarks.peers.clients.measuring import PAGE_ID, SINCE, TOKEN, UNTIL, Job, run
 
@@ -25,7 +24,7 @@ from tests.benchmarks.peers.clients.measuring import PAGE_ID, SINCE, TOKEN, UNTI
 def extract(job: Job) -> None:
     """The window's messages and ledger, in the format and with the sizes of the options."""
     shape = job.shape
-    client = GraphClient(requests.Session(), Credentials(TOKEN), base_url=job.base_url, pacer=Pacer(1e9))
+    client = GraphClient(graph_session(), Credentials(TOKEN), base_url=job.base_url, pacer=Pacer(1e9))
     if shape.whole_task:
         client.use_page(page_identity(client.get, PAGE_ID, with_instagram=False))
     edge = ConversationsEdge(client.get, PAGE_ID, "MESSENGER")
