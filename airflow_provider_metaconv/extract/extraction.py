@@ -43,6 +43,7 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.window import iso
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ class Settings:
     """How an extraction works: the format of its files, the largest sizes of its calls, how many are in flight.
 
     ``accept_partial``: whether a list that stays refused is asked for over at least ten minutes, and then replaced by
-    what earlier runs knew. ``clock``, ``sleep`` and ``dispatcher`` are for tests.
+    what earlier runs knew. ``stop`` is that of the client, which ends its calls in flight when the extraction is
+    interrupted. ``clock``, ``sleep`` and ``dispatcher`` are for tests.
     """
 
     file_format: str = "ndjson"
@@ -101,6 +103,7 @@ class Settings:
     workers: int = WORKERS
     rows_per_part: int = ROWS_PER_PART
     accept_partial: bool = False
+    stop: Stop = field(default_factory=Stop)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     dispatcher: Callable[[int], Dispatcher] = field(default=ThreadDispatcher)
@@ -111,7 +114,7 @@ def extract_conversations(
     context: ExtractionContext,
     storage: Storage,
     client: Client,
-    settings: Settings = Settings(),
+    settings: Settings | None = None,
     known_ids: Callable[[], Iterable[str]] = tuple,
     observe: Observer = noop,
 ) -> ExtractionResult:
@@ -130,7 +133,7 @@ def extract_conversations(
     """
     with storage.lock():
         storage.remove_temporaries()
-        extraction = _Extraction(edges, context, storage, client, settings, known_ids, observe)
+        extraction = _Extraction(edges, context, storage, client, settings or Settings(), known_ids, observe)
         return extraction.finished_before() or extraction.run()
 
 
@@ -290,6 +293,9 @@ class _Extraction:
             self._drain(dispatcher)
             raise
         finally:
+            if self._in_flight:
+                # An interruption: nobody waits for these any more, and none may follow.
+                self._settings.stop.request()
             dispatcher.close()
 
     def _send_planned(self, dispatcher: Dispatcher) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -32,6 +32,9 @@ IN_PASSING = (Action.RETRY,)
 
 PATIENTLY = (Action.RETRY, Action.ASK_LESS)
 """Everything is repeated with back-off: nothing smaller is left to ask for."""
+
+
+SECONDS_TO_END = 1.0
 
 
 class ListRequest(msgspec.Struct, frozen=True):
@@ -152,7 +155,7 @@ class Dispatcher(Protocol):
         """Waits for the next answer; what is no ``GraphError`` is raised."""
 
     def close(self) -> None:
-        """Waits for what is in flight and sends nothing more."""
+        """Waits a moment for what is in flight and sends nothing more."""
 
 
 class ThreadDispatcher:
@@ -185,5 +188,7 @@ class ThreadDispatcher:
             return request, error
 
     def close(self) -> None:
-        """Waits for what is in flight and sends nothing more."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Waits a moment for what is in flight and sends nothing more."""
+        # Calls that were told to stop end at once, but for one that looks for its host or connects to it.
+        ended = wait(self._running, SECONDS_TO_END)
+        self._threads.shutdown(wait=not ended.not_done, cancel_futures=True)

@@ -22,7 +22,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from airflow_provider_metaconv.graph.stop import Stop
+from airflow_provider_metaconv.stop import Stop
 
 MEBIBYTE = 1024 * 1024
 _PIECE = 64 * 1024

@@ -18,10 +18,10 @@ from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.errors import GraphError, InvalidRequestError
 from airflow_provider_metaconv.graph.limits import CALLS_PER_SECOND, Pacer
 from airflow_provider_metaconv.graph.session import MEBIBYTE, Bounds, graph_session
-from airflow_provider_metaconv.graph.stop import Stop
 from airflow_provider_metaconv.graph.token import TokenInfo, token_and_pages, token_info
 from airflow_provider_metaconv.graph.token_advice import describe
 from airflow_provider_metaconv.records import INSTAGRAM
+from airflow_provider_metaconv.stop import Stop
 
 logger = logging.getLogger(__name__)
 

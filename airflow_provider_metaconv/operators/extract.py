@@ -11,7 +11,7 @@ from typing import Any
 
 import pendulum
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, BaseOperatorLink, Context
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperatorLink, Context
 
 from airflow_provider_metaconv.extract.extraction import (
     ExtractionResult,
@@ -45,6 +45,7 @@ from airflow_provider_metaconv.operators.arguments import (
     window_place,
 )
 from airflow_provider_metaconv.operators.links import FilesLink, PageInboxLink, push_links
+from airflow_provider_metaconv.operators.stopping import StoppableOperator
 from airflow_provider_metaconv.records import PLATFORMS
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
@@ -57,10 +58,11 @@ from airflow_provider_metaconv.retry_policy import (
     decide,
     fail_fast,
 )
+from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.window import Window
 
 
-class MetaConversationsExtractOperator(BaseOperator):
+class MetaConversationsExtractOperator(StoppableOperator):
     """Extracts one Page's messages of one platform and window; a subclass says where the files go.
 
     ``since <= created_time < until``, ISO 8601 with a zone, by default the run's data interval; ``since=None`` is the
@@ -146,12 +148,12 @@ class MetaConversationsExtractOperator(BaseOperator):
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         try:
-            with fail_fast():
+            with fail_fast(), self.until_stopped() as stop:
                 storage = self.open_storage(folder)
                 window, known = self._without_gap(window, storage.parent(), context)
                 if self._folder_of(window) != folder:
                     storage = self.open_storage(self._folder_of(window))
-                self.extraction = self._extract(window, storage, context)
+                self.extraction = self._extract(window, storage, context, stop)
                 self._record(window, self.extraction.complete, storage.parent(), known)
         except Exception as error:
             self._act_on(error, context)
@@ -197,13 +199,13 @@ class MetaConversationsExtractOperator(BaseOperator):
             # The files are published: failing now would read them again. Not recorded, they are read again later.
             self.log.warning("The window could not be recorded as covered, the next scheduled run reads it: %s", error)
 
-    def _extract(self, window: Window, storage: Storage, context: Context) -> ExtractionResult:
+    def _extract(self, window: Window, storage: Storage, context: Context, stop: Stop) -> ExtractionResult:
         # The destination first: a folder that cannot be written to should not cost a call.
         storage.prove_writable()
         self.manifest_uri = storage.uri(MANIFEST_NAME)
         push_links(self, context)
         let_settle(window)
-        page = MetaGraphHook(self.meta_conn_id).get_page(self.page_id, self.platform)
+        page = MetaGraphHook(self.meta_conn_id, stop).get_page(self.page_id, self.platform)
         edges = [
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
             for name in lists_of(self.platform, self.folder)
@@ -214,7 +216,12 @@ class MetaConversationsExtractOperator(BaseOperator):
             ExtractionContext(self.platform, self.page_id, page.identity.own_ids, window, own_usernames=usernames),
             storage,
             page.client,
-            Settings(file_format=self.file_format, accept_partial=self.on_incomplete == "warn"),
+            Settings(
+                file_format=self.file_format,
+                accept_partial=self.on_incomplete == "warn",
+                stop=stop,
+                sleep=stop.wait,
+            ),
             known_ids=lambda: known_conversations(storage),
             observe=AttemptMetrics(self.platform, self.page_id).send,
         )

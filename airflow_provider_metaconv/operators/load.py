@@ -6,13 +6,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
     Asset,
-    BaseOperator,
     BaseOperatorLink,
     Context,
     conf,
@@ -22,12 +22,14 @@ from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.storage import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.lineage import TablesPlace, load_lineage
-from airflow_provider_metaconv.load.load import LoadError, load_manifests, verified_files
+from airflow_provider_metaconv.load.load import LoadError, verified_files
 from airflow_provider_metaconv.load.origin import origin
 from airflow_provider_metaconv.load.verify import StorageOpener
 from airflow_provider_metaconv.operators.arguments import Manifests, manifest_uris
 from airflow_provider_metaconv.operators.links import ConversationsTableLink, MessagesTableLink, push_links
+from airflow_provider_metaconv.operators.stopping import StoppableOperator, interruptible
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
+from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger
 from airflow_provider_metaconv.warehouse.base import LoadResult
 
@@ -38,7 +40,7 @@ WRITTEN = ("inserted", "updated")
 """The counts of a table that its assets' events carry."""
 
 
-class MetaConversationsLoadOperator(BaseOperator):
+class MetaConversationsLoadOperator(StoppableOperator):
     """Merges the files of any number of manifests into a warehouse's tables, all or nothing; a subclass says where.
 
     ``manifests`` are manifest paths or URIs, or the extract operators' results as XCom hands them over
@@ -59,8 +61,8 @@ class MetaConversationsLoadOperator(BaseOperator):
             self.retry_policy = MetaGraphRetryPolicy()
 
     @abstractmethod
-    def load(self, uris: list[str], context: Context) -> LoadResult:
-        """Merge the files of these manifests into the warehouse."""
+    def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
+        """Merge the files of these manifests into the warehouse, until ``stop``."""
 
     @abstractmethod
     def storage_opener(self) -> StorageOpener:
@@ -78,8 +80,8 @@ class MetaConversationsLoadOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         if not self.uris:
             raise AirflowSkipException("There is no manifest to load: no extract task succeeded.")
-        with fail_fast():
-            return self.finish(self.load(self.uris, context), context)
+        with fail_fast(), self.until_stopped() as stop:
+            return self.finish(self.load(self.uris, context, stop), context)
 
     def finish(self, result: LoadResult, context: Context) -> dict[str, Any]:
         """Tells log and assets of the result, and returns it in plain JSON types, as it goes into XCom."""
@@ -121,12 +123,13 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
         self.database = database
         self.schema = schema
 
-    def load(self, uris: list[str], context: Context) -> LoadResult:
+    def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
         """Merge in one transaction of the DuckDB file."""
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
-            return load_manifests(uris, warehouse)
+            files = verified_files(uris)
+            return interruptible(partial(warehouse.load, files), warehouse.interrupt, stop)
 
     def storage_opener(self) -> StorageOpener:
         """Local folders alone."""
@@ -187,7 +190,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
 
-    def load(self, uris: list[str], context: Context) -> LoadResult:
+    def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
         """Stage by load jobs, then merge by one job; raises ``TaskDeferred`` where the triggerer is to wait."""
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
         files = verified_files(uris, cloud.open_storage)
@@ -209,7 +212,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep
 
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
-        with fail_fast(), self._warehouse(cloud, context) as warehouse:
+        with fail_fast(), self.until_stopped(), self._warehouse(cloud, context) as warehouse:
             result = self._result_or_defer(warehouse.advance(BigQueryStep.from_dict(event)))
             self.uris = manifest_uris(self.manifests)
             return self.finish(result, context)

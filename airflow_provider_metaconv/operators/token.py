@@ -7,17 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pendulum
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowFailException, Context
 
 from airflow_provider_metaconv.graph.token import NEVER, TokenInfo
 from airflow_provider_metaconv.graph.token_advice import end_unknown, ending_soon
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+from airflow_provider_metaconv.operators.stopping import StoppableOperator
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 
 OnUnknown = Literal["fail", "warn"]
 
 
-class MetaTokenExpiryOperator(BaseOperator):
+class MetaTokenExpiryOperator(StoppableOperator):
     """Fails ``warn_before`` the token of a connection expires or loses access to its data; one line says who must act.
 
     A token without an end succeeds. Where Meta does not say when a token expires, ``on_unknown`` decides: ``"fail"``
@@ -58,8 +59,8 @@ class MetaTokenExpiryOperator(BaseOperator):
         return _facts(info)
 
     def _token_info(self) -> TokenInfo:
-        with fail_fast():
-            return MetaGraphHook(self.meta_conn_id).token_info()
+        with fail_fast(), self.until_stopped() as stop:
+            return MetaGraphHook(self.meta_conn_id, stop).token_info()
 
 
 def _facts(info: TokenInfo) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 POLL_INTERVAL = 4.0
 """Seconds between two questions for one job."""
 
+TELLS_WHY = hasattr(BaseTrigger, "on_kill")
+"""Whether Airflow (3.3 and later) calls ``on_kill`` where somebody ends the task, and only there."""
+
 
 class BigQueryJobsTrigger(BaseTrigger):
     """Fires once when all jobs have ended, well or not: whoever waited looks at them and says what it means.
@@ -48,15 +51,48 @@ class BigQueryJobsTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Asks for one job after the other until none is at work any more."""
+        hook = self._hook()
+        try:
+            for project, location, job_id in self.jobs:
+                while await _is_at_work(hook, project, location, job_id):
+                    await asyncio.sleep(self.poll_interval)
+        except asyncio.CancelledError:
+            # A triggerer that ends cancels as well, and another one goes on.
+            if not TELLS_WHY and not await self._is_waited_for():
+                await self.on_kill()
+            raise
+        yield TriggerEvent(self.state)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Cancels the jobs, when somebody ends the task that waits for them."""
+        hook = self._hook()
+        cancelling = [
+            hook.cancel_job(job_id=job_id, project_id=project, location=location)
+            for project, location, job_id in self.jobs
+        ]
+        # What cannot be cancelled ends by itself, and its error's text may quote a row.
+        await asyncio.gather(*cancelling, return_exceptions=True)
+
+    async def _is_waited_for(self) -> bool:
+        """Whether the task is still deferred: it was not ended by somebody."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        instance: Any = self.task_instance
+        states = await asyncio.to_thread(
+            RuntimeTaskInstance.get_task_states,
+            dag_id=instance.dag_id,
+            task_ids=[instance.task_id],
+            run_ids=[instance.run_id],
+            map_index=instance.map_index,
+        )
+        return any(state == "deferred" for tasks in states.values() for state in tasks.values())
+
+    def _hook(self) -> Any:
         from airflow.providers.google.cloud.hooks.bigquery import BigQueryAsyncHook
 
-        hook = BigQueryAsyncHook(
+        return BigQueryAsyncHook(
             gcp_conn_id=self.gcp_conn_id, impersonation_chain=self.impersonation_chain, use_legacy_sql=False
         )
-        for project, location, job_id in self.jobs:
-            while await _is_at_work(hook, project, location, job_id):
-                await asyncio.sleep(self.poll_interval)
-        yield TriggerEvent(self.state)  # type: ignore[no-untyped-call]
 
 
 async def _is_at_work(hook: Any, project: str | None, location: str | None, job_id: str | None) -> bool:

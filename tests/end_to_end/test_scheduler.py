@@ -1,4 +1,4 @@
-"""Long waits under a real scheduler: the worker is freed, and the task goes on at the right time and place."""
+"""Waits and timeouts under a real scheduler: the worker is freed, and the task goes on at the right time and place."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from airflow_provider_metaconv.emulator.calls import Call
 from airflow_provider_metaconv.emulator.counters import Statistics
 from airflow_provider_metaconv.files.manifest import window_folder
 from tests.end_to_end.scheduler import Scheduler, Seen, as_time
+from tests.end_to_end.stops import DAG_ID as STOPS
+from tests.end_to_end.stops import Stops, StopsContract, stops_in
 from tests.extract.extraction import extract, written
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.scheduler]
@@ -91,8 +93,18 @@ def page(page_id: str) -> PageSpec:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    home = tmp_path_factory.mktemp("scheduler")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scheduler")
+
+
+@pytest.fixture(scope="module")
+def stops(home: Path) -> Iterator[Stops]:
+    with stops_in(home) as stops:
+        yield stops
+
+
+@pytest.fixture(scope="module")
+def story(home: Path, stops: Stops) -> Iterator[Story]:
     files = home / "files"
     world = build_world([page(page_id) for page_id in PAGES.values()], NOW)
     with EmulatorServer(world) as server:
@@ -121,15 +133,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             "extra": {"calls_per_second": 1000},
         }
         environment = {
+            **stops.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
-            "AIRFLOW_VAR_DESTINATION": str(files),
-            "AIRFLOW_VAR_UNTIL": NOW.isoformat(),
         }
         # As many workers as tasks that will wait: whatever else is to run needs one that is freed.
         scheduler = Scheduler(home, home / "dags", environment, workers=len(PAGES))
         try:
             scheduler.start(DAG_ID)
             seen = scheduler.run(DAG_ID, SECONDS_FOR_A_RUN)
+            stops.seen += scheduler.run(STOPS, SECONDS_FOR_A_RUN)
         finally:
             scheduler.stop()
         yield Story(server, journal, files, seen, undisturbed_calls)
@@ -198,3 +210,8 @@ def test_the_manifest_counts_both_tries_and_the_wait(story: Story, way: str) -> 
 def test_every_message_of_the_page_is_in_the_files_once(story: Story, way: str) -> None:
     found = written(story.folder(PAGES[way])).message_ids
     assert sorted(story.server.truth(PAGES[way], until=NOW).message_ids) == sorted(found)
+
+
+@pytest.mark.usefixtures("story")
+class TestStops(StopsContract):
+    """Tasks that time out."""

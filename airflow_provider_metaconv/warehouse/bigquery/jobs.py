@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar, cast
 
 from google.api_core.exceptions import Conflict, GoogleAPIError, NotFound
+from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery import LoadJob, QueryJob
 
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import job_error
+from airflow_provider_metaconv.warehouse.bigquery.step import JobReference
 from airflow_provider_metaconv.warehouse.errors import WarehouseError
 
 AnyJob = TypeVar("AnyJob", LoadJob, QueryJob)
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_GROWTH = 0.1, 10.0, 1.5
 _TRIES_TO_FIND = 6
+_SECONDS_TO_CANCEL = 1.0
 
 
 def submit(
@@ -61,6 +66,24 @@ def wait(connection: Connection, job: LoadJob | QueryJob) -> None:
         time.sleep(pause)
         pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
         job.reload(retry=connection.retry, timeout=connection.seconds_per_answer)
+
+
+def cancel_all(connection: Connection, jobs: Sequence[JobReference]) -> None:
+    """Ask for the end of all these jobs at once, and wait for no more than a moment; never fails."""
+
+    def cancel(job: JobReference) -> None:
+        with contextlib.suppress(GoogleAPIError, GoogleAuthError, OSError):
+            connection.client.cancel_job(
+                job.job_id,
+                project=job.project,
+                location=job.location,
+                retry=None,  # type: ignore[arg-type]
+                timeout=_SECONDS_TO_CANCEL,
+            )
+
+    threads = ThreadPoolExecutor(len(jobs) or 1, thread_name_prefix="metaconv")
+    futures.wait([threads.submit(cancel, job) for job in jobs], _SECONDS_TO_CANCEL)
+    threads.shutdown(wait=False, cancel_futures=True)
 
 
 def raise_if_failed(connection: Connection, job: LoadJob | QueryJob, files: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from airflow_provider_metaconv.records import TABLES
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import one_line_errors
-from airflow_provider_metaconv.warehouse.bigquery.jobs import raise_if_failed, wait
+from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, raise_if_failed, wait
 from airflow_provider_metaconv.warehouse.bigquery.merging import finish_merge, run_script, selected, submit_merge
 from airflow_provider_metaconv.warehouse.bigquery.sources import Sources, sources
 from airflow_provider_metaconv.warehouse.bigquery.sql import missing_script
@@ -87,11 +87,12 @@ class BigQueryWarehouse:
     def advance(self, step: BigQueryStep) -> BigQueryStep:
         """Take the next step once ``step.jobs`` are done (or wait for them): check and send the merge, or finish.
 
-        Whatever fails, the staging tables are dropped and nothing was merged.
+        Whatever fails, the staging tables are dropped and nothing was merged. When the task is told to end meanwhile,
+        the step's jobs are as well.
         """
         if step.result is not None:
             return step
-        with self._one_line_errors(), self._dropped_on_failure(step.stagings):
+        with self._one_line_errors(), self._given_up(step):
             if step.merge_job is not None:
                 done = finish_merge(self._connection, step)
             elif any(staged_rows(self._connection, step.stagings, step.location).values()):
@@ -128,20 +129,22 @@ class BigQueryWarehouse:
     def _stage(self, purpose: str, groups: Sequence[Sources], location: str) -> tuple[Staging, ...]:
         token = f"{purpose} {self._load_id or uuid.uuid4()}"
         stagings: list[Staging] = []
-        try:
-            for group in groups:
-                stagings.append(stage(self._connection, group, location, token))  # noqa: PERF401
-        except BaseException:
-            drop(self._connection, [staging.name for staging in stagings])
-            raise
+        for group in groups:
+            with self._given_up(BigQueryStep(str(self._connection.client.project), location, tuple(stagings))):
+                stagings.append(stage(self._connection, group, location, token))
         return tuple(stagings)
 
     @contextlib.contextmanager
-    def _dropped_on_failure(self, stagings: Sequence[Staging]) -> Iterator[None]:
+    def _given_up(self, step: BigQueryStep) -> Iterator[None]:
+        """Leaves nothing at work behind a step that failed or was interrupted."""
         try:
             yield
         except Exception:
-            drop(self._connection, [staging.name for staging in stagings])
+            self.discard(step)
+            raise
+        except BaseException:
+            # There is time for no more than that; the staging tables are gone after a day.
+            cancel_all(self._connection, step.jobs)
             raise
 
     def _one_line_errors(self) -> contextlib.AbstractContextManager[None]:

@@ -74,6 +74,11 @@ class DuckDBWarehouse:
                 drop_staging(connection, table)
             return result
 
+    def interrupt(self) -> None:
+        """Ends the statement that another thread is waiting for; nothing of its transaction stays."""
+        if self._database is not None:
+            self._database.connection.interrupt()
+
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """How many of the files' keys each table lacks; writes nothing."""
         check_files(files)

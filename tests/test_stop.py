@@ -1,0 +1,79 @@
+"""A stop ends every wait, cuts what is under way, and can come at any moment, also from a signal handler."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_metaconv.stop import Stop, StoppedError
+
+
+@pytest.fixture
+def on_signal() -> Iterator[list[object]]:
+    """What is called when the signal comes."""
+    called: list[object] = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: [each() for each in called])  # type: ignore[operator]
+    yield called
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_wait_takes_its_time_without_a_stop() -> None:
+    began = time.monotonic()
+    Stop().wait(0.05)
+    Stop().wait(-1)
+    assert 0.05 <= time.monotonic() - began < 0.5
+
+
+def test_all_waits_end_at_once_and_every_later_one() -> None:
+    stop, ended = Stop(), []
+
+    def wait() -> None:
+        with contextlib.suppress(StoppedError):
+            stop.wait(60)
+            return
+        ended.append(True)
+
+    threads = [threading.Thread(target=wait) for _ in range(8)]
+    for each in threads:
+        each.start()
+    stop.request()
+    stop.request()
+    for each in threads:
+        each.join(1)
+    assert 8 == len(ended)
+    with pytest.raises(StoppedError):
+        stop.wait(60)
+    with pytest.raises(StoppedError):
+        stop.raise_if_requested()
+
+
+def test_a_signal_handler_may_ask_for_it_in_the_middle_of_a_wait(on_signal: list[object]) -> None:
+    stop = Stop()
+    on_signal.append(stop.request)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    with pytest.raises(StoppedError):
+        stop.wait(60)
+    timer.join()
+
+
+def test_what_is_under_way_is_cut_and_what_has_ended_is_not() -> None:
+    stop, cuts = Stop(), []
+    with stop.cutting(lambda: cuts.append("over")):
+        pass
+    with stop.cutting(lambda: cuts.append("under way")):
+        stop.request()
+    assert ["under way"] == cuts
+
+
+def test_nothing_begins_after_a_stop() -> None:
+    stop = Stop()
+    stop.request()
+    with pytest.raises(StoppedError), stop.cutting(pytest.fail):  # type: ignore[arg-type]
+        pytest.fail("it began")
