@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_metaconv.graph.credentials import Credentials, SecretFilter, is_sendable_token, scrub
+from airflow_provider_metaconv.graph.credentials import Credentials, is_sendable_token
 from airflow_provider_metaconv.graph.error_rules import is_missing_edge
 from airflow_provider_metaconv.graph.errors import (
     GraphError,
@@ -19,10 +19,11 @@ from airflow_provider_metaconv.graph.errors import (
     UnexpectedResponseError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, pages, parse_page
+from airflow_provider_metaconv.graph.redaction import remember, scrub
 from airflow_provider_metaconv.graph.request import Get, graph_path
 from airflow_provider_metaconv.graph.response import single_line
 
-__all__ = ["Credentials", "Get", "PageIdentity", "SecretFilter", "list_pages", "page_identity", "scrub"]
+__all__ = ["Credentials", "Get", "PageIdentity", "list_pages", "page_identity"]
 
 logger = logging.getLogger(__name__)
 
@@ -209,6 +210,7 @@ def checked_node(node: dict[str, Any]) -> dict[str, Any]:
     Raises ``UnexpectedResponseError`` for any other.
     """
     token = node.get("access_token", "none")
+    remember(token if isinstance(token, str) else None)
     instagram = node.get("instagram_business_account") or {"id": "0"}
     is_known = isinstance(instagram, dict) and _is_digits(instagram.get("id")) and _is_digits(node.get("id"))
     if not is_known or not isinstance(token, str) or not is_sendable_token(token):
@@ -225,9 +227,9 @@ def _identity(node: Mapping[str, Any]) -> PageIdentity:
     tasks, username = node.get("tasks"), instagram.get("username")
     return PageIdentity(
         page_id=node["id"],
-        name=str(node.get("name", "")),
+        name=scrub(str(node.get("name", ""))),
         token=node["access_token"],
         instagram_account_id=instagram.get("id"),
-        tasks=tuple(map(str, tasks)) if isinstance(tasks, list) else None,
-        instagram_username=username if isinstance(username, str) else None,
+        tasks=tuple(scrub(str(task)) for task in tasks) if isinstance(tasks, list) else None,
+        instagram_username=scrub(username) if isinstance(username, str) else None,
     )

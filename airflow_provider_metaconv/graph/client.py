@@ -10,10 +10,11 @@ from typing import Any, overload
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from airflow_provider_metaconv.graph.auth import PageIdentity
-from airflow_provider_metaconv.graph.credentials import Credentials, SecretFilter
+from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.errors import (
     Action,
     ErrorScope,
@@ -24,6 +25,7 @@ from airflow_provider_metaconv.graph.errors import (
     TransientError,
 )
 from airflow_provider_metaconv.graph.limits import LimitWaits, Pacer
+from airflow_provider_metaconv.graph.redaction import SECRET_PARAMETERS, remember, watch_http_loggers
 from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result
 from airflow_provider_metaconv.graph.response import parse_response
 from airflow_provider_metaconv.graph.session import CallTooLongError, ResponseTooLargeError
@@ -83,7 +85,7 @@ class GraphClient:
             sleep=sleep,
             reraise=True,
         )
-        logging.getLogger("urllib3.connectionpool").addFilter(_SECRET_FILTER)
+        watch_http_loggers()
 
     @property
     def calls(self) -> int:
@@ -175,13 +177,7 @@ class GraphClient:
         self.statistics.sent()
         http = self._http_response(path, parameters)
         try:
-            response = parse_response(
-                http.status_code,
-                http.headers,
-                http.content,
-                own_ids=self._own_ids,
-                scrub=self._credentials.scrub,
-            )
+            response = parse_response(http.status_code, http.headers, http.content, own_ids=self._own_ids)
         except GraphError as error:
             self.statistics.answered(error.usage.percent)
             if error.action is not Action.WAIT:
@@ -193,6 +189,7 @@ class GraphClient:
         return response.data
 
     def _http_response(self, path: str, parameters: Mapping[str, str]) -> requests.Response:
+        remember(*(parameters.get(name) for name in SECRET_PARAMETERS))
         try:
             request = requests.Request(
                 "GET",
@@ -206,7 +203,8 @@ class GraphClient:
                 allow_redirects=False,
                 **self._environment,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            # ``requests`` lets through what it stumbles over in a header, such as an address that is none.
             failure = self._failure(error)
         # Raised out here, so that no traceback carries the library's error, whose text holds the URL and its proof.
         raise failure
@@ -216,7 +214,7 @@ class GraphClient:
         request.headers.update(self._credentials.headers)
         return request
 
-    def _failure(self, error: requests.RequestException) -> GraphError:
+    def _failure(self, error: Exception) -> GraphError:
         parts = urlsplit(self._root)
         place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         if isinstance(error, requests.exceptions.InvalidURL):
@@ -240,7 +238,7 @@ class GraphClient:
             return TransientError(f"No answer from {place} within {seconds}. {advice}", action=Action.ASK_LESS)
         if isinstance(error, requests.exceptions.ConnectionError):
             return TransientError(unreachable(error, parts.hostname or "", place))
-        return TransientError(f"The answer from {place} was cut short: {_kind(error)}.")
+        return TransientError(f"The answer from {place} was cut short or cannot be read: {_kind(error)}.")
 
     def _noted(self, error: GraphError, sent_at: float) -> GraphError:
         """The error to raise, after what it means for the next calls is noted."""
@@ -274,9 +272,6 @@ class GraphClient:
         logger.info("Waiting %.1f s, then again: %s", seconds, _error_of(state))
 
 
-_SECRET_FILTER = SecretFilter()
-
-
 def _root(base_url: str, api_version: str) -> str:
     if not _is_address(base_url):
         # Not shown: a token ends up in the wrong field more often than one would think.
@@ -306,7 +301,7 @@ def _limit_wait(state: RetryCallState) -> float | None:
     return error.retry_after if isinstance(error, RateLimitError) else None
 
 
-def _kind(error: requests.RequestException) -> str:
+def _kind(error: Exception) -> str:
     """What went wrong on the way, in class names only: the texts of these errors hold the URL."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return type(error).__name__ + (f" ({type(reason).__name__})" if isinstance(reason, Exception) else "")

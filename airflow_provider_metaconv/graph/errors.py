@@ -26,6 +26,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self
 
 from airflow_provider_metaconv.graph.limits import NO_USAGE, Usage
+from airflow_provider_metaconv.graph.redaction import scrub
 
 
 class Action(StrEnum):
@@ -57,8 +58,8 @@ class GraphError(Exception):
 
     ``code`` and ``subcode`` are Meta's (None without a Graph error), ``http_status`` is the status of the response,
     ``fbtrace_id`` what Meta's support asks for, ``usage`` the limits that the response reported. ``meta_message``,
-    ``user_title`` and ``user_message`` are Meta's own words, scrubbed. Nothing changes after construction: one error
-    may be seen by several threads.
+    ``user_title`` and ``user_message`` are Meta's own words. None of these texts holds a secret that
+    was ever used. Nothing changes after construction: one error may be seen by several threads.
     """
 
     default_action: ClassVar[Action] = Action.RETRY
@@ -81,17 +82,18 @@ class GraphError(Exception):
         user_message: str = "",
         usage: Usage = NO_USAGE,
     ) -> None:
+        message = scrub(message)
         super().__init__(message)
         self.message: Final = message
         self.code: Final = code
         self.subcode: Final = subcode
-        self.fbtrace_id: Final = fbtrace_id
+        self.fbtrace_id: Final = None if fbtrace_id is None else scrub(fbtrace_id)
         self.http_status: Final = http_status
         self.action: Final = action or self.default_action
         self.scope: Final = scope or self.default_scope
-        self.meta_message: Final = meta_message
-        self.user_title: Final = user_title
-        self.user_message: Final = user_message
+        self.meta_message: Final = scrub(meta_message)
+        self.user_title: Final = scrub(user_title)
+        self.user_message: Final = scrub(user_message)
         self.usage: Final = usage
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_metaconv.graph.errors import CursorError, UnexpectedResponseError, UnexpectedRowsError
+from airflow_provider_metaconv.graph.redaction import holds_secret
 
 POSITION_PARAMETERS = ("after", "until", "since", "__paging_token", "offset", "__after_id")
 """What of a ``next`` link names a position; some lists page by time or offset and have no cursors."""
@@ -58,8 +59,8 @@ def _next_parameters(paging: Mapping[str, Any]) -> dict[str, str]:
     found = {"after": str(after)} if isinstance(after, str | int) and after else _position(paging["next"])
     if not found:
         raise CursorError("Meta announces a next page but names no position for it.")
-    if not all(value.isprintable() for value in found.values()):
-        # Half of a surrogate pair cannot be sent, a NUL cannot be stored in a checkpoint.
+    if not all(value.isprintable() and not holds_secret(value) for value in found.values()):
+        # Half of a surrogate pair cannot be sent, a NUL cannot be stored in a checkpoint, a token must not be.
         raise CursorError("Meta names a position for the next page that cannot be sent.")
     return found
 

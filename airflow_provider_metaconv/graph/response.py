@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from airflow_provider_metaconv.graph.credentials import scrub
 from airflow_provider_metaconv.graph.error_rules import MetaError, error_of
 from airflow_provider_metaconv.graph.errors import (
     ErrorScope,
@@ -20,6 +19,7 @@ from airflow_provider_metaconv.graph.errors import (
     UnexpectedResponseError,
 )
 from airflow_provider_metaconv.graph.limits import Usage, read_usage
+from airflow_provider_metaconv.graph.redaction import scrub
 
 _LONGEST_TEXT = 300
 _RATE_LIMITED_WITHOUT_CODE = 60.0
@@ -39,15 +39,14 @@ def parse_response(
     body: bytes,
     *,
     own_ids: Collection[str] = (),
-    scrub: Callable[[str], str] = scrub,
 ) -> GraphResponse:
     """The data in a response; raises the ``GraphError`` that it means.
 
-    ``own_ids`` are the objects whose limits count; ``scrub`` removes secrets from Meta's text.
+    ``own_ids`` are the objects whose limits count.
     """
     usage = read_usage(headers, own_ids)
     data = _json_object(body)
-    told = _meta_error(data, scrub) if data is not None else None
+    told = _meta_error(data) if data is not None else None
     if told is not None:
         raise error_of(told, http_status=status, usage=usage)
     if data is None or not 200 <= status <= 299:
@@ -71,7 +70,7 @@ def _lenient_json(body: bytes) -> Any:
         return None
 
 
-def _meta_error(data: Mapping[str, Any], scrub: Callable[[str], str]) -> MetaError | None:
+def _meta_error(data: Mapping[str, Any]) -> MetaError | None:
     """The error in a body, in today's form or the old one that comes with a 200; None in a body without one."""
     error = data.get("error")
     if not isinstance(error, dict):

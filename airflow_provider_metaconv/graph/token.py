@@ -10,7 +10,7 @@ who is a developer of the app (https://developers.facebook.com/docs/graph-api/re
 The app's token is its id and secret, and ``/app`` tells the id: the connection needs the secret alone. Where the
 question is refused all the same, ``/me`` and ``/me/permissions`` say what they can, and the ends stay unknown.
 Meta takes the token in question as a query parameter only (a POST is reported to be refused), which is encrypted on
-its way like everything else, and blotted out of our logs by ``auth.SecretFilter``.
+its way like everything else, and hidden from our logs by ``redaction``.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from airflow_provider_metaconv.graph.errors import (
     UnexpectedResponseError,
 )
 from airflow_provider_metaconv.graph.pagination import pages, parse_page
+from airflow_provider_metaconv.graph.redaction import scrub
 from airflow_provider_metaconv.graph.request import Get
 from airflow_provider_metaconv.graph.response import as_int
 
@@ -100,8 +101,8 @@ def read_debug_token(response: Mapping[str, Any]) -> TokenInfo:
         raise _invalid(data.get("error"))
     scopes = data.get("scopes")
     return TokenInfo(
-        kind=str(data["type"]) if data.get("type") else None,
-        app=str(data["application"]) if data.get("application") else None,
+        kind=scrub(str(data["type"])) if data.get("type") else None,
+        app=scrub(str(data["application"])) if data.get("application") else None,
         permissions=frozenset(map(str, scopes)) if isinstance(scopes, list) else None,
         expires_at=_moment(data.get("expires_at")),
         data_access_expires_at=_moment(data.get("data_access_expires_at")),
@@ -161,7 +162,7 @@ def _granted(get: Get) -> TokenInfo:
 
 
 def _with_owner(info: TokenInfo, me: Mapping[str, Any]) -> TokenInfo:
-    return dataclasses.replace(info, owner_id=str(me.get("id", "")), owner=str(me.get("name", "")))
+    return dataclasses.replace(info, owner_id=str(me.get("id", "")), owner=scrub(str(me.get("name", ""))))
 
 
 def _invalid(error: Any) -> TokenError:

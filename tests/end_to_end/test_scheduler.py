@@ -21,7 +21,7 @@ from tests.end_to_end.stops import DAG_ID as STOPS
 from tests.end_to_end.stops import Stops, StopsContract, stops_in
 from tests.extract.extraction import extract, written
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.scheduler]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.scheduler]
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAG_ID = "rate_limits"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from airflow_provider_metaconv.graph.auth import PageIdentity, list_pages, page_identity
-from airflow_provider_metaconv.graph.credentials import Credentials, SecretFilter, scrub
+from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.errors import (
     Action,
     ErrorScope,
@@ -43,23 +42,6 @@ def test_secrets_are_not_in_the_representation() -> None:
     shown = repr(Credentials("s3cret-token", "s3cret-app")) + repr(PageIdentity("1", "P", "s3cret-page"))
     assert "s3cret" not in shown
     assert Credentials("s3cret-token", "s3cret-app").parameters["appsecret_proof"] not in shown
-
-
-def test_text_is_scrubbed_of_everything_that_looks_like_a_secret() -> None:
-    credentials = Credentials("s3cret-token", "s3cret-app")
-    proof = credentials.parameters["appsecret_proof"]
-    text = f"s3cret-token s3cret-app {proof} Bearer xyz123 access_token=other&x=1 EAABwzLixnjYBA"
-    assert credentials.scrub(text) == "*** *** *** Bearer *** access_token=***&x=1 ***"
-
-
-def test_the_request_lines_of_the_http_library_are_scrubbed() -> None:
-    record = logging.LogRecord("urllib3", 10, "", 0, "GET %s", ("/v26.0/1?appsecret_proof=abcdef0&limit=5",), None)
-    assert SecretFilter().filter(record)
-    assert record.getMessage() == "GET /v26.0/1?appsecret_proof=***&limit=5"
-
-
-def test_ordinary_text_is_left_alone() -> None:
-    assert scrub("nothing to hide: 42") == "nothing to hide: 42"
 
 
 PAGE = {"id": "100", "name": "Example Page", "access_token": "page-token"}

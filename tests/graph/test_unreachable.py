@@ -1,4 +1,4 @@
-"""A server that is gone is one line with host, port and what to check; never an URL, nor the name of a library's class."""
+"""A server that is gone is one line: its host, its port, what to check; neither an URL nor a class of a library."""
 
 from __future__ import annotations
 

@@ -134,8 +134,9 @@ class Cluster(Scheduler):
 
 
 def copied_dags(home: Path, repository: Path) -> Path:
-    """A DAG folder with the sample DAG alone in it, as it is."""
+    """A DAG folder with the sample DAG in it, as it is, and the one whose tasks are told to end."""
     dags = home / "dags"
     dags.mkdir()
-    shutil.copy(repository / "dags" / "meta_conversations.py", dags)
+    for name in ("dags/meta_conversations.py", "tests/end_to_end/scheduler_dags/stops.py"):
+        shutil.copy(repository / name, dags)
     return dags

@@ -1,4 +1,7 @@
-"""More than one machine: two workers share the work, keep the pace together, and one of them dies on the way."""
+"""More than one machine: two workers share the work, keep the pace together, and one of them dies on the way.
+
+On the other one tasks are told to end after that.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ from airflow_provider_metaconv.emulator.counters import Statistics
 from tests.end_to_end.celery.cluster import HEARTBEAT_TIMEOUT, WORKERS, Cluster, Try, copied_dags
 from tests.end_to_end.celery.servers import servers
 from tests.end_to_end.conftest import REPOSITORY
+from tests.end_to_end.stops import DAG_ID as STOPS
+from tests.end_to_end.stops import Stops, StopsContract, stops_in
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.celery]
 
@@ -118,14 +123,25 @@ def ended_like_an_interrupt() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, ended_like_an_interrupt: None) -> Iterator[Story]:
-    home = tmp_path_factory.mktemp("celery")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("celery")
+
+
+@pytest.fixture(scope="module")
+def stops(home: Path) -> Iterator[Stops]:
+    with stops_in(home) as stops:
+        yield stops
+
+
+@pytest.fixture(scope="module")
+def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[Story]:
     world = build_world([page(page_id) for page_id in PAGES], NOW)
     with EmulatorServer(world, EmulatorSettings(calls_per_second=CALLS_PER_SECOND)) as server, servers() as beside:
         server.service.statistics = journal = Journal()
         connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
         settings = {"destination": str(home / "files"), "database": str(home / "warehouse.duckdb")}
         environment = {
+            **stops.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
             # The next interval ends in the new year: nothing runs but what the test asks for.
@@ -134,7 +150,9 @@ def story(tmp_path_factory: pytest.TempPathFactory, ended_like_an_interrupt: Non
         cluster = Cluster(home, copied_dags(home, REPOSITORY), environment, beside)
         try:
             cluster.start(DAG_ID)
-            yield _told(cluster, server, journal, home)
+            story = _told(cluster, server, journal, home)
+            stops.seen += cluster.run(STOPS, SECONDS_FOR_A_RUN)
+            yield story
         finally:
             cluster.stop()
 
@@ -247,3 +265,8 @@ def test_of_two_runs_asked_for_at_once_the_second_begins_when_the_first_has_ende
 
 def test_a_backfill_which_would_run_beside_the_schedule_is_refused(story: Story) -> None:
     assert f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs" == story.backfill
+
+
+@pytest.mark.usefixtures("story")
+class TestStops(StopsContract):
+    """Tasks that time out."""
