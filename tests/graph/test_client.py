@@ -431,7 +431,7 @@ def test_no_answer_at_all_names_the_host_and_no_secret() -> None:
     with EmulatorServer(world, EmulatorSettings()) as gone:
         client = client_of(gone, "s3cret-token", app_secret="s3cret-app", attempts=1)
     with pytest.raises(
-        TransientError, match=r"No answer from 127\.0\.0\.1:\d+: ConnectionError .*host and port"
+        TransientError, match=r"Nothing listens at 127\.0\.0\.1:\d+\. If that does not pass: check .*host and port"
     ) as caught:
         client.get(*CONVERSATIONS)
     assert "appsecret_proof" not in str(caught.value)

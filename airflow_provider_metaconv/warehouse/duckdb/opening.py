@@ -71,6 +71,10 @@ class OpenDatabase:
         with self._holding:
             self._connection.close()
 
+    def interrupt(self) -> None:
+        """Ends the statement that another thread is waiting for."""
+        self._connection.interrupt()
+
     def reaching(self, files: Iterable[str]) -> DuckDBPyConnection:
         """The connection, from which nothing outside of the database can be read or written but these files.
 

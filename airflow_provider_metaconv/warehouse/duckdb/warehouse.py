@@ -79,7 +79,7 @@ class DuckDBWarehouse:
     def interrupt(self) -> None:
         """Ends the statement that another thread is waiting for; nothing of its transaction stays."""
         if self._database is not None:
-            self._database.connection.interrupt()
+            self._database.interrupt()
 
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """How many of the files' keys each table lacks; writes nothing."""
