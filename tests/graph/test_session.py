@@ -67,7 +67,7 @@ def refused(serve: Serve, bounds: Bounds = PATIENT) -> GraphError:
 def test_a_call_ends_with_its_deadline_and_less_is_asked_for(kind: str) -> None:
     began = time.monotonic()
     error = refused(TOO_LONG[kind], BOUNDS)
-    assert BOUNDS.call_seconds <= time.monotonic() - began < BOUNDS.call_seconds + 0.4
+    assert BOUNDS.call_seconds <= time.monotonic() - began < BOUNDS.call_seconds + 2
     assert (TooMuchDataError, Action.ASK_LESS) == (type(error), error.action)
     assert "call_timeout" in str(error)
 

@@ -31,7 +31,7 @@ from tests.end_to_end.celery.servers import servers
 from tests.end_to_end.conftest import REPOSITORY
 from tests.end_to_end.stops import Stops, StopsContract, stops_in
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.celery]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.celery]
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAG_ID = "meta_conversations"
