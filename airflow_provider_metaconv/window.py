@@ -98,8 +98,8 @@ class Window:
     ) -> Window:
         """The window between two times as users give them; an end that is missing or in the future becomes ``now``.
 
-        Texts are ISO 8601 with a zone; None and ``"begin"`` leave that side open. ``"None"`` and ``""`` do not: a
-        template that rendered nothing must not turn into a full history.
+        Texts are ISO 8601 with a zone; None leaves its side open, and so does ``"begin"`` as ``since``. ``"None"`` and
+        ``""`` do not: a template that rendered nothing must not turn into a full history.
         """
         first, last = _moment("since", since), _moment("until", until)
         present = now.replace(microsecond=0)
@@ -131,26 +131,29 @@ def _earlier(moment: datetime, by: timedelta) -> datetime:
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
     # No line quotes a text: it may be what a template made of a secret.
     if isinstance(value, str):
-        if value.strip() == "begin":
+        if name == "since" and value.strip() == "begin":
             return None
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
-            raise WindowError(f"{name} is no time: write it as 2026-11-20T00:00:00+00:00, or begin.") from None
+            raise _no_time(name) from None
     _check_moment(name, value)
     return value
+
+
+def _no_time(name: str) -> WindowError:
+    begin = ", or begin" if name == "since" else ""
+    return WindowError(f"{name} is no time: write it as 2026-11-20T00:00:00+00:00{begin}.")
 
 
 def _check_moment(name: str, moment: Any) -> None:
     if moment is None:
         return
     if not isinstance(moment, datetime):
-        raise WindowError(f"{name} is no time: write it as 2026-11-20T00:00:00+00:00, or begin.")
+        raise _no_time(name)
     if moment.utcoffset() is None:
         raise WindowError(f"{name} has no time zone: add one, such as +00:00.")
     try:
         moment.astimezone(UTC)
     except OverflowError:
-        raise WindowError(
-            f"{name} is beyond the years 1 to 9999 in UTC: write it as begin, or closer to today."
-        ) from None
+        raise WindowError(f"{name} is beyond the years 1 to 9999 in UTC: choose a time closer to today.") from None

@@ -42,6 +42,7 @@ def test_airflows_own_way_of_writing_times_is_understood() -> None:
         ("None", None, "is no time"),
         ("", None, "is no time"),
         (0, None, "is no time"),
+        (None, "begin", "until is no time"),
         (NAIVE.date(), None, "is no time"),
         ("0001-01-01T00:00:00+05:00", None, "since is beyond the years 1 to 9999"),
         (None, "9999-12-31T23:59:59-05:00", "until is beyond the years 1 to 9999"),
