@@ -127,7 +127,7 @@ def checkpoint(data: bytes) -> None:
 
 def window(data: bytes) -> None:
     """Two times as users give them are a window or one line."""
-    since, _, until = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace").partition("|")
+    since, _, until = data.decode("utf-8", "surrogateescape").partition("|")
     try:
         found = Window.parse(since or None, until or None, now=NOW, lookback=HOUR)
     except WindowError as error:
