@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
 .PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
-	benchmark-gcp soak simulate fuzz check trial help clean
+	benchmark-gcp soak simulate fuzz check trial trial-requirements help clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -124,6 +124,19 @@ $(VENV)/installed-celery: $(VENV)/installed
 	@touch $@
 
 # An environment of its own: atheris changes how Python runs, and is not made for every Python.
+# In containers, with random secrets of its own: needs Docker.
+trial:
+	@$(PYTHON) -m tests.trial
+	@docker compose --env-file .env.trial up --build --wait
+
+# The trial's pins, with hashes, after constraints.txt or the dependencies have changed.
+trial-requirements: $(VENV)/installed
+	@$(BIN)/uv pip compile pyproject.toml trial/requirements.in --extra duckdb --extra google --extra parquet \
+		--constraint constraints.txt --python-version 3.12 --python-platform linux --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet --output-file trial/requirements.compiled
+	@{ head -1 trial/requirements.txt; cat trial/requirements.compiled; } > trial/requirements.new
+	@mv trial/requirements.new trial/requirements.txt && rm trial/requirements.compiled
+
 .venv-fuzz/installed: $(VENV)/installed
 	@echo "Installing atheris into .venv-fuzz, once"
 	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz

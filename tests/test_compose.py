@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -17,13 +18,19 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 
+from tests import trial
 from tests.google_servers.environments import BIGQUERY, STORAGE
 
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-AIRFLOW = sorted(name for name, service in SERVICES.items() if str(service.get("command", "")).startswith("airflow "))
+COMMANDS = {
+    name: match[1]
+    for name, service in SERVICES.items()
+    if (match := re.search(r"(?:^|exec )(airflow [^\"]+)", str(service.get("command", ""))))
+}
 KNOWN_KEYS = {
     "build",
     "command",
@@ -82,22 +89,94 @@ def test_every_option_of_airflow_exists() -> None:
     assert set() == {each for each in asked if each not in known and not (each[0] == "celery" and each[1] in CELERY)}
 
 
-def test_no_secret_is_more_than_a_trials() -> None:
-    secret = re.compile(r"SECRET|PASSWORD|FERNET|SQL_ALCHEMY|RESULT_BACKEND")
+SECRET = re.compile(r"SECRET|PASSWORD|FERNET|SQL_ALCHEMY|RESULT_BACKEND|BROKER|AUTH$")
+
+
+def test_no_secret_is_in_the_file_and_none_has_a_default() -> None:
     values = {
-        name: value
-        for service in SERVICES.values()
-        for name, value in service.get("environment", {}).items()
-        if secret.search(name)
+        f"{service}.{name}": value
+        for service, content in SERVICES.items()
+        for name, value in content.get("environment", {}).items()
+        if SECRET.search(name) and "PASSWORDS_FILE" not in name
     }
-    assert len(values) >= 5
+    assert len(values) >= 10
     for value in values.values():
-        assert re.search(r"\$\{TRIAL_\w+:-(trial-only[-a-z]*)?\}", value)
+        assert re.search(r"\$\{TRIAL_\w+:\?run make trial\}", value)
+
+
+def test_the_trials_secrets_are_those_that_it_asks_for() -> None:
+    asked = set(re.findall(r"\$\{(TRIAL_\w+):\?", (REPOSITORY / "docker-compose.yaml").read_text("utf-8")))
+    assert set(trial.new_secrets()) == asked
+
+
+def test_the_trials_secrets_are_random_made_once_and_nobody_elses(tmp_path: Path) -> None:
+    file = tmp_path / ".env.trial"
+    assert trial.write_once(file)
+    assert 0o600 == file.stat().st_mode & 0o777
+    first = file.read_text("utf-8")
+    assert not trial.write_once(file)
+    assert first == file.read_text("utf-8")
+    values = dict(line.split("=", 1) for line in first.splitlines())
+    assert len(set(values.values())) == len(values)
+    assert not set(values.values()) & set(trial.new_secrets().values())
+    Fernet(values["TRIAL_FERNET_KEY"].encode())
+    assert len(values["TRIAL_JWT_SECRET"]) >= 64
+
+
+def test_neither_git_nor_an_image_takes_the_secrets() -> None:
+    assert ".env.trial" in (REPOSITORY / ".gitignore").read_text("utf-8").splitlines()
+    assert ".env*" in (REPOSITORY / ".dockerignore").read_text("utf-8").splitlines()
+
+
+def test_nobody_is_admin_without_a_password() -> None:
+    environment = SERVICES["api-server"]["environment"]
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
+    users = dict(user.split(":") for user in environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"].split(","))
+    assert {"admin": "admin", "operator": "user", "viewer": "viewer"} == users
+    assert "ADMIN_PASSWORD" not in SERVICES["worker"]["environment"]
+
+
+def test_the_passwords_are_where_airflow_looks_for_them(tmp_path: Path) -> None:
+    service = SERVICES["api-server"]
+    command = service["command"].replace("$$", "$").replace("/opt/airflow", str(tmp_path))
+    command = command.replace("exec airflow api-server --port 8080", "true")
+    passwords = {f"{name.upper()}_PASSWORD": f"of-{name}" for name in ("admin", "operator", "viewer")}
+    subprocess.run(shlex.split(command), check=True, env={**os.environ, **passwords})
+    file = tmp_path / "passwords.json"
+    assert service["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == "/opt/airflow/passwords.json"
+    assert {name: f"of-{name}" for name in ("admin", "operator", "viewer")} == json.loads(file.read_text("utf-8"))
+    assert 0o600 == file.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    "name", ["trial/requirements.txt", *(f"tests/google_servers/{n}_requirements.txt" for n in ("storage", "bigquery"))]
+)
+def test_each_package_of_the_trial_is_pinned_by_hash(name: str) -> None:
+    text = (REPOSITORY / name).read_text("utf-8")
+    packages = re.split(r"\n(?=[a-z])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
+    assert len(packages) > 1
+    assert [] == [
+        package
+        for package in packages
+        if not re.match(r"[\w.-]+(\[[\w,]+\])?==\S+", package) or "--hash=sha256:" not in package
+    ]
+    assert "://" not in text
+    for service in SERVICES.values():
+        installing = [
+            *str(service.get("build", {}).get("dockerfile_inline", "")).splitlines(),
+            service.get("command", ""),
+        ]
+        lines = [line for line in installing if "pip install" in line and "--requirement" in line]
+        assert all("--require-hashes" in line for line in lines)
+
+
+def test_each_image_may_be_pinned_by_its_digest() -> None:
+    images = [service["image"] for service in SERVICES.values()]
+    images.append(SERVICES["worker"]["build"]["args"]["BASE"])
+    assert [] == [each for each in images if each != "metaconv-trial" and not re.match(r"\$\{TRIAL_\w+_IMAGE:-", each)]
 
 
 def test_the_settings_are_the_sample_dags() -> None:
-    import json
-
     environment = SERVICES["worker"]["environment"]
     sample = (REPOSITORY / "dags" / "meta_conversations.py").read_text(encoding="utf-8")
     settings = json.loads(environment["AIRFLOW_VAR_META_CONVERSATIONS"])
@@ -108,9 +187,9 @@ def test_the_settings_are_the_sample_dags() -> None:
     assert {("api-server", "8080"), ("graph", "8080"), ("storage", "9023"), ("bigquery", "9050")} == set(hosts)
 
 
-@pytest.mark.parametrize("name", [name for name in AIRFLOW if "celery" not in SERVICES[name]["command"]])
+@pytest.mark.parametrize("name", sorted(name for name in COMMANDS if "celery" not in COMMANDS[name]))
 def test_airflow_knows_the_command(name: str) -> None:
-    words = SERVICES[name]["command"].split()
+    words = COMMANDS[name].split()
     command = [sys.executable, "-m", "airflow", *(word for word in words[1:] if not word.isdigit()), "--help"]
     shown = subprocess.run(
         [word for word in command if word != "--port"], capture_output=True, text=True, check=True, timeout=60
@@ -176,9 +255,10 @@ def test_what_a_container_installs_first_is_in_the_checkout(name: str) -> None:
         assert (REPOSITORY / (module.replace(".", "/") + ".py")).exists()
 
 
-def test_the_image_is_built_from_this_checkout_with_the_extras_that_exist() -> None:
+def test_the_image_is_built_from_this_checkout_with_all_that_it_needs() -> None:
     dockerfile = SERVICES["worker"]["build"]["dockerfile_inline"]
-    [extras] = re.findall(r"/opt/airflow/provider\[(.+?)\]", dockerfile)
-    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    assert [] == [extra for extra in extras.split(",") if not re.search(rf"^{extra} = \[", project, re.MULTILINE)]
     assert "COPY --chown=airflow:root . /opt/airflow/provider" in dockerfile
+    assert "FROM $${BASE}" in dockerfile
+    pinned = (REPOSITORY / "trial" / "requirements.txt").read_text("utf-8")
+    for package in ("apache-airflow", "apache-airflow-providers-google", "duckdb", "pyarrow", "isal", "hatchling"):
+        assert re.search(rf"^{package}==", pinned, re.MULTILINE), package

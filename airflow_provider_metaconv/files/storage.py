@@ -100,7 +100,10 @@ def local_path(location: str) -> Path | None:
     match = _SCHEME.match(location)
     if match is None:
         return Path(location)
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError:  # brackets that hold no address
+        return None
     if match[1].lower() != "file" or parts.netloc not in {"", "localhost"}:
         return None
     return Path(unquote(parts.path))

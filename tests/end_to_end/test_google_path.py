@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -198,6 +199,26 @@ def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(st
     assert "no-such-bucket" in stage.airflow.log.read_text()
 
 
+def names_in_the_cloud(stage: Stage) -> list[str]:
+    """The names, labels, descriptions and metadata of objects, tables and jobs."""
+    objects = [repr((blob.name, blob.metadata, blob.content_type)) for blob in stage.objects.list_blobs()]
+    jobs = [repr((job.job_id, job.labels, job.job_type)) for job in stage.bigquery.list_jobs()]
+    tables = [stage.bigquery.get_table(each) for each in stage.bigquery.list_tables("meta")]
+    described = [repr((table.table_id, table.labels, table.description)) for table in tables]
+    return [*objects, *jobs, *described]
+
+
+def test_what_is_in_the_cloud_is_named_by_page_window_and_content_alone(stage: Stage, cloud: dict[str, Any]) -> None:
+    level = r"(platform=(messenger|instagram)|page_id=\d+|window=(begin|\d{8}T\d{6}Z)_\d{8}T\d{6}Z)"
+    name = r"(_manifest\.json|_coverage\.json|[a-z_]+-\d{5}(-[0-9a-f]+)?\.(ndjson\.gz|parquet))"
+    for blob in stage.objects.list_blobs(prefix="meta/"):
+        assert re.fullmatch(rf"meta/({level}/)+{name}", blob.name), blob.name
+        assert set(blob.metadata or {}) <= {"sha256"}
+    for job in stage.bigquery.list_jobs():
+        # Ours are named by what they load, as a digest: neither the run's id nor a folder is in them.
+        assert not job.job_id.startswith("metaconv") or re.fullmatch(r"metaconv_[a-z_]+_[0-9a-f_]+", job.job_id)
+
+
 def test_no_secret_is_in_anything_that_these_runs_left_behind(stage: Stage, cloud: dict[str, Any]) -> None:
     tokens = [stage.graph.user_token, *(stage.graph.page_token(page) for page in ("100", "101"))]
     texts = [row["text"] for row in stage.bigquery_rows("messages") if len(row["text"] or "") > 25][:200]
@@ -205,6 +226,7 @@ def test_no_secret_is_in_anything_that_these_runs_left_behind(stage: Stage, clou
     contents = [path.read_bytes() for path in told]
     contents += [blob.download_as_bytes() for blob in stage.objects.list_blobs() if blob.name.endswith(".json")]
     contents += [job.query.encode() for job in stage.bigquery.list_jobs() if job.job_type == "query"]
+    contents += [named.encode() for named in names_in_the_cloud(stage)]
     assert len(texts) > 100
     for content in contents:
         assert not [secret for secret in (*tokens, *texts) if secret.encode() in content]

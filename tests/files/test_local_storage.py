@@ -113,7 +113,10 @@ def test_open_storage_takes_paths_and_file_uris(tmp_path):
     assert uris == [open_storage(place).uri("x") for place in (str(folder), folder.as_uri())]
 
 
-@pytest.mark.parametrize("place", ["s3://key:s3cret@bucket/x", "gs://bucket/x", "file://elsewhere/x", "gs:/bucket/x"])
+@pytest.mark.parametrize(
+    "place",
+    ["s3://bu[ket/x", "file://[/x", "s3://key:s3cret@bucket/x", "gs://bucket/x", "file://elsewhere/x", "gs:/bucket/x"],
+)
 def test_open_storage_says_what_is_supported(place):
     with pytest.raises(StorageError, match=r"are not supported here: use a local folder or file://") as caught:
         open_storage(place)

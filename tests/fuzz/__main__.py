@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.fuzz import FINDINGS, NAMES, SLOW
 
+SECONDS_BETWEEN_LINES = 10.0
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -44,9 +45,15 @@ def _run(name: str, seconds: float) -> int:
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None
+        told = 0.0
         for line in process.stdout:
-            if line.strip():
-                print(f"{name:>10}  {line.rstrip()[:400]}", flush=True)
+            if line.startswith("INFO:") or not line.strip():
+                continue
+            if line.startswith("#") and "DONE" not in line:
+                if time.monotonic() < told + SECONDS_BETWEEN_LINES:
+                    continue
+                told = time.monotonic()
+            print(f"{name:>10}  {line.rstrip()[:400]}", flush=True)
     return process.returncode
 
 

@@ -252,9 +252,9 @@ def _check(outcome: Outcome, disk: Disk, delivered: set[tuple[str, str]]) -> Non
 
 
 def _check_rows(result: Result, delivered: set[tuple[str, str]]) -> None:
-    """A message is there once, and of a complete conversation each one that was delivered."""
-    ids = [row["message_id"] for row in result.messages]
-    assert len(ids) == len(set(ids)), "a message is there twice"
+    """A message is there once in its conversation, and of a complete conversation each one that was delivered."""
+    keys = [(row["conversation_id"], row["message_id"]) for row in result.messages]
+    assert len(keys) == len(set(keys)), "a message is there twice"
     ledger = result.conversations
     for conversation, message in sorted(delivered):
         if conversation in ledger and ledger[conversation]["status"] != "complete":

@@ -19,6 +19,7 @@ import duckdb
 import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
+from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.metrics import METRICS
 
 HERE = Path(__file__).parent
@@ -54,6 +55,13 @@ class Observed:
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
             counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone() for name in TABLES}
         return {name: count[0] for name, count in counts.items() if count}
+
+    @property
+    def credentials(self) -> list[str]:
+        """The tokens, the app secret, and the proofs that are made of both."""
+        tokens = [self.server.user_token, self.server.page_token("100")]
+        proofs = [Credentials(token, self.server.app_secret).parameters["appsecret_proof"] for token in tokens]
+        return [*tokens, *proofs, self.server.app_secret]
 
     def completed(self, task: str) -> list[dict[str, Any]]:
         return [e for e in self.lineage if e["eventType"] == "COMPLETE" and e["job"]["name"] == f"observed.{task}"]
@@ -103,7 +111,9 @@ def environment(folder: Path, server: EmulatorServer, statsd_port: int) -> dict[
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
             {"type": "file", "log_file_path": str(folder / "lineage.jsonl"), "append": True}
         ),
-        "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps({**connection, "extra": {"calls_per_second": 1000}}),
+        "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(
+            {**connection, "extra": {"calls_per_second": 1000, "app_secret": server.app_secret}}
+        ),
     }
 
 
@@ -173,9 +183,30 @@ def test_the_metrics_of_a_run_reach_a_statsd_server(observed: Observed) -> None:
 def test_nothing_that_was_shown_holds_a_secret_or_a_text(observed: Observed) -> None:
     with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
-    secrets = [*(text for (text,) in found[:200]), observed.server.user_token, observed.server.page_token("100")]
+    secrets = [*(text for (text,) in found[:200]), *observed.credentials]
     assert len(secrets) > 100
     everything = (
         observed.printed + "".join(observed.packets) + json.dumps(observed.lineage) + json.dumps(observed.shown)
     )
     assert [] == [secret for secret in secrets if secret in everything]
+
+
+def test_nothing_that_airflow_keeps_holds_a_secret_or_a_text(observed: Observed) -> None:
+    """Rendered fields, XCom, asset events and logs: the metadata database and each file beside it, byte for byte."""
+    with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
+    secrets = [*(text for (text,) in found[:200]), *observed.credentials]
+    kept = [path for path in observed.folder.rglob("*") if path.is_file()]
+    assert observed.folder / "airflow" / "airflow.db" in kept
+    rows = (".gz", ".duckdb", ".wal")
+    for path in kept:
+        content = b"" if path.suffix in rows else path.read_bytes()
+        assert [] == [each for each in secrets if each.encode() in content or each in str(path)], path
+
+
+def test_metrics_are_named_by_us_and_tagged_by_page_and_platform_alone(observed: Observed) -> None:
+    ours = [packet.split(":")[0] for packet in observed.packets if packet.startswith("airflow.metaconv.")]
+    names = {f"airflow.{metric.name}" for metric in METRICS}
+    assert {packet.split(",")[0] for packet in ours} <= names
+    tags = {tag.split("=")[0] for packet in ours for tag in packet.split(",")[1:]}
+    assert tags <= {"page_id", "platform"}
