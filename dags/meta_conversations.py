@@ -258,9 +258,10 @@ def opened_warehouse(settings: dict[str, Any]) -> Any:
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         return DuckDBWarehouse(settings["database"])
+    # First, since it says how to install what is missing.
+    client = cloud(settings).bigquery_client(settings["project_id"], settings["location"])
     from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 
-    client = cloud(settings).bigquery_client(settings["project_id"], settings["location"])
     return BigQueryWarehouse(client, settings["dataset"], location=settings["location"])
 
 

@@ -36,10 +36,13 @@ class Workspace:
         return self.folder / "airflow.log"
 
     def prepare(self) -> None:
-        """Makes the folder; removes what Airflow printed the last time."""
+        """Makes the folder, for this user alone; removes what Airflow printed the last time."""
         self.log.unlink(missing_ok=True)
         self.results.unlink(missing_ok=True)
-        self.airflow_home.mkdir(parents=True, exist_ok=True)
+        # Airflow's database and logs are for nobody else, and neither are the messages.
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        self.airflow_home.mkdir(exist_ok=True)
 
     def airflow_environment(self, dags: Path) -> dict[str, str]:
         """The environment of a quiet local Airflow; knows nothing of the demo's own token."""

@@ -140,7 +140,10 @@ def _write_ready_file(server: EmulatorServer, path: Path) -> None:
         "app_secret": server.app_secret,
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    # Its tokens open nothing but this server; whoever copies the habit has real ones.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(json.dumps(facts, indent=2) + "\n")
     temporary.replace(path)
 
 

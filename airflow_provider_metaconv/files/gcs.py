@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
+from airflow_provider_metaconv.file_access import write_file
 from airflow_provider_metaconv.files.errors import NameTakenError, NotPublishedError, StorageError, storage_error
 from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
 from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
@@ -65,7 +66,7 @@ class GCSStorage:
         """Write and delete an object that no list shows, and a local file."""
         temporary = self.temporary()
         with self._clear_errors("write to", str(temporary.parent)):
-            temporary.write_bytes(b"")
+            write_file(temporary, b"")
         self.discard(temporary)
         probe = self._bucket.blob(self._key(PROBE_NAME))
         with self._clear_errors("write to", self._place):

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, storage_error
+from airflow_provider_metaconv.file_access import create_file, make_folder, write_file
+from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, StorageRefusedError, storage_error
 from airflow_provider_metaconv.files.shared import (
     another_writer,
     changed_meanwhile,
@@ -39,7 +40,9 @@ class LocalStorage:
     def temporary(self) -> Path:
         """A fresh path in the folder, hidden from ``names``; makes the folder."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
+        except ValueError as error:
+            raise StorageRefusedError(str(error)) from None
         except OSError as error:
             raise storage_error("make the folder", self.folder, error) from error
         return self.folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
@@ -52,7 +55,7 @@ class LocalStorage:
         """Write ``data`` to a temporary file and publish that; nothing is left behind when this fails."""
         destination, temporary = self._path(name), self.temporary()
         try:
-            temporary.write_bytes(data)
+            write_file(temporary, data)
             self._publish(temporary, name, durable=durable)
         except OSError as error:
             self.discard(temporary)
@@ -120,7 +123,7 @@ class LocalStorage:
         """Make the folder, and write and remove an empty file in it."""
         temporary = self.temporary()
         try:
-            temporary.write_bytes(b"")
+            write_file(temporary, b"")
         except OSError as error:
             raise storage_error("write to", self.folder, error) from error
         self.discard(temporary)
@@ -203,7 +206,7 @@ class LocalStorage:
 def _locked(path: Path) -> int:
     """A descriptor that holds the lock of a file at that path; raises ``BlockingIOError`` when somebody else does."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = create_file(path, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):

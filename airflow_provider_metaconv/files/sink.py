@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
+
+from airflow_provider_metaconv.file_access import create_file
 
 BUFFER_BYTES = 256 * 1024
 """zlib hands over small pieces; a call of the system for each would cost more than compressing it."""
@@ -17,7 +20,7 @@ class Sink:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("xb", buffering=BUFFER_BYTES)
+        self._file = os.fdopen(create_file(path), "wb", buffering=BUFFER_BYTES)
         self._sha256 = hashlib.sha256()
         self.size = 0
         self._abandoned = False

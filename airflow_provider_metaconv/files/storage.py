@@ -106,13 +106,16 @@ def local_path(location: str) -> Path | None:
     return Path(unquote(parts.path))
 
 
-def open_storage(folder_uri: str) -> Storage:
+def open_storage(folder_uri: str, supported: str = "a local folder or file://") -> Storage:
     """The storage for a folder, chosen by the scheme of its address: a plain path or ``file://``.
 
-    Raises ``StorageRefusedError`` for any other scheme; storages that need credentials are made by who holds them.
+    Raises ``StorageRefusedError`` for any other scheme; storages that need credentials are made by who holds them, who
+    say as well what is ``supported`` then.
     """
     path = local_path(folder_uri)
     # gs:/bucket would be taken for a folder of that odd name, and the files would be looked for in vain.
     if path is None or _HALF_A_SCHEME.match(folder_uri):
-        raise StorageRefusedError(f"cannot open {folder_uri}: only a local path or file:// is supported here")
+        # Only its scheme is named: some addresses hold a key and its secret.
+        scheme = folder_uri.partition(":")[0]
+        raise StorageRefusedError(f"addresses with {scheme}: are not supported here: use {supported}")
     return LocalStorage(path)

@@ -26,10 +26,11 @@ from airflow_provider_metaconv.graph.errors import (
 )
 from airflow_provider_metaconv.graph.limits import LimitWaits, Pacer
 from airflow_provider_metaconv.graph.redaction import SECRET_PARAMETERS, remember, watch_http_loggers
-from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result
+from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result, checked_path
 from airflow_provider_metaconv.graph.response import parse_response
 from airflow_provider_metaconv.graph.session import CallTooLongError, ResponseTooLargeError
 from airflow_provider_metaconv.graph.statistics import CallStatistics
+from airflow_provider_metaconv.graph.unreachable import unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ class GraphClient:
         try:
             request = requests.Request(
                 "GET",
-                f"{self._root}/{path}",
+                f"{self._root}/{checked_path(path)}",
                 params={**parameters, **self._credentials.parameters},
                 auth=self._authorize,
             )
@@ -231,12 +232,12 @@ class GraphClient:
         if isinstance(error, requests.exceptions.ReadTimeout):
             seconds = f"{TIMEOUT_SECONDS[1]:.0f} seconds"
             # A question that is too large takes too long: asking it again as it is would only take as long again.
-            return TransientError(f"No answer from {place} within {seconds}.", action=Action.ASK_LESS)
-        if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.SSLError):
             advice = (
                 "If that does not pass: check the connection's host and port, and this machine's network and proxy."
             )
-            return TransientError(f"No answer from {place}: {_kind(error)}. {advice}")
+            return TransientError(f"No answer from {place} within {seconds}. {advice}", action=Action.ASK_LESS)
+        if isinstance(error, requests.exceptions.ConnectionError):
+            return TransientError(unreachable(error, parts.hostname or "", place))
         return TransientError(f"The answer from {place} was cut short or cannot be read: {_kind(error)}.")
 
     def _noted(self, error: GraphError, sent_at: float) -> GraphError:
@@ -278,7 +279,7 @@ def _root(base_url: str, api_version: str) -> str:
             f"The connection's host is not a web address: write it with its scheme, as {BASE_URL}."
         )
     if not re.fullmatch(r"v\d+\.\d+", api_version):
-        raise InvalidRequestError(f"api_version {api_version!r} is not a version: write it as {API_VERSION}.")
+        raise InvalidRequestError(f"api_version is not a version: write it as {API_VERSION}.")
     return f"{base_url.rstrip('/')}/{api_version}"
 
 

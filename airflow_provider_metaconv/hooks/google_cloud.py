@@ -33,7 +33,7 @@ class GoogleCloud:
     def open_storage(self, folder_uri: str) -> Storage:
         """The storage of a folder: ``gs://bucket/folder``, or a local path."""
         if not folder_uri.startswith("gs://"):
-            return open_storage(folder_uri)
+            return open_storage(folder_uri, "a local folder or gs://bucket/prefix")
         with _installed():
             from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
         name, folder = parse_gs_uri(folder_uri)

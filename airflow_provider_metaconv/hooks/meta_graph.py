@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_metaconv.graph.auth import PageIdentity, list_pages, page_identity
 from airflow_provider_metaconv.graph.client import API_VERSION, BASE_URL, GraphClient
 from airflow_provider_metaconv.graph.credentials import Credentials
-from airflow_provider_metaconv.graph.errors import GraphError, InvalidRequestError
+from airflow_provider_metaconv.graph.errors import GraphError
 from airflow_provider_metaconv.graph.limits import CALLS_PER_SECOND, Pacer
 from airflow_provider_metaconv.graph.session import MEBIBYTE, Bounds, graph_session
 from airflow_provider_metaconv.graph.token import TokenInfo, token_and_pages, token_info
 from airflow_provider_metaconv.graph.token_advice import describe
+from airflow_provider_metaconv.hooks.connection_extra import ConnectionExtra
 from airflow_provider_metaconv.records import INSTAGRAM
 from airflow_provider_metaconv.stop import Stop
 
@@ -171,15 +171,15 @@ class _Settings:
     @classmethod
     def of(cls, connection: Connection, stop: Stop | None = None) -> _Settings:
         """The settings of a Connection; raises ``TokenError`` and ``InvalidRequestError`` for what cannot be used."""
-        extra = _extra(connection)
+        extra = ConnectionExtra(connection.extra)
         return cls(
-            Credentials(connection.password or "", _text(extra, "app_secret")),
+            Credentials(connection.password or "", extra.text("app_secret")),
             _base_url(connection),
-            _text(extra, "api_version") or API_VERSION,
-            _positive(extra, "calls_per_second", CALLS_PER_SECOND),
+            extra.text("api_version") or API_VERSION,
+            extra.positive("calls_per_second", CALLS_PER_SECOND),
             Bounds(
-                int(_positive(extra, "max_response_mib", Bounds().response_bytes // MEBIBYTE) * MEBIBYTE),
-                _positive(extra, "call_timeout", Bounds().call_seconds),
+                int(extra.positive("max_response_mib", Bounds().response_bytes // MEBIBYTE) * MEBIBYTE),
+                extra.positive("call_timeout", Bounds().call_seconds),
             ),
             stop or Stop(),
         )
@@ -204,38 +204,6 @@ def _mask(credentials: Credentials) -> None:
             mask_secret(secret)
 
 
-def _extra(connection: Connection) -> dict[str, Any]:
-    try:
-        extra = json.loads(connection.extra or "{}")
-    except ValueError:
-        extra = None
-    if not isinstance(extra, dict):
-        # Airflow reads broken JSON as no extra at all, which would drop the app secret without a word.
-        raise InvalidRequestError('The connection\'s extra must be a JSON object, such as {"api_version": "v26.0"}.')
-    return extra
-
-
-def _text(extra: dict[str, Any], name: str) -> str | None:
-    value = extra.get(name)
-    if isinstance(value, float | bool | list | dict):
-        # A URI's extra is read as JSON: a secret that looks like a number would arrive as another one.
-        raise InvalidRequestError(f"{name} in the connection's extra must be text: write it in quotes, in JSON.")
-    return str(value or "").strip() or None
-
-
 def _base_url(connection: Connection) -> str:
     host = connection.host or BASE_URL
     return f"{host}:{connection.port}" if connection.port else host
-
-
-def _positive(extra: dict[str, Any], name: str, default: float) -> float:
-    value = extra.get(name)
-    try:
-        number = float(default if value is None or str(value).strip() == "" else value)
-    except (TypeError, ValueError):
-        number = 0.0
-    if not 0 < number < float("inf") or isinstance(value, bool):
-        raise InvalidRequestError(
-            f"{name} in the connection's extra must be a number greater than 0, such as {default:g}, not {value!r}."
-        )
-    return number

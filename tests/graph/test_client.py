@@ -431,7 +431,7 @@ def test_no_answer_at_all_names_the_host_and_no_secret() -> None:
     with EmulatorServer(world, EmulatorSettings()) as gone:
         client = client_of(gone, "s3cret-token", app_secret="s3cret-app", attempts=1)
     with pytest.raises(
-        TransientError, match=r"No answer from 127\.0\.0\.1:\d+: ConnectionError .*host and port"
+        TransientError, match=r"Nothing listens at 127\.0\.0\.1:\d+\. If that does not pass: check .*host and port"
     ) as caught:
         client.get(*CONVERSATIONS)
     assert "appsecret_proof" not in str(caught.value)
@@ -491,6 +491,17 @@ def test_debug_logs_hold_no_proof_and_no_token(server: EmulatorServer, caplog: p
     assert "appsecret_proof=***" in caplog.text
     secrets = (credentials.token, *credentials.parameters.values())
     assert [] == [secret for secret in secrets if secret in caplog.text]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["..", "../me", "100/../me", "100/..", "100/./x", "..%2Fme", "100/%2e%2e/me", "100?a=b", "100#x", "a\\..\\b"],
+)
+def test_no_path_leads_out_of_the_version(path: str) -> None:
+    with ScriptedServer(in_turn(reply({"id": "1"}))) as scripted:
+        with pytest.raises(InvalidRequestError, match="path of the Graph API cannot hold"):
+            scripted.client().get(path)
+        assert scripted.requests == []
 
 
 def test_two_calls_a_second_is_the_pace_unless_told_otherwise(server: EmulatorServer) -> None:

@@ -192,7 +192,7 @@ def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
     ("uri", "error", "problem"),
     [
         ("/nowhere/_manifest.json", LoadError, "there is no manifest /nowhere/_manifest.json: the extract has not"),
-        ("gs://bucket/_manifest.json", StorageError, "cannot open gs://bucket: only a local path or file://"),
+        ("gs://bucket/_manifest.json", StorageError, "addresses with gs: are not supported here: use a local folder"),
         ("/data/", LoadError, "'/data/' names no manifest"),
         ("", LoadError, "'' names no manifest"),
     ],

@@ -44,6 +44,17 @@ def test_a_local_folder_needs_no_connection(tmp_path: Any) -> None:
     assert isinstance(GoogleCloud("no_such_connection").open_storage(str(tmp_path)), LocalStorage)
 
 
+@pytest.mark.parametrize(
+    "place", ["s3://key:s3cret@bucket/x", "GS://bucket/x", "gs:/bucket", "abfs://x@y/z", "http://x"]
+)
+def test_a_destination_that_is_no_folder_and_no_bucket_is_told_what_would_be_one(place: str) -> None:
+    scheme = place.partition(":")[0]
+    with pytest.raises(StorageRefusedError) as caught:
+        GoogleCloud("no_such_connection").open_storage(place)
+    expected = f"addresses with {scheme}: are not supported here: use a local folder or gs://bucket/prefix"
+    assert expected == str(caught.value)
+
+
 def test_without_googles_provider_one_line_says_how_to_install_it() -> None:
     code = (
         "import sys; sys.modules['airflow.providers.google.cloud.hooks.bigquery'] = None\n"

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
 from airflow_provider_metaconv.get_provider_info import CONNECTION_FIELDS
 from airflow_provider_metaconv.graph.errors import InvalidRequestError, PermissionDeniedError, TokenError
+from airflow_provider_metaconv.hooks.connection_extra import ConnectionExtra
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 
 
@@ -105,11 +106,11 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
         ({"extra": {"calls_per_second": True}}, "a number greater than 0"),
         (
             {"extra": {"max_response_mib": -1}},
-            "max_response_mib .* greater than 0, such as 64, not -1",
+            "max_response_mib .* greater than 0, such as 64",
         ),
         (
             {"extra": {"call_timeout": "long"}},
-            "call_timeout .* greater than 0, such as 90, not 'long'",
+            "call_timeout .* greater than 0, such as 90",
         ),
         ({"extra": {"api_version": 26.0}}, "api_version in the connection's extra must be text"),
         ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra must be text"),
@@ -118,6 +119,52 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequestError, match=says):
         connect(monkeypatch, password="token", **connection).get_conn()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("app_secrets", "app_secret"),
+        ("appSecret", "app_secret"),
+        ("api-version", "api_version"),
+        ("version", "api_version"),
+        ("calls_per_sec", "calls_per_second"),
+        ("callspersecond", "calls_per_second"),
+        ("extra__meta_graph__app_secret", "app_secret"),
+        ("timeout", "call_timeout"),
+    ],
+)
+def test_a_misspelled_setting_is_refused_with_the_one_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, written: str, meant: str
+) -> None:
+    hook = connect(monkeypatch, password="token", extra={written: "s3cret"})
+    works, told = hook.test_connection()
+    assert (works, told) == (False, f"'{written}' in the connection's extra is no setting: write {meant}.")
+
+
+@pytest.mark.parametrize("key", ["EAABsbCS1iHgBAKZC0123456789", "", "app_secret" * 9, "app_secret\n"])
+def test_a_key_that_is_like_no_setting_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    with pytest.raises(InvalidRequestError, match=r"a key that is no setting: use api_version, app_secret") as caught:
+        connect(monkeypatch, password="token", extra={key: 1}).get_conn()
+    assert not key or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["api_version", "calls_per_second", "call_timeout", "max_response_mib"])
+@pytest.mark.parametrize(
+    "value", ["EAABsbCS1iHgBAKZC", ["EAABsbCS1iHgBAKZC"], {"x": "EAABsbCS1iHgBAKZC"}, False, 1e999]
+)
+def test_a_setting_of_the_wrong_type_is_named_and_its_value_is_not(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidRequestError, match=name) as caught:
+        connect(monkeypatch, password="token", extra={name: value}).get_conn()
+    assert (1, False) == (len(str(caught.value).splitlines()), "EAAB" in str(caught.value))
+
+
+@pytest.mark.parametrize("extra", ["{", "[]", '"x"', "1" * 5000, "[" * 100_000])
+def test_an_extra_that_is_no_json_object_is_refused(extra: str) -> None:
+    with pytest.raises(InvalidRequestError, match="extra must be a JSON object"):
+        ConnectionExtra(extra)
 
 
 @pytest.mark.parametrize("empty", [None, "", " "])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -81,3 +82,23 @@ def test_settings_are_put_in_order(sample: ModuleType) -> None:
 def test_wrong_settings_are_one_clear_line(sample: ModuleType, wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(AirflowFailException, match=says):
         sample.checked({**sample.DEFAULTS, **wrong})
+
+
+def test_a_dataset_without_googles_libraries_says_how_to_install_them() -> None:
+    code = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(REPOSITORY / 'dags')!r})\n"
+        "import meta_conversations as sample\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.startswith(('google', 'airflow.providers.google')):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "for name in [name for name in sys.modules if name.split('.')[0] == 'google']: del sys.modules[name]\n"
+        "settings = {'dataset': 'example', 'gcp_conn_id': 'x', 'project_id': None, 'location': None}\n"
+        "try: sample.opened_warehouse(settings)\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    expected = "Google's provider is not installed: pip install 'airflow-provider-metaconv[google]'"
+    assert expected == done.stdout.splitlines()[-1]
