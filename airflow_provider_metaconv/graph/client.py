@@ -26,7 +26,7 @@ from airflow_provider_metaconv.graph.errors import (
 )
 from airflow_provider_metaconv.graph.limits import LimitWaits, Pacer
 from airflow_provider_metaconv.graph.redaction import SECRET_PARAMETERS, remember, watch_http_loggers
-from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result
+from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result, checked_path
 from airflow_provider_metaconv.graph.response import parse_response
 from airflow_provider_metaconv.graph.session import CallTooLongError, ResponseTooLargeError
 from airflow_provider_metaconv.graph.statistics import CallStatistics
@@ -193,7 +193,7 @@ class GraphClient:
         try:
             request = requests.Request(
                 "GET",
-                f"{self._root}/{path}",
+                f"{self._root}/{checked_path(path)}",
                 params={**parameters, **self._credentials.parameters},
                 auth=self._authorize,
             )

@@ -191,7 +191,8 @@ def _business_pools(headers: Mapping[str, str]) -> Iterator[Pool]:
     for object_id, entries in _parsed(headers.get("x-business-use-case-usage")).items():
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict):
-                yield _pool(str(object_id), str(entry.get("type", "")), entry)
+                kind = entry.get("type")
+                yield _pool(str(object_id), kind if isinstance(kind, str) else "", entry)
 
 
 def _simple_pool(headers: Mapping[str, str], name: str, bucket: str) -> Iterator[Pool]:

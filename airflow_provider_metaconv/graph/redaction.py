@@ -27,6 +27,9 @@ _LOOKS_SECRET = re.compile(
     re.IGNORECASE,
 )
 
+_HINTS = ("_token", "appsecret", "client_secret", "bearer", "eaa")
+"""What a text holds, in small letters, in which the pattern finds anything: the pattern costs a hundred times more."""
+
 _HTTP_LOGGERS = ("urllib3", "urllib3.connection", "urllib3.connectionpool", "requests")
 
 
@@ -63,6 +66,9 @@ def scrub(text: str) -> str:
     for secret in _memory.longest_first:
         if secret in text:
             text = text.replace(secret, HIDDEN)
+    small = text.lower()
+    if not any(hint in small for hint in _HINTS):
+        return text
     return _LOOKS_SECRET.sub(lambda match: f"{match[1] or match[2] or ''}{HIDDEN}", text)
 
 

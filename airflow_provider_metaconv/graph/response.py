@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from airflow_provider_metaconv.graph.error_rules import MetaError, error_of
 from airflow_provider_metaconv.graph.errors import (
@@ -20,6 +17,7 @@ from airflow_provider_metaconv.graph.errors import (
 )
 from airflow_provider_metaconv.graph.limits import Usage, read_usage
 from airflow_provider_metaconv.graph.redaction import scrub
+from airflow_provider_metaconv.graph.storable_json import storable_json
 
 _LONGEST_TEXT = 300
 _RATE_LIMITED_WITHOUT_CODE = 60.0
@@ -55,19 +53,8 @@ def parse_response(
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        value = _lenient_json(body)
+    value = storable_json(body)
     return value if isinstance(value, dict) else None
-
-
-def _lenient_json(body: bytes) -> Any:
-    # Messages can hold half of a surrogate pair, which orjson refuses and Python's own parser lets through.
-    try:
-        return json.loads(body.decode(errors="replace"))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _meta_error(data: Mapping[str, Any]) -> MetaError | None:

@@ -22,7 +22,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from airflow_provider_metaconv.stop import Stop
+from airflow_provider_metaconv.stop import Stop, StoppedError
 
 MEBIBYTE = 1024 * 1024
 _PIECE = 64 * 1024
@@ -161,13 +161,15 @@ class _BoundedAdapter(HTTPAdapter):
             with call.sockets:
                 return self._complete(request, **{**more, "stream": True})
         except _Over as over:
-            failure = over.error(request=request)
+            failure: Exception = over.error(request=request)
         except requests.RequestException:
-            # What a cut connection looks like from here.
-            self._stop.raise_if_requested()
-            raise
+            # What a cut connection looks like from here, too.
+            if not self._stop.requested:
+                raise
+            failure = StoppedError()
         finally:
             _current.reset(former)
+        # Raised out here, so that no traceback carries the library's error, whose text holds the URL.
         raise failure
 
     def _complete(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:

@@ -493,6 +493,17 @@ def test_debug_logs_hold_no_proof_and_no_token(server: EmulatorServer, caplog: p
     assert [] == [secret for secret in secrets if secret in caplog.text]
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["..", "../me", "100/../me", "100/..", "100/./x", "..%2Fme", "100/%2e%2e/me", "100?a=b", "100#x", "a\\..\\b"],
+)
+def test_no_path_leads_out_of_the_version(path: str) -> None:
+    with ScriptedServer(in_turn(reply({"id": "1"}))) as scripted:
+        with pytest.raises(InvalidRequestError, match="path of the Graph API cannot hold"):
+            scripted.client().get(path)
+        assert scripted.requests == []
+
+
 def test_two_calls_a_second_is_the_pace_unless_told_otherwise(server: EmulatorServer) -> None:
     client = GraphClient(graph_session(), Credentials(server.page_token("100")), base_url=server.url)
     started = time.monotonic()

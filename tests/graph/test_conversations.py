@@ -10,7 +10,7 @@ from airflow_provider_metaconv.graph.conversations import ConversationsEdge, nes
 from airflow_provider_metaconv.graph.errors import (
     Action,
     CursorError,
-    InvalidRequestError,
+    ItemUnavailableError,
     TooMuchDataError,
     UnexpectedResponseError,
     UnexpectedRowsError,
@@ -117,17 +117,34 @@ def test_a_conversation_id_is_one_segment_of_the_path_whatever_it_holds() -> Non
         return reply({"data": []})
 
     with ScriptedServer(respond) as server:
-        for conversation_id in ("a/b", "a?b=c", "a#b", "100%2Fme", "ü", "a b", "../me"):
+        for conversation_id in ("a/b", "a?b=c", "a#b", "100%2Fme", "ü", "a b", "a..b", "...", "%2E%2E%2Fme"):
             edge(server).messages(conversation_id, ["id"], 1)
     assert seen == [
-        f"{quoted}/messages" for quoted in ("a%2Fb", "a%3Fb%3Dc", "a%23b", "100%252Fme", "%C3%BC", "a%20b", "..%2Fme")
+        f"{quoted}/messages"
+        for quoted in (
+            "a%2Fb",
+            "a%3Fb%3Dc",
+            "a%23b",
+            "100%252Fme",
+            "%C3%BC",
+            "a%20b",
+            "a..b",
+            "...",
+            "%252E%252E%252Fme",
+        )
     ]
 
 
-@pytest.mark.parametrize("conversation_id", ["", ".", ".."])
+@pytest.mark.parametrize(
+    "conversation_id", ["", ".", "..", "../me", "../../evil", "t_1/..", "t_1/../me", "t_1/./x", "..\\me", "a/..\\b"]
+)
 def test_an_id_that_leads_elsewhere_is_never_asked_for(conversation_id: str) -> None:
-    with ScriptedServer(in_turn(reply({"data": []}))) as server, pytest.raises(InvalidRequestError):
+    with ScriptedServer(in_turn(reply({"data": []}))) as server, pytest.raises(ItemUnavailableError):
         edge(server).messages(conversation_id, ["id"], 1)
+    with pytest.raises(ItemUnavailableError):
+        edge(server).conversation(conversation_id, ["id"])
+    with pytest.raises(ItemUnavailableError):
+        edge(server).participants(conversation_id, {})
     assert server.requests == []
 
 

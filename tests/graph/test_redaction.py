@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import socket
 import threading
 import traceback
 from urllib.parse import quote, quote_plus
@@ -19,6 +20,7 @@ from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.pagination import parse_page
 from airflow_provider_metaconv.graph.redaction import remember, scrub
 from airflow_provider_metaconv.graph.session import graph_session
+from airflow_provider_metaconv.stop import Stop, StoppedError
 from tests.graph.raw_server import RawServer
 from tests.graph.scripted_server import ScriptedServer, graph_error, reply
 
@@ -89,13 +91,27 @@ def test_malformed_headers_show_no_secret_in_any_record(head: bytes, caplog: pyt
 def test_a_call_that_breaks_shows_no_secret_and_is_an_error_of_ours(
     answer: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def serve(connection, _) -> None:  # type: ignore[no-untyped-def]
+    def serve(connection: socket.socket, _: object) -> None:
         connection.sendall(answer)
         connection.close()
 
     with RawServer(serve) as server, caplog.at_level(logging.DEBUG), pytest.raises(GraphError) as caught:
         client_of(server.url, attempts=2).get("100", {"input_token": PAGE_TOKEN})
     assert [] == shown_in(everything_of(caught.value) + caplog.text)
+
+
+def test_a_call_that_is_stopped_shows_no_secret() -> None:
+    stop = Stop()
+
+    def serve(connection: socket.socket, _: object) -> None:
+        stop.request()
+        connection.close()
+
+    with RawServer(serve) as server:
+        client = GraphClient(graph_session(stop=stop), Credentials(TOKEN, APP_SECRET), base_url=server.url)
+        with pytest.raises(StoppedError) as caught:
+            client.get("100", {"input_token": PAGE_TOKEN})
+    assert [] == shown_in(everything_of(caught.value))
 
 
 FIELDS = ("message", "error_user_title", "error_user_msg", "fbtrace_id")
