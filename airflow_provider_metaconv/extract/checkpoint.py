@@ -25,7 +25,7 @@ import msgspec
 from airflow_provider_metaconv.extract.conversation import Batch
 from airflow_provider_metaconv.extract.state import ExtractionState
 from airflow_provider_metaconv.extract.stats import EarlierAttempts
-from airflow_provider_metaconv.files.errors import NotPublishedError
+from airflow_provider_metaconv.files.errors import NotPublishedError, UnusableFileError
 from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.files.storage import Storage
 
@@ -129,6 +129,7 @@ class Checkpoint:
         self._segments: list[_Segment] = []
         self._number = 0
         self._calls = 0
+        self._is_overdue = False
         self._clock = clock
         self._earliest_replacement = -math.inf
         self.extraction_id = uuid.uuid4().hex
@@ -136,24 +137,31 @@ class Checkpoint:
     def keep_messages(self, lines: bytes) -> None:
         """Remembers rows of messages, as lines of JSON, until the next ``commit``."""
         self._pending.keep_messages(lines)
+        self._bound_memory()
 
     def keep_conversations(self, lines: bytes) -> None:
         """Remembers rows of the ledger until the next ``commit``."""
         self._pending.keep_conversations(lines)
+        self._bound_memory()
+
+    def _bound_memory(self) -> None:
+        """Writes what fills a segment at once; it counts when the next ``commit`` names it."""
+        if self._pending.bytes >= MOST_BYTES:
+            self._write_pending()
+            self._is_overdue = True
 
     def is_due(self, calls: int) -> bool:
         """Whether it is time for the next checkpoint, now that the extraction has cost so many calls."""
         if self._clock() < self._earliest_replacement:
             return False
-        if self._pending.messages >= MOST_ROWS or self._pending.bytes >= MOST_BYTES:
+        if self._is_overdue or self._pending.messages >= MOST_ROWS:
             return True
         return calls - self._calls >= max(FEWEST_CALLS, int(SHARE_OF_CALLS * calls))
 
     def commit(self, state: ExtractionState, attempts: EarlierAttempts, parts: tuple[ManifestFile, ...]) -> None:
         """Makes everything so far what a later attempt continues from; raises ``StorageError``."""
         if self._pending.lines:
-            self._segments.append(self._write_segment())
-            self._pending = _Pending()
+            self._write_pending()
         self._publish(state, attempts, parts)
 
     def commit_in_parts(
@@ -164,6 +172,10 @@ class Checkpoint:
         self._publish(state, attempts, parts)
         for segment in old:
             self._storage.delete(segment.name)
+
+    def _write_pending(self) -> None:
+        self._segments.append(self._write_segment())
+        self._pending = _Pending()
 
     def _write_segment(self) -> _Segment:
         name = f"_checkpoint-{self._number:05d}-{self._writer}.ndjson"
@@ -189,6 +201,7 @@ class Checkpoint:
         self._storage.publish_bytes(msgspec.json.encode(sealed), CHECKPOINT_NAME, durable=False)
         self._earliest_replacement = self._clock() + self._storage.seconds_between_replacements
         self._calls = attempts.calls
+        self._is_overdue = False
 
     def earlier_extraction(self) -> str | None:
         """The id of the extraction whose checkpoint is stored here, if this one could continue it, whole or not."""
@@ -200,7 +213,7 @@ class Checkpoint:
             content = _decode(self._storage.read(CHECKPOINT_NAME))
         except NotPublishedError:
             return None
-        except (ValueError, RecursionError) as error:
+        except (UnusableFileError, ValueError, RecursionError) as error:
             logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
             return None
         if content.identity != self._identity:
@@ -217,7 +230,7 @@ class Checkpoint:
             for segment in content.segments:
                 self._read_segment(segment)
             self._check_parts(content.parts)
-        except (NotPublishedError, ValueError) as error:
+        except (NotPublishedError, UnusableFileError, ValueError) as error:
             logger.warning("The checkpoint lacks files (%s): starting over", type(error).__name__)
             return None
         self._segments, self._number, self.extraction_id = content.segments, content.number, content.extraction_id
@@ -237,7 +250,7 @@ class Checkpoint:
 
     def _check_parts(self, parts: list[ManifestFile]) -> None:
         for part in parts:
-            if self._storage.measure(part.path) != (part.bytes, part.sha256):
+            if self._storage.measure(part.path, part.bytes) != (part.bytes, part.sha256):
                 raise ValueError(part.path)
 
 

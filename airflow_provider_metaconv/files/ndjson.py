@@ -24,6 +24,9 @@ SLICE_ROWS = 50
 orjson keeps about 8 KB for each of its results (5,000 rows at once: 36 MB).
 """
 
+SLICE_BYTES = 1024 * 1024
+"""Fewer rows where they are this long: what is encoded at once is in memory a second time."""
+
 _GZIP_CONTAINER = 16 + zlib.MAX_WBITS
 """Makes it write the gzip header itself, with no time and no file name in it: equal rows give equal bytes."""
 
@@ -62,19 +65,23 @@ class NdjsonWriter:
 
 def encoded_slices(rows: Sequence[Row]) -> Iterator[bytes]:
     """The rows as lines of JSON, some at a time; raises ``TypeError`` for what is no JSON value."""
-    for start in range(0, len(rows), SLICE_ROWS):
-        yield _encoded(rows[start : start + SLICE_ROWS])
-
-
-def _encoded(rows: Sequence[Row]) -> bytes:
-    # An odd row among them costs the others nothing.
-    try:
-        encoded = b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
-    except TypeError:  # one of them is odd or wrong; row by row tells which
-        encoded = NUL_ESCAPE
-    if NUL_ESCAPE in encoded:
-        encoded = b"".join([encode_json(row) + b"\n" for row in rows])
-    return encoded
+    lines: list[bytes] = []
+    size = 0
+    for row in rows:
+        try:
+            line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # it is odd or wrong
+            line = encode_json(row) + b"\n"
+        else:
+            if NUL_ESCAPE in line:
+                line = encode_json(row) + b"\n"
+        lines.append(line)
+        size += len(line)
+        if size >= SLICE_BYTES or len(lines) == SLICE_ROWS:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)
 
 
 def read_ndjson(stream: BinaryIO) -> Iterator[Row]:
