@@ -1,7 +1,8 @@
 """Who may read what is written on this machine: its owner alone, or its group as well where a setting says so.
 
 Folders and files have their mode from the moment they appear, whatever the umask. What was there before is never
-changed: where it is looser, that is said once, with the command that changes it.
+changed: where it is looser, that is said once, with the command that changes it. And what is read are regular files: a
+pipe or a device would hold a task for ever, a symbolic link lead out of the folder.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 VARIABLE = "META_CONVERSATIONS_FILE_ACCESS"
 """The environment variable that says for whom files are; ``owner`` where it is not set."""
+
+
+class NotRegularFileError(OSError):
+    """Something other than a regular file has the name of a file that is to be read."""
 
 
 class FileAccessError(ValueError):
@@ -73,6 +78,36 @@ def create(path: Path, buffering: int = -1) -> BinaryIO:
 def create_lock(path: Path) -> int:
     """The descriptor of a file that is made where there is none; raises ``OSError`` for a symbolic link."""
     return _created(path, os.O_RDWR)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file to read; raises ``OSError`` for anything else, a symbolic link included, without waiting for it.
+
+    What was opened is what is looked at: nobody can put something else in its place in between.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        # What a symbolic link, a socket and a device without a driver are answered with.
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV):
+            raise _not_regular(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def _not_regular(path: Path) -> NotRegularFileError:
+    return NotRegularFileError(errno.EINVAL, "it is no regular file (remove it)", str(path))
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a regular file is there, and not a symbolic link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def report_looser(path: Path) -> None:

@@ -25,7 +25,7 @@ import msgspec
 from airflow_provider_metaconv.extract.conversation import Batch
 from airflow_provider_metaconv.extract.state import ExtractionState
 from airflow_provider_metaconv.extract.stats import EarlierAttempts
-from airflow_provider_metaconv.files.errors import NotPublishedError
+from airflow_provider_metaconv.files.errors import NotPublishedError, UnusableFileError
 from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.files.storage import Storage
 
@@ -130,6 +130,7 @@ class Checkpoint:
         self._has_unnamed_segments = False
         self._number = 0
         self._calls = 0
+        self._is_overdue = False
         self._clock = clock
         self._earliest_replacement = -math.inf
         self.extraction_id = uuid.uuid4().hex
@@ -215,7 +216,7 @@ class Checkpoint:
             content = _decode(self._storage.read(CHECKPOINT_NAME))
         except NotPublishedError:
             return None
-        except (ValueError, RecursionError) as error:
+        except (UnusableFileError, ValueError, RecursionError) as error:
             logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
             return None
         if content.identity != self._identity:
@@ -232,7 +233,7 @@ class Checkpoint:
             for segment in content.segments:
                 self._read_segment(segment)
             self._check_parts(content.parts)
-        except (NotPublishedError, ValueError) as error:
+        except (NotPublishedError, UnusableFileError, ValueError) as error:
             logger.warning("The checkpoint lacks files (%s): starting over", type(error).__name__)
             return None
         self._segments, self._number, self.extraction_id = content.segments, content.number, content.extraction_id
@@ -252,7 +253,7 @@ class Checkpoint:
 
     def _check_parts(self, parts: list[ManifestFile]) -> None:
         for part in parts:
-            if self._storage.measure(part.path) != (part.bytes, part.sha256):
+            if self._storage.measure(part.path, part.bytes) != (part.bytes, part.sha256):
                 raise ValueError(part.path)
 
 

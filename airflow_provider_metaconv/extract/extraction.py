@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
@@ -34,11 +33,12 @@ from airflow_provider_metaconv.files.commit import (
     commit_window,
     earlier_manifest,
     incomplete_before,
+    whole_files,
 )
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number, window_id
 from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
-from airflow_provider_metaconv.files.reading import read_part
+from airflow_provider_metaconv.files.reading import UNREADABLE_PART, read_part
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
@@ -140,14 +140,17 @@ def extract_conversations(
 def known_conversations(storage: Storage) -> Iterable[str]:
     """The ids in the ledgers of the Page's other windows, each once; folders without a manifest do not count.
 
-    Raises ``ManifestError`` and ``StorageError`` for ledgers that cannot be read.
+    A ledger that is damaged or gone is left out, and said. Raises ``StorageError`` where the storage does not answer.
     """
     known: dict[str, None] = {}
     for folder in storage.neighbours(MANIFEST_NAME):
-        manifest = earlier_manifest(folder)
-        for file in () if manifest is None else manifest.files:
-            if file.table == CONVERSATIONS.name:
-                known.update((row["conversation_id"], None) for row in read_part(folder, file))
+        for file in whole_files(folder, earlier_manifest(folder), CONVERSATIONS):
+            try:
+                ids = [row["conversation_id"] for row in read_part(folder, file)]
+            except UNREADABLE_PART as error:
+                logger.warning("%s cannot be read (%s): left out", folder.uri(file.path), type(error).__name__)
+            else:
+                known.update((each, None) for each in ids if isinstance(each, str))
     return known
 
 
@@ -216,7 +219,7 @@ class _Extraction:
         if self._saved is not None:
             try:
                 return self._resume(self._saved)
-            except (ValueError, KeyError, EOFError, OSError, zlib.error, FilesError) as error:
+            except (*UNREADABLE_PART, FilesError) as error:
                 logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
                 self._saved = None
                 self._checkpoint = Checkpoint(
@@ -391,7 +394,8 @@ class _Extraction:
             "usage_percent": total.usage_percent,
             "errors": total.errors,
             "started": total.started,
-            "finished": _now(),
+            # A clock that was set back in between makes no time run backwards.
+            "finished": max(total.started, _now()),
         }
         capped_from = self._context.window.capped_from
         return cost if capped_from is None else cost | {"until_capped_from": iso(capped_from)}

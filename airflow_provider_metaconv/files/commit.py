@@ -12,8 +12,20 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from airflow_provider_metaconv.files.errors import FilesError, ManifestError, NotPublishedError, StorageError
-from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number
+from airflow_provider_metaconv.files.errors import (
+    FilesError,
+    ManifestError,
+    NotPublishedError,
+    StorageError,
+    UnusableFileError,
+)
+from airflow_provider_metaconv.files.manifest import (
+    MANIFEST_NAME,
+    MOST_MANIFEST_BYTES,
+    Manifest,
+    ManifestFile,
+    next_part_number,
+)
 from airflow_provider_metaconv.files.parts import PartsWriter
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.files.storage import Storage
@@ -127,20 +139,20 @@ class WindowCounts:
 def earlier_manifest(storage: Storage) -> Manifest | None:
     """What an earlier extraction of the window published; None when there is nothing, or nothing that can be used."""
     try:
-        return Manifest.from_bytes(storage.read(MANIFEST_NAME), storage.uri(MANIFEST_NAME))
-    except (NotPublishedError, ManifestError):
+        return Manifest.from_bytes(storage.read(MANIFEST_NAME, MOST_MANIFEST_BYTES), storage.uri(MANIFEST_NAME))
+    except (NotPublishedError, UnusableFileError, ManifestError):
         return None
 
 
 def incomplete_before(storage: Storage, earlier: Manifest | None) -> frozenset[str]:
     """The conversations of which an earlier extraction of the window says that something is missing."""
-    gaps = _rows(storage, _whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
+    gaps = _rows(storage, whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
     return frozenset(row["conversation_id"] for row in gaps if row["status"] != ConversationStatus.COMPLETE)
 
 
 def _unplaced_before(storage: Storage, earlier: Manifest | None) -> dict[str, int]:
     """How many messages the earlier result knew beyond those in its rows, where that is why something is missing."""
-    gaps = _rows(storage, _whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
+    gaps = _rows(storage, whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
     return {
         row["conversation_id"]: row["messages_known"] - row["messages_extracted"] - row["messages_unavailable"]
         for row in gaps
@@ -231,7 +243,7 @@ class _Rewriter:
         self._lacks_fields = bool(left_out_fields)
 
     def _read_earlier(self) -> dict[str, Row]:
-        rows = _rows(self._storage, _whole_files(self._storage, self._earlier, CONVERSATIONS), CONVERSATIONS)
+        rows = _rows(self._storage, whole_files(self._storage, self._earlier, CONVERSATIONS), CONVERSATIONS)
         return {row["conversation_id"]: row for row in rows}
 
     def rewritten(self, files: list[ManifestFile]) -> list[ManifestFile]:
@@ -268,7 +280,7 @@ class _Rewriter:
     ) -> dict[str, dict[str, Row]]:
         """The messages of the touched conversations by conversation and id, of each the richest version."""
         messages: dict[str, dict[str, Row]] = {conversation_id: {} for conversation_id in touched}
-        earlier = _whole_files(self._storage, self._earlier, MESSAGES) if richer else []
+        earlier = whole_files(self._storage, self._earlier, MESSAGES) if richer else []
         before = (row for row in _rows(self._storage, earlier, MESSAGES) if row["conversation_id"] in richer)
         now = _rows(self._storage, files if touched else (), MESSAGES)
         for row in chain(before, now):
@@ -296,22 +308,22 @@ class _Rewriter:
         return _write(self._storage, table, self._header.file_format, rows)
 
 
-def _whole_files(storage: Storage, manifest: Manifest | None, table: Table) -> list[ManifestFile]:
-    """A manifest's parts of a table, as far as they are whole: what is damaged cannot be kept.
+def whole_files(storage: Storage, manifest: Manifest | None, table: Table) -> list[ManifestFile]:
+    """A manifest's parts of a table, as far as they are whole: what is damaged cannot be used.
 
     A storage that does not answer says nothing of that: its ``StorageError`` ends the attempt.
     """
     files = [] if manifest is None else [file for file in manifest.files if file.table == table.name]
     whole = [file for file in files if _is_whole(storage, file)]
     if len(whole) < len(files):
-        logger.warning("Parts of the earlier result in %s are damaged and not kept", storage.uri(MANIFEST_NAME))
+        logger.warning("Parts of the earlier result in %s are damaged and not used", storage.uri(MANIFEST_NAME))
     return whole
 
 
 def _is_whole(storage: Storage, file: ManifestFile) -> bool:
     try:
-        return storage.measure(file.path) == (file.bytes, file.sha256)
-    except NotPublishedError:
+        return storage.measure(file.path, file.bytes) == (file.bytes, file.sha256)
+    except (NotPublishedError, UnusableFileError):
         return False
 
 

@@ -5,6 +5,7 @@ Pure values: times only, and no more of them when there are more windows. ``cove
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -54,7 +55,8 @@ class Coverage:
             "complete": [[moment.isoformat() for moment in span] for span in self.complete],
             "claims": [[moment.isoformat() for moment in span] for span in self.claims],
         }
-        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        sealed = content | {"sha256": _checksum(content)}
+        return orjson.dumps(sealed, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Coverage:
@@ -62,6 +64,9 @@ class Coverage:
         content = orjson.loads(data)
         if not isinstance(content, dict) or content.get("version") != COVERAGE_VERSION:
             raise ValueError(f"this is no coverage record of version {COVERAGE_VERSION}")
+        # Records of earlier releases have none. A time with one digit changed would leave out a gap for good.
+        if content.pop("sha256", None) not in (None, _checksum(content)):
+            raise ValueError("a coverage record was changed after it was written")
         asked_since = content.get("asked_since")
         complete, claims = (_spans(content.get(key)) for key in ("complete", "claims"))
         if any(later.since <= earlier.until for earlier, later in pairwise(complete)):
@@ -113,6 +118,10 @@ def with_claim(coverage: Coverage, since: datetime, until: datetime) -> Coverage
     others = (claim for claim in coverage.claims if claim.until != until)
     claims = sorted([*others, Span(since.astimezone(UTC), until.astimezone(UTC))], key=lambda claim: claim.until)
     return replace(coverage, claims=tuple(claims[-MAX_CLAIMS:]))
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:

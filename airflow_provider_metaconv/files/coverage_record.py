@@ -15,8 +15,13 @@ from datetime import datetime
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from airflow_provider_metaconv.files.coverage import Coverage, claimed_since, covered_until, with_claim, with_window
-from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, ManifestError, NotPublishedError
-from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, WINDOW_PREFIX, Manifest
+from airflow_provider_metaconv.files.errors import (
+    ChangedMeanwhileError,
+    ManifestError,
+    NotPublishedError,
+    UnusableFileError,
+)
+from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, MOST_MANIFEST_BYTES, WINDOW_PREFIX, Manifest
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.stop import threads_of
 
@@ -131,11 +136,11 @@ def _window(folder: Storage) -> tuple[datetime | None, datetime, bool] | None:
     """What one manifest says of its window; None when it is gone, or says nothing that can be relied on."""
     uri = folder.uri(MANIFEST_NAME)
     try:
-        manifest = Manifest.from_bytes(folder.read(MANIFEST_NAME), uri)
+        manifest = Manifest.from_bytes(folder.read(MANIFEST_NAME, MOST_MANIFEST_BYTES), uri)
         since, until = _times(manifest)
     except NotPublishedError:
         return None
-    except (ManifestError, ValueError) as error:
+    except (ManifestError, UnusableFileError, ValueError) as error:
         logger.warning("%s counts as not covered: %s", uri, error)
         return None
     return since, until, manifest.complete

@@ -25,6 +25,10 @@ class StorageRefusedError(StorageError):
     """Only a person can change what stands in the way: a file in place of a folder, a permission that is missing."""
 
 
+class UnusableFileError(StorageError):
+    """What has the name of a published file is no regular file, or larger than any such file is."""
+
+
 class NotPublishedError(StorageError):
     """A file was asked for that was never published, or has been removed since."""
 

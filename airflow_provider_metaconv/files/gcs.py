@@ -22,12 +22,14 @@ from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error
 from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
 from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, Checksums, GenerationMismatchError, upload
 from airflow_provider_metaconv.files.shared import (
+    MOST_BYTES_READ,
     another_writer,
     changed_meanwhile,
     checked_name,
     measured,
     not_published,
     remove,
+    too_large,
 )
 
 __all__ = ["GCSStorage", "parse_gs_uri"]
@@ -36,6 +38,19 @@ RETRY_SECONDS = 120.0
 """How long one request is repeated before the task is left to Airflow's own retries."""
 
 PROBE_NAME = ".writable"
+
+
+class _Bounded(io.BytesIO):
+    """Takes so many bytes and no more."""
+
+    def __init__(self, place: str, most_bytes: int) -> None:
+        super().__init__()
+        self._place, self._most_bytes = place, most_bytes
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self._most_bytes:
+            raise too_large(self._place, self._most_bytes)
+        return super().write(data)
 
 
 class GCSStorage:
@@ -49,6 +64,7 @@ class GCSStorage:
 
     # Google takes about one write a second to the same name.
     seconds_between_replacements = 1.1
+    is_local = False
 
     def __init__(self, bucket: storage.Bucket, folder: str, retry_seconds: float = RETRY_SECONDS) -> None:
         self._bucket = bucket
@@ -122,7 +138,7 @@ class GCSStorage:
 
     def read_versioned(self, name: str) -> tuple[bytes, str] | None:
         """All bytes of a published file and its generation, in one request; None when there is no such file."""
-        stream = io.BytesIO()
+        stream = _Bounded(self.uri(name), MOST_BYTES_READ)
         try:
             generation = self._download(name, stream)
         except NotPublishedError:
@@ -136,9 +152,9 @@ class GCSStorage:
         except GenerationMismatchError:
             raise changed_meanwhile(self.uri(name)) from None
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
         """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
-        stream = io.BytesIO()
+        stream = _Bounded(self.uri(name), most_bytes)
         self._download(name, stream)
         return stream.getvalue()
 
@@ -158,14 +174,14 @@ class GCSStorage:
             blob.download_to_file(stream, checksum="crc32c", **self._options)
         return int(blob.generation)
 
-    def measure(self, name: str) -> tuple[int, str]:
+    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
         """Size and SHA-256 of a published file, as stored with it in the upload that Google verified."""
         blob = self._blob(name)
         with self._clear_errors("read", self.uri(name)), self._missing(name):
             blob.reload(**self._options)
-        sha256 = (blob.metadata or {}).get(SHA256_KEY)
-        if sha256:
-            return int(blob.size), sha256
+        size, sha256 = int(blob.size), (blob.metadata or {}).get(SHA256_KEY)
+        if sha256 or expected not in (None, size):
+            return size, sha256 or ""
         with self.open(name) as stream:  # somebody else's copy
             return measured(stream)
 

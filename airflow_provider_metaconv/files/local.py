@@ -11,15 +11,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_metaconv.access import FileAccessError, create, create_lock, make_folder, report_looser
-from airflow_provider_metaconv.files.errors import NotPublishedError, StorageError, StorageRefusedError, storage_error
+from airflow_provider_metaconv.access import (
+    FileAccessError,
+    NotRegularFileError,
+    create,
+    create_lock,
+    is_regular,
+    make_folder,
+    open_regular,
+    report_looser,
+)
+from airflow_provider_metaconv.files.errors import (
+    NotPublishedError,
+    StorageError,
+    StorageRefusedError,
+    UnusableFileError,
+    storage_error,
+)
+from airflow_provider_metaconv.files.locks import ADVICE, NO_LOCKS, mount_of
 from airflow_provider_metaconv.files.shared import (
+    MOST_BYTES_READ,
     another_writer,
     changed_meanwhile,
     checked_name,
     measured,
     not_published,
     remove,
+    too_large,
 )
 
 TEMPORARY_PREFIX = ".temporary-"
@@ -33,6 +51,7 @@ class LocalStorage:
     """
 
     seconds_between_replacements = 0.0
+    is_local = True
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder).absolute()
@@ -87,16 +106,23 @@ class LocalStorage:
     @contextlib.contextmanager
     def _holding(self, lock_name: str, when_taken: StorageError) -> Iterator[None]:
         path = self.temporary().with_name(lock_name)
+        mount = mount_of(self.folder)
+        if mount is not None and mount.has_local_locks:
+            raise StorageRefusedError(f"cannot lock {path}: {ADVICE}")
         try:
             descriptor = _locked(path)
         except BlockingIOError:
             raise when_taken from None
         except OSError as error:
+            if error.errno in NO_LOCKS:
+                raise StorageRefusedError(f"cannot lock {path}: {ADVICE}") from None
             raise storage_error("lock", path, error) from error
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            # Another machine may still take a file that was removed here for the one that is locked: there it stays.
+            if mount is None or not mount.is_shared:
+                path.unlink(missing_ok=True)
             os.close(descriptor)
 
     def read_versioned(self, name: str) -> tuple[bytes, str] | None:
@@ -134,7 +160,7 @@ class LocalStorage:
         """The folders directly in this one in which there is such a file, sorted by name."""
         checked_name(holding, self.folder)
         try:
-            folders = sorted(path for path in self.folder.iterdir() if (path / holding).is_file())
+            folders = sorted(path for path in self.folder.iterdir() if is_regular(path / holding))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
@@ -145,11 +171,13 @@ class LocalStorage:
         """The other folders of the parent folder in which there is such a file, sorted by name."""
         return [child for child in self.parent().children(holding) if child.folder != self.folder]
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
         """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
         with self.open(name) as stream:
             try:
-                return stream.read()
+                if os.fstat(stream.fileno()).st_size > most_bytes:
+                    raise too_large(self._path(name), most_bytes)
+                return stream.read(most_bytes)
             except OSError as error:
                 raise storage_error("read", self._path(name), error) from error
 
@@ -157,24 +185,29 @@ class LocalStorage:
         """A stream of a published file; raises ``NotPublishedError`` when there is none."""
         path = self._path(name)
         try:
-            return path.open("rb")
+            return open_regular(path)
+        except NotRegularFileError as error:
+            raise UnusableFileError(f"cannot read {path}: {error.strerror}") from None
         except (FileNotFoundError, NotADirectoryError):
             raise not_published(path) from None
         except OSError as error:
             raise storage_error("read", path, error) from error
 
-    def measure(self, name: str) -> tuple[int, str]:
-        """Size and SHA-256 of a published file, by reading all of it."""
+    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+        """Size and SHA-256 of a published file, by reading all of it if it is of the expected size."""
         with self.open(name) as stream:
             try:
-                return measured(stream)
+                size = os.fstat(stream.fileno()).st_size
+                if expected not in (None, size):
+                    return size, ""
+                return measured(stream, expected)
             except OSError as error:
                 raise storage_error("read", self._path(name), error) from error
 
     def names(self) -> list[str]:
         """The names of the folder's files without the hidden ones, sorted; empty when there is no folder."""
         try:
-            return sorted(path.name for path in self.folder.iterdir() if path.is_file() and path.name[0] != ".")
+            return sorted(path.name for path in self.folder.iterdir() if path.name[0] != "." and is_regular(path))
         except FileNotFoundError:
             return []
         except OSError as error:

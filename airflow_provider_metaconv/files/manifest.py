@@ -17,6 +17,9 @@ from airflow_provider_metaconv.records import TABLES
 MANIFEST_NAME = "_manifest.json"
 MANIFEST_VERSION = 1
 
+MOST_MANIFEST_BYTES = 16 * 1024 * 1024
+"""A manifest of 60,000 parts."""
+
 WINDOW_PREFIX = "window="
 """How the name of a window's folder begins; its id follows."""
 

@@ -49,7 +49,7 @@ class NdjsonWriter:
 
     def write(self, rows: Sequence[Row], keep: Keep | None = None) -> None:
         """Append the rows and give ``keep`` their lines; raises ``TypeError`` for what is no JSON value."""
-        for _, lines in encoded_slices(rows):
+        for lines in encoded_slices(rows):
             if keep is not None:
                 keep(lines)
             self._append(self._compressor.compress(lines))
@@ -63,18 +63,17 @@ class NdjsonWriter:
             self._sink.write(compressed)
 
 
-def encoded_slices(rows: Sequence[Row]) -> Iterator[tuple[Sequence[Row], bytes]]:
-    """The rows and their lines of JSON, some at a time; raises ``TypeError`` for what is no JSON value."""
+def encoded_slices(rows: Sequence[Row]) -> Iterator[bytes]:
+    """The rows as lines of JSON, some at a time; raises ``TypeError`` for what is no JSON value."""
     start = 0
     while start < len(rows):
         # Long rows come together; one of them stands for those beside it, since to weigh each costs half as much again.
         first = _encoded(rows[start : start + 1])
         if len(first) >= LONG_ROW_BYTES:
-            yield rows[start : start + 1], first
+            yield first
             start += 1
         else:
-            some = rows[start : start + SLICE_ROWS]
-            yield some, _encoded(some)
+            yield _encoded(rows[start : start + SLICE_ROWS])
             start += SLICE_ROWS
 
 

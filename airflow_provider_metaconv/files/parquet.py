@@ -17,7 +17,9 @@ ROW_GROUP_BYTES = 8 * 1024 * 1024
 """A row group is written when it has so many rows or so many bytes in memory, which keeps memory flat."""
 
 BATCH_BYTES = 4 * 1024 * 1024
-"""So many bytes of JSON become Arrow's arrays at once, even if those are few rows."""
+"""What is turned into Arrow's form at once, or back, unless a single row is longer."""
+
+READ_ROWS = 5_000
 
 
 class ParquetWriter:
@@ -44,22 +46,20 @@ class ParquetWriter:
 
         Raises ``TypeError`` or ``ValueError`` for a wrong type.
         """
-        batch: list[Row] = []
-        size = 0
-        for some, lines in encoded_slices(rows):
-            if keep is not None:
+        if keep is not None:
+            for lines in encoded_slices(rows):
                 keep(lines)
-            batch += some
-            size += len(lines)
-            if size >= BATCH_BYTES:
-                self._append(batch)
-                batch, size = [], 0
-        if batch:
-            self._append(batch)
+        self._append(rows)
 
     def _append(self, rows: Sequence[Row]) -> None:
         pyarrow, _ = _pyarrow()
-        arrays = [_array(column, rows) for column in self._table.columns]
+        try:
+            arrays = _arrays(self._table.columns, rows)
+        except _TooLongError:
+            half = len(rows) // 2
+            self._append(rows[:half])
+            self._append(rows[half:])
+            return
         batch = pyarrow.record_batch(arrays, schema=self._schema)
         self._pending.append(batch)
         self._pending_rows += batch.num_rows
@@ -81,6 +81,10 @@ class ParquetWriter:
         self._pending_rows = self._pending_bytes = 0
 
 
+class _TooLongError(Exception):
+    """The rows of a batch would take more than ``BATCH_BYTES`` a second time in memory."""
+
+
 def arrow_schema(table: Table) -> Any:
     """The ``pyarrow.Schema`` of a table's Parquet files; times are microseconds in UTC, JSON is text."""
     pyarrow, _ = _pyarrow()
@@ -94,9 +98,25 @@ def read_parquet(stream: BinaryIO, table: Table) -> Iterator[Row]:
     """
     _, parquet = _pyarrow()
     types = {column.name: column.type for column in table.columns}
-    for batch in parquet.ParquetFile(stream).iter_batches():
-        for row in batch.to_pylist():
-            yield {name: _read_value(types[name], value) for name, value in row.items()}
+    file = parquet.ParquetFile(stream)
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        fitting = max(BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1), 1)
+        for batch in file.iter_batches(min(fitting, READ_ROWS), row_groups=[number]):
+            for row in batch.to_pylist():
+                yield {name: _read_value(types[name], value) for name, value in row.items()}
+
+
+def read_columns(stream: BinaryIO, table: Table, names: Sequence[str]) -> Iterator[list[Any]]:
+    """The values of these columns, row by row, as ``read_parquet`` gives them; a file that is broken has no rows."""
+    pyarrow, parquet = _pyarrow()
+    types = {column.name: column.type for column in table.columns}
+    try:
+        for batch in parquet.ParquetFile(stream).iter_batches(READ_ROWS, columns=list(names)):
+            for row in batch.to_pylist():
+                yield [_read_value(types[name], row.get(name)) for name in names]
+    except (pyarrow.ArrowException, OSError):
+        return
 
 
 def _read_value(type_: ColumnType, value: Any) -> Any:
@@ -116,12 +136,32 @@ def _arrow_type(type_: ColumnType) -> Any:
             return pyarrow.string()
 
 
-def _array(column: Column, rows: Sequence[Row]) -> Any:
+def _arrays(columns: Sequence[Column], rows: Sequence[Row]) -> list[Any]:
+    """A batch by columns; raises ``_TooLongError`` before it takes too much, unless it is a single row."""
+    room = _Room(BATCH_BYTES if len(rows) > 1 else None)
+    return [_array(column, rows, room) for column in columns]
+
+
+class _Room:
+    """How much a batch may still take; None: as much as it likes."""
+
+    def __init__(self, left: int | None) -> None:
+        self._left = left
+
+    def take(self, size: int) -> None:
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise _TooLongError
+
+
+def _array(column: Column, rows: Sequence[Row], room: _Room) -> Any:
     """One column of a batch; the four types differ in how the file rows' form becomes Arrow's."""
     pyarrow, _ = _pyarrow()
     values = [row.get(column.name) for row in rows]
     match column.type:
         case ColumnType.TEXT:
+            room.take(sum(map(len, filter(None, values))))
             return _text_array(values)
         case ColumnType.INTEGER:
             return pyarrow.array(values, pyarrow.int64())
@@ -129,8 +169,15 @@ def _array(column: Column, rows: Sequence[Row]) -> Any:
             texts = pyarrow.array(values, pyarrow.string())
             return texts.cast(pyarrow.timestamp("us", tz="UTC"))
         case ColumnType.JSON:
-            encoded = [None if value is None else encode_json(value).decode() for value in values]
-            return pyarrow.array(encoded, pyarrow.string())
+            return pyarrow.array([_json_text(value, room) for value in values], pyarrow.string())
+
+
+def _json_text(value: Any, room: _Room) -> str | None:
+    if value is None:
+        return None
+    encoded = encode_json(value)
+    room.take(len(encoded))
+    return encoded.decode()
 
 
 def _text_array(values: list[Any]) -> Any:

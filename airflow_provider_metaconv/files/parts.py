@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from airflow_provider_metaconv.files.errors import NameTakenError, storage_error
 from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES, ManifestFile
@@ -21,6 +21,9 @@ ROWS_PER_PART = 100_000
 BYTES_PER_PART = 64 * 1024 * 1024
 CHUNK_ROWS = 500
 """Rows handed to the format at once: Parquet needs some hundreds to be fast."""
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""Fewer rows where they are this long, and come one by one: those of a list are in memory already."""
 
 MOST_TAKEN = 20
 """So many numbers in a row may be another task's before that is an error."""
@@ -106,8 +109,9 @@ class PartsWriter:
         if self._closed:
             raise ValueError("this PartsWriter is closed: make a new one to write more rows")
         with self._aborting():
+            take = islice if isinstance(rows, Sequence) else _taken
             rows = iter(rows)
-            while chunk := list(islice(rows, self._room())):
+            while chunk := list(take(rows, self._room())):
                 self._write_chunk(chunk, keep)
 
     def roll(self) -> tuple[ManifestFile, ...]:
@@ -215,3 +219,22 @@ class PartsWriter:
             with contextlib.suppress(Exception):
                 self.abort()
             raise
+
+
+def _taken(rows: Iterator[Row], number: int) -> Iterator[Row]:
+    """The next rows, as many as that or as ``CHUNK_BYTES`` allow, whichever is fewer."""
+    size = 0
+    for row in islice(rows, number):
+        yield row
+        size += _weight(row)
+        if size >= CHUNK_BYTES:
+            return
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a JSON value takes."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_weight, value.values()))
+    return sum(map(_weight, value)) if isinstance(value, list) else 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 
 from airflow_provider_metaconv.files.manifest import ManifestFile
@@ -9,6 +10,18 @@ from airflow_provider_metaconv.files.ndjson import read_ndjson
 from airflow_provider_metaconv.files.parquet import read_parquet
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.records import Row, table_named
+
+UNREADABLE_PART = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    zlib.error,
+)
+"""What the rows of a part that is broken, or another's, can raise as they are read and looked at."""
 
 
 def read_part(storage: Storage, file: ManifestFile) -> Iterator[Row]:

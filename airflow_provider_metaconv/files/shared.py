@@ -10,10 +10,14 @@ from airflow_provider_metaconv.files.errors import (
     ChangedMeanwhileError,
     NotPublishedError,
     StorageError,
+    UnusableFileError,
     storage_error,
 )
 
 BLOCK_BYTES = 1024 * 1024
+
+MOST_BYTES_READ = 256 * 1024 * 1024
+"""What is read as a whole (a manifest, a record, a piece of a checkpoint) is a thousand times smaller, or damaged."""
 
 
 def checked_name(name: str, folder: object) -> str:
@@ -39,12 +43,25 @@ def changed_meanwhile(place: object) -> ChangedMeanwhileError:
     return ChangedMeanwhileError(f"another task has changed {place} since it was read: read it again")
 
 
-def measured(stream: BinaryIO) -> tuple[int, str]:
-    """Size and SHA-256 of what is left in a stream; little of it is in memory at a time."""
+def too_large(place: object, most_bytes: int) -> UnusableFileError:
+    """What to raise when a file that is read as a whole is larger than that may be."""
+    return UnusableFileError(
+        f"cannot read {place}: it is larger than {most_bytes:,} bytes, which no such file is: remove it, then run the "
+        "task that writes it again"
+    )
+
+
+def measured(stream: BinaryIO, expected: int | None = None) -> tuple[int, str]:
+    """Size and SHA-256 of what is left in a stream; little of it is in memory at a time.
+
+    Of what turns out to be larger than ``expected`` no more is read.
+    """
     size, sha256 = 0, hashlib.sha256()
     while block := stream.read(BLOCK_BYTES):
         size += len(block)
         sha256.update(block)
+        if expected is not None and size > expected:
+            break
     return size, sha256.hexdigest()
 
 

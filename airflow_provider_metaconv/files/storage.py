@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.shared import MOST_BYTES_READ
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _HALF_A_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
@@ -25,6 +26,9 @@ class Storage(Protocol):
 
     seconds_between_replacements: float
     """How long to wait between two writes of the same name, so that the storage need not slow them down."""
+
+    is_local: bool
+    """Whether its files are on this machine, so that reading them costs no transfer."""
 
     def prove_writable(self) -> None:
         """Raises ``StorageError`` when nothing can be written there, before a run has cost anything."""
@@ -45,14 +49,20 @@ class Storage(Protocol):
         What is not ``durable`` outlives the process, but need not outlive a power cut.
         """
 
-    def read(self, name: str) -> bytes:
-        """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
+    def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
+        """All bytes of a published file; raises ``NotPublishedError`` when there is none.
+
+        One that is larger than ``most_bytes`` is not read: ``StorageError``.
+        """
 
     def open(self, name: str) -> BinaryIO:
         """A stream of a published file, to be closed; raises ``NotPublishedError`` when there is none."""
 
-    def measure(self, name: str) -> tuple[int, str]:
-        """Size and SHA-256 (hexadecimal) of a published file; raises ``NotPublishedError`` when there is none."""
+    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+        """Size and SHA-256 (hexadecimal) of a published file; raises ``NotPublishedError`` when there is none.
+
+        One that is not of the ``expected`` size need not be read: then the checksum is not its own.
+        """
 
     def names(self) -> list[str]:
         """The names of all published files, sorted; empty when the folder does not exist."""
@@ -73,7 +83,10 @@ class Storage(Protocol):
         """
 
     def read_versioned(self, name: str) -> tuple[bytes, str] | None:
-        """All bytes of a published file and its version, an opaque text; None when there is no such file."""
+        """All bytes of a published file and its version, an opaque text; None when there is no such file.
+
+        One that is too large to be read as a whole raises ``StorageError``.
+        """
 
     def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
         """Publish ``data``, whole and durable, in place of that version of the file; None: where there is no file.

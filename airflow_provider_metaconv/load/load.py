@@ -11,7 +11,7 @@ from airflow_provider_metaconv.files import Manifest
 from airflow_provider_metaconv.files import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, VerifiedManifest, verify_manifests
 from airflow_provider_metaconv.records import TABLES
-from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, Warehouse
+from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, SourceFileError, Warehouse
 
 __all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "verified_files"]
 
@@ -68,7 +68,16 @@ def load_manifests(
     ``ManifestError``, ``StorageError`` or ``WarehouseError``; then nothing has changed.
     """
     files = verified_files(manifest_uris, open_storage)
-    return warehouse.load(files) if files else LoadResult.nothing()
+    if not files:
+        return LoadResult.nothing()
+    try:
+        return warehouse.load(files)
+    except SourceFileError:
+        again = verified_files(manifest_uris, open_storage)
+        if again == files:
+            raise
+    # A window was published again after its files were proven whole.
+    return warehouse.load(again)
 
 
 def verified_files(

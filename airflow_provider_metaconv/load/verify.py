@@ -13,6 +13,9 @@ from airflow_provider_metaconv.files import (
     NotPublishedError,
     Storage,
 )
+from airflow_provider_metaconv.files.manifest import MOST_MANIFEST_BYTES
+from airflow_provider_metaconv.load.belonging import NotOfManifestError, check_rows
+from airflow_provider_metaconv.records import EXTRACTION_WINDOWS
 from airflow_provider_metaconv.stop import threads_of
 from airflow_provider_metaconv.warehouse import SourceFile
 
@@ -49,8 +52,27 @@ def verify_manifests(uris: Sequence[str], open_storage: StorageOpener) -> list[V
     """
     locations = list(_places(uris, open_storage))
     manifests = _side_by_side(_manifest, locations)
+    try:
+        return _verified(locations, manifests)
+    except LoadError:
+        again = _side_by_side(_manifest, locations)
+        if again == manifests:
+            raise
+    # A window was published again, and its earlier files are gone.
+    try:
+        return _verified(locations, again)
+    except LoadError as error:
+        raise LoadError(
+            f"{error}. Its window is being extracted again and again: load it when that has ended"
+        ) from None
+
+
+def _verified(locations: Sequence[_Location], manifests: Sequence[Manifest]) -> list[VerifiedManifest]:
+    for location, manifest in zip(locations, manifests, strict=True):
+        if not manifest.files:
+            raise LoadError(f"manifest {location.uri} names no files, which no extraction writes: {_RUN_AGAIN}")
     parts = [
-        _Part(location.storage, file)
+        _Part(location.storage, manifest, file)
         for location, manifest in zip(locations, manifests, strict=True)
         for file in manifest.files
     ]
@@ -71,6 +93,7 @@ class _Location(NamedTuple):
 
 class _Part(NamedTuple):
     storage: Storage
+    manifest: Manifest
     file: ManifestFile
 
 
@@ -99,21 +122,34 @@ def _uri(storage: Storage, name: str, uri: str) -> str:
 
 def _manifest(location: _Location) -> Manifest:
     try:
-        data = location.storage.read(location.name)
+        data = location.storage.read(location.name, MOST_MANIFEST_BYTES)
     except NotPublishedError:
         raise LoadError(f"there is no manifest {location.uri}: the extract has not finished, {_RUN_AGAIN}") from None
     return Manifest.from_bytes(data, source=location.uri)
 
 
 def _source_file(part: _Part) -> SourceFile:
-    storage, file = part
+    storage, file = part.storage, part.file
     uri = storage.uri(file.path)
     try:
-        size, sha256 = storage.measure(file.path)
+        size, sha256 = storage.measure(file.path, file.bytes)
     except NotPublishedError:
         raise LoadError(f"file {uri} is missing: {_RUN_AGAIN}") from None
     if size != file.bytes:
         raise LoadError(f"file {uri} has {size} bytes, its manifest says {file.bytes}: {_RUN_AGAIN}")
     if sha256 != file.sha256:
         raise LoadError(f"file {uri} was changed after it was written (its SHA-256 differs): {_RUN_AGAIN}")
+    if storage.is_local or file.table == EXTRACTION_WINDOWS.name:
+        _check_rows(part, uri)
     return SourceFile(uri, file.table, file.file_format, file.rows, sha256)
+
+
+def _check_rows(part: _Part, uri: str) -> None:
+    """Of a bucket's files the one row of ``extraction_windows`` alone is read here: the others may be of any size."""
+    try:
+        with part.storage.open(part.file.path) as stream:
+            check_rows(part.manifest, part.file, stream)
+    except NotPublishedError:
+        raise LoadError(f"file {uri} is missing: {_RUN_AGAIN}") from None
+    except NotOfManifestError as error:
+        raise LoadError(f"file {uri} {error}: {_RUN_AGAIN}") from None

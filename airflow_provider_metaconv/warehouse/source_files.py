@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote
 
+from airflow_provider_metaconv.access import is_regular
 from airflow_provider_metaconv.records import TABLES
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
@@ -38,5 +39,5 @@ def local_path(uri: str, taken: str, advice: str) -> Path:
 
 def check_present(uri: str, path: Path) -> None:
     """Raises ``SourceFileError`` for a file that is not there."""
-    if not path.is_file():
+    if not is_regular(path):
         raise SourceFileError(f"there is no file {uri}: {RUN_AGAIN}")

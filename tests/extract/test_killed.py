@@ -90,6 +90,21 @@ def test_killed_again_and_again(server: EmulatorServer, tmp_path: Path) -> None:
     finish_and_compare(server, tmp_path)
 
 
+@pytest.mark.parametrize("removals", [0, 1, 3])
+def test_killed_once_the_manifest_is_published_the_next_try_asks_for_nothing(
+    server: EmulatorServer, tmp_path: Path, removals: int
+) -> None:
+    arguments = [server.url, server.user_token, str(tmp_path), NOW.isoformat(), str(removals)]
+    child = subprocess.run([sys.executable, "-m", "tests.extract.killed_in_clean_up", *arguments], check=False)
+    assert -signal.SIGKILL == child.returncode
+    published = (tmp_path / "_manifest.json").read_bytes()
+    before = calls(server)
+    finish_and_compare(server, tmp_path)
+    # The Page's identity, which every try asks for before it knows of any file.
+    assert calls(server) - before <= 2
+    assert published == (tmp_path / "_manifest.json").read_bytes()
+
+
 def test_a_destination_that_vanishes_ends_the_try_and_the_next_one_starts_over(
     server: EmulatorServer, tmp_path: Path
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_metaconv.extract.extraction import known_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.commit import BetterResultError
 from airflow_provider_metaconv.files.errors import StorageError
@@ -218,3 +221,21 @@ def test_what_meta_tells_people_is_in_the_error(tmp_path: Path, kind: str) -> No
         assert text.startswith(f"[{kind}]")
         assert "Please wait: There are too many messages." in text
         assert "\n" not in text
+
+
+@pytest.mark.parametrize("damage", ["truncated", "not gzip", "other rows", "gone", "a pipe"])
+def test_a_damaged_ledger_of_another_window_costs_its_own_ids_alone(tmp_path: Path, damage: str) -> None:
+    with scene(tmp_path, threads(6)) as page:
+        for name in ("window=2", "window=3"):
+            page.attempt(folder=page.folder.parent / name)
+        storage = LocalStorage(page.folder)
+        everything = sorted(known_conversations(storage))
+        [ledger] = (page.folder.parent / "window=2").glob("conversations-*")
+        ledger_bytes = ledger.read_bytes()
+        ledger.unlink()
+        if damage == "a pipe":
+            os.mkfifo(ledger)
+        elif damage != "gone":
+            content = {"truncated": ledger_bytes[:-20], "not gzip": b"\0" * len(ledger_bytes)}
+            ledger.write_bytes(content.get(damage, gzip.compress(b'{"no": 1}\n[1]\nnull\n')))
+        assert everything == sorted(known_conversations(storage)) != []

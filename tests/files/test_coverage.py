@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -168,7 +169,11 @@ SPAN, LATER = ["2026-11-20T09:00:00+00:00", "2026-11-20T10:00:00+00:00"], ["2026
 
 
 def test_the_json_is_the_documented_one() -> None:
-    assert json.loads(coverage_of((9, 10)).to_bytes()) == VALID
+    content = json.loads(coverage_of((9, 10)).to_bytes())
+    assert len(content.pop("sha256")) == 64
+    assert content == VALID
+    # Records of earlier releases have no checksum.
+    assert Coverage.from_bytes(json.dumps(content).encode()) == coverage_of((9, 10))
 
 
 @pytest.mark.parametrize(
@@ -200,3 +205,27 @@ def test_the_json_is_the_documented_one() -> None:
 def test_a_damaged_record_is_refused(content: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Coverage.from_bytes(content.encode())
+
+
+def test_a_record_in_which_a_single_bit_has_changed_never_says_anything_else() -> None:
+    coverage = with_claim(coverage_of((9, 10), (12, 13)), at(10), at(12))
+    data = coverage.to_bytes()
+    for position in range(len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[position] ^= 1 << bit
+            with contextlib.suppress(ValueError):
+                assert Coverage.from_bytes(bytes(damaged)) == coverage
+
+
+@pytest.mark.parametrize("key", [None, *VALID, "sha256"])
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, -1, 1e308, 2**70, "", "x", "\0", [], [[]], {}, {"a": [None]}, "0001-01-01T00:00+14:00"],
+)
+def test_any_value_in_its_place_is_refused_or_says_the_same(key: str | None, value: object) -> None:
+    coverage = coverage_of((9, 10))
+    content = json.loads(coverage.to_bytes())
+    damaged = value if key is None else content | {key: value}
+    with contextlib.suppress(ValueError):
+        assert Coverage.from_bytes(json.dumps(damaged).encode()) == coverage

@@ -102,12 +102,6 @@ def test_no_manifests_are_no_work(warehouse):
     assert LoadResult.nothing() == load_manifests([], warehouse)
 
 
-def test_a_window_without_anything_is_no_work(tmp_path, warehouse):
-    storage = LocalStorage(tmp_path)
-    storage.publish_bytes(Manifest("1", "MESSENGER", None, "x", ()).to_bytes(), MANIFEST_NAME)
-    assert LoadResult.nothing() == load_manifests([storage.uri(MANIFEST_NAME)], warehouse)
-
-
 def test_a_folder_may_be_moved_with_its_manifest(tmp_path, warehouse):
     _extract(tmp_path / "a", _message(1))
     shutil.move(tmp_path / "a", tmp_path / "b")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.files import MANIFEST_NAME, LocalStorage, Manifest, ManifestFile
+from airflow_provider_metaconv.files.shared import MOST_BYTES_READ
 from airflow_provider_metaconv.load import LoadError
 from airflow_provider_metaconv.load.verify import AT_ONCE, verify_manifests
 
@@ -21,7 +24,8 @@ def write_window(folder: Path, parts: int = 1) -> str:
     storage, files = LocalStorage(folder), []
     for number in range(parts):
         name = f"messages-{number:05d}.ndjson.gz"
-        storage.publish_bytes(name.encode(), name)
+        row = {"platform": "MESSENGER", "page_id": "100", "created_time": "2026-11-20T00:00:00+00:00"}
+        storage.publish_bytes(gzip.compress(json.dumps(row).encode()), name)
         size, sha256 = storage.measure(name)
         files.append(ManifestFile(name, "messages", 1, size, sha256))
     manifest = Manifest("100", "MESSENGER", None, "2026-11-21T00:00:00+00:00", tuple(files))
@@ -36,13 +40,13 @@ class Watched(LocalStorage):
         super().__init__(folder)
         self.on_read, self.on_measure = on_read, on_measure
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
         self.on_read(self.uri(name))
-        return super().read(name)
+        return super().read(name, most_bytes)
 
-    def measure(self, name: str) -> tuple[int, str]:
+    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
         self.on_measure(self.uri(name))
-        return super().measure(name)
+        return super().measure(name, expected)
 
 
 def silent(uri: str) -> None:
@@ -59,10 +63,10 @@ def test_each_manifest_and_each_file_is_read_once(tmp_path: Path) -> None:
 
 
 def test_the_order_is_that_of_the_manifests_and_of_the_files_in_them(tmp_path: Path) -> None:
-    uris = [write_window(tmp_path / f"window={number}", parts=number % 3) for number in range(20)]
+    uris = [write_window(tmp_path / f"window={number}", parts=1 + number % 3) for number in range(20)]
     verified = verify_manifests(uris, LocalStorage)
     expected = [
-        [str(tmp_path / f"window={number}" / f"messages-{part:05d}.ndjson.gz") for part in range(number % 3)]
+        [str(tmp_path / f"window={number}" / f"messages-{part:05d}.ndjson.gz") for part in range(1 + number % 3)]
         for number in range(20)
     ]
     assert [[file.uri for file in one.files] for one in verified] == expected

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from airflow_provider_metaconv import access
 from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, NotPublishedError, StorageError
+from airflow_provider_metaconv.files.shared import MOST_BYTES_READ
 from tests.simulation.scenario import CrashPlan, StorageFaultPlan
 
 KILLED = {
@@ -123,6 +124,7 @@ class MemoryStorage:
     """The ``Storage`` of one folder of a ``Disk``, in one process."""
 
     seconds_between_replacements = 0.0
+    is_local = True
 
     def __init__(self, disk: Disk, folder: str, process: Process) -> None:
         self._disk, self._folder, self._process = disk, folder, process
@@ -148,7 +150,7 @@ class MemoryStorage:
     def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
         self._effect(f"write {name} ({len(data)} bytes)", lambda: self._write(name, data), durable=durable)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
         self._process.read(name)
         try:
             return self._files[name]
@@ -158,7 +160,7 @@ class MemoryStorage:
     def open(self, name: str) -> BinaryIO:
         return io.BytesIO(self.read(name))
 
-    def measure(self, name: str) -> tuple[int, str]:
+    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
         data = self.read(name)
         return len(data), hashlib.sha256(data).hexdigest()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from airflow_provider_metaconv.access import open_regular
 from airflow_provider_metaconv.records import Table, table_named
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
@@ -49,7 +50,7 @@ def opened(uri: str, file_format: str) -> Iterator[BinaryIO]:
     """A local file for sending, NDJSON unpacked: only then does BigQuery read it with more than one worker."""
     path = _path(uri)
     try:
-        with gzip.open(path) if file_format == "ndjson" else path.open("rb") as stream:
+        with open_regular(path) as file, gzip.open(file) if file_format == "ndjson" else file as stream:
             yield cast(BinaryIO, stream)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise SourceFileError(f"{uri} is no whole gzip file: {RUN_AGAIN}") from None

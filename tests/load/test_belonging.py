@@ -1,0 +1,145 @@
+"""Rows are loaded under the Page, the platform and the window of their manifest, or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.files import MANIFEST_NAME, LocalStorage, Manifest, PartsWriter
+from airflow_provider_metaconv.load import LoadError, check_manifests, load_manifests
+from airflow_provider_metaconv.load.verify import verify_manifests
+from airflow_provider_metaconv.records import EXTRACTION_WINDOWS, MESSAGES, Table
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+
+SINCE, UNTIL = "2026-11-20T00:00:00+00:00", "2026-11-21T00:00:00+00:00"
+KEY = {"platform": "MESSENGER", "page_id": "100"}
+MESSAGE = KEY | {
+    "conversation_id": "t_1",
+    "message_id": "m_1",
+    "created_time": "2026-11-20T12:00:00+00:00",
+    "text": "x",
+    "content_status": "available",
+}
+WINDOW = KEY | {"window_since": SINCE, "window_until": UNTIL}
+
+
+def window(
+    folder: Path, table: Table = MESSAGES, row: Mapping[str, Any] = MESSAGE, file_format: str = "ndjson", **values: Any
+) -> str:
+    """A window's folder with one good row and this one; returns the manifest's address."""
+    storage = LocalStorage(folder)
+    good = MESSAGE | {"message_id": "m_0"} if table is MESSAGES else WINDOW
+    with PartsWriter(storage, table, file_format) as writer:
+        writer.write([good, dict(row)])
+    manifest = Manifest("100", "MESSENGER", SINCE, UNTIL, writer.published)
+    content = json.loads(manifest.to_bytes()) | values
+    storage.publish_bytes(json.dumps(content).encode(), MANIFEST_NAME)
+    return storage.uri(MANIFEST_NAME)
+
+
+FOREIGN = {
+    "page": (MESSAGES, MESSAGE | {"page_id": "999"}, "another Page or platform"),
+    "platform": (MESSAGES, MESSAGE | {"platform": "INSTAGRAM"}, "another Page or platform"),
+    "earlier": (MESSAGES, MESSAGE | {"created_time": "2026-11-19T23:59:59+00:00"}, "of another time"),
+    "later": (MESSAGES, MESSAGE | {"created_time": UNTIL}, "of another time"),
+    "no time": (MESSAGES, MESSAGE | {"created_time": None}, "of another time"),
+    "escaped id": (MESSAGES, MESSAGE | {"conversation_id": 't"1', "page_id": "999"}, "another Page or platform"),
+    "window": (EXTRACTION_WINDOWS, WINDOW | {"window_until": "2026-11-22T00:00:00+00:00"}, "another window"),
+    "window of another Page": (EXTRACTION_WINDOWS, WINDOW | {"page_id": "999"}, "another Page or platform"),
+}
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_row_that_is_not_of_its_manifest_is_refused(tmp_path: Path, case: str, file_format: str) -> None:
+    table, row, complaint = FOREIGN[case]
+    uri = window(tmp_path / "w", table, row, file_format)
+    with pytest.raises(LoadError, match=f"file .*/{table.name}-00000.* holds .*{complaint}.*: run the extract task"):
+        verify_manifests([uri], LocalStorage)
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+@pytest.mark.parametrize("row", [MESSAGE, MESSAGE | {"conversation_id": 'odd "id" \\', "created_time": SINCE}])
+def test_rows_of_the_manifest_are_taken(tmp_path: Path, row: Mapping[str, Any], file_format: str) -> None:
+    assert 1 == len(verify_manifests([window(tmp_path / "w", row=row, file_format=file_format)], LocalStorage))
+
+
+def test_messages_that_are_read_again_before_the_window_belong_to_it(tmp_path: Path) -> None:
+    early = MESSAGE | {"created_time": "2026-11-19T23:00:00+00:00"}
+    times = {"since": SINCE, "until": UNTIL, "reads_since": "2026-11-19T22:00:00+00:00"}
+    assert 1 == len(verify_manifests([window(tmp_path / "w", row=early, window=times)], LocalStorage))
+
+
+@pytest.mark.parametrize("use", [load_manifests, check_manifests])
+def test_a_manifest_of_another_page_over_these_rows_changes_nothing(tmp_path: Path, use: Any) -> None:
+    uri = window(tmp_path / "w", page_id="999")
+    with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="another Page"):
+        use([uri], warehouse)
+
+
+@pytest.mark.parametrize("use", [load_manifests, check_manifests])
+def test_a_manifest_without_files_is_no_manifest(tmp_path: Path, use: Any) -> None:
+    uri = window(tmp_path / "w", files=[])
+    with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="names no files"):
+        use([uri], warehouse)
+
+
+class PublishedAgain(LocalStorage):
+    """A folder whose window is published again after its manifest was read, so many times."""
+
+    times = 1
+
+    def read(self, name: str, *bounds: int) -> bytes:
+        data = super().read(name, *bounds)
+        if name == MANIFEST_NAME and type(self).times:
+            type(self).times -= 1
+            for old in self.names():
+                self.delete(old)
+            number = 1 + len(list(self.folder.parent.iterdir()))
+            (self.folder.parent / f"seen-{number}").mkdir()
+            with PartsWriter(self, MESSAGES, first_number=number) as writer:
+                writer.write([MESSAGE])
+            manifest = Manifest("100", "MESSENGER", SINCE, UNTIL, writer.published)
+            self.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
+        return data
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_window_that_is_published_again_meanwhile_is_read_again_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    uri = window(tmp_path / "w")
+    monkeypatch.setattr(PublishedAgain, "times", times)
+    if times == 1:
+        (verified,) = verify_manifests([uri], PublishedAgain)
+        assert [file.uri for file in verified.files] == [
+            str(path) for path in (tmp_path / "w").iterdir() if path.name != MANIFEST_NAME
+        ]
+    else:
+        with pytest.raises(LoadError, match=r"is missing: .* being extracted again and again: load it when that has"):
+            verify_manifests([uri], PublishedAgain)
+
+
+def test_files_that_go_after_they_were_proven_whole_are_looked_for_once_more(tmp_path: Path) -> None:
+    uri = window(tmp_path / "w")
+
+    class Late(DuckDBWarehouse):
+        is_late = True
+
+        def load(self, files: Any) -> Any:
+            if self.is_late:
+                self.is_late = False
+                for path in (tmp_path / "w").iterdir():
+                    path.unlink()
+                window(tmp_path / "w", row=MESSAGE | {"text": "newer"})
+                (tmp_path / "w" / "messages-00000.ndjson.gz").rename(tmp_path / "w" / "messages-00001.ndjson.gz")
+                manifest = tmp_path / "w" / MANIFEST_NAME
+                manifest.write_bytes(manifest.read_bytes().replace(b"messages-00000", b"messages-00001"))
+            return super().load(files)
+
+    with Late(tmp_path / "meta.duckdb") as warehouse:
+        assert 2 == load_manifests([uri], warehouse).tables["messages"].inserted
