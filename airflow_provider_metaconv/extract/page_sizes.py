@@ -170,6 +170,8 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
 
     def weighed(self, messages: int, size: int) -> None:
         """Rows of so many messages took so many bytes; long ones are asked for in smaller numbers."""
+        if not messages:
+            return
         fitting = min(BYTES_PER_CALL * messages // max(size, 1), 2 * self.messages_per_call, MESSAGES_PER_CALL)
         if fitting == self.messages_per_call:
             return
