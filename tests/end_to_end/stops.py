@@ -148,7 +148,6 @@ class StopsContract:
 
     def test_a_task_that_a_person_ends_while_a_call_hangs_ends_at_once(self, stops: Stops) -> None:
         told = stops.logged(ENDED, "Terminating process")
+        # The task's own last word: that its process has ended, Airflow may notice seconds later.
         assert stops.logged(ENDED, "Task failed with exception") - told < SECONDS_TO_END
-        # It has ended by itself: Airflow kills what does not after five seconds.
-        assert stops.logged(ENDED, "Task killed!") - told < timedelta(seconds=5)
         assert [] == [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > told]
