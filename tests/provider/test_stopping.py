@@ -105,7 +105,7 @@ def set_up(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, **values: An
 
 FAULTS = {
     "its first call hangs": Fault("hang", route="page"),
-    "a list call hangs": Fault("hang", route="conversations", after_calls=1),
+    "a list call hangs": Fault("hang", route="conversations"),
     "several calls hang": Fault("hang", route="messages", after_calls=4),
     "a limit is waited for": Fault("613", after_calls=3),
     "a call is backed off": Fault("2", route="messages", after_calls=4),

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -129,8 +130,9 @@ def test_a_file_that_this_process_has_open_otherwise_is_said(tmp_path):
 
 AS_NOBODY = """
 import os, sys
-os.setuid(65534)
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+# Only now: Python itself may be where nobody else may read.
+os.setuid(65534)
 try:
     with DuckDBWarehouse(sys.argv[1]) as warehouse:
         warehouse.load([])
@@ -139,12 +141,18 @@ except Exception as error:
 """
 
 
+@pytest.fixture
+def everybodys_folder():
+    """One that others may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody without rights")
 @pytest.mark.parametrize("there", [True, False])
-def test_a_file_or_folder_without_rights_is_said_with_what_to_change(tmp_path, there):
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    path = tmp_path / "meta.duckdb"
+def test_a_file_or_folder_without_rights_is_said_with_what_to_change(there, everybodys_folder):
+    path = everybodys_folder / "meta.duckdb"
     if there:
         duckdb.connect(str(path)).close()
         path.chmod(0o644)
