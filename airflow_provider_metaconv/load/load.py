@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, Veri
 from airflow_provider_metaconv.records import TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, SourceFileError, Warehouse
 
-__all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "verified_files"]
+__all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "load_through", "verified_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,17 +67,26 @@ def load_manifests(
     ``open_storage`` is for places that need credentials. No manifest is no work. Raises ``LoadError``,
     ``ManifestError``, ``StorageError`` or ``WarehouseError``; then nothing has changed.
     """
+    return load_through(manifest_uris, warehouse.load, open_storage)
+
+
+def load_through(
+    manifest_uris: Sequence[str],
+    load: Callable[[Sequence[SourceFile]], LoadResult],
+    open_storage: StorageOpener = open_storage_by_scheme,
+) -> LoadResult:
+    """The same by a function that loads proven files; raises what ``load_manifests`` raises, and what ``load`` does."""
     files = verified_files(manifest_uris, open_storage)
     if not files:
         return LoadResult.nothing()
     try:
-        return warehouse.load(files)
+        return load(files)
     except SourceFileError:
         again = verified_files(manifest_uris, open_storage)
         if again == files:
             raise
     # A window was published again after its files were proven whole.
-    return warehouse.load(again)
+    return load(again)
 
 
 def verified_files(

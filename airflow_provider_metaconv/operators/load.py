@@ -22,7 +22,7 @@ from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.storage import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.lineage import TablesPlace, load_lineage
-from airflow_provider_metaconv.load.load import LoadError, verified_files
+from airflow_provider_metaconv.load.load import LoadError, load_through, verified_files
 from airflow_provider_metaconv.load.origin import origin
 from airflow_provider_metaconv.load.verify import StorageOpener
 from airflow_provider_metaconv.operators.arguments import Manifests, manifest_uris
@@ -128,8 +128,9 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
-            files = verified_files(uris)
-            return interruptible(partial(warehouse.load, files), warehouse.interrupt, stop)
+            return load_through(
+                uris, lambda files: interruptible(partial(warehouse.load, files), warehouse.interrupt, stop)
+            )
 
     def storage_opener(self) -> StorageOpener:
         """Local folders alone."""

@@ -124,6 +124,16 @@ def test_a_window_that_is_published_again_meanwhile_is_read_again_once(
             verify_manifests([uri], PublishedAgain)
 
 
+def publish_again(folder: Path) -> None:
+    """Replaces a window's files by others, under names of their own."""
+    for path in folder.iterdir():
+        path.unlink()
+    window(folder, row=MESSAGE | {"text": "newer"})
+    (folder / "messages-00000.ndjson.gz").rename(folder / "messages-00001.ndjson.gz")
+    manifest = folder / MANIFEST_NAME
+    manifest.write_bytes(manifest.read_bytes().replace(b"messages-00000", b"messages-00001"))
+
+
 def test_files_that_go_after_they_were_proven_whole_are_looked_for_once_more(tmp_path: Path) -> None:
     uri = window(tmp_path / "w")
 
@@ -133,12 +143,7 @@ def test_files_that_go_after_they_were_proven_whole_are_looked_for_once_more(tmp
         def load(self, files: Any) -> Any:
             if self.is_late:
                 self.is_late = False
-                for path in (tmp_path / "w").iterdir():
-                    path.unlink()
-                window(tmp_path / "w", row=MESSAGE | {"text": "newer"})
-                (tmp_path / "w" / "messages-00000.ndjson.gz").rename(tmp_path / "w" / "messages-00001.ndjson.gz")
-                manifest = tmp_path / "w" / MANIFEST_NAME
-                manifest.write_bytes(manifest.read_bytes().replace(b"messages-00000", b"messages-00001"))
+                publish_again(tmp_path / "w")
             return super().load(files)
 
     with Late(tmp_path / "meta.duckdb") as warehouse:
