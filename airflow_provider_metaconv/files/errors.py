@@ -54,9 +54,8 @@ _ADVICE = {
     errno.EEXIST: _NOT_FOLDER,
     errno.EISDIR: _NOT_FILE,
     errno.ENAMETOOLONG: "the name is too long (choose a shorter destination)",
-    errno.ELOOP: "its symbolic links lead round in a circle (choose another destination)",
     errno.ENOENT: _VANISHED,
-    errno.ELOOP: "a symbolic link stands where a file or folder is needed (remove it)",
+    errno.ELOOP: "a symbolic link stands where a file or folder is needed, or leads in a circle (remove it)",
 }
 
 _FOR_A_PERSON = frozenset(_ADVICE) - {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT}
