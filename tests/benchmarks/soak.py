@@ -19,6 +19,8 @@ from typing import Any
 
 import requests
 
+from tests.peak_memory import peak_megabytes
+
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
 TRIES = 40
 MESSENGER_FOLDERS = ("inbox", "page_done", "spam", "other")
@@ -130,9 +132,7 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
         figures = {"ended": str(error)[:60], "wait": min(error.retry_after, 3)}
     except GraphError as error:
         figures = {"ended": str(error)[:60]}
-    # Not ru_maxrss: a new process inherits that of the one that started it.
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    print(json.dumps(figures | {"calls": client.calls, "peak_megabytes": round(int(line.split()[1]) / 1024, 1)}))
+    print(json.dumps(figures | {"calls": client.calls, "peak_megabytes": round(peak_megabytes(), 1)}))
 
 
 if __name__ == "__main__":

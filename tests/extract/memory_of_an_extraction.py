@@ -6,10 +6,8 @@ python -m tests.extract.memory_of_an_extraction URL TOKEN FOLDER FORMAT UNTIL
 from __future__ import annotations
 
 import json
-import re
 import sys
 from datetime import datetime
-from pathlib import Path
 
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.rows import ExtractionContext
@@ -22,13 +20,7 @@ from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.session import graph_session
 from airflow_provider_metaconv.records import MESSAGES
 from airflow_provider_metaconv.window import Window
-
-
-def peak_mebibytes() -> float:
-    """The most memory this process had so far; not ``ru_maxrss``, which it inherits from the one that started it."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) / 1024
+from tests.peak_memory import peak_megabytes
 
 
 def main() -> None:
@@ -43,9 +35,9 @@ def main() -> None:
         # What pyarrow takes by itself, and pandas where it finds it, is not the rows' doing.
         with PartsWriter(LocalStorage(f"{folder}-before"), MESSAGES, file_format) as writer:
             writer.write([{"message_id": "m"}])
-    before = peak_mebibytes()
+    before = peak_megabytes()
     result = extract_conversations([edge], context, LocalStorage(folder), client, Settings(file_format))
-    told = {"before": before, "peak": peak_mebibytes(), "messages": result.messages}
+    told = {"before": before, "peak": peak_megabytes(), "messages": result.messages}
     sys.stdout.write(json.dumps(told) + "\n")
 
 

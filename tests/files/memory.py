@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from airflow_provider_metaconv.load.verify import verify_manifests
 from airflow_provider_metaconv.records import MESSAGES, Row
 from airflow_provider_metaconv.warehouse.bigquery.sources import opened
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.peak_memory import peak_megabytes
 
 ROWS = 300
 LENGTH = 1_000_000
@@ -73,14 +73,9 @@ def load(folder: Path, file_format: str) -> None:
         warehouse.load(verified.files)
 
 
-def most_memory() -> float:
-    """MB that this process ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 if __name__ == "__main__":
     arrow_schema(MESSAGES)
     sys.modules["duckdb"] = __import__("duckdb")
-    before = most_memory()
+    before = peak_megabytes()
     globals()[sys.argv[1]](Path(sys.argv[3]), sys.argv[2])
-    sys.stdout.write(f"{most_memory() - before:.0f}\n")
+    sys.stdout.write(f"{peak_megabytes() - before:.0f}\n")

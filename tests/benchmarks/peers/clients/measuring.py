@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -13,6 +12,7 @@ from typing import Any
 
 from tests.benchmarks.peers.shapes import Shape
 from tests.benchmarks.peers.world import PAGE_ID, SINCE, TOKEN, UNTIL
+from tests.peak_memory import peak_megabytes
 
 __all__ = [
     "CONVERSATION_FIELDS",
@@ -60,16 +60,6 @@ def run(work: Callable[[Job], None], found_ids: Callable[[Job], Iterable[str]]) 
     print(json.dumps(figures), flush=True)
     # Some peers leave threads behind; they are no part of the figures.
     os._exit(0)
-
-
-def peak_megabytes() -> float:
-    """The most memory this process held so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Rather than ru_maxrss, which a new process inherits from the one that started it.
-        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def json_lines_ids(job: Job) -> Iterable[str]:
