@@ -1,11 +1,19 @@
 """Fuzzing of what comes from outside; the corpus and what was found are replayed by the suite."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
-NAMES = ["extraction", "response", "headers", "edge", "manifest", "coverage", "checkpoint", "window", "connection"]
-if find_spec("airflow_provider_metaconv.operators.dag_settings"):
-    NAMES.append("settings")
+NAMES = [
+    "extraction",
+    "response",
+    "headers",
+    "edge",
+    "manifest",
+    "coverage",
+    "checkpoint",
+    "window",
+    "connection",
+    "settings",
+]
 
 SLOW = {"extraction": 6, "checkpoint": 2}
 """What needs more than one share of the time."""
