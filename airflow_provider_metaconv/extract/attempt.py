@@ -17,8 +17,15 @@ from airflow_provider_metaconv.extract import conversation as conversations
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.conversation import Batch, ConversationReader
 from airflow_provider_metaconv.extract.list_walk import Node
-from airflow_provider_metaconv.extract.page_sizes import PageSizes
-from airflow_provider_metaconv.extract.requests import PATIENTLY, Answer, Fields, ListRequest, Request
+from airflow_provider_metaconv.extract.page_sizes import BYTES_PER_CALL, PageSizes
+from airflow_provider_metaconv.extract.requests import (
+    PATIENTLY,
+    Answer,
+    Fields,
+    ListRequest,
+    Request,
+    asked_messages,
+)
 from airflow_provider_metaconv.extract.rows import ExtractionContext, effective_time
 from airflow_provider_metaconv.extract.state import (
     Amendment,
@@ -37,6 +44,7 @@ from airflow_provider_metaconv.graph.errors import (
     FieldRefusedError,
     GraphError,
     LimitTooHighError,
+    TooMuchDataError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage
 from airflow_provider_metaconv.window import iso, row_time
@@ -198,6 +206,7 @@ class Attempt:
     def _apply_refusal(self, request: Request, error: GraphError) -> Batch:
         if error.action is Action.WAIT or error.scope is ErrorScope.APP:
             raise error
+        self._weigh(request, error)
         if self._is_avoidable(request, error):
             return Batch()
         if isinstance(request, ListRequest):
@@ -210,6 +219,11 @@ class Attempt:
         if conversation.deferred and not was_deferred:
             self._note_refusal(error)
         return self._advance(conversation, [])
+
+    def _weigh(self, request: Request, error: GraphError) -> None:
+        """Learns from a response that was cut for its size how long its messages are at least."""
+        if isinstance(error, TooMuchDataError) and error.received_bytes:
+            self._state.page_sizes.weighed(asked_messages(request), error.received_bytes)
 
     def _note_last_time(self, conversation: ConversationState) -> None:
         if conversation.deferred:
@@ -254,7 +268,9 @@ class Attempt:
             return Batch()
         self._refused.pop(number, None)
         self._state.reference = self._state.reference or state.top
-        once_planned()
+        if _text_length(nodes) <= BYTES_PER_CALL:
+            # Of long messages only one page at a time is held, and what follows is asked for by what they weigh.
+            once_planned()
         batch = Batch()
         nodes.reverse()
         while nodes:
@@ -486,6 +502,13 @@ def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str
 def _time_of(row: Mapping[str, Any]) -> str | None:
     """The time of a conversation's ledger row, as ``effective_time`` takes that of its node."""
     return _latest(row["updated_time"], row["newest_message_time"])
+
+
+def _text_length(nodes: Iterable[Node]) -> int:
+    """The length of the texts nested in a page of conversations; their rows are hardly longer."""
+    edges = (node.get("messages") for node in nodes)
+    rows = (row for edge in edges if isinstance(edge, dict) for row in edge.get("data") or ())
+    return sum(len(text) for row in rows if isinstance(row, dict) and isinstance(text := row.get("message"), str))
 
 
 def _latest(*times: str | None) -> str | None:

@@ -40,6 +40,7 @@ from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, Ma
 from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
 from airflow_provider_metaconv.files.reading import UNREADABLE_PART, read_part
 from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.freed_memory import release_freed_memory
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
 from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
@@ -331,6 +332,8 @@ class _Extraction:
         messages.write(batch.messages, self._checkpoint.keep_messages)
         self._state.page_sizes.weighed(len(batch.messages), self._checkpoint.kept_bytes - kept)
         conversations.write(batch.conversations, self._checkpoint.keep_conversations)
+        if self._state.page_sizes.messages_are_long:
+            release_freed_memory()
         if self._parts != published:
             # A part is full: with the rows of the others published as well, no row needs to be kept a second time.
             self._publish_parts()

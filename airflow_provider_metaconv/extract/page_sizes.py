@@ -129,6 +129,11 @@ class PageSizes(msgspec.Struct, forbid_unknown_fields=True):
         return self.accepted.at_most(self.filling)
 
     @property
+    def messages_are_long(self) -> bool:
+        """Whether calls are filled by the length of messages rather than by their number."""
+        return self.messages_per_call < MESSAGES_PER_CALL
+
+    @property
     def list_is_reduced(self) -> bool:
         """Whether list calls ask for less than would fill them, since Meta refused more."""
         return _size_of(self.now) != _size_of(self.filling)

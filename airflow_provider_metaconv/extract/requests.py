@@ -89,6 +89,19 @@ Response = ResultPage | Mapping[str, Any]
 Answer = Response | GraphError
 
 
+def asked_messages(request: Request) -> int:
+    """How many messages a call asks for at the most, with all that belongs to them."""
+    match request:
+        case ListRequest():
+            return request.limit * request.nested_messages
+        case ConversationRequest():
+            return request.limit
+        case MessagesRequest():
+            return 0 if request.ids_only else request.limit
+        case ParticipantsRequest():
+            return 0
+
+
 class Fields:
     """The fields that calls ask for: all that the tables name, but those that Meta refused."""
 

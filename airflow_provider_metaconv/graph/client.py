@@ -222,7 +222,8 @@ class GraphClient:
         if isinstance(error, ResponseTooLargeError):
             return TooMuchDataError(
                 f"The answer from {place} is larger than an answer may be. If it has to be: raise max_response_mib in "
-                "the connection's extra."
+                "the connection's extra.",
+                received_bytes=error.received_bytes,
             )
         if isinstance(error, CallTooLongError):
             return TooMuchDataError(

@@ -178,9 +178,16 @@ class UnexpectedRowsError(UnexpectedResponseError):
 
 
 class TooMuchDataError(GraphError):
-    """The answer was too large or took too long: the same question for less data may be answered."""
+    """The answer was too large or took too long: the same question for less data may be answered.
+
+    ``received_bytes`` is what had come of it when it was cut here for its size; 0 when it was not.
+    """
 
     default_action = Action.ASK_LESS
+
+    def __init__(self, message: str, *, received_bytes: int = 0, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.received_bytes: Final = received_bytes
 
 
 class LimitTooHighError(TooMuchDataError):

@@ -14,6 +14,7 @@ import io
 import socket
 import time
 import zlib
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,11 @@ class BoundError(requests.RequestException):
 
 
 class ResponseTooLargeError(BoundError):
-    """More bytes came than a response may have."""
+    """More bytes came than a response may have: ``received_bytes`` and more."""
+
+    def __init__(self, received_bytes: int, **details: Any) -> None:
+        super().__init__(**details)
+        self.received_bytes = received_bytes
 
 
 class CallTooLongError(BoundError):
@@ -69,7 +74,7 @@ def graph_session(bounds: Bounds = Bounds(), stop: Stop | None = None) -> reques
 class _Over(Exception):  # noqa: N818 - it never leaves this module
     """Not an ``OSError``, which urllib3 would take for a broken connection."""
 
-    def __init__(self, error: type[BoundError]) -> None:
+    def __init__(self, error: Callable[..., BoundError]) -> None:
         self.error = error
 
 
@@ -78,7 +83,7 @@ class _Call:
 
     def __init__(self, bounds: Bounds, stop: Stop) -> None:
         self.stop = stop
-        self._bytes_left = bounds.response_bytes
+        self._most_bytes = self._bytes_left = bounds.response_bytes
         self._deadline = time.monotonic() + bounds.call_seconds
         self.sockets = contextlib.ExitStack()
 
@@ -91,7 +96,7 @@ class _Call:
     def received(self, number: int) -> None:
         self._bytes_left -= number
         if self._bytes_left < 0:
-            raise _Over(ResponseTooLargeError)
+            raise _Over(functools.partial(ResponseTooLargeError, self._most_bytes))
 
 
 _current: ContextVar[_Call] = ContextVar("call")
@@ -215,7 +220,7 @@ def _body(raw: Any, most: int) -> bytes:
     for piece in raw.stream(_PIECE, decode_content=False):
         body += inflater.decompress(piece, most + 1 - len(body))
         if len(body) > most:
-            raise _Over(ResponseTooLargeError)
+            raise _Over(functools.partial(ResponseTooLargeError, most))
     if not inflater.eof or inflater.unused_data:
         raise requests.exceptions.ContentDecodingError("the gzip body does not end where it should")
     return bytes(body)

@@ -16,7 +16,7 @@ from airflow_provider_metaconv.emulator import MessageSpec, ThreadSpec
 from tests.extract.scene import MINUTE, UNTIL, scene
 
 MEBIBYTE = 1024 * 1024
-MOST_MEBIBYTES = 250
+MOST_MEBIBYTES = 150
 
 
 def long_text(number: int) -> str:
@@ -24,7 +24,7 @@ def long_text(number: int) -> str:
     return base64.b64encode(random.Random(number).randbytes(MEBIBYTE * 3 // 4)).decode()
 
 
-@pytest.mark.parametrize(("file_format", "conversations"), [("ndjson", 1), ("ndjson", 6), ("parquet", 1)])
+@pytest.mark.parametrize(("file_format", "conversations"), [("ndjson", 1), ("ndjson", 300), ("parquet", 6)])
 def test_300_messages_of_a_mebibyte_are_never_in_memory_together(
     tmp_path: Path, file_format: str, conversations: int
 ) -> None:

@@ -153,6 +153,13 @@ def test_long_messages_are_asked_for_in_smaller_numbers_and_short_ones_again_in_
     assert (MESSAGES_PER_CALL, LARGEST.messages) == (sizes.messages_per_call, sizes.now.messages)
 
 
+def test_a_response_that_was_cut_for_its_size_is_followed_by_a_much_smaller_one() -> None:
+    sizes = PageSizes.starting(LARGEST, Sizes(50, 100))
+    sizes.weighed(5_000, 64 * 1024 * 1024)
+    sizes.list_refused(Sizes(50, 100))
+    assert sizes.now == Sizes(12, 100)
+
+
 def test_rows_of_ordinary_length_change_no_size() -> None:
     sizes = PageSizes.starting(LARGEST)
     before = sizes.now

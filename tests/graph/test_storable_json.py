@@ -52,6 +52,14 @@ def test_what_is_odd_is_read_as_what_can_be_stored(body: bytes, expected: Any) -
     assert storable_json(body) == expected
 
 
+@pytest.mark.parametrize("depth", [252, 253, 254, 300, 600])
+def test_answers_of_any_length_may_be_nested_equally_deep(depth: int) -> None:
+    def inner(filling: str) -> Any:
+        return storable_json(f'[{nested(depth)}, "{filling}", {"[], " * 300}0]'.encode())[0]
+
+    assert orjson.dumps(inner("x" * 5 * 1024 * 1024)) == orjson.dumps(inner("x"))
+
+
 @pytest.mark.parametrize("depth", [1, 99, 100, 101, 200, 253, 300, 600, 1023, 1025, 5000, 200_000])
 @pytest.mark.parametrize("make", [nested, object_of, lambda depth: nested(depth, "1", '[{"a":[', "]}]")])
 def test_what_is_nested_too_deep_is_a_text_of_its_json(depth: int, make: Any) -> None:
