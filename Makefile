@@ -14,7 +14,7 @@ demo: $(VENV)/installed
 
 # On local servers, or in the real cloud: META_GCS_BUCKET=... GOOGLE_CLOUD_PROJECT=... make demo-gcp
 demo-gcp: $(VENV)/installed-google
-	@$(if $(META_GCS_BUCKET),,$(BIN)/python -m tests.google_servers --) \
+	@$(if $(META_GCS_BUCKET),,$(BIN)/python -m local_servers --) \
 		$(BIN)/python -m airflow_provider_metaconv.demo --google --folder .demo-gcp
 
 test: $(VENV)/installed-google
@@ -25,20 +25,20 @@ test: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 test-scheduler: $(VENV)/installed
-	$(BIN)/python -m pytest -m scheduler tests/end_to_end/test_scheduler.py
+	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py
 
 # With PICTURES=docs the README's pictures are taken anew.
 test-ui: $(VENV)/installed-ui
-	$(BIN)/python -m pytest -m ui tests/end_to_end/test_ui.py
+	$(BIN)/python -m pytest -m ui tests/e2e/test_ui.py
 
 # Two workers, one of which is killed; Debian's redis-server and postgresql are installed when missing and when root.
 test-celery: $(VENV)/installed-celery
-	@$(BIN)/python -m tests.end_to_end.celery.programs
-	$(BIN)/python -m pytest -m celery tests/end_to_end/celery
+	@$(BIN)/python -m tests.e2e.celery.programs
+	$(BIN)/python -m pytest -m celery tests/e2e/celery
 
 # All of it, or one: make test-matrix AIRFLOW=3.1.8
 test-matrix: $(VENV)/installed
-	$(BIN)/python -m tests.matrix $(AIRFLOW)
+	$(BIN)/python -m tools.matrix $(AIRFLOW)
 
 # Beside facebook-business, python-facebook-api, airbyte-cdk and dlt, each in an environment of its own.
 bench: $(VENV)/installed
@@ -75,7 +75,7 @@ check: $(VENV)/installed .venv-audit/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@.venv-audit/bin/python -m tests.audit constraints.txt
+	@.venv-audit/bin/python -m tools.audit constraints.txt
 
 help:
 	@echo "make demo            the whole path through Airflow on this machine"
@@ -126,7 +126,7 @@ $(VENV)/installed-celery: $(VENV)/installed
 # An environment of its own: atheris changes how Python runs, and is not made for every Python.
 # In containers, with random secrets of its own: needs Docker.
 trial:
-	@$(PYTHON) -m tests.trial
+	@$(PYTHON) -m tools.trial
 	@docker compose --env-file .env.trial up --build --wait
 
 # The trial's pins, with hashes, after constraints.txt or the dependencies have changed.

@@ -12,7 +12,7 @@ from hypothesis import settings
 settings.register_profile("metaconv", deadline=None)
 settings.load_profile("metaconv")
 
-pytest_plugins = ["tests.google_servers.fixtures"]
+pytest_plugins = ["tests.google_fixtures"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

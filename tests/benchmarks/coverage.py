@@ -85,7 +85,7 @@ def bucket() -> Iterator[Place]:
     from google.cloud import storage
 
     from airflow_provider_metaconv.files.gcs import GCSStorage
-    from tests.google_servers.servers import StorageServer
+    from local_servers.servers import StorageServer
 
     with StorageServer() as server:
         options = ClientOptions(api_endpoint=server.url)

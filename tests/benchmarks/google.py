@@ -20,9 +20,9 @@ from google.cloud import bigquery, storage
 from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
 from airflow_provider_metaconv.load import load_manifests
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
+from local_servers.servers import BigQueryServer, StorageServer
 from tests.benchmarks import made_rows
 from tests.benchmarks.made_rows import write_window
-from tests.google_servers.servers import BigQueryServer, StorageServer
 
 ROUNDS = 3
 

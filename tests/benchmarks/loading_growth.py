@@ -26,8 +26,8 @@ from airflow_provider_metaconv.records import TABLES, Row
 from airflow_provider_metaconv.warehouse import SourceFile
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from local_servers.servers import BigQueryServer, StorageServer
 from tests.benchmarks.made_rows import DAY
-from tests.google_servers.servers import BigQueryServer, StorageServer
 
 HOURS = 8_760
 MEASURED = 15

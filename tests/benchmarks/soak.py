@@ -19,7 +19,7 @@ from typing import Any
 
 import requests
 
-from tests.peak_memory import peak_megabytes
+from tests.integration.peak_memory import peak_megabytes
 
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
 TRIES = 40

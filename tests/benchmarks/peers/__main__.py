@@ -16,6 +16,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from local_servers.pinned_environment import REPOSITORY, EnvironmentFailed
+from local_servers.pythons import PythonMissing
 from tests.benchmarks.peers.airflow_cost import airflow_cost
 from tests.benchmarks.peers.chart import chart
 from tests.benchmarks.peers.contestants import CONTESTANTS, Contestant
@@ -26,8 +28,6 @@ from tests.benchmarks.peers.report import report
 from tests.benchmarks.peers.shapes import SHAPES, Shape
 from tests.benchmarks.peers.sizes import growth, size_study
 from tests.benchmarks.peers.table import Results, disturbed, missing
-from tests.environments import REPOSITORY, EnvironmentFailed
-from tests.pythons import PythonMissing
 
 RESULTS = FOLDER / "results.json"
 CHART, PAGE = REPOSITORY / "docs" / "benchmark.svg", REPOSITORY / "docs" / "benchmark.md"

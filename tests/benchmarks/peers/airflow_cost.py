@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from tests.environments import REPOSITORY
+from local_servers.pinned_environment import REPOSITORY
 
 TIMES = 5
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local_servers.pinned_environment import PinnedEnvironment
 from tests.benchmarks.peers.environments import peer_environment
 from tests.benchmarks.peers.shapes import Shape
-from tests.environments import PinnedEnvironment
 
 
 @dataclass(frozen=True, slots=True)

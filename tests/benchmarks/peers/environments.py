@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.environments import REPOSITORY, PinnedEnvironment
-from tests.pythons import find_python
+from local_servers.pinned_environment import REPOSITORY, PinnedEnvironment
+from local_servers.pythons import find_python
 
 FOLDER = Path(__file__).parent
 PYTHON = "3.11"

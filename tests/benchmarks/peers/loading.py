@@ -15,9 +15,9 @@ from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.load import load_manifests
 from airflow_provider_metaconv.records import Row
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from local_servers.pinned_environment import REPOSITORY
 from tests.benchmarks.made_rows import DAY, MESSAGES_IN_A_CONVERSATION, conversations, messages, write_window
 from tests.benchmarks.peers.clients.measuring import peak_megabytes
-from tests.environments import REPOSITORY
 
 MESSAGES = 1_000_000
 CHANGED = MESSAGES // 100

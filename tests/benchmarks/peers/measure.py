@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_servers.pinned_environment import REPOSITORY
 from tests.benchmarks.peers.contestants import Contestant
 from tests.benchmarks.peers.shapes import Shape
-from tests.environments import REPOSITORY
 
 TIMEOUT_SECONDS = 600.0
 QUIET_CORES = 0.25

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.benchmarks.peers.shapes import Shape
 from tests.benchmarks.peers.world import PAGE_ID, SINCE, TOKEN, UNTIL
-from tests.peak_memory import peak_megabytes
+from tests.integration.peak_memory import peak_megabytes
 
 __all__ = [
     "CONVERSATION_FIELDS",

@@ -1,0 +1,142 @@
+"""The Airflow of ``scheduler.py`` with CeleryExecutor: two workers, as two machines that share a folder."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from tests.e2e.celery.servers import Servers
+from tests.e2e.scheduler import Scheduler, processes_of
+
+WORKERS = ("east", "west")
+SLOTS_OF_A_WORKER = 4
+SECONDS_TO_BE_READY = 60
+HEARTBEAT_TIMEOUT = 20
+"""After so many seconds without a word from a task Airflow takes it for dead; 300 as delivered."""
+
+SETTINGS = Path(__file__).parent / "config"
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try of a task: on which worker, and how it went."""
+
+    label: str
+    number: int
+    machine: str | None
+    state: str | None
+    start: datetime | None
+    end: datetime | None
+
+    @staticmethod
+    def from_row(row: dict[str, Any]) -> Try:
+        start, end = (datetime.fromisoformat(row[name]) if row[name] else None for name in ("start_date", "end_date"))
+        label = row["rendered_map_index"] or row["task_id"]
+        return Try(label, row["try_number"], row["hostname"] or None, row["state"], start, end)
+
+
+class Cluster(Scheduler):
+    """Scheduler, API server and DAG processor, and the workers; stop it as the scheduler alone."""
+
+    # What measures the pace must not wait for what it measures: the emulator comes first on a busy machine.
+    prefix = ("nice", "-n", "10")
+
+    def __init__(self, home: Path, dags: Path, environment: dict[str, str], servers: Servers) -> None:
+        settings = {
+            # Celery's workers speak to this machine alone, and root may run them.
+            "C_FORCE_ROOT": "1",
+            "AIRFLOW__CELERY__BROKER_URL": servers.broker_url,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{servers.database_url}",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(SLOTS_OF_A_WORKER),
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_local_settings.machine",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": servers.database_url,
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+            "PYTHONPATH": str(SETTINGS),
+        }
+        super().__init__(home, dags, {**settings, **environment}, workers=len(WORKERS) * SLOTS_OF_A_WORKER)
+        self._workers: dict[str, int] = {}
+
+    def start(self, dag_id: str) -> None:
+        """Returns when the DAG can be run and every worker takes tasks."""
+        super().start(dag_id)
+        logs = [self._home / f"worker-{worker}.log" for worker in WORKERS]
+        self._wait(SECONDS_TO_BE_READY, lambda: all(b" ready." in log.read_bytes() for log in logs))
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """Asks for a run and returns its path below the API."""
+        body = {"logical_date": None, "conf": conf}
+        response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
+        response.raise_for_status()
+        return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
+
+    def refused_backfill(self, dag_id: str, start: datetime, end: datetime) -> str:
+        """Asks for a backfill and returns why there is none; "" when there is one."""
+        body = {"dag_id": dag_id, "from_date": start.isoformat(), "to_date": end.isoformat()}
+        response = requests.post(f"{self._url}/api/v2/backfills", json=body, timeout=10)
+        return "" if response.ok else str(response.json()["detail"])
+
+    def run_of(self, path: str) -> dict[str, Any]:
+        """What Airflow says of a run."""
+        return self._get(path)
+
+    def tries(self, run: str, task_id: str = "extract") -> list[Try]:
+        """The latest try of each instance of a task."""
+        rows = self._get(f"{run}/taskInstances?task_id={task_id}&limit=100")["task_instances"]
+        return [Try.from_row(row) for row in rows if row["task_id"] == task_id]
+
+    def wait(self, seconds: float, is_over: Callable[[], bool], told: Callable[[], str] = str) -> None:
+        """Looks until that is so; raises ``AssertionError`` with the ends of all logs when it takes longer."""
+
+        def looked() -> bool:
+            try:
+                return is_over()
+            except requests.RequestException:  # a busy machine; the next look may succeed
+                return False
+
+        self._wait(seconds, looked, told)
+
+    def printed(self) -> str:
+        """The ends of all logs."""
+        return self._printed()
+
+    def kill(self, worker: str) -> float:
+        """Ends everything of a worker at once, as a power cut does, and returns when."""
+        session = self._workers[worker]
+        self._lasting = [part for part in self._lasting if part.pid != session]
+        # Stopped first: nobody is to see somebody else die, and tell Airflow.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in processes_of({session}):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+        return time.time()
+
+    def _launch_parts(self) -> None:
+        super()._launch_parts()
+        for worker in WORKERS:
+            # Neither a log server, which listens on every address, nor the talk among workers, which takes seconds.
+            options = ("--skip-serve-logs", "--without-mingle", "--without-gossip", "--celery-hostname", worker)
+            part = self._launch("celery", "worker", *options, name=f"worker-{worker}", TEST_MACHINE=worker)
+            self._workers[worker] = part.pid
+            self._lasting.append(part)
+
+
+def copied_dags(home: Path, repository: Path) -> Path:
+    """A DAG folder with the sample DAG in it, as it is, and the one whose tasks are told to end."""
+    dags = home / "dags"
+    dags.mkdir()
+    for name in ("dags/meta_conversations.py", "tests/e2e/scheduler_dags/stops.py"):
+        shutil.copy(repository / name, dags)
+    return dags

@@ -1,0 +1,66 @@
+"""Redis and PostgreSQL as Debian packages them; ``python -m tests.e2e.celery.programs`` installs what lacks.
+
+Nothing here starts them, and no service of the machine is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = {"redis-server": "redis-server", "initdb": "postgresql", "postgres": "postgresql"}
+SECONDS_TO_INSTALL = 600
+
+
+def program(name: str) -> str:
+    """The path of a program; raises ``FileNotFoundError`` that says which package brings it."""
+    # Debian keeps PostgreSQL's programs out of the path, a folder for each version.
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
+    path = os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", os.defpath), "/usr/sbin"])
+    if found := shutil.which(name, path=path):
+        return found
+    raise FileNotFoundError(f"{name} is not installed: apt-get install {PACKAGES[name]}")
+
+
+def missing() -> list[str]:
+    """The packages to install."""
+    packages = set()
+    for name, package in PACKAGES.items():
+        try:
+            program(name)
+        except FileNotFoundError:
+            packages.add(package)
+    return sorted(packages)
+
+
+def main() -> str | None:
+    """Installs what is missing where it may; else the one line that says what to do."""
+    packages = missing()
+    if not packages:
+        return None
+    told = f"Needed and not installed: {' and '.join(packages)}. Install with: apt-get install {' '.join(packages)}"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return told
+    print(f"Installing {' and '.join(packages)}, once", flush=True)  # noqa: T201
+    # The runlevel keeps Debian from starting them as services.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        done = subprocess.run(
+            ["apt-get", "-q", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS_TO_INSTALL,
+        )
+        if done.returncode:
+            return f"{done.stdout[-2000:]}\n{told}"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

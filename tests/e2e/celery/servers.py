@@ -1,0 +1,118 @@
+"""A Redis and a PostgreSQL for one test: on loopback, on free ports, their data in a folder that goes with them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.celery.programs import program
+from tests.e2e.scheduler import free_port
+
+SECONDS_TO_START = 30
+SECONDS_TO_STOP = 10
+ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the broker and the database answer."""
+
+    broker_url: str
+    database_url: str
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    """Both, empty, until the end of the block; raises ``FileNotFoundError`` when a program is not installed."""
+    # Not among the test's own files: they are root's alone, and PostgreSQL refuses to run as root.
+    folder = Path(tempfile.mkdtemp(prefix="metaconv-celery-"))
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        postgres = pwd.getpwnam("postgres")
+        user = {"user": postgres.pw_uid, "group": postgres.pw_gid, "extra_groups": []}
+        os.chown(folder, postgres.pw_uid, postgres.pw_gid)
+    try:
+        with _redis(folder, user) as broker_url, _postgres(folder, user) as database_url:
+            yield Servers(broker_url, database_url)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _redis(folder: Path, user: dict[str, Any]) -> Iterator[str]:
+    port = free_port()
+    settings = ["--bind", ADDRESS, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with _running([program("redis-server"), *settings], port, folder / "redis.log", user):
+        yield f"redis://{ADDRESS}:{port}/0"
+
+
+@contextmanager
+def _postgres(folder: Path, user: dict[str, Any]) -> Iterator[str]:
+    port, data = free_port(), folder / "postgres"
+    subprocess.run(
+        [program("initdb"), "-D", str(data), "-U", "airflow", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+        **_plain(folder, user),
+        check=True,
+        capture_output=True,
+        timeout=SECONDS_TO_START,
+    )
+    settings = {"listen_addresses": ADDRESS, "port": port, "unix_socket_directories": folder, "fsync": "off"}
+    command = [program("postgres"), "-D", str(data)]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    with _running(command, port, folder / "postgres.log", user):
+        yield f"postgresql+psycopg2://airflow@{ADDRESS}:{port}/postgres"
+
+
+@contextmanager
+def _running(command: Sequence[str], port: int, log: Path, user: dict[str, Any]) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **_plain(log.parent, user),
+        )
+        try:
+            _wait_until_it_listens(process, port, log)
+            yield
+        finally:
+            _stop(process)
+
+
+def _plain(folder: Path, user: dict[str, Any]) -> dict[str, Any]:
+    # The caller's variables say where another PostgreSQL is (PGDATA, PGPORT); the caller's folder may be closed to it.
+    return {"cwd": folder, "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}, **user}
+
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while True:
+        with suppress(OSError), socket.create_connection((ADDRESS, port), timeout=1):
+            return
+        assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+        assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    # SIGINT is PostgreSQL's fast shutdown, which waits for no client; Redis takes it as SIGTERM.
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_STOP)
+            return

@@ -1,0 +1,271 @@
+"""More than one machine: two workers share the work, keep the pace together, and one of them dies on the way.
+
+On the other one tasks are told to end after that.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from airflow_provider_metaconv.emulator import (
+    EmulatorServer,
+    EmulatorSettings,
+    MessageSpec,
+    PageSpec,
+    ThreadSpec,
+    build_world,
+)
+from airflow_provider_metaconv.emulator.calls import Call
+from airflow_provider_metaconv.emulator.counters import Statistics
+from tests.e2e.celery.cluster import HEARTBEAT_TIMEOUT, WORKERS, Cluster, Try, copied_dags
+from tests.e2e.celery.servers import servers
+from tests.e2e.conftest import REPOSITORY
+from tests.e2e.stops import Stops, StopsContract, stops_in
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.celery]
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+DAG_ID = "meta_conversations"
+PAGES = [str(number) for number in range(100, 108)]
+PLATFORMS = ("MESSENGER", "INSTAGRAM")
+FOLDERS = {"MESSENGER": "all", "INSTAGRAM": "inbox"}
+TARGETS = {f"{platform}/{page}" for page in PAGES for platform in PLATFORMS}
+DYING, OTHER = WORKERS
+
+CALLS_PER_SECOND = 2
+WINDOW = 10
+# Calls spaced evenly at the rate may stand on both ends of the window.
+MOST_IN_A_WINDOW = CALLS_PER_SECOND * WINDOW + 1
+CALLS_BEFORE_THE_END = 12
+CALLS_LOST = 7  # two since the last checkpoint, four in flight, one that leads back to the place
+SECONDS_FOR_HALF = 60
+SECONDS_FOR_A_RUN = 150
+LATEST = timedelta(seconds=HEARTBEAT_TIMEOUT + 40)
+
+
+class Journal(Statistics):
+    """The emulator's counters, which also remember when which Page's conversations were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: defaultdict[str, list[float]] = defaultdict(list)
+
+    def count_call(self, call: Call, now: float) -> None:
+        super().count_call(call, now)
+        if call.is_conversation_api:
+            self.calls[f"{call.platform}/{call.page_id}"].append(now)
+
+    def within(self, start: datetime, end: datetime) -> dict[str, list[float]]:
+        """The calls of each Page and platform between two moments."""
+        first, last = start.timestamp(), end.timestamp()
+        found = {label: [each for each in moments if first <= each < last] for label, moments in self.calls.items()}
+        return {label: moments for label, moments in found.items() if moments}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended."""
+
+    state: str
+    start: datetime
+    end: datetime
+    tries: list[Try]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Two runs asked for at once, and the end of a worker in the first, told by Airflow and by the emulator."""
+
+    server: EmulatorServer
+    journal: Journal
+    folder: Path
+    killed: datetime
+    struck: list[Try]
+    first: Run
+    second: Run
+    backfill: str
+    logs: str
+
+    def retried(self) -> list[Try]:
+        return [each for each in self.first.tries if each.number > 1]
+
+
+def page(page_id: str) -> PageSpec:
+    """On Messenger long conversations, on Instagram a long list: some 25 calls each."""
+    messenger = [_thread("MESSENGER", number, 1050 if number % 80 == 40 else 2) for number in range(160)]
+    messenger += [_thread("MESSENGER", 500 + number, 2, "spam") for number in range(20)]
+    instagram = [_thread("INSTAGRAM", number, 1 + number % 2) for number in range(1100)]
+    return PageSpec(page_id, [*messenger, *instagram])
+
+
+def _thread(platform: str, number: int, messages: int, folder: str = "inbox") -> ThreadSpec:
+    newest = NOW - timedelta(minutes=number + 1)
+    times = [newest - timedelta(seconds=20 * back) for back in range(messages)]
+    return ThreadSpec(platform, [MessageSpec(moment) for moment in times], folder=folder)
+
+
+@pytest.fixture(scope="module")
+def ended_like_an_interrupt() -> Iterator[None]:
+    """Whoever ends the command by SIGTERM, as a CI does, leaves nothing running either."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("celery")
+
+
+@pytest.fixture(scope="module")
+def stops(home: Path) -> Iterator[Stops]:
+    with stops_in(home) as stops:
+        yield stops
+
+
+@pytest.fixture(scope="module")
+def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[Story]:
+    world = build_world([page(page_id) for page_id in PAGES], NOW)
+    with EmulatorServer(world, EmulatorSettings(calls_per_second=CALLS_PER_SECOND)) as server, servers() as beside:
+        server.service.statistics = journal = Journal()
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
+        places = {"destination": str(home / "files"), "database": str(home / "warehouse.duckdb")}
+        environment = {
+            **stops.environment,
+            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({"pages": "all", **places}),
+            # The next interval ends in the new year: nothing runs but what the test asks for.
+            "META_CONVERSATIONS_SCHEDULE": "@yearly",
+        }
+        cluster = Cluster(home, copied_dags(home, REPOSITORY), environment, beside)
+        try:
+            cluster.start(DAG_ID)
+            story = _told(cluster, server, journal, home)
+            stops.run(cluster, SECONDS_FOR_A_RUN)
+            yield story
+        finally:
+            cluster.stop()
+
+
+def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path) -> Story:
+    first = cluster.trigger(DAG_ID, since="begin", until=NOW.isoformat())
+    # Another window, so that only the pace can be in its way.
+    second = cluster.trigger(DAG_ID, since="2020-01-01T00:00:00Z", until=NOW.isoformat(), pages=PAGES[:1])
+    backfill = cluster.refused_backfill(DAG_ID, NOW - timedelta(days=400), NOW)
+
+    def at_work() -> list[Try]:
+        return [each for each in cluster.tries(first) if (DYING, "running") == (each.machine, each.state)]
+
+    def is_half_done() -> bool:
+        progress = [len(journal.calls.get(each.label, ())) for each in at_work()]
+        return len(progress) > 1 and max(progress) >= CALLS_BEFORE_THE_END
+
+    cluster.wait(SECONDS_FOR_HALF, is_half_done, lambda: str(at_work()))
+    struck = at_work()
+    killed = datetime.fromtimestamp(cluster.kill(DYING), UTC)
+    one, other = _ended(cluster, first), _ended(cluster, second)
+    return Story(server, journal, home, killed, struck, one, other, backfill, cluster.printed())
+
+
+def _ended(cluster: Cluster, path: str) -> Run:
+    def has_ended() -> bool:
+        return cluster.run_of(path)["state"] in ("success", "failed")
+
+    cluster.wait(SECONDS_FOR_A_RUN, has_ended, lambda: "\n".join(map(str, cluster.tries(path))))
+    row = cluster.run_of(path)
+    start, end = (datetime.fromisoformat(row[name]) for name in ("start_date", "end_date"))
+    return Run(row["state"], start, end, cluster.tries(path))
+
+
+def most_in_a_window(moments: list[float]) -> int:
+    return max(sum(first <= moment < first + WINDOW for moment in moments) for first in moments)
+
+
+def test_both_runs_succeed_though_a_worker_died(story: Story) -> None:
+    assert ("success", "success") == (story.first.state, story.second.state), story.logs
+    assert TARGETS == {each.label for each in story.first.tries}
+
+
+def test_the_tasks_of_the_dead_worker_and_no_others_are_tried_again_on_the_other_one(story: Story) -> None:
+    assert {(each.label, 2, OTHER) for each in story.struck} == {
+        (each.label, each.number, each.machine) for each in story.retried()
+    }
+
+
+def test_the_tasks_of_a_dead_worker_go_on_as_soon_as_their_heartbeat_is_missed(story: Story) -> None:
+    starts = [each.start for each in story.retried() if each.start is not None]
+    assert story.killed < min(starts) <= story.killed + LATEST
+
+
+def test_every_message_is_in_the_warehouse_once(story: Story) -> None:
+    with duckdb.connect(str(story.folder / "warehouse.duckdb"), read_only=True) as connection:
+        found = [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
+    truth = [
+        message_id
+        for page_id in PAGES
+        for platform in PLATFORMS
+        for message_id in story.server.truth(page_id, platform, until=NOW, folder=FOLDERS[platform]).message_ids
+    ]
+    assert sorted(truth) == sorted(found)
+
+
+def test_a_task_goes_on_from_the_checkpoint_of_the_dead_worker(story: Story) -> None:
+    calls = {label: len(moments) for label, moments in story.journal.within(story.first.start, story.first.end).items()}
+    retried = {each.label for each in story.retried()}
+    for label in retried:
+        platform, _ = label.split("/")
+        undisturbed = max(calls[other] for other in TARGETS - retried if other.startswith(platform))
+        assert calls[label] <= undisturbed + CALLS_LOST, label
+
+
+def test_both_platforms_of_a_page_are_read_at_the_same_time_by_two_workers(story: Story) -> None:
+    machine = {each.label: each.machine for each in [*story.first.tries, *story.struck]}
+    calls = story.journal.within(story.first.start, story.killed)
+    pairs = [[f"{platform}/{page_id}" for platform in PLATFORMS] for page_id in PAGES]
+    apart = [
+        (one, other)
+        for one, other in pairs
+        if one in calls
+        and other in calls
+        and machine[one] != machine[other]
+        and max(calls[one][0], calls[other][0]) < min(calls[one][-1], calls[other][-1])
+    ]
+    assert apart
+
+
+def test_no_ten_seconds_hold_more_calls_of_a_page_and_platform_than_meta_allows(story: Story) -> None:
+    peaks = {label: most_in_a_window(moments) for label, moments in story.journal.calls.items()}
+    assert TARGETS == set(peaks)
+    assert {} == {label: peak for label, peak in peaks.items() if peak > MOST_IN_A_WINDOW}
+    # Each that was not cut in two is long enough to meet the limit.
+    whole = TARGETS - {each.label for each in story.retried()}
+    assert min(peaks[label] for label in whole) > MOST_IN_A_WINDOW * 0.8
+
+
+def test_meta_refuses_no_call(story: Story) -> None:
+    assert {} == story.server.statistics()["errors"]
+
+
+def test_of_two_runs_asked_for_at_once_the_second_begins_when_the_first_has_ended(story: Story) -> None:
+    assert story.first.end <= story.second.start
+    targets = {f"{platform}/{PAGES[0]}" for platform in PLATFORMS}
+    assert targets == {each.label for each in story.second.tries}
+    assert targets == set(story.journal.within(story.second.start, story.second.end))
+
+
+def test_a_backfill_which_would_run_beside_the_schedule_is_refused(story: Story) -> None:
+    assert f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs" == story.backfill
+
+
+@pytest.mark.usefixtures("story")
+class TestStops(StopsContract):
+    """Tasks that time out."""

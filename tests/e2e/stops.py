@@ -1,0 +1,153 @@
+"""Tasks that are told to end while they wait: what they do, told by Airflow, by the emulator and by the files."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpec, PageSpec, ThreadSpec, build_world
+from airflow_provider_metaconv.emulator.calls import Call
+from airflow_provider_metaconv.emulator.counters import Statistics
+from airflow_provider_metaconv.files.manifest import window_folder
+from tests.e2e.scheduler import Scheduler, Seen, as_time
+from tests.integration.extract.extraction import extract, written
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+DAG_ID = "stops"
+PAGES = {"hanging": "200", "limited": "201"}
+ENDED, ENDED_PAGE = "ended", "202"
+SECONDS_TO_END = timedelta(seconds=2)
+CALLS_BEFORE_THE_FAULT = 10
+for_each_task = pytest.mark.parametrize("task_id", PAGES)
+
+
+class Journal(Statistics):
+    """The emulator's counters, which also remember when each call came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str | None, datetime]] = []
+
+    def count_call(self, call: Call, now: float) -> None:
+        super().count_call(call, now)
+        self.calls.append((call.page_id, as_time(now)))
+
+
+@dataclass
+class Stops:
+    """An emulator of which some answers never come, and one run of the DAG against it, once it has ended."""
+
+    server: EmulatorServer
+    journal: Journal
+    undisturbed_calls: int
+    seen: list[Seen]
+    files: Path
+    logs: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the DAG needs."""
+        connection = {
+            "conn_type": "meta_graph",
+            "host": self.server.url,
+            "password": self.server.user_token,
+            "extra": {"calls_per_second": 1000},
+        }
+        return {
+            "AIRFLOW_CONN_META_GRAPH_STOPS": json.dumps(connection),
+            "AIRFLOW_VAR_DESTINATION": str(self.files),
+            "AIRFLOW_VAR_UNTIL": NOW.isoformat(),
+        }
+
+    def of(self, task_id: str) -> list[Seen]:
+        return [each for each in self.seen if each.task_id == task_id]
+
+    def run(self, scheduler: Scheduler, seconds: float) -> None:
+        """One run, in which a person marks a task as failed once its calls hang."""
+        told: list[str] = []
+
+        def hangs() -> str | None:
+            calls = sum(page_id == ENDED_PAGE for page_id, _ in self.journal.calls)
+            if told or calls < CALLS_BEFORE_THE_FAULT:
+                return None
+            told.append(ENDED)
+            return ENDED
+
+        self.seen += scheduler.run(DAG_ID, seconds, hangs)
+
+    def logged(self, task_id: str, event: str) -> datetime:
+        """When Airflow wrote that into the log of the task's first try."""
+        [log] = self.logs.rglob(f"dag_id={DAG_ID}/*/task_id={task_id}/attempt=1.log")
+        lines = [json.loads(line) for line in log.read_text().splitlines() if event in line]
+        return datetime.fromisoformat(lines[0]["timestamp"])
+
+    def timed_out(self, task_id: str) -> datetime:
+        """When Airflow told the task to end."""
+        return self.logged(task_id, "Process timed out")
+
+
+@contextmanager
+def stops_in(home: Path) -> Iterator[Stops]:
+    """One Page of which some answers never come, and one that has a limit to wait for."""
+    with EmulatorServer(build_world([_page("100")], NOW)) as server, tempfile.TemporaryDirectory() as folder:
+        extract(server, Path(folder) / "window", until=NOW)
+        undisturbed_calls = server.statistics()["calls_by_page"]["100"]
+    with EmulatorServer(build_world([_page(page_id) for page_id in (*PAGES.values(), ENDED_PAGE)], NOW)) as server:
+        server.service.statistics = journal = Journal()
+        where = {"route": "messages", "after_calls": CALLS_BEFORE_THE_FAULT}
+        server.add_fault(Fault("hang", page_id=PAGES["hanging"], times=4, **where))
+        server.add_fault(Fault("613", page_id=PAGES["limited"], times=1, **where))
+        server.add_fault(Fault("hang", page_id=ENDED_PAGE, **where))
+        yield Stops(server, journal, undisturbed_calls, [], home / "files", home / "airflow" / "logs")
+
+
+def _page(page_id: str) -> PageSpec:
+    """Thirty conversations, each of which needs a call of its own."""
+    newest = [NOW - timedelta(minutes=number + 1) for number in range(30)]
+    threads = [[MessageSpec(moment - timedelta(seconds=back / 10)) for back in range(120)] for moment in newest]
+    return PageSpec(page_id, [ThreadSpec(messages=messages) for messages in threads])
+
+
+class StopsContract:
+    """What every executor must keep; ``stops`` is a fixture."""
+
+    @for_each_task
+    def test_a_task_that_times_out_while_it_waits_ends_at_once_and_is_tried_again(
+        self, stops: Stops, task_id: str
+    ) -> None:
+        seen = stops.of(task_id)
+        lasting = [
+            (each.state, each.try_number) for each in seen if each.state in ("up_for_retry", "success", "failed")
+        ]
+        assert [("up_for_retry", 1), ("success", 2)] == lasting
+        [ended] = [each.end for each in seen if each.state == "up_for_retry"]
+        assert ended is not None
+        assert ended - stops.timed_out(task_id) < SECONDS_TO_END
+
+    @for_each_task
+    def test_nothing_is_sent_after_a_timeout_until_the_next_try(self, stops: Stops, task_id: str) -> None:
+        start = max(each.start for each in stops.of(task_id) if each.start)
+        calls = [moment for page_id, moment in stops.journal.calls if page_id == PAGES[task_id]]
+        assert [] == [call for call in calls if stops.timed_out(task_id) < call < start]
+
+    @for_each_task
+    def test_the_try_after_a_timeout_goes_on_where_it_was(self, stops: Stops, task_id: str) -> None:
+        result = written(stops.files / window_folder("MESSENGER", PAGES[task_id], None, NOW))
+        calls = stops.server.statistics()["calls_by_page"][PAGES[task_id]]
+        # Those that hung or were refused, those since the last checkpoint, the Page's token once more.
+        assert stops.undisturbed_calls < calls <= stops.undisturbed_calls + 4 + 2 + 4
+        assert 2 == result.manifest["stats"]["attempts"]
+        assert sorted(stops.server.truth(PAGES[task_id], until=NOW).message_ids) == sorted(result.message_ids)
+
+    def test_a_task_that_a_person_ends_while_a_call_hangs_ends_at_once(self, stops: Stops) -> None:
+        told = stops.logged(ENDED, "Terminating process")
+        # The task's own last word: that its process has ended, Airflow may notice seconds later.
+        assert stops.logged(ENDED, "Task failed with exception") - told < SECONDS_TO_END
+        assert [] == [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > told]

@@ -1,0 +1,224 @@
+"""The sample DAG in a real Airflow: every message in the table once, a dead Page fails alone, no secret is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import requests
+
+from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
+from airflow_provider_metaconv.files.coverage import Coverage, covered_until
+from airflow_provider_metaconv.graph.auth import Credentials
+from tests.e2e.conftest import Airflow
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+PLATFORMS = ("MESSENGER", "INSTAGRAM")
+OTHER_PASSWORD = "password-of-another-service"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An emulator, an Airflow that reads from it, and where its results go."""
+
+    server: EmulatorServer
+    airflow: Airflow
+    folder: Path
+
+    def ids(self) -> list[str]:
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
+            return [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
+
+    def truth(self, pages: tuple[str, ...], since: datetime | None, until: datetime) -> set[str]:
+        query = [("MESSENGER", "all"), ("INSTAGRAM", "inbox")]
+        parts = [
+            self.server.truth(page, platform, since, until, folder=folder).message_ids
+            for page in pages
+            for platform, folder in query
+        ]
+        return set().union(*parts)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("stage")
+    world = World.generate(WorldSettings(pages=3, messages=3000, now=NOW))
+    with EmulatorServer(world, EmulatorSettings(require_proof=True)) as server:
+        extra = {"app_secret": server.app_secret, "calls_per_second": 1000}
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
+        settings = {
+            "pages": "all",
+            "destination": str(folder / "files"),
+            "database": str(folder / "warehouse.duckdb"),
+        }
+        environment = {
+            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "AIRFLOW_CONN_OTHER": json.dumps({"conn_type": "http", "host": server.url, "password": OTHER_PASSWORD}),
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
+        }
+        yield Stage(server, airflow_at(folder, environment), folder)
+
+
+@pytest.fixture(scope="module")
+def first(stage: Stage) -> dict[str, Any]:
+    return stage.airflow.run(since="begin", until=NOW.isoformat())
+
+
+def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_which(first: dict[str, Any]) -> None:
+    labels = {task["label"] for name, task in first["tasks"].items() if name.startswith("extract[")}
+    assert {f"{platform}/{page}" for page in ("100", "101", "102") for platform in PLATFORMS} == labels
+    states = {name: task["state"] for name, task in first["tasks"].items() if task["state"] != "success"}
+    assert {"load_into_bigquery": "skipped"} == states
+    assert "success" == first["state"]
+
+
+def test_the_table_holds_every_message_of_every_folder_once(stage: Stage, first: dict[str, Any]) -> None:
+    assert sorted(stage.truth(("100", "101", "102"), None, NOW)) == sorted(stage.ids())
+
+
+def test_what_was_read_is_on_record_for_each_page_and_platform(stage: Stage, first: dict[str, Any]) -> None:
+    records = sorted(stage.folder.glob("files/platform=*/page_id=*/_coverage.json"))
+    assert len(records) == 6
+    assert {covered_until(Coverage.from_bytes(path.read_bytes()), NOW) for path in records} == {NOW}
+
+
+def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, first: dict[str, Any]) -> None:
+    before = stage.ids()
+    again = stage.airflow.run(since="begin", until=NOW.isoformat())
+    loaded = again["returned"]["load_into_duckdb"]["messages"]
+    assert (len(before), 0, 0) == (loaded["unchanged"], loaded["inserted"], loaded["updated"])
+    assert sorted(before) == sorted(stage.ids())
+
+
+def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str, Any]) -> None:
+    result = stage.airflow.run("2026-11-19T20:30:00+00:00")
+    expected = stage.truth(("100", "101", "102"), NOW - timedelta(hours=17), NOW - timedelta(hours=16))
+    extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
+    assert {"window=20261119T190000Z_20261119T200000Z"} == {Path(e["manifest"]).parent.name for e in extracted}
+    assert len(expected) == sum(e["messages"] for e in extracted) > 0
+
+
+def test_a_folder_that_is_refused_fails_its_task_and_what_was_read_is_loaded_as_partial(
+    stage: Stage, first: dict[str, Any]
+) -> None:
+    server, since, until = stage.server, NOW - timedelta(hours=5), NOW - timedelta(hours=3)
+    server.add_fault(Fault("10", page_id="102", folder="spam"))
+    result = stage.airflow.run(since=since.isoformat(), until=until.isoformat())
+    server.clear_faults()
+    tasks = {task["label"] or name: task for name, task in result["tasks"].items()}
+    # Only a person can give the permission that is missing: no retry is spent.
+    assert (tasks["MESSENGER/102"]["state"], tasks["MESSENGER/102"]["try"]) == ("failed", 1)
+    assert (tasks["load_into_duckdb"]["state"], tasks["check"]["state"]) == ("success", "failed")
+    assert "read in part: MESSENGER/102" in stage.airflow.log.read_text()
+    with duckdb.connect(str(stage.folder / "warehouse.duckdb"), read_only=True) as connection:
+        query = "SELECT platform, page_id, window_id, reason_code FROM extraction_windows WHERE status = 'partial'"
+        partial = connection.execute(query).fetchall()
+    assert partial == [("MESSENGER", "102", "20261120T070000Z_20261120T090000Z", "list_refused")]
+
+
+def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage: Stage, first: dict[str, Any]) -> None:
+    server = stage.server
+    server.world.arrive(40, created_time=NOW + timedelta(minutes=1))
+    until = NOW + timedelta(minutes=10)
+    expire = {"expire": server.page_token("101"), "subcode": 463}
+    requests.post(f"{server.url}/_emulator/tokens", json=expire, timeout=10).raise_for_status()
+    result = stage.airflow.run(since=NOW.isoformat(), until=until.isoformat())
+    states = {task["label"]: task["state"] for name, task in result["tasks"].items() if name.startswith("extract[")}
+    assert {"MESSENGER/101": "failed", "INSTAGRAM/101": "failed"} == {
+        label: state for label, state in states.items() if state != "success"
+    }
+    # At once: a dead token costs no retry, let alone three.
+    assert {1} == {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")}
+    assert ("success", "failed") == (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"])
+    assert "failed" == result["state"]
+    assert stage.truth(("100", "102"), NOW, until) <= set(stage.ids())
+    assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.log.read_text()
+
+
+def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, first: dict[str, Any]) -> None:
+    server = stage.server
+    expire = {"expire": server.user_token, "subcode": 460}
+    requests.post(f"{server.url}/_emulator/tokens", json=expire, timeout=10).raise_for_status()
+    result = stage.airflow.run(since="begin", until=NOW.isoformat())
+    requests.post(f"{server.url}/_emulator/tokens", json={"restore": server.user_token}, timeout=10).raise_for_status()
+    assert ("failed", "failed", "failed") == (
+        result["state"],
+        result["tasks"]["targets"]["state"],
+        result["tasks"]["check"]["state"],
+    )
+    assert "success" != result["tasks"]["load_into_duckdb"]["state"]
+    assert {1} == {result["tasks"][name]["try"] for name in ("targets", "check")}
+    assert "Nothing was extracted: see why in the log" in stage.airflow.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        ({"meta_conn_id": "other"}, "There is no setting 'meta_conn_id' for the run's params"),
+        ({"page": ["100"]}, "There is no setting 'page' for the run's params, did you mean pages?"),
+        ({"folders": ["inbox"]}, "There is no setting 'folders' for the run's params"),
+        (
+            {"destination": "FOLDER/{{ conn.meta_graph_default.password }}"},
+            "destination in the run's params holds a template",
+        ),
+        ({"since": "{{ conn.other.password }}"}, "since is no time"),
+        ({"pages": []}, "pages in the run's params is empty"),
+        ({"since": "0001-01-01T00:00:00+05:00"}, "since is beyond the years 1 to 9999"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_params_fail_the_settings_at_once_and_cost_no_call(
+    stage: Stage, first: dict[str, Any], conf: dict[str, Any], says: str
+) -> None:
+    calls = stage.server.statistics()["calls"]
+    conf = {
+        name: value.replace("FOLDER", str(stage.folder)) if isinstance(value, str) else value
+        for name, value in conf.items()
+    }
+    result = stage.airflow.run(**{"until": NOW.isoformat(), **conf})
+    settings = result["tasks"]["settings"]
+    assert ("failed", "failed", 1) == (result["state"], settings["state"], settings["try"])
+    assert calls == stage.server.statistics()["calls"]
+    assert says in stage.airflow.log.read_text()
+
+
+def test_a_file_in_place_of_the_destination_fails_every_extraction_at_once_and_costs_no_call(
+    stage: Stage, first: dict[str, Any]
+) -> None:
+    (stage.folder / "a file").write_text("")
+    calls = stage.server.statistics()["calls"]
+    result = stage.airflow.run(until=NOW.isoformat(), destination=str(stage.folder / "a file"), pages=["100"])
+    extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
+    assert [("failed", 1)] * 2 == [(task["state"], task["try"]) for task in extractions]
+    assert ("failed", "failed", 1) == (result["state"], *(result["tasks"]["check"][key] for key in ("state", "try")))
+    assert calls == stage.server.statistics()["calls"]
+    assert "a file stands where a folder is needed" in stage.airflow.log.read_text()
+
+
+def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, first: dict[str, Any]) -> None:
+    server = stage.server
+    tokens = [server.user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
+    proofs = [Credentials(token, server.app_secret).parameters["appsecret_proof"] for token in tokens]
+    texts = [text for text in _texts(stage) if len(text) > 25][:200]
+    left_behind = [path for path in stage.folder.rglob("*") if path.is_file()]
+    told = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
+    assert len(texts) == 200
+    assert any(path.name == "_manifest.json" for path in told)
+    assert "/conversations?platform=" in stage.airflow.log.read_text()
+    assert "appsecret_proof=***" in stage.airflow.log.read_text()
+    for path in told:
+        content = path.read_bytes()
+        for secret in (*tokens, *proofs, server.app_secret, OTHER_PASSWORD, *texts):
+            assert secret.encode() not in content, path
+            assert secret not in str(path)
+
+
+def _texts(stage: Stage) -> list[str]:
+    with duckdb.connect(str(stage.folder / "warehouse.duckdb"), read_only=True) as connection:
+        return [row[0] for row in connection.execute("SELECT DISTINCT text FROM messages WHERE text <> ''").fetchall()]

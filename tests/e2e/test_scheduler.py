@@ -1,0 +1,236 @@
+"""Waits and timeouts under a real scheduler: the worker is freed, and the task goes on at the right time and place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpec, PageSpec, ThreadSpec, build_world
+from airflow_provider_metaconv.emulator.calls import Call
+from airflow_provider_metaconv.emulator.counters import Statistics
+from airflow_provider_metaconv.files.manifest import window_folder
+from tests.e2e.scheduler import Scheduler, Seen, as_time
+from tests.e2e.stops import Stops, StopsContract, stops_in
+from tests.integration.extract.extraction import extract, written
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.scheduler]
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+DAG_ID = "rate_limits"
+SECONDS_FOR_A_RUN = 130
+BLOCK = timedelta(minutes=1)  # the shortest that Meta can say: its header counts whole minutes
+LATEST = timedelta(seconds=30)  # after the end of a block: the scheduler looks around, a process starts
+
+HAS_RETRY_POLICY = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
+PAGES = {"reschedule": "100", **({"retry": "101"} if HAS_RETRY_POLICY else {})}
+needs_retry_policy = pytest.mark.skipif(not HAS_RETRY_POLICY, reason="Airflow has retry policies from 3.3 on")
+for_each_way_to_wait = pytest.mark.parametrize("way", PAGES)
+
+
+class Journal(Statistics):
+    """The emulator's counters, which also remember when each call came and when one was told to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str | None, datetime]] = []
+        self.refusals: list[tuple[str | None, datetime]] = []
+
+    def count_call(self, call: Call, now: float) -> None:
+        super().count_call(call, now)
+        self.calls.append((call.page_id, as_time(now)))
+
+    def count_error(self, label: str) -> None:
+        # The emulator answers one call at a time: the error is that of the last one.
+        super().count_error(label)
+        assert "80006" == label
+        self.refusals.append(self.calls[-1])
+
+    def calls_of(self, page_id: str) -> list[datetime]:
+        return [moment for page, moment in self.calls if page == page_id]
+
+    def refusals_of(self, page_id: str) -> list[datetime]:
+        return [moment for page, moment in self.refusals if page == page_id]
+
+
+@dataclass(frozen=True)
+class Story:
+    """One run of the DAG, told by the scheduler, by the emulator and by the files."""
+
+    server: EmulatorServer
+    journal: Journal
+    files: Path
+    seen: list[Seen]
+    undisturbed_calls: int
+    literals: list[Seen]
+    home: Path
+    statistics: dict[str, Any]
+
+    def of(self, task_id: str) -> list[Seen]:
+        return [each for each in self.seen if each.task_id == task_id]
+
+    def folder(self, page_id: str) -> Path:
+        return self.files / window_folder("MESSENGER", page_id, None, NOW)
+
+    def end_of_block(self, way: str) -> datetime:
+        """The time that Meta gave: a minute after the first refusal."""
+        return self.journal.refusals_of(PAGES[way])[0] + BLOCK
+
+
+def page(page_id: str) -> PageSpec:
+    """Long conversations among the newest and the oldest; between them the list is all there is to read."""
+    threads = []
+    for number in range(2000):
+        is_long = number % 50 == 0 and not 100 <= number < 1500
+        newest = NOW - timedelta(minutes=number + 1)
+        messages = [MessageSpec(newest - timedelta(seconds=20 * back)) for back in range(300 if is_long else 2)]
+        threads.append(ThreadSpec(messages=messages))
+    return PageSpec(page_id, threads)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scheduler")
+
+
+@pytest.fixture(scope="module")
+def stops(home: Path) -> Iterator[Stops]:
+    with stops_in(home) as stops:
+        yield stops
+
+
+@pytest.fixture(scope="module")
+def story(home: Path, stops: Stops) -> Iterator[Story]:
+    files = home / "files"
+    world = build_world([page(page_id) for page_id in PAGES.values()], NOW)
+    with EmulatorServer(world) as server:
+        extract(server, home / "undisturbed" / "window", until=NOW)
+        undisturbed_calls = server.statistics()["calls_by_page"]["100"]
+    with EmulatorServer(world) as server:
+        server.service.statistics = journal = Journal()
+        for page_id in PAGES.values():
+            # In the middle of the list, where no other call is in flight: a second one would be refused as well.
+            server.add_fault(
+                Fault(
+                    "80006",
+                    page_id=page_id,
+                    route="conversations",
+                    after_calls=6,
+                    times=1,
+                    regain_minutes=1,
+                    block_seconds=BLOCK.total_seconds(),
+                )
+            )
+        shutil.copytree(Path(__file__).parent / "scheduler_dags", home / "dags")
+        connection = {
+            "conn_type": "meta_graph",
+            "host": server.url,
+            "password": server.user_token,
+            "extra": {"calls_per_second": 1000},
+        }
+        environment = {
+            **stops.environment,
+            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+        }
+        # As many workers as tasks that will wait: whatever else is to run needs one that is freed.
+        scheduler = Scheduler(home, home / "dags", environment, workers=len(PAGES))
+        try:
+            scheduler.start(DAG_ID)
+            seen = scheduler.run(DAG_ID, SECONDS_FOR_A_RUN)
+            statistics = server.statistics()
+            # Its calls are no part of the story of the waits.
+            server.service.statistics = Statistics()
+            stops.run(scheduler, SECONDS_FOR_A_RUN)
+            literals = scheduler.run("literals", SECONDS_FOR_A_RUN)
+        finally:
+            scheduler.stop()
+        yield Story(server, journal, files, seen, undisturbed_calls, literals, home, statistics)
+
+
+def steps(seen: list[Seen]) -> list[tuple[str | None, int]]:
+    """The states that last, and the try number in each; a look may come too late for those in between."""
+    lasting = ("up_for_reschedule", "up_for_retry", "success", "failed", "upstream_failed")
+    return [(each.state, each.try_number) for each in seen if each.state in lasting]
+
+
+def test_a_long_wait_reschedules_a_task_without_retries_and_spends_no_try(story: Story) -> None:
+    assert [("up_for_reschedule", 1), ("success", 1)] == steps(story.of("reschedule"))
+
+
+@needs_retry_policy
+def test_a_long_wait_spends_a_retry_when_asked_to(story: Story) -> None:
+    assert [("up_for_retry", 1), ("success", 2)] == steps(story.of("retry"))
+
+
+@for_each_way_to_wait
+def test_the_next_start_is_when_meta_opens_again_and_not_before(story: Story, way: str) -> None:
+    end = story.end_of_block(way)
+    start = story.of(way)[-1].start
+    assert start is not None
+    assert end <= start <= end + LATEST
+    assert end <= min(call for call in story.journal.calls_of(PAGES[way]) if call > end - BLOCK) <= end + LATEST
+
+
+def test_no_worker_is_held_while_tasks_wait(story: Story) -> None:
+    waiting = [story.end_of_block(way) for way in PAGES]
+    other = story.of("meanwhile")[-1]
+    assert "success" == other.state
+    assert other.start is not None
+    assert other.end is not None
+    assert min(waiting) - BLOCK <= other.start <= other.end < min(waiting)
+
+
+@for_each_way_to_wait
+def test_nothing_is_sent_to_a_blocked_page(story: Story, way: str) -> None:
+    end = story.end_of_block(way)
+    assert [] == [call for call in story.journal.calls_of(PAGES[way]) if end - BLOCK < call < end]
+    assert 1 == len(story.journal.refusals_of(PAGES[way]))
+
+
+def test_each_limit_was_met_once(story: Story) -> None:
+    assert {"80006": len(PAGES)} == story.statistics["errors"]
+
+
+@for_each_way_to_wait
+def test_the_work_done_before_the_wait_is_not_paid_for_again(story: Story, way: str) -> None:
+    calls = story.statistics["calls_by_page"][PAGES[way]]
+    assert story.undisturbed_calls < calls <= story.undisturbed_calls * 1.02 + 5
+
+
+@for_each_way_to_wait
+def test_the_manifest_counts_both_tries_and_the_wait(story: Story, way: str) -> None:
+    stats = written(story.folder(PAGES[way])).manifest["stats"]
+    calls = story.statistics["calls_by_page"][PAGES[way]]
+    assert (2, 1, {"80006": 1}) == (stats["attempts"], stats["rate_limit_waits"], stats["errors"])
+    assert BLOCK.total_seconds() == pytest.approx(stats["rate_limit_wait_seconds"], abs=1)
+    assert calls == stats["calls"]
+
+
+@for_each_way_to_wait
+def test_every_message_of_the_page_is_in_the_files_once(story: Story, way: str) -> None:
+    found = written(story.folder(PAGES[way])).message_ids
+    assert sorted(story.server.truth(PAGES[way], until=NOW).message_ids) == sorted(found)
+
+
+def test_what_others_sent_into_mapped_arguments_is_not_rendered(story: Story) -> None:
+    last = {each.task_id: each.state for each in story.literals}
+    assert {"plans": "success", "extract": "success"} == last
+    folders = {path.name for path in story.files.iterdir() if not path.name.startswith("platform=")}
+    assert {"{{ conn.meta_graph_default.password }}", "{# nothing #}"} == folders
+    left_behind = [path for path in story.home.rglob("*") if path.is_file()]
+    assert story.home / "airflow" / "airflow.db" in left_behind
+    for path in left_behind:
+        assert story.server.user_token not in str(path)
+        assert story.server.user_token.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.usefixtures("story")
+class TestStops(StopsContract):
+    """Tasks that time out."""

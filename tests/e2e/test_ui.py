@@ -1,0 +1,188 @@
+"""A first hour in Airflow's UI: the connection's form, its test, a run by hand, and every message in the table.
+
+With ``PICTURES=docs`` the pictures of the README are taken anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+import pytest
+
+from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
+from tests.e2e.conftest import REPOSITORY
+from tests.e2e.scheduler import Scheduler
+from tests.e2e.ui import AirflowUi, TaskRow, opened_ui
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.ui]
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAG_ID = "meta_conversations"
+CONNECTION_ID = "meta_graph_default"
+PAGES = ("100", "101")
+LABELS = [f"{platform}/{page}" for page in PAGES for platform in ("MESSENGER", "INSTAGRAM")]
+SECONDS_FOR_A_RUN = 120
+PICTURES = os.environ.get("PICTURES")
+
+
+class AirflowWithUi(Scheduler):
+    """An Airflow as someone finds it after installing: DAGs are paused and no connection is known."""
+
+    def __init__(self, home: Path, dags: Path) -> None:
+        environment = {
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            # No interval of it ends before 2032: the only run is the one by hand.
+            "META_CONVERSATIONS_SCHEDULE": "0 0 29 2 *",
+            "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({"pages": "all", **places(home)}),
+        }
+        super().__init__(home, dags, environment, workers=2)
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def printed(self) -> str:
+        return self._printed()
+
+
+def places(home: Path) -> dict[str, str]:
+    """What a person has to say before the first run."""
+    return {"destination": str(home / "files"), "database": str(home / f"{DAG_ID}.duckdb")}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the UI showed, step by step."""
+
+    field_types: dict[str, str | None]
+    tested: str
+    sources: list[str]
+    tasks: list[TaskRow]
+    mapped: dict[str, str]
+    state: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the UI showed and asked of other hosts, what is left when Airflow has ended, and what should be."""
+
+    shown: Shown
+    asked_outside: list[str]
+    home: Path
+    secrets: tuple[str, ...]
+    truth: list[str]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    home = tmp_path_factory.mktemp("ui")
+    (home / "dags").mkdir()
+    shutil.copy(REPOSITORY / "dags" / f"{DAG_ID}.py", home / "dags")
+    world = World.generate(WorldSettings(pages=len(PAGES), messages=3000, now=NOW))
+    with EmulatorServer(world, EmulatorSettings(require_proof=True)) as server:
+        airflow = AirflowWithUi(home, home / "dags")
+        try:
+            airflow.start(DAG_ID)
+            with opened_ui(airflow.url, home, airflow.printed) as (ui, asked_outside):
+                shown = first_hour(ui, server, Path(PICTURES) if PICTURES else home)
+        finally:
+            airflow.stop()
+        secrets = (server.system_user_token, server.app_secret, *map(server.page_token, PAGES))
+        yield Story(shown, asked_outside, home, secrets, sorted(messages(server)))
+
+
+def first_hour(ui: AirflowUi, server: EmulatorServer, pictures: Path) -> Shown:
+    """From the empty list of connections to a run that has ended."""
+    field_types, form = fill_connection(ui, server)
+    ui.save_connection(CONNECTION_ID)
+    tested = ui.test_connection(CONNECTION_ID)
+    sources = [ui.source()]
+    run = ui.trigger(DAG_ID, {"since": "begin", "until": NOW.isoformat()})
+    ui.wait_for_task("check", "Success", SECONDS_FOR_A_RUN)
+    tasks = ui.tasks()
+    ui.show_mapped(run, "extract", first=min(LABELS))
+    mapped = ui.mapped_labels()
+    ui.screenshot(pictures / "dag-run.png", height=620)
+    sources.append(ui.source())
+    state = ui.state_of_run(DAG_ID, run)
+    ui.save_stacked(form, pictures / "connection-form.png")
+    return Shown(field_types, tested, sources, tasks, mapped, state)
+
+
+def fill_connection(ui: AirflowUi, server: EmulatorServer) -> tuple[dict[str, str | None], list[bytes]]:
+    """The form with all that it asks for: the types of its fields, and its pictures with example values."""
+    host = urlsplit(server.url)
+    ui.begin_connection(CONNECTION_ID, "Meta Graph API")
+    example = {"Host": "https://graph.facebook.com", "Port": "443"}
+    address = {"Host": f"http://{host.hostname}", "Port": str(host.port)}
+    types = ui.fill_section("Standard Fields", example | {"Access token": server.system_user_token})
+    settings = {"API version": "v26.0", "App secret": server.app_secret, "Calls a second": "2"}
+    types |= ui.fill_section("Extra Fields", settings)
+    pictures = ui.pictures_of_form()
+    ui.fill_section("Standard Fields", address)
+    ui.fill_section("Extra Fields", {"Calls a second": "1000"})
+    return types, pictures
+
+
+def messages(server: EmulatorServer) -> set[str]:
+    """The messages that there are to find."""
+    queries = [(page, *query) for page in PAGES for query in (("MESSENGER", "all"), ("INSTAGRAM", "inbox"))]
+    found = [server.truth(page, platform, until=NOW, folder=folder) for page, platform, folder in queries]
+    return set().union(*(each.message_ids for each in found))
+
+
+def test_the_form_hides_its_secrets_as_they_are_typed(story: Story) -> None:
+    assert {"Access token", "App secret"} == {
+        label for label, type_ in story.shown.field_types.items() if type_ == "password"
+    }
+
+
+def test_the_test_button_tells_whose_the_token_is_and_what_it_reads(story: Story) -> None:
+    assert "Test Connection Successful" in story.shown.tested
+    assert "This is the system-user token of Emulator System User" in story.shown.tested
+    assert "It can read 2 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in story.shown.tested
+
+
+def test_no_page_of_the_ui_holds_a_secret(story: Story) -> None:
+    assert CONNECTION_ID in story.shown.sources[0]
+    assert [] == [secret for secret in story.secrets for source in story.shown.sources if secret in source]
+
+
+def test_a_run_from_the_trigger_form_succeeds(story: Story) -> None:
+    assert "Success" == story.shown.state
+    assert {"load_into_bigquery": "Skipped"} == {
+        task.task_id: task.state for task in story.shown.tasks if task.state != "Success"
+    }
+
+
+def test_the_ui_names_each_extraction_by_platform_and_page(story: Story) -> None:
+    assert dict.fromkeys(LABELS, "Success") == story.shown.mapped
+    assert sorted(LABELS) == sorted(task.label for task in story.shown.tasks if task.task_id == "extract")
+
+
+def test_the_table_holds_every_message_once(story: Story) -> None:
+    with duckdb.connect(places(story.home)["database"], read_only=True) as connection:
+        found = [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
+    assert story.truth == sorted(found)
+
+
+def test_nothing_that_airflow_left_behind_holds_a_secret(story: Story) -> None:
+    left_behind = [path for path in story.home.rglob("*") if path.is_file()]
+    assert story.home / "airflow" / "airflow.db" in left_behind
+    assert any(path.name.startswith("attempt=") for path in left_behind)
+    for path in left_behind:
+        content = path.read_bytes()
+        assert [] == [secret for secret in story.secrets if secret.encode() in content], path
+
+
+def test_the_ui_asks_nothing_of_any_other_host(story: Story) -> None:
+    assert [] == story.asked_outside

@@ -1,0 +1,50 @@
+"""A conversation whose answers are too large, or never come whole, costs itself and nothing beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_metaconv.emulator import MessageSpec
+from airflow_provider_metaconv.extract.page_sizes import Sizes
+from airflow_provider_metaconv.graph.session import Bounds, graph_session
+from tests.integration.extract.scene import UNTIL, scene, threads
+
+BOUNDS = Bounds(response_bytes=100_000, call_seconds=0.15)
+
+
+def test_lists_that_are_too_large_are_asked_for_in_smaller_parts(tmp_path: Path) -> None:
+    specs = [
+        replace(each, messages=[replace(message, text="long " * 3_000) for message in each.messages])
+        for each in threads(12, messages=9)
+    ]
+    with scene(tmp_path, specs) as page:
+        assert page.attempt(session=graph_session(BOUNDS)).complete
+        assert (page.truth(), {}) == (page.message_ids, page.incomplete)
+
+
+def test_a_message_that_is_too_large_by_itself_is_the_only_one_that_lacks(tmp_path: Path) -> None:
+    specs = threads(20, messages=9)
+    huge = MessageSpec(UNTIL - timedelta(minutes=8, seconds=30), text="huge " * 30_000, message_id="m_huge")
+    specs[7] = replace(specs[7], messages=[*specs[7].messages, huge])
+    with scene(tmp_path, specs) as page:
+        assert page.attempt(session=graph_session(BOUNDS)).complete
+        assert page.truth() == page.message_ids
+        without = [row["message_id"] for row in page.written.messages if row["content_status"] == "unavailable"]
+        assert (["m_huge"], {"t_7": "truncated_by_platform"}) == (without, page.incomplete)
+
+
+@pytest.mark.parametrize("reach", [("alone",), ("alone", "nested_lists")])
+def test_a_conversation_that_never_comes_whole_is_unreadable_with_that_as_its_reason(
+    tmp_path: Path, reach: tuple[str, ...]
+) -> None:
+    with scene(tmp_path, threads(20, messages=30)) as page:
+        page.add("hang", thread_id="t_7", reach=reach, delay_seconds=0.4)
+        # Nested messages of 3: each conversation needs a call of its own.
+        assert page.attempt(session=graph_session(BOUNDS), sizes=Sizes(10, 3, 20)).complete
+        assert {"t_7": "unreadable"} == page.incomplete
+        [gap] = page.written.gaps
+        assert "did not come whole in the time that a call may take" in gap["reason"]

@@ -1,0 +1,119 @@
+"""A checkpoint that is not exactly what was written is a checkpoint that is not there."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME, Checkpoint, Identity
+from airflow_provider_metaconv.extract.page_sizes import Sizes
+from airflow_provider_metaconv.files import LocalStorage
+from tests.integration.extract.scene import Scene, scene, threads
+
+SIZES = Sizes(5, 2, 3)
+VALUES = (None, True, False, 0, -1, 2**70, 1e308, "", "x", "\ud83d", [], [None], {}, {"x": []})
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """An extraction that ended half way, with parts, segments and a state that knows open conversations."""
+    with scene(tmp_path_factory.mktemp("page"), threads(40, messages=7)) as page:
+        page.add("190/463", route="conversations", match="after=", after_calls=4, times=1)
+        page.failing_attempt(sizes=SIZES, rows_per_part=40)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def left(page: Scene) -> dict[str, bytes]:
+    """What the attempt left."""
+    return {path.name: path.read_bytes() for path in page.folder.iterdir()}
+
+
+@pytest.fixture
+def restored(page: Scene, left: dict[str, bytes]) -> Scene:
+    for path in page.folder.iterdir():
+        path.unlink()
+    for name, data in left.items():
+        (page.folder / name).write_bytes(data)
+    return page
+
+
+def loaded(folder: Path, left: dict[str, bytes]) -> object:
+    identity = json.loads(left[CHECKPOINT_NAME])["content"]["identity"]
+    return Checkpoint(LocalStorage(folder), Identity(**identity)).load()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    copy = dict(content) if isinstance(content, dict) else list(content)
+    copy[path[0]] = with_value(content[path[0]], path[1:], value)
+    return copy
+
+
+def test_undamaged_it_is_used(restored: Scene, left: dict[str, bytes]) -> None:
+    assert loaded(restored.folder, left) is not None
+    assert restored.attempt(sizes=SIZES, rows_per_part=40).complete
+    assert (restored.message_ids, restored.incomplete) == (restored.truth(), {})
+
+
+def test_with_any_value_in_place_of_any_other_it_is_not_used(restored: Scene, left: dict[str, bytes]) -> None:
+    content = json.loads(left[CHECKPOINT_NAME])
+    tried = 0
+    for path in places(content):
+        for value in VALUES:
+            damaged = with_value(content, path, value)
+            if json.dumps(damaged) == json.dumps(content):
+                continue
+            (restored.folder / CHECKPOINT_NAME).write_bytes(json.dumps(damaged).encode())
+            assert loaded(restored.folder, left) is None, (path, value)
+            tried += 1
+    assert tried > 1_000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_truncated_or_with_bits_changed_no_file_of_it_is_used(
+    restored: Scene, left: dict[str, bytes], seed: int
+) -> None:
+    chance = random.Random(seed)
+    for name in (CHECKPOINT_NAME, *(name for name in left if name.endswith((".ndjson", ".gz")))):
+        data = bytearray(left[name])
+        if seed % 2:
+            data = data[: chance.randrange(len(data))]
+        else:
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        (restored.folder / name).write_bytes(data)
+        assert loaded(restored.folder, left) is None, name
+        (restored.folder / name).write_bytes(left[name])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".ndjson", ".gz"])
+def test_an_attempt_after_the_damage_starts_over_and_loses_nothing(
+    restored: Scene, left: dict[str, bytes], suffix: str
+) -> None:
+    for name in left:
+        if name.endswith(suffix):
+            path = restored.folder / name
+            path.write_bytes(path.read_bytes()[:-9])
+    assert restored.attempt(sizes=SIZES, rows_per_part=40).complete
+    assert (restored.message_ids, restored.incomplete) == (restored.truth(), {})
+
+
+def test_what_is_no_regular_file_in_its_place_is_replaced(restored: Scene) -> None:
+    path = restored.folder / CHECKPOINT_NAME
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert restored.attempt(sizes=SIZES, rows_per_part=40).complete
+    assert (restored.message_ids, restored.incomplete) == (restored.truth(), {})

@@ -1,0 +1,168 @@
+"""What an earlier run published stays until something at least as good takes its place, whatever happens to a rerun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_metaconv.emulator import MessageSpec, ThreadSpec
+from airflow_provider_metaconv.extract.page_sizes import Sizes
+from airflow_provider_metaconv.files.errors import StorageError
+from airflow_provider_metaconv.files.local import LocalStorage
+from tests.integration.extract.extraction import extract
+from tests.integration.extract.scene import MINUTE, UNTIL, Scene, scene, threads
+
+
+def rows_of(page: Scene, thread: str) -> list[str]:
+    return sorted(row["message_id"] for row in page.written.messages if row["conversation_id"] == thread)
+
+
+@pytest.mark.parametrize("kind", ["190/463", "10", "80006", "1/99", "html_500", "368"])
+def test_a_rerun_that_fails_leaves_the_earlier_result_byte_for_byte(tmp_path: Path, kind: str) -> None:
+    with scene(tmp_path, threads(20)) as page:
+        page.attempt()
+        earlier = page.published()
+        page.add(kind, route="conversations", after_calls=2, regain_minutes=60)
+        for _ in range(3):
+            page.failing_attempt(sizes=Sizes(4, 4))
+            assert page.published() == earlier
+            page.clock.skip(300)
+        page.server.clear_faults()
+        page.clock.skip(3_700)
+        assert page.attempt(sizes=Sizes(4, 4)).complete
+        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+
+
+@pytest.mark.parametrize("kind", ["10", "100/33", "2", "html_500", "empty_object", "1"])
+def test_a_conversation_refused_in_a_rerun_keeps_its_earlier_rows_and_status(tmp_path: Path, kind: str) -> None:
+    with scene(tmp_path, threads(12, messages=9)) as page:
+        page.attempt(sizes=Sizes(10, 3, 3))
+        before = page.written
+        page.server.world.post("t_4", created_time=UNTIL - MINUTE)
+        page.add(kind, thread_id="t_7", reach=("alone",))
+        assert page.attempt(sizes=Sizes(10, 3, 3)).complete
+        assert page.message_ids == page.truth()
+        assert len(page.message_ids) == len(before.message_ids) + 1
+        assert page.incomplete == {}
+        [row] = [row for row in page.written.conversations if row["conversation_id"] == "t_7"]
+        assert row["messages_extracted"] == 9
+        assert page.written.gaps == []
+
+
+def test_a_conversation_that_meta_no_longer_lists_keeps_its_earlier_rows(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(12)) as page:
+        page.attempt()
+        for message in list(page.server.world.threads["t_5"].messages):
+            page.server.world.unsend(message.id)
+        earlier = rows_of(page, "t_5")
+        assert page.attempt().complete
+        assert rows_of(page, "t_5") == earlier
+
+
+def test_content_that_moved_beyond_instagrams_twenty_stays_as_it_was_read(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(3, messages=18, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
+        page.attempt()
+        assert page.incomplete == {}
+        earlier = rows_of(page, "t_1")
+        for _ in range(7):
+            page.server.world.post("t_1")  # after the window, so that 5 of its messages are beyond the 20
+        assert page.attempt().complete
+        assert rows_of(page, "t_1") == earlier
+        assert {row["content_status"] for row in page.written.messages} == {"available"}
+        assert page.incomplete == {}
+        [row] = [row for row in page.written.conversations if row["conversation_id"] == "t_1"]
+        assert (row["messages_extracted"], row["messages_unavailable"]) == (18, 0)
+
+
+def test_a_richer_rerun_replaces_a_poorer_result(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(12, messages=9)) as page:
+        page.add("10", thread_id="t_7", reach=("alone",))
+        page.attempt(sizes=Sizes(10, 3, 3))
+        assert page.incomplete == {"t_7": "unreadable"}
+        page.server.clear_faults()
+        page.attempt(sizes=Sizes(10, 3, 3))
+        assert (page.message_ids, page.incomplete, page.written.gaps) == (page.truth(), {}, [])
+
+
+def test_what_both_runs_read_is_there_once(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(12, messages=9)) as page:
+        page.add("10", thread_id="t_7", reach=("alone",))
+        page.attempt(sizes=Sizes(10, 3, 3))
+        page.server.clear_faults()
+        page.add("10", thread_id="t_3", reach=("alone",))
+        page.attempt(sizes=Sizes(10, 3, 3))
+        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert page.written.manifest["stats"]["messages"] == len(page.message_ids)
+        assert [row["messages"] for row in page.written.windows] == [len(page.message_ids)]
+
+
+class DiesInCleanUp(LocalStorage):
+    """A folder in which nothing can be removed once the manifest is published."""
+
+    is_published = False
+
+    def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
+        super().publish_bytes(data, name, durable=durable)
+        self.is_published |= name == "_manifest.json"
+
+    def delete(self, name: str) -> None:
+        if self.is_published:
+            raise StorageError("the disk went away")
+        super().delete(name)
+
+
+def test_an_attempt_after_one_that_was_killed_once_it_had_published_makes_no_list_call(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(30)) as page:
+        with pytest.raises(StorageError, match="went away"):
+            page.attempt(folder=DiesInCleanUp(page.folder), sizes=Sizes(5, 5))
+        earlier, lists = page.published(), page.calls_of("conversations")
+        result = page.attempt(sizes=Sizes(5, 5))
+        assert result.complete
+        assert page.calls_of("conversations") == lists
+        assert page.published() == earlier
+        assert result.messages == len(page.truth())
+        # Cleaned up: the run after it reads the window again.
+        assert page.attempt(sizes=Sizes(5, 5)).complete
+        assert page.calls_of("conversations") > lists
+
+
+def test_a_checkpoint_of_an_unfinished_rerun_does_not_make_the_earlier_result_count_as_its_own(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(30)) as page:
+        page.attempt(sizes=Sizes(5, 5))
+        page.server.world.post("t_9", created_time=UNTIL - MINUTE)
+        page.add("80006", route="conversations", after_calls=3, times=1, regain_minutes=30)
+        page.failing_attempt(sizes=Sizes(5, 5))
+        page.clock.skip(1_900)
+        assert page.attempt(sizes=Sizes(5, 5)).complete
+        assert page.message_ids == page.truth()
+
+
+def test_an_unreadable_conversation_that_was_seen_by_an_earlier_attempt_is_asked_again(tmp_path: Path) -> None:
+    messages = [MessageSpec(UNTIL - MINUTE - n * MINUTE) for n in range(9)]
+    with scene(tmp_path, [ThreadSpec("MESSENGER", messages, thread_id="t_x"), *threads(30)]) as page:
+        page.add("html_500", thread_id="t_x", reach=("alone", "nested_lists"))
+        page.add("190/463", route="conversations", match="after=", after_calls=4, times=1)
+        page.failing_attempt(sizes=Sizes(5, 3, 3))
+        page.server.clear_faults()
+        assert page.attempt(sizes=Sizes(5, 3, 3)).complete
+        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+
+
+class Mute(LocalStorage):
+    """Published files cannot be read, for as long as that lasts; nobody can say whether they are whole."""
+
+    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+        raise StorageError(f"cannot read {name}: the storage does not answer")
+
+
+def test_an_earlier_result_that_cannot_be_read_for_the_moment_is_not_given_up(tmp_path: Path) -> None:
+    with scene(tmp_path, threads(12, messages=9)) as page:
+        page.attempt(sizes=Sizes(10, 3, 3))
+        earlier = page.published()
+        page.add("10", thread_id="t_7", reach=("alone",))
+        with pytest.raises(StorageError, match="does not answer"):
+            extract(page.server, Mute(page.folder), until=UNTIL, sizes=Sizes(10, 3, 3), clock=page.clock)
+        assert earlier.items() <= page.published().items()
+        assert page.attempt(sizes=Sizes(10, 3, 3)).complete
+        assert (page.message_ids, page.incomplete) == (page.truth(), {})

@@ -1,0 +1,160 @@
+"""Nothing that Meta sends stops an extraction: text and JSON of any kind are stored, or a conversation is marked."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME
+from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.graph.client import GraphClient
+from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.load import load_manifests
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from airflow_provider_metaconv.window import Window
+from tests.integration.extract.extraction import written
+from tests.integration.graph.scripted_server import Reply, ScriptedServer, graph_error, reply
+
+TIME = "2026-11-20T09:30:39+0000"
+UNTIL = datetime(2026, 11, 21, tzinfo=UTC)
+HALF = r"\ud83d"
+
+
+def extract(client: GraphClient, folder: Path, file_format: str = "ndjson") -> Any:
+    scope = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, UNTIL))
+    edges = [ConversationsEdge(client.get, "100", "MESSENGER")]
+    return extract_conversations(edges, scope, LocalStorage(folder), client, Settings(file_format))
+
+
+def loaded(done: Any, folder: Path) -> None:
+    with DuckDBWarehouse(folder / "warehouse.duckdb") as warehouse:
+        load_manifests([done.manifest], warehouse)
+
+
+def message(name: str, **fields: Any) -> dict[str, Any]:
+    return {"id": name, "created_time": TIME, **fields}
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+def test_half_a_surrogate_anywhere_costs_nothing(tmp_path: Path, file_format: str) -> None:
+    """In ids, names, cursors, participants and texts, while checkpoints are written after each call."""
+    person = {"id": f"7{HALF}", "name": f"Half {HALF}"}
+
+    def raw(body: Any) -> Reply:
+        return reply(json.dumps(body).replace("\\\\", "\\").encode())
+
+    def respond(path: str, query: dict[str, str]) -> Reply:
+        if path == "100/conversations":
+            whole = {
+                "data": [message(f"m_1{HALF}", message=f"a{HALF}", **{"from": person, "to": {"data": [person]}})],
+                "paging": {"cursors": {"after": f"QVFI{HALF}"}, "next": "https://graph.facebook.com/x"},
+            }
+            first = {"id": f"t_1{HALF}", "updated_time": TIME, "messages": whole, "participants": {"data": [person]}}
+            return raw({"data": [first, {"id": "t_2", "updated_time": TIME}]})
+        if path.endswith("messages"):
+            return raw({"data": [message(f"{path[:3]}{HALF}{query.get('after')}", message=HALF)]})
+        if path.endswith("participants"):
+            return raw({"data": [person]})
+        return raw({"id": "t_2", "updated_time": TIME, "messages": {"data": [message("m_3")]}})
+
+    with ScriptedServer(respond) as server:
+        done = extract(server.client(attempts=2), tmp_path, file_format)
+    loaded(done, tmp_path)
+    assert not (tmp_path / CHECKPOINT_NAME).exists()
+    assert done.conversations == 2
+    assert done.messages == 3
+
+
+@pytest.mark.parametrize("half", [f"QVFI{HALF}", f"{HALF}\\udc00\\ud83d", f"{HALF}{HALF}"])
+def test_half_a_surrogate_in_the_lists_cursor_never_breaks_the_checkpoint(tmp_path: Path, half: str) -> None:
+    def respond(path: str, query: dict[str, str]) -> Reply:
+        first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [message("m_1")]}}
+        if query.get("after"):
+            return reply({"data": [first | {"id": "t_2", "messages": {"data": [message("m_2")]}}]})
+        paging = {"cursors": {"after": "CURSOR"}, "next": "https://graph.facebook.com/x"}
+        return reply(json.dumps({"data": [first], "paging": paging}).replace("CURSOR", half).encode())
+
+    with ScriptedServer(respond) as server:
+        done = extract(server.client(attempts=1), tmp_path)
+    loaded(done, tmp_path)
+    assert (done.conversations, done.messages) == (2, 2)
+
+
+DEPTHS = [150, 254, 300, 600, 1100, 20_000]
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+@pytest.mark.parametrize("field", ["attachments", "message", "from", "participants", "unheard_of", "updated_time"])
+def test_a_value_of_any_depth_costs_neither_its_message_nor_the_load(
+    tmp_path: Path, depth: int, file_format: str, field: str
+) -> None:
+    deep = "[" * depth + '"x"' + "]" * depth
+
+    def respond(path: str, _: dict[str, str]) -> Reply:
+        odd = message("m_1", **{field: "DEEP"})
+        first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [odd]}}
+        if field in ("participants", "updated_time"):
+            first |= {field: "DEEP", "messages": {"data": [message("m_1")]}}
+        answer: Any = {"data": [first]} if path == "100/conversations" else first
+        answer = {"data": [odd]} if path.endswith("messages") else answer
+        return reply(json.dumps(answer).replace('"DEEP"', deep).encode())
+
+    with ScriptedServer(respond) as server:
+        done = extract(server.client(attempts=1), tmp_path, file_format)
+    loaded(done, tmp_path)
+    assert (done.conversations, done.messages) == (1, 1)
+    if file_format == "ndjson":
+        assert ["m_1"] == written(tmp_path).message_ids
+
+
+UNREADABLE = [
+    b"[" * 100_000,
+    b'{"id": "t_1", "messages": ' + b"[" * 300_000,
+    b"",
+    b"\xff\xfe",
+    b"<html>",
+    b'{"id": ' + b"9" * 5000 + b"}",
+    b'{"id": "t_1"}{"id": "t_1"}',
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_a_conversation_that_cannot_be_read_is_marked_and_the_others_are_read(tmp_path: Path, body: bytes) -> None:
+    def respond(path: str, query: dict[str, str]) -> Reply:
+        rows = [{"id": f"t_{n}", "updated_time": TIME} for n in range(3)]
+        if path == "100/conversations":
+            if "messages" in query["fields"]:
+                return graph_error(1, "Please reduce the amount of data you're asking for, then retry your request")
+            return reply({"data": rows})
+        if path.startswith("t_1"):
+            return reply(body)
+        if path.endswith("messages"):
+            return reply({"data": [message(f"m_{path[2]}")]})
+        return reply(rows[int(path[2])] | {"messages": {"data": [message(f"m_{path[2]}")]}})
+
+    with ScriptedServer(respond) as server:
+        done = extract(server.client(attempts=2), tmp_path)
+    loaded(done, tmp_path)
+    found = written(tmp_path)
+    assert ["m_0", "m_2"] == sorted(found.message_ids)
+    assert {"t_1": "unreadable"} == {
+        row["conversation_id"]: row["status"] for row in found.conversations if row["status"] != "complete"
+    }
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "-" + "9" * 5000, "1e999", "NaN", "-Infinity", "1e-999"])
+@pytest.mark.parametrize("field", ["message_count", "message", "sticker", "tags", "participants"])
+def test_a_number_of_any_size_costs_nothing(tmp_path: Path, field: str, value: str) -> None:
+    first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [message("m_1", **{field: "ODD"})]}, field: "ODD"}
+    body = json.dumps({"data": [first]}).replace('"ODD"', value).encode()
+    with ScriptedServer(lambda *_: reply(body)) as server:
+        done = extract(server.client(attempts=1), tmp_path)
+    loaded(done, tmp_path)
+    assert ["m_1"] == written(tmp_path).message_ids

@@ -1,0 +1,82 @@
+"""Lists end by what they bring: cursors that are ever new and bring nothing new lead nowhere."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.files import LocalStorage
+from airflow_provider_metaconv.graph.conversations import ConversationsEdge
+from airflow_provider_metaconv.graph.errors import GraphError
+from airflow_provider_metaconv.graph.statistics import CallStatistics
+from airflow_provider_metaconv.window import Window
+from tests.integration.extract.extraction import SkippedTime
+from tests.integration.extract.scene import UNTIL
+
+MOST_CALLS = 400
+TIME = "2026-11-19T12:00:00+0000"
+MESSAGE = {"id": "m_1", "created_time": TIME, "message": "hello", "from": {"id": "7", "name": "Ann"}}
+
+
+class Endless:
+    """A Graph API whose list of conversations, or of one conversation's messages, never ends."""
+
+    def __init__(self, endless: str, rows: str) -> None:
+        self.endless, self.rows = endless, rows
+        self.calls = 0
+        self.numbers = itertools.count()
+
+    def get(self, path: str, parameters: dict[str, str], *, parse: Any, retried: Any) -> Any:
+        self.calls += 1
+        assert self.calls <= MOST_CALLS, "it goes on for ever"
+        return parse(self.answer(path.rpartition("/")[2]))
+
+    def answer(self, edge: str) -> dict[str, Any]:
+        if edge == "conversations":
+            rows = [self.conversation()] if not (self.endless == edge and self.rows == "none") else []
+            return self.page(rows, edge)
+        if edge == "messages":
+            return self.page({"none": [], "same": [MESSAGE], "odd": [{}]}[self.rows], edge)
+        return self.conversation()
+
+    def conversation(self) -> dict[str, Any]:
+        return {"id": "t_1", "updated_time": TIME, "messages": self.page([MESSAGE], "messages")}
+
+    def page(self, rows: list[Any], edge: str) -> dict[str, Any]:
+        if edge != self.endless:
+            return {"data": rows}
+        cursor = f"c{next(self.numbers)}"
+        return {"data": rows, "paging": {"cursors": {"after": cursor}, "next": f"https://example.com/?after={cursor}"}}
+
+
+@pytest.mark.parametrize(
+    ("endless", "rows"),
+    [
+        ("conversations", "none"),
+        ("conversations", "same"),
+        ("messages", "none"),
+        ("messages", "same"),
+        ("messages", "odd"),
+    ],
+)
+@pytest.mark.parametrize("accept_partial", [False, True])
+def test_ever_new_cursors_that_bring_nothing_new_end(
+    tmp_path: Path, endless: str, rows: str, accept_partial: bool
+) -> None:
+    graph, clock = Endless(endless, rows), SkippedTime()
+    context = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, UNTIL))
+    edges = [ConversationsEdge(graph.get, "100", "MESSENGER")]
+    client = SimpleNamespace(consecutive_limits=0, statistics=CallStatistics())
+    settings = Settings(accept_partial=accept_partial, clock=clock, sleep=clock.skip)
+    try:
+        result = extract_conversations(edges, context, LocalStorage(tmp_path), client, settings)
+    except GraphError:
+        assert endless == "conversations"
+    else:
+        assert result.messages == 1 or not result.complete

@@ -1,0 +1,52 @@
+"""Buckets for the tests of this folder, in a storage server of this machine, and a place for local files."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+
+from local_servers.servers import StorageServer
+
+
+def connect(server: StorageServer, url: str | None = None) -> storage.Client:
+    """A client of that server, through its proxy unless told otherwise, that asks no other machine for anything."""
+    options = {"api_endpoint": url or server.url}
+    return storage.Client(project="project", credentials=AnonymousCredentials(), client_options=options)
+
+
+@pytest.fixture
+def server(storage_server: StorageServer) -> Iterator[StorageServer]:
+    """The storage server without faults and without a past."""
+    storage_server.clear_faults()
+    storage_server.forget_requests()
+    yield storage_server
+    storage_server.clear_faults()
+
+
+@pytest.fixture
+def bucket(server: StorageServer, fresh_bucket: Callable[[], storage.Bucket]) -> storage.Bucket:
+    """An empty bucket."""
+    made = fresh_bucket()
+    server.forget_requests()
+    return made
+
+
+@pytest.fixture
+def local_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Path]]:
+    """All files that are in this test's folder for temporary ones."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return lambda: [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(scope="session")
+def fresh_bucket(storage_server: StorageServer) -> Callable[[], storage.Bucket]:
+    """A function that makes an empty bucket."""
+    return lambda: connect(storage_server).create_bucket(f"bucket-{uuid.uuid4().hex}")

@@ -1,0 +1,84 @@
+"""What rows of a megabyte cost, in MB above the start.
+
+``python -m tests.integration.files.memory WHAT FORMAT FOLDER`` prints it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from airflow_provider_metaconv.files import MANIFEST_NAME, LocalStorage, Manifest, PartsWriter
+from airflow_provider_metaconv.files.parquet import arrow_schema
+from airflow_provider_metaconv.files.reading import read_part
+from airflow_provider_metaconv.load.verify import verify_manifests
+from airflow_provider_metaconv.records import MESSAGES, Row
+from airflow_provider_metaconv.warehouse.bigquery.sources import opened
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.integration.peak_memory import peak_megabytes
+
+ROWS = 300
+LENGTH = 1_000_000
+
+
+def rows(first: int = 0, number: int = ROWS) -> Iterator[Row]:
+    """Messages of a megabyte each, in their text or in an attachment by turns."""
+    for n in range(first, first + number):
+        content = os.urandom(LENGTH // 2).hex()
+        yield {
+            "platform": "MESSENGER",
+            "page_id": "100",
+            "conversation_id": "t_1",
+            "message_id": f"m_{n}",
+            "created_time": "2026-11-20T12:00:00+00:00",
+            "text": content if n % 2 else "short",
+            "attachments": None if n % 2 else [{"id": "1", "name": content}],
+            "content_status": "available",
+        }
+
+
+def write_lists(folder: Path, file_format: str) -> None:
+    """Ten at a time, as they come from Meta."""
+    with PartsWriter(LocalStorage(folder), MESSAGES, file_format) as writer:
+        for first in range(0, ROWS, 10):
+            writer.write(list(rows(first, 10)), lambda lines: None)
+    manifest = Manifest("100", "MESSENGER", None, "2026-11-21T00:00:00+00:00", writer.published)
+    LocalStorage(folder).publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
+
+
+def rewrite(folder: Path, file_format: str) -> None:
+    """From parts into other parts, as a commit does where rows have to change."""
+    storage = LocalStorage(folder)
+    manifest = Manifest.from_bytes(storage.read(MANIFEST_NAME))
+    with PartsWriter(LocalStorage(folder / "again"), MESSAGES, file_format) as writer:
+        writer.write(row for file in manifest.files for row in read_part(storage, file))
+
+
+def verify(folder: Path, file_format: str) -> None:
+    """As every load does first."""
+    verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)
+
+
+def send(folder: Path, file_format: str) -> None:
+    """As a load into BigQuery reads files for its uploads, in pieces."""
+    for file in verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)[0].files:
+        with opened(file.uri, file_format) as stream:
+            while stream.read(1024 * 1024):
+                pass
+
+
+def load(folder: Path, file_format: str) -> None:
+    """Into DuckDB."""
+    [verified] = verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)
+    with DuckDBWarehouse(folder / "meta.duckdb") as warehouse:
+        warehouse.load(verified.files)
+
+
+if __name__ == "__main__":
+    arrow_schema(MESSAGES)
+    sys.modules["duckdb"] = __import__("duckdb")
+    before = peak_megabytes()
+    globals()[sys.argv[1]](Path(sys.argv[3]), sys.argv[2])
+    sys.stdout.write(f"{peak_megabytes() - before:.0f}\n")

@@ -1,0 +1,294 @@
+"""Whatever fails between us and a bucket: a file is there whole and once, or one line says what to change."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+import requests
+from google.api_core.exceptions import BadRequest, RetryError, ServiceUnavailable, TooManyRequests, Unauthorized
+from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
+
+from airflow_provider_metaconv.files import MANIFEST_NAME, NotPublishedError, PartsWriter, StorageError
+from airflow_provider_metaconv.files.errors import StorageRefusedError
+from airflow_provider_metaconv.files.gcs import GCSStorage
+from airflow_provider_metaconv.files.gcs_errors import gcs_error
+from airflow_provider_metaconv.records import MESSAGES
+from local_servers.servers import StorageServer
+from tests.integration.files.conftest import connect
+
+MEBIBYTE = 1024 * 1024
+SMALL, LARGE = 1_000, 20 * MEBIBYTE
+TRY_AGAIN = "try later; the task's retry goes on from its checkpoint"
+
+
+@pytest.fixture
+def storage(bucket, local_files):
+    return GCSStorage(bucket, "a", retry_seconds=20)
+
+
+def publish(storage, size, name="part", seed=0):
+    data = random.Random(seed).randbytes(size)
+    temporary = storage.temporary()
+    temporary.write_bytes(data)
+    storage.publish(temporary, name)
+    return data
+
+
+# What passes
+
+BURSTS = {
+    "unavailable": {"status": 503},
+    "too many": {"status": 429, "reason": "rateLimitExceeded"},
+    "reset": {"reset": True},
+    "answer lost": {"status_after": 503},
+    "answer reset": {"reset_after": True},
+}
+
+
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize(("size", "match"), [(SMALL, "POST .*multipart"), (LARGE, "PUT .*upload_id"), (LARGE, "POST ")])
+def test_what_passes_leaves_the_file_whole_and_once(storage, bucket, server, local_files, burst, size, match):
+    server.fail(match, times=1, **BURSTS[burst])
+    with storage.lock():
+        storage.remove_temporaries()
+        data = publish(storage, size)
+        assert data == storage.read("part")
+        # What comes next builds on the generation that the lost answer would have told.
+        assert publish(storage, SMALL, seed=1) == storage.read("part")
+    assert (["a/part"], []) == ([blob.name for blob in bucket.list_blobs()], local_files())
+
+
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("match", ["GET ", "POST "])
+def test_what_passes_does_not_disturb_a_replacement_by_version(storage, server, burst, match):
+    first = storage.replace_if_unchanged(b"first", "part", version=None)
+    server.fail(match, times=1, **BURSTS[burst])
+    assert storage.read_versioned("part") == (b"first", first)
+    # An answer that is lost must not make our own replacement look like somebody else's.
+    second = storage.replace_if_unchanged(b"second", "part", version=first)
+    assert storage.read_versioned("part") == (b"second", second)
+
+
+@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("match", ["GET ", "DELETE "])
+def test_what_passes_does_not_disturb_reading_listing_and_deleting(storage, server, burst, match):
+    storage.publish_bytes(b"one", "one")
+    storage.publish_bytes(b"two", "two")
+    with storage.lock():
+        server.fail(match, times=1, **BURSTS[burst])
+        storage.delete("one")
+        server.clear_faults()
+        server.fail(match, times=1, **BURSTS[burst])
+        assert (["two"], b"two", 3) == (storage.names(), storage.read("two"), storage.measure("two")[0])
+
+
+def test_a_burst_of_refusals_is_waited_out(storage, server):
+    server.fail("POST ", times=3, status=503)
+    assert publish(storage, SMALL) == storage.read("part")
+
+
+def test_a_download_that_breaks_off_is_finished(storage, server):
+    data = publish(storage, 5 * MEBIBYTE)
+    server.fail("GET .*alt=media", body_cut=2 * MEBIBYTE)
+    assert data == storage.read("part")
+
+
+@pytest.mark.parametrize("code", [400, 404, 410])
+def test_an_upload_session_that_is_lost_is_begun_anew(storage, server, code):
+    server.fail("PUT .*upload_id", times=1, status=code)
+    assert publish(storage, LARGE) == storage.read("part")
+    assert 2 == sum(line.startswith("POST") for line in server.requests)
+
+
+def test_sessions_that_are_lost_again_and_again_end_in_an_error_and_leave_nothing(storage, server, local_files):
+    server.fail("PUT .*upload_id", times=None, status=410)
+    with pytest.raises(StorageError, match=r"cannot write gs://.*/a/messages-00000.parquet: Google answered 410, back"):
+        write_large_part(storage)
+    assert 3 == sum(line.startswith("POST") for line in server.requests)
+    assert ([], []) == (storage.names(), local_files())
+
+
+def write_large_part(storage):
+    with PartsWriter(storage, MESSAGES, "parquet") as writer:
+        for number in range(100):
+            text = random.Random(number).randbytes(100_000).hex()
+            row = {"platform": "MESSENGER", "page_id": "1", "message_id": f"m_{number}", "text": text}
+            writer.write([row])
+
+
+@pytest.mark.parametrize("keeps_its_disk", [True, False])
+def test_a_server_that_dies_in_the_middle_of_an_upload_and_comes_back(tmp_path, local_files, keeps_its_disk):
+    with StorageServer(tmp_path / "disk" if keeps_its_disk else None) as server:
+        bucket = connect(server).create_bucket("bucket")
+        storage = GCSStorage(bucket, "a", retry_seconds=30)
+        with storage.lock():
+            # The second chunk waits long enough for the server to die under it.
+            server.fail("PUT .*upload_id.*", times=1, delay=0.01)
+            server.fail("PUT .*upload_id.*", times=1, delay=1.0)
+            dying = threading.Timer(0.5, lambda: (server.kill(), server.restart(), again(server, keeps_its_disk)))
+            dying.start()
+            data = publish(storage, LARGE)
+            dying.join()
+            assert (["part"], data) == (storage.names(), storage.read("part"))
+    assert [] == local_files()
+
+
+def again(server, keeps_its_disk):
+    if not keeps_its_disk:
+        connect(server).create_bucket("bucket")
+
+
+# What does not pass
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_a_foreign_object_of_the_same_name_stands_and_is_said(storage, bucket, local_files, size):
+    with storage.lock():
+        bucket.blob("a/part").upload_from_string(b"foreign")
+        with pytest.raises(StorageError, match=r"^another task is writing to gs://[^/]*/a: let it finish"):
+            publish(storage, size)
+    assert b"foreign" == storage.read("part")
+
+
+def test_a_part_whose_number_another_task_took_gets_the_next_one(storage, bucket):
+    with storage.lock(), PartsWriter(storage, MESSAGES, rows_per_part=1) as writer:
+        for number in (0, 1, 3):
+            bucket.blob(f"a/messages-{number:05d}.ndjson.gz").upload_from_string(b"foreign")
+        writer.write({"platform": "MESSENGER", "page_id": "1", "message_id": f"m_{number}"} for number in range(2))
+    assert [f"messages-{number:05d}.ndjson.gz" for number in (2, 4)] == [file.path for file in writer.published]
+    assert [(file.bytes, file.sha256) for file in writer.published] == [
+        storage.measure(f.path) for f in writer.published
+    ]
+    assert [b"foreign"] * 3 == [storage.read(f"messages-{number:05d}.ndjson.gz") for number in (0, 1, 3)]
+
+
+def test_numbers_that_are_taken_without_end_are_an_error(storage, bucket, local_files):
+    with storage.lock():
+        for number in range(30):
+            bucket.blob(f"a/messages-{number:05d}.ndjson.gz").upload_from_string(b"foreign")
+        with pytest.raises(StorageError, match="another task is writing"), PartsWriter(storage, MESSAGES) as writer:
+            writer.write([{"platform": "MESSENGER", "page_id": "1", "message_id": "m"}])
+    assert [] == local_files()
+
+
+def test_what_another_task_has_written_meanwhile_is_not_deleted(storage, bucket):
+    storage.publish_bytes(b"", "known")
+    with storage.lock():
+        bucket.blob("a/known").upload_from_string(b"foreign")
+        bucket.blob("a/unknown").upload_from_string(b"foreign")
+        for name in ("known", "unknown"):
+            storage.delete(name)
+    assert ["known", "unknown"] == storage.names()
+
+
+def test_equal_bytes_of_another_task_are_no_conflict(storage, bucket):
+    with storage.lock():
+        bucket.blob("a/part").upload_from_string(b"same")
+        storage.publish_bytes(b"same", "part")
+        storage.publish_bytes(b"next", "part")
+    assert b"next" == storage.read("part")
+
+
+ACTIONS = {
+    "prove_writable": ("write to", lambda storage: storage.prove_writable()),
+    "lock": ("list", lambda storage: storage.lock().__enter__()),
+    "publish_bytes": ("write", lambda storage: storage.publish_bytes(b"x", "part")),
+    "publish": ("write", lambda storage: publish(storage, LARGE)),
+    "read": ("read", lambda storage: storage.read("part")),
+    "open": ("read", lambda storage: storage.open("part")),
+    "measure": ("read", lambda storage: storage.measure("part")),
+    "names": ("list", lambda storage: storage.names()),
+    "read_versioned": ("read", lambda storage: storage.read_versioned("part")),
+    "replace_if_unchanged": ("write", lambda storage: storage.replace_if_unchanged(b"x", "part", version=None)),
+    "children": ("list", lambda storage: storage.children(MANIFEST_NAME)),
+    "neighbours": ("list", lambda storage: storage.neighbours(MANIFEST_NAME)),
+}
+ANSWERS = [
+    (
+        {
+            "status": 403,
+            "reason": "forbidden",
+            "message": "sa@x.iam does not have storage.objects.create access to the x",
+        },
+        r"the permission storage\.objects\.create is missing \(give the service account the role Storage Object User",
+    ),
+    ({"status": 403, "reason": "forbidden"}, r"Google answered 403, forbidden \(has the service account the role"),
+    ({"status": 403, "reason": "retentionPolicyNotMet"}, "its retention policy or a hold forbids it"),
+    ({"status": 403, "reason": "objectUnderActiveHold"}, "its retention policy or a hold forbids it"),
+    ({"status": 401, "reason": "required"}, "Google does not accept the credentials"),
+    ({"status": 503}, "Google still answers 503 after many tries"),
+    ({"status": 403, "reason": "rateLimitExceeded"}, "Google still answers 403 after many tries"),
+    ({"status": 429, "reason": "rateLimitExceeded"}, "Google still answers 429 after many tries"),
+    ({"status": 409, "reason": "conflict"}, "Google answered 409, conflict$"),
+    ({"reset": True}, "Google Cloud Storage cannot be reached"),
+]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(("fault", "expected"), ANSWERS)
+def test_every_trouble_that_stays_is_one_line_that_says_what_to_change(
+    bucket, server, local_files, action, fault, expected
+):
+    does, act = ACTIONS[action]
+    storage = GCSStorage(bucket, "a/b", retry_seconds=0.3)
+    server.fail("", times=None, **fault)
+    with pytest.raises(StorageError, match=rf"^cannot (read|{does}) gs://{bucket.name}/a[^:]*: .*{expected}") as caught:
+        act(storage)
+    assert 1 == len(str(caught.value).splitlines())
+    # Google's own errors quote addresses that let anybody write: they belong into no log.
+    assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_bucket_that_is_not_there_is_said(server, local_files, action):
+    with pytest.raises(StorageError, match=r"there is no bucket none \(make it, or change bucket=") as caught:
+        ACTIONS[action][1](GCSStorage(connect(server).bucket("none"), "a"))
+    assert not isinstance(caught.value, NotPublishedError)
+
+
+def test_an_upload_that_is_lost_for_good_is_not_a_missing_bucket(storage, server, local_files):
+    server.fail("^PUT ", times=None, status=404, message="No such upload session")
+    with pytest.raises(StorageError, match="Google answered 404") as caught:
+        publish(storage, LARGE)
+    assert not isinstance(caught.value, StorageRefusedError)
+
+
+def test_the_right_to_delete_is_proven_before_a_run(storage, server):
+    server.fail("DELETE ", status=403, message="sa@x does not have storage.objects.delete access to the object.")
+    with pytest.raises(StorageError, match=r"permission storage\.objects\.delete is missing"):
+        storage.prove_writable()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [
+        (RefreshError("revoked"), True),
+        (RefreshError("busy", retryable=True), False),
+        (DefaultCredentialsError("none"), True),
+        (TransportError("no route"), False),
+        (RetryError("gave up", RefreshError("revoked")), True),
+        (RetryError("gave up", TransportError("no route")), False),
+        (requests.ConnectionError("no route"), False),
+        (Unauthorized("no"), True),
+        (BadRequest("Invalid bucket name"), True),
+        (ServiceUnavailable("later"), False),
+        (TooManyRequests("later"), False),
+    ],
+)
+def test_a_wrong_login_costs_no_retry_and_a_network_that_fails_does(error, is_final):
+    assert is_final == isinstance(gcs_error("write", "gs://bucket/a/part", error), StorageRefusedError)
+
+
+def test_no_secret_of_any_error_is_quoted():
+    secret = "ya29.secret-token"
+    errors = [
+        RefreshError(secret),
+        DefaultCredentialsError(secret),
+        requests.ConnectionError(secret),
+        ValueError(secret),
+    ]
+    lines = [str(gcs_error("write", "gs://bucket/a/part", error)) for error in errors]
+    assert [True] * 4 == [line.startswith("cannot write gs://bucket/a/part: Google") for line in lines]
+    assert secret not in "".join(lines)

@@ -1,0 +1,285 @@
+"""What the other tests rest on in the BigQuery server, seen through Google's own client."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from google.api_core import exceptions
+from google.cloud import bigquery, storage
+
+from local_servers.servers import BigQueryServer, StorageServer
+
+from .conftest import NUMBERS
+
+TIMEOUT = 60.0
+SCHEMA = [
+    bigquery.SchemaField("id", "STRING", "REQUIRED"),
+    bigquery.SchemaField("created", "TIMESTAMP"),
+    bigquery.SchemaField("tags", "RECORD", "REPEATED", fields=[bigquery.SchemaField("name", "STRING")]),
+    bigquery.SchemaField("extra", "JSON"),
+]
+ROWS = [
+    {"id": "1", "created": "2026-01-02T03:04:05Z", "tags": [{"name": "x"}], "extra": {"k": [1]}},
+    {"id": "2", "created": "2026-01-02T03:04:05.678Z", "tags": [], "extra": None},
+]
+
+
+def upload(bucket: storage.Bucket, name: str, rows: list[dict[str, Any]]) -> str:
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    bucket.blob(name).upload_from_string(gzip.compress(lines) if name.endswith(".gz") else lines)
+    return f"gs://{bucket.name}/{name}"
+
+
+def load_configuration(**options: Any) -> bigquery.LoadJobConfig:
+    return bigquery.LoadJobConfig(
+        **{"schema": SCHEMA, "source_format": "NEWLINE_DELIMITED_JSON", "write_disposition": "WRITE_APPEND", **options}
+    )
+
+
+def load(client: bigquery.Client, uris: list[str] | str, table: str, **options: Any) -> bigquery.LoadJob:
+    job = client.load_table_from_uri(uris, table, job_config=load_configuration(**options))
+    job.result(timeout=TIMEOUT)
+    return job
+
+
+def ids(client: bigquery.Client, table: str) -> list[str]:
+    rows = client.query(f"SELECT id FROM `{table}` ORDER BY id").result(timeout=TIMEOUT)
+    return [row.id for row in rows]
+
+
+def test_load_of_compressed_lines_keeps_each_type(
+    client: bigquery.Client, dataset: str, bucket: storage.Bucket
+) -> None:
+    job = load(client, upload(bucket, "day/part-1.jsonl.gz", ROWS), f"{dataset}.t")
+    assert 2 == job.output_rows
+    first, second = client.query(f"SELECT * FROM `{dataset}.t` ORDER BY id").result(timeout=TIMEOUT)
+    assert (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), [{"name": "x"}], {"k": [1]}) == (
+        first.created,
+        first.tags,
+        first.extra,
+    )
+    assert (678_000, [], None) == (second.created.microsecond, second.tags, second.extra)
+    [(value,)] = client.query(f"SELECT JSON_VALUE(extra, '$.k[0]') FROM `{dataset}.t` WHERE id = '1'").result()
+    assert "1" == value
+
+
+def test_load_of_several_objects_and_of_a_pattern(
+    client: bigquery.Client, dataset: str, bucket: storage.Bucket
+) -> None:
+    for number in range(3):
+        upload(bucket, f"run=1/part-{number}.jsonl.gz", [{"id": str(number)}])
+    upload(bucket, "run=1/deeper/part-3.jsonl.gz", [{"id": "3"}])
+    upload(bucket, "run=2/part-4.jsonl.gz", [{"id": "4"}])
+    load(client, [f"gs://{bucket.name}/run=1/part-{number}.jsonl.gz" for number in (0, 2)], f"{dataset}.several")
+    assert ["0", "2"] == ids(client, f"{dataset}.several")
+    load(client, f"gs://{bucket.name}/run=1/*.gz", f"{dataset}.pattern")
+    assert ["0", "1", "2", "3"] == ids(client, f"{dataset}.pattern")
+
+
+def test_folders_that_look_like_columns_are_none(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+    load(client, upload(bucket, "id=9/part-1.jsonl.gz", ROWS), f"{dataset}.t")
+    assert ["1", "2"] == ids(client, f"{dataset}.t")
+
+
+def test_load_of_parquet(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+    buffer = io.BytesIO()
+    created = datetime(2026, 1, 2, tzinfo=UTC)
+    pyarrow.parquet.write_table(
+        pa.table({"id": ["1", "2"], "created": pa.array([created, None], pa.timestamp("us", "UTC"))}), buffer
+    )
+    bucket.blob("a.parquet").upload_from_string(buffer.getvalue())
+    job = load(client, f"gs://{bucket.name}/a.parquet", f"{dataset}.t", source_format="PARQUET", schema=SCHEMA[:2])
+    assert 2 == job.output_rows
+    rows = [tuple(row) for row in client.query(f"SELECT * FROM `{dataset}.t` ORDER BY id").result(timeout=TIMEOUT)]
+    assert [("1", created), ("2", None)] == rows
+
+
+@pytest.mark.parametrize("name", ["nothing.jsonl.gz", "nothing/*.gz"])
+def test_load_of_a_missing_object_fails(
+    client: bigquery.Client, dataset: str, bucket: storage.Bucket, name: str
+) -> None:
+    job = client.load_table_from_uri(f"gs://{bucket.name}/{name}", f"{dataset}.t", job_config=load_configuration())
+    with pytest.raises(exceptions.NotFound):
+        job.result(timeout=TIMEOUT)
+    assert "notFound" == job.error_result["reason"]
+
+
+@pytest.mark.parametrize(
+    "row", [{"id": "1", "created": "no time"}, {"created": None}, {"id": None}, {"id": "1", "unknown": 1}]
+)
+def test_load_of_a_wrong_row_fails_and_loads_nothing(
+    client: bigquery.Client, dataset: str, bucket: storage.Bucket, row: dict[str, Any]
+) -> None:
+    client.create_table(bigquery.Table(f"{dataset}.t", SCHEMA))
+    uri = upload(bucket, "bad.jsonl.gz", [{"id": "0"}, row])
+    for table in (f"{dataset}.t", f"{dataset}.new"):
+        with pytest.raises(exceptions.BadRequest, match="Error while reading data"):
+            load(client, uri, table)
+    assert [] == ids(client, f"{dataset}.t")
+
+
+def test_load_of_a_replaced_object_reads_the_new_one(
+    client: bigquery.Client, dataset: str, bucket: storage.Bucket
+) -> None:
+    for rows in (ROWS, ROWS[:1], [{"id": "9"}]):
+        uri = upload(bucket, "a.jsonl.gz", rows)
+        load(client, uri, f"{dataset}.t", write_disposition="WRITE_TRUNCATE")
+        assert [row["id"] for row in rows] == ids(client, f"{dataset}.t")
+
+
+def test_merge(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+    load(client, upload(bucket, "1.jsonl", ROWS), f"{dataset}.t")
+    load(client, upload(bucket, "2.jsonl", [{"id": "2", "extra": {"new": 1}}, {"id": "3"}]), f"{dataset}.s")
+    job = client.query(
+        f"MERGE `{dataset}.t` t USING `{dataset}.s` s ON t.id = s.id "
+        "WHEN MATCHED THEN UPDATE SET extra = s.extra WHEN NOT MATCHED THEN INSERT ROW"
+    )
+    job.result(timeout=TIMEOUT)
+    assert (1, 1, 2) == (
+        job.dml_stats.inserted_row_count,
+        job.dml_stats.updated_row_count,
+        job.num_dml_affected_rows,
+    )
+    assert ["1", "2", "3"] == ids(client, f"{dataset}.t")
+    load(client, upload(bucket, "3.jsonl", [{"id": "3"}]), f"{dataset}.s")
+    with pytest.raises(exceptions.BadRequest):
+        client.query(
+            f"MERGE `{dataset}.t` t USING `{dataset}.s` s ON t.id = s.id WHEN MATCHED THEN UPDATE SET extra = s.extra"
+        ).result(timeout=TIMEOUT)
+
+
+def test_a_job_id_is_taken_once(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+    uri = upload(bucket, "1.jsonl.gz", ROWS)
+    job_id = f"load-{next(NUMBERS)}"
+    options = {"job_config": load_configuration(), "job_id": job_id}
+    client.load_table_from_uri(uri, f"{dataset}.t", **options).result(timeout=TIMEOUT)
+    with pytest.raises(exceptions.Conflict):
+        client.load_table_from_uri(uri, f"{dataset}.t", **options)
+    assert "DONE" == client.get_job(job_id).state
+    assert ["1", "2"] == ids(client, f"{dataset}.t")
+
+
+@pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}])
+def test_lost_answer_of_a_load_ends_in_a_conflict_with_the_rows_there_once(
+    google_bigquery: BigQueryServer,
+    client: bigquery.Client,
+    dataset: str,
+    bucket: storage.Bucket,
+    trouble: dict[str, Any],
+) -> None:
+    uri = upload(bucket, "1.jsonl.gz", ROWS)
+    job_id = f"load-{next(NUMBERS)}"
+    google_bigquery.fail(r"POST .*/jobs", **trouble)
+    with pytest.raises(exceptions.Conflict):
+        client.load_table_from_uri(uri, f"{dataset}.t", job_config=load_configuration(), job_id=job_id)
+    client.get_job(job_id).result(timeout=TIMEOUT)
+    assert ["1", "2"] == ids(client, f"{dataset}.t")
+
+
+def test_lost_answer_of_a_query_is_handled_by_the_client(
+    google_bigquery: BigQueryServer, client: bigquery.Client, dataset: str
+) -> None:
+    client.query(f"CREATE TABLE `{dataset}.t` (id STRING)").result(timeout=TIMEOUT)
+    google_bigquery.fail(r"POST .*/jobs", status_after=503)
+    client.query(f"INSERT `{dataset}.t` VALUES ('1')").result(timeout=TIMEOUT)
+    assert ["1"] == ids(client, f"{dataset}.t")
+
+
+def test_script_with_a_transaction(client: bigquery.Client, dataset: str) -> None:
+    client.query(f"CREATE TABLE `{dataset}.t` (id STRING)").result(timeout=TIMEOUT)
+    client.query(
+        f"DECLARE n INT64; BEGIN TRANSACTION; INSERT `{dataset}.t` VALUES ('1'); INSERT `{dataset}.t` VALUES ('2'); "
+        f"COMMIT TRANSACTION; SET n = (SELECT COUNT(*) FROM `{dataset}.t`); SELECT n;"
+    ).result(timeout=TIMEOUT)
+    assert ["1", "2"] == ids(client, f"{dataset}.t")
+    client.query(f"BEGIN TRANSACTION; DELETE FROM `{dataset}.t` WHERE true; ROLLBACK TRANSACTION;").result(
+        timeout=TIMEOUT
+    )
+    assert ["1", "2"] == ids(client, f"{dataset}.t")
+
+
+def test_a_transaction_that_fails_leaves_nothing(client: bigquery.Client, dataset: str) -> None:
+    client.query(f"CREATE TABLE `{dataset}.t` (id STRING)").result(timeout=TIMEOUT)
+    with pytest.raises(exceptions.GoogleAPICallError):
+        client.query(
+            f"BEGIN BEGIN TRANSACTION; INSERT `{dataset}.t` VALUES ('1'); SELECT ERROR('no'); COMMIT TRANSACTION; "
+            "EXCEPTION WHEN ERROR THEN ROLLBACK TRANSACTION; RAISE; END;"
+        ).result(timeout=TIMEOUT)
+    assert [] == ids(client, f"{dataset}.t")
+
+
+@pytest.mark.parametrize(("end", "expected"), [("COMMIT", ["1", "2", "3"]), ("ROLLBACK", ["1", "2"])])
+def test_a_merge_can_be_part_of_a_transaction(
+    client: bigquery.Client, dataset: str, bucket: storage.Bucket, end: str, expected: list[str]
+) -> None:
+    table = f"{dataset}.t"
+    load(client, upload(bucket, "rows.jsonl", ROWS), table)
+    script = f"""
+        BEGIN TRANSACTION;
+        UPDATE `{table}` SET id = id WHERE FALSE;
+        MERGE `{table}` AS held USING (SELECT '2' AS id UNION ALL SELECT '3') AS fresh ON held.id = fresh.id
+        WHEN MATCHED THEN UPDATE SET created = CURRENT_TIMESTAMP()
+        WHEN NOT MATCHED THEN INSERT (id) VALUES (fresh.id);
+        {end} TRANSACTION;
+    """
+    client.query(script).result(timeout=TIMEOUT)
+    assert expected == ids(client, table)
+
+
+def test_json_column_of_a_statement(client: bigquery.Client, dataset: str) -> None:
+    client.query(f"CREATE TABLE `{dataset}.t` (id STRING, extra JSON)").result(timeout=TIMEOUT)
+    client.query(f"""INSERT `{dataset}.t` VALUES ('1', JSON '{{"k": {{"d": 1.5}}}}')""").result(timeout=TIMEOUT)
+    [row] = client.query(f"SELECT extra, TO_JSON_STRING(extra) AS text FROM `{dataset}.t`").result(timeout=TIMEOUT)
+    assert ({"k": {"d": 1.5}}, '{"k":{"d":1.5}}') == (row.extra, row.text)
+
+
+def test_table_properties_are_kept(client: bigquery.Client, dataset: str) -> None:
+    table = bigquery.Table(f"{dataset}.t", SCHEMA)
+    table.expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    table.time_partitioning = bigquery.TimePartitioning(field="created")
+    table.clustering_fields = ["id"]
+    table.description, table.labels = "what it is", {"made-by": "test"}
+    client.create_table(table)
+    kept = client.get_table(f"{dataset}.t")
+    assert table.expires == kept.expires
+    assert ("created", ["id"]) == (kept.time_partitioning.field, kept.clustering_fields)
+    assert ("what it is", {"made-by": "test"}) == (kept.description, kept.labels)
+    assert [field.field_type for field in SCHEMA] == [field.field_type for field in kept.schema]
+    with pytest.raises(exceptions.Conflict):
+        client.create_table(table)
+
+
+def test_missing_tables_and_wrong_statements_are_errors(client: bigquery.Client, dataset: str) -> None:
+    with pytest.raises(exceptions.NotFound):
+        client.get_table(f"{dataset}.nothing")
+    with pytest.raises(exceptions.NotFound):
+        client.query(f"SELECT * FROM `{dataset}.nothing`").result(timeout=TIMEOUT)
+    with pytest.raises(exceptions.BadRequest):
+        client.query("SELEKT 1").result(timeout=TIMEOUT)
+
+
+def test_tables_survive_a_kill(storage_server: StorageServer, tmp_path: Path) -> None:
+    from google.api_core.client_options import ClientOptions
+    from google.auth.credentials import AnonymousCredentials
+
+    with BigQueryServer(storage_server.direct_url, folder=tmp_path) as server:
+        client = bigquery.Client(
+            project=server.project,
+            credentials=AnonymousCredentials(),
+            client_options=ClientOptions(api_endpoint=server.url),
+        )
+        client.create_dataset("d")
+        client.query("CREATE TABLE d.t AS SELECT '1' AS id").result(timeout=TIMEOUT)
+        address = server.url
+        server.kill()
+        server.restart()
+        assert address == server.url
+        assert ["1"] == ids(client, f"{server.project}.d.t")

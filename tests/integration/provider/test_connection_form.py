@@ -1,0 +1,190 @@
+"""The connection's form, the documented ways to write it, and the shell command that tests it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import airflow
+import pytest
+from airflow.models.connection import Connection as StoredConnection
+from airflow.providers.common.compat.sdk import Connection
+from packaging.version import Version
+
+from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
+from airflow_provider_metaconv.get_provider_info import CONNECTION_FIELDS
+from airflow_provider_metaconv.graph.error_rules import ERROR_RULES
+from airflow_provider_metaconv.graph.errors import (
+    BlockedError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    TokenError,
+)
+from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook, _Settings
+
+DOCS = Path(__file__).parents[3] / "docs"
+CONNECTION, TOKENS = ((DOCS / name).read_text(encoding="utf-8") for name in ("connection.md", "tokens.md"))
+EXPORTS = [
+    dict(word.split("=", 1) for word in shlex.split(block, comments=True) if word.startswith("AIRFLOW_CONN_"))
+    for block in re.findall(r"```bash\n(.*?)```", CONNECTION, re.DOTALL)
+]
+EXAMPLES = [value for export in EXPORTS for value in export.values()]
+
+
+def parsed(text: str) -> list[Any]:
+    """The connection as tasks read it and as the server reads it."""
+    if text.startswith("{"):
+        kinds = (Connection, StoredConnection)
+        return [kind.from_json(text, conn_id="meta_graph_default") for kind in kinds]
+    return [
+        Connection.from_uri(text, conn_id="meta_graph_default"),
+        StoredConnection(conn_id="meta_graph_default", uri=text),
+    ]
+
+
+def test_there_are_examples_in_both_forms() -> None:
+    assert (2, 2) == tuple(sum(text.startswith(start) for text in EXAMPLES) for start in ("{", "meta-graph://"))
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_every_documented_example_gives_the_same_connection(text: str) -> None:
+    for connection in parsed(text):
+        assert "meta_graph" == connection.conn_type
+        settings = _Settings.of(connection)
+        assert "EXAMPLE-TOKEN" == settings.credentials.token
+        assert ("https://graph.facebook.com", "v26.0", 2) == (
+            settings.base_url,
+            settings.api_version,
+            settings.calls_per_second,
+        )
+        if "example-app-secret" in text:
+            assert "example-app-secret" == settings.credentials.app_secret
+
+
+def test_no_setting_shows_the_token_or_the_secret() -> None:
+    shown = "".join(repr(_Settings.of(parsed(text)[0])) for text in EXAMPLES)
+    assert ("EXAMPLE-TOKEN" in shown, "example-app-secret" in shown) == (False, False)
+
+
+def test_a_local_emulators_port_may_stand_by_itself() -> None:
+    [connection, _] = parsed('{"conn_type": "meta_graph", "password": "t", "host": "http://127.0.0.1", "port": 8080}')
+    assert "http://127.0.0.1:8080" == _Settings.of(connection).base_url
+
+
+@pytest.mark.parametrize("extra", ["[]", "{", "3"])
+def test_an_extra_that_is_no_json_object_is_refused_and_not_taken_for_none(extra: str) -> None:
+    connection = Connection(conn_id="meta_graph_default", conn_type="meta_graph", password="t", extra=extra)
+    with pytest.raises(InvalidRequestError, match="must be a JSON object"):
+        _Settings.of(connection)
+
+
+def test_every_field_of_the_form_is_documented() -> None:
+    for name, field in CONNECTION_FIELDS.items():
+        assert f"| `extra.{name}` | {field['label']} |" in CONNECTION
+        assert field["description"]
+
+
+@pytest.mark.skipif(Version(airflow.__version__) < Version("3.2"), reason="reads the form from the hook")
+def test_the_form_of_later_airflow_hides_secrets_and_what_is_not_used() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    [form] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "meta_graph"]
+    assert set(CONNECTION_FIELDS) == set(form.extra_fields)
+    assert "password" == form.extra_fields["app_secret"]["schema"]["format"]
+    assert "Access token" == form.standard_fields.password.title
+    assert "https://graph.facebook.com" == form.standard_fields.host.placeholder
+    fields = (form.standard_fields.login, form.standard_fields.url_schema, form.standard_fields.port)
+    assert [True, True, False] == [bool(field.hidden) for field in fields]
+
+
+def test_the_form_of_airflow_3_1_has_the_same_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Field:
+        def __init__(self, label: str, description: str) -> None:
+            self.label, self.description = label, description
+
+    class PasswordField(Field):
+        pass
+
+    monkeypatch.setitem(sys.modules, "wtforms", SimpleNamespace(StringField=Field, PasswordField=PasswordField))
+    widgets = MetaGraphHook.get_connection_form_widgets()
+    assert {name: field["label"] for name, field in CONNECTION_FIELDS.items()} == {
+        name: widget.label for name, widget in widgets.items()
+    }
+    assert ["app_secret"] == [name for name, widget in widgets.items() if isinstance(widget, PasswordField)]
+
+
+def test_without_the_forms_library_only_the_form_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wtforms", None)
+    with pytest.raises(ImportError, match="wtforms"):
+        MetaGraphHook.get_connection_form_widgets()
+
+
+def command(server: EmulatorServer, token: str, *options: str) -> subprocess.CompletedProcess[str]:
+    extra = {"app_secret": server.app_secret, "calls_per_second": 100}
+    connection = {"conn_type": "meta_graph", "host": server.url, "password": token, "extra": extra}
+    environment = {
+        **os.environ,
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+        "COLUMNS": "4000",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "airflow", "connections", "test", *options, "meta_graph_default"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_shell_command_says_the_same_and_no_secret() -> None:
+    world = World.generate(WorldSettings(pages=2, messages=0))
+    with EmulatorServer(world, EmulatorSettings(pages_without_instagram=frozenset({"101"}))) as server:
+        passed = command(server, server.system_user_token, "-v")
+        assert 0 == passed.returncode, passed.stderr
+        assert "Connection success!" in passed.stdout
+        printed = passed.stdout + passed.stderr  # Airflow 3.1 logs to stderr
+        assert "This is the system-user token of Emulator System User (id 5000000000000002" in printed
+        assert "Example Bikes (id 101: MESSENGER)" in printed
+        server.service.tokens.expire(server.user_token, 460)
+        failed = command(server, server.user_token)
+        # Not by its exit status, which Airflow 3.1 leaves at 0.
+        assert "Connection failed!" in failed.stdout
+        assert "[190/460] The person's password changed" in " ".join(failed.stdout.split())
+        shown = passed.stdout + passed.stderr + failed.stdout + failed.stderr
+        secrets = (server.user_token, server.system_user_token, server.app_secret, server.page_token("100"))
+        assert [] == [secret for secret in secrets if secret in shown]
+
+
+def test_every_refusal_that_a_person_must_act_on_is_in_the_table_of_the_tokens_page() -> None:
+    rows = [
+        f"| {code}{'' if subcode is None else f'/{subcode}'}{f' {chr(34)}{row.text}{chr(34)}' if row.text else ''} "
+        f"| {row.meaning} | {row.advice} |"
+        for (code, subcode), known in ERROR_RULES.items()
+        for row in known
+        if row.error in (TokenError, PermissionDeniedError, BlockedError) and (code != 102 or subcode is None)
+    ]
+    assert [] == [row for row in rows if row not in TOKENS]
+
+
+def test_every_row_that_a_person_must_act_on_says_what_to_do() -> None:
+    final = (TokenError, PermissionDeniedError, BlockedError)
+    assert [] == [key for key, rows in ERROR_RULES.items() for row in rows if row.error in final and not row.advice]
+
+
+@pytest.mark.parametrize("page", ["connection.md", "tokens.md"])
+def test_links_and_code_of_the_pages_hold(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    files = re.findall(r"\]\((?!http)([^)#]+)", text)
+    assert [] == [file for file in files if not (DOCS / file).exists()]
+    names = set(re.findall(r"\]\[([a-z-]+)\]", text))
+    assert names == set(re.findall(r"^\[([a-z-]+)\]: https://", text, re.MULTILINE))
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        compile(code, page, "exec")

@@ -1,0 +1,168 @@
+"""Google's side of the provider: one connection for buckets and BigQuery, and errors that say what to change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytest.importorskip("airflow.providers.google", reason="needs the extra google")
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import RefreshError, TransportError
+from google.cloud import bigquery
+
+from airflow_provider_metaconv.files.errors import StorageRefusedError
+from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
+from airflow_provider_metaconv.operators.extract import (
+    MetaConversationsToGCSOperator,
+    MetaConversationsToStorageOperator,
+)
+from airflow_provider_metaconv.operators.load import MetaConversationsToBigQueryOperator
+from airflow_provider_metaconv.triggers.bigquery_jobs import BigQueryJobsTrigger
+from local_servers.servers import BigQueryServer, StorageServer
+
+CONNECTION = "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, **extra: Any) -> None:
+    monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
+
+
+@pytest.fixture
+def anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, is_anonymous=True, project="example-project")
+
+
+def test_a_local_folder_needs_no_connection(tmp_path: Any) -> None:
+    assert isinstance(GoogleCloud("no_such_connection").open_storage(str(tmp_path)), LocalStorage)
+
+
+@pytest.mark.parametrize(
+    "place", ["s3://key:s3cret@bucket/x", "GS://bucket/x", "gs:/bucket", "abfs://x@y/z", "http://x"]
+)
+def test_a_destination_that_is_no_folder_and_no_bucket_is_told_what_would_be_one(place: str) -> None:
+    scheme = place.partition(":")[0]
+    with pytest.raises(StorageRefusedError) as caught:
+        GoogleCloud("no_such_connection").open_storage(place)
+    expected = f"addresses with {scheme}: are not supported here: use a local folder or gs://bucket/prefix"
+    assert expected == str(caught.value)
+
+
+def test_without_googles_provider_one_line_says_how_to_install_it() -> None:
+    code = (
+        "import sys; sys.modules['airflow.providers.google.cloud.hooks.bigquery'] = None\n"
+        "from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud\n"
+        "try: GoogleCloud().bigquery_client()\n"
+        "except ImportError as error: print(error)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    expected = "Google's provider is not installed: pip install 'airflow-provider-metaconv[google]'"
+    assert expected == printed.splitlines()[-1]
+
+
+def test_without_the_connection_one_line_says_how_to_add_it() -> None:
+    with pytest.raises(AirflowNotFoundException, match=r"There is no connection 'elsewhere': .*AIRFLOW_CONN_ELSEWHERE"):
+        GoogleCloud("elsewhere").open_storage("gs://example-bucket/x")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"keyfile_dict": '{"type": "service_account", "private_key": "-----SECRET-----"}'},
+        {"keyfile_dict": "no json: SECRET"},
+        {"key_path": "/no/such/file.json"},
+    ],
+    ids=["incomplete key", "no key", "no file"],
+)
+def test_a_key_that_cannot_be_used_is_said_and_not_quoted(monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
+    connect(monkeypatch, project="example-project", **extra)
+    with pytest.raises(AirflowFailException, match="'google_cloud_default' gives no Google credentials") as caught:
+        GoogleCloud().open_storage("gs://example-bucket/x")
+    assert "SECRET" not in str(caught.value)
+    assert 1 == len(str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize("trouble", [TransportError("no route"), RefreshError("later", retryable=True)])
+def test_credentials_that_cannot_be_asked_for_just_now_are_tried_again(
+    anonymous: None, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def fail(self: Any) -> None:
+        raise trouble
+
+    monkeypatch.setattr("airflow.providers.google.cloud.hooks.gcs.GCSHook.get_conn", fail)
+    with pytest.raises(AirflowException, match="gives no Google credentials") as caught:
+        GoogleCloud().open_storage("gs://example-bucket/x")
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("name", ["", "-x"])
+def test_what_is_no_bucket_is_said(anonymous: None, name: str) -> None:
+    with pytest.raises(StorageRefusedError, match="write it as gs://bucket/folder"):
+        GoogleCloud().open_storage(f"gs://{name}/x")
+
+
+@pytest.mark.parametrize("prefix", ["", "meta/raw"])
+def test_the_gcs_operators_files_lie_below_the_prefix(
+    anonymous: None, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server.url)
+    expected = "/".join(filter(None, ["gs://example-bucket", prefix, "window/part"]))
+    one = MetaConversationsToGCSOperator(
+        task_id="one", page_id="100", platform="MESSENGER", bucket="gs://example-bucket", prefix=prefix
+    )
+    destination = "/".join(filter(None, ["gs://example-bucket", prefix]))
+    other = MetaConversationsToStorageOperator(
+        task_id="other", page_id="100", platform="MESSENGER", destination=destination
+    )
+    assert [expected] * 2 == [operator.open_storage("window").uri("part") for operator in (one, other)]
+
+
+def test_what_users_choose_can_come_from_templates() -> None:
+    assert {"bucket", "prefix", "gcp_conn_id", "impersonation_chain", "since"} <= set(
+        MetaConversationsToGCSOperator.template_fields
+    )
+    assert {"manifests", "dataset", "project_id", "location", "gcp_conn_id"} <= set(
+        MetaConversationsToBigQueryOperator.template_fields
+    )
+
+
+@pytest.fixture
+def queries(bigquery_server: BigQueryServer, monkeypatch: pytest.MonkeyPatch) -> bigquery.Client:
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server.url)
+    options = ClientOptions(api_endpoint=bigquery_server.url)
+    return bigquery.Client("example-project", AnonymousCredentials(), client_options=options)
+
+
+def fired(trigger: BigQueryJobsTrigger) -> Any:
+    """The event of a trigger that was made again from what Airflow stores of it."""
+    path, arguments = trigger.serialize()
+    assert f"{BigQueryJobsTrigger.__module__}.BigQueryJobsTrigger" == path
+
+    async def wait() -> Any:
+        again = BigQueryJobsTrigger(**json.loads(json.dumps(arguments)))
+        return await asyncio.wait_for(anext(again.run()), 30)
+
+    return asyncio.run(wait()).payload
+
+
+def test_the_trigger_fires_when_all_jobs_have_ended_and_quotes_nothing(
+    anonymous: None, queries: bigquery.Client
+) -> None:
+    statements = ["SELECT 1", "SELECT CAST('secret words' AS INT64)"]
+    jobs = [[job.project, job.location, job.job_id] for job in map(queries.query, statements)]
+    payload = fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default", poll_interval=0.1))
+    assert {"step": 1} == payload
+    assert {"DONE"} == {queries.get_job(job_id, location=location).state for _, location, job_id in jobs}
+
+
+def test_a_job_that_cannot_be_asked_for_fires_as_well(anonymous: None, queries: bigquery.Client) -> None:
+    jobs = [["example-project", None, "none"]]
+    assert {"step": 1} == fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default"))

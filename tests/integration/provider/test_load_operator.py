@@ -1,0 +1,38 @@
+"""The load operators: what they add to a load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.integration.load.test_belonging import publish_again, window
+from tests.integration.provider.test_extract_operator import TaskInstance
+
+
+class Late(DuckDBWarehouse):
+    """A warehouse whose files are published again under other names just before it reads them for the first time."""
+
+    folder: Path
+    is_late = True
+
+    def load(self, files: Any) -> Any:
+        if type(self).is_late:
+            type(self).is_late = False
+            publish_again(self.folder)
+        return super().load(files)
+
+
+def test_a_window_that_is_published_again_during_a_load_is_read_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = window(tmp_path / "w")
+    monkeypatch.setattr(Late, "folder", tmp_path / "w", raising=False)
+    monkeypatch.setattr(Late, "is_late", True)
+    monkeypatch.setattr("airflow_provider_metaconv.warehouse.duckdb.DuckDBWarehouse", Late)
+    task = MetaConversationsToDuckDBOperator(task_id="load", manifests=uri, database=str(tmp_path / "meta.duckdb"))
+    counts = task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+    assert 2 == counts["messages"]["inserted"]

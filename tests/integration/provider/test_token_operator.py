@@ -1,0 +1,125 @@
+"""A token that ends soon fails a task in time, with one line that says who must do what."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
+from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
+from airflow_provider_metaconv.operators.token import MetaTokenExpiryOperator
+from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
+
+DAG_FILE = Path(__file__).parents[3] / "dags" / "meta_token_expiry.py"
+
+
+@pytest.fixture
+def server() -> Iterator[EmulatorServer]:
+    with EmulatorServer(World.generate(WorldSettings(pages=1, messages=0))) as server:
+        yield server
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, token: str, secret: str | None = None, **arguments: Any
+) -> dict[str, Any]:
+    extra = {"app_secret": secret, "calls_per_second": 100}
+    connection = {"conn_type": "meta_graph", "host": server.url, "password": token, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))
+    return MetaTokenExpiryOperator(task_id="check_token", **arguments).execute({})
+
+
+def test_a_token_without_an_end_succeeds(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+    returned = run(monkeypatch, server, server.system_user_token, server.app_secret)
+    assert {
+        "kind": "SYSTEM_USER",
+        "owner_id": "5000000000000002",
+        "expires_at": "never",
+        "data_access_expires_at": "never",
+    } == returned
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [("expires_at", "expires on"), ("data_access_expires_at", "loses access to its data on")],
+)
+def test_a_token_that_ends_soon_fails_and_one_that_ends_later_does_not(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, end: str, says: str
+) -> None:
+    at = pendulum.now("UTC").add(days=10)
+    server.describe_token(server.user_token, **{end: at})
+    with pytest.raises(AirflowFailException, match=says) as caught:
+        run(monkeypatch, server, server.user_token)
+    assert str(caught.value).startswith("Connection meta_graph_default: The user token of Emulator User (id 5")
+    assert "(in 9 days)" in str(caught.value)
+    assert server.user_token not in str(caught.value)
+    returned = run(monkeypatch, server, server.user_token, warn_before=timedelta(days=9))
+    assert at.replace(microsecond=0).isoformat() == returned[end]
+
+
+def test_an_end_that_meta_does_not_tell_fails_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
+) -> None:
+    with pytest.raises(AirflowFailException, match="app_secret in the connection's extra must be"):
+        run(monkeypatch, server, server.system_user_token)
+    assert run(monkeypatch, server, server.system_user_token, on_unknown="warn")["expires_at"] is None
+    with pytest.raises(AirflowFailException, match='write "fail" or "warn"'):
+        run(monkeypatch, server, server.system_user_token, on_unknown="ignore")
+
+
+def test_a_dead_token_is_final_and_a_rate_limit_is_not(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+    server.add_fault(Fault("4", times=1, block_seconds=3600))
+    with pytest.raises(RateLimitError):
+        run(monkeypatch, server, server.user_token)
+    server.clear_faults()
+    server.service.tokens.expire(server.user_token, 460)
+    with pytest.raises(TokenError if HAS_RETRY_POLICY else AirflowFailException, match="password changed"):
+        run(monkeypatch, server, server.user_token)
+
+
+def test_the_dag_checks_each_connection_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("META_TOKEN_EXPIRY_CONN_IDS", "meta_graph_default, meta_graph_shop")
+    monkeypatch.setenv("META_TOKEN_EXPIRY_WARN_DAYS", "7")
+    dag = runpy.run_path(str(DAG_FILE))["meta_token_expiry"]()
+    task = dag.get_task("check_token")
+    assert ["check_token"] == dag.task_ids
+    assert ["meta_graph_default", "meta_graph_shop"] == task.expand_input.value["meta_conn_id"]
+    assert timedelta(days=7) == task.partial_kwargs["warn_before"]
+
+
+def test_the_dag_runs_and_a_token_that_ends_soon_does_not_hide_another(server: EmulatorServer, tmp_path: Path) -> None:
+    server.describe_token(server.user_token, expires_at=pendulum.now("UTC").add(days=3, hours=1))
+    shutil.copy(DAG_FILE, tmp_path)
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "META_TOKEN_EXPIRY_CONN_IDS": "meta_graph_default,meta_graph_shop",
+    }
+    for name, token in (("DEFAULT", server.user_token), ("SHOP", server.system_user_token)):
+        extra = {"app_secret": server.app_secret, "calls_per_second": 100}
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": token, "extra": extra}
+        environment[f"AIRFLOW_CONN_META_GRAPH_{name}"] = json.dumps(connection)
+    printed = ""
+    for command in (["db", "migrate"], ["dags", "test", "meta_token_expiry", "2026-11-20"]):
+        ran = subprocess.run(
+            [sys.executable, "-m", "airflow", *command], env=environment, capture_output=True, text=True, check=False
+        )
+        printed += ran.stdout + ran.stderr
+    assert "Connection meta_graph_default: The user token of Emulator User (id 5000000000000001" in printed
+    assert ["failed", "success"] == sorted(re.findall(r"new_state=(failed|success)", printed))
+    secrets = (server.user_token, server.system_user_token, server.app_secret)
+    assert [] == [secret for secret in secrets if secret in printed]

@@ -1,0 +1,170 @@
+"""What every warehouse's ledger promises: single cases, each for one rule; the model tries them all together."""
+
+import pytest
+
+from airflow_provider_metaconv.demo.places import LEDGER
+from airflow_provider_metaconv.records import CONVERSATIONS
+from tests.integration.warehouse.documented_queries import MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
+from tests.integration.warehouse.ledger_model import Extraction, Ledger, Seen, hour
+
+HERE = {1: "available", 2: "available"}
+CUT = {1: "unavailable", 2: "available"}
+
+
+def extraction(number, since=1, until=3, status="complete", folders="", **seen):
+    return Extraction(number, folders, since, until, status, seen)
+
+
+def truncated(messages=CUT, unplaced=0):
+    return Seen("truncated_by_platform", messages, unplaced)
+
+
+class LedgerContract:
+    @pytest.fixture
+    def ask(self):
+        """A function: the title of a documented query, or a query, to its rows."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def load(self, warehouse, files):
+        return lambda *extractions: warehouse.load([file for each in extractions for file in each.files(files)])
+
+    @pytest.fixture
+    def gap(self, read_rows):
+        """The only gap."""
+
+        def find():
+            [row] = read_rows("conversation_gaps")
+            return row
+
+        return find
+
+    def test_window_after_window_the_queries_say_how_many_rows_are_without_content(self, load, read_rows, ask):
+        """A full history that Instagram cut, then hour after hour, the last of them read again."""
+        past = {at: "available" if at > 2 else "unavailable" for at in range(4)}
+        runs = [
+            extraction(0, None, 4, t_1=truncated(past), t_2=Seen("complete", {0: "available", 3: "unavailable"})),
+            extraction(1, 4, 5, t_1=Seen("complete", {4: "available"})),
+            extraction(2, 5, 6, t_1=truncated({5: "unavailable"}), t_3=Seen("unreadable", {})),
+            extraction(3, 5, 6, t_1=truncated({5: "unavailable"}), t_3=Seen("unreadable", {})),
+        ]
+        missed = []
+        for run in runs:
+            load(run)
+            without_content = sum(row["content_status"] == "unavailable" for row in read_rows("messages"))
+            missed.append(
+                (without_content, *(sum(row[-1] for row in ask(t)) for t in (MISSED_BY_WINDOW, MISSING_TODAY)))
+            )
+        assert missed == [(4, 4, 4), (4, 4, 4), (5, 5, 5), (5, 5, 5)]
+        Ledger(runs).check(read_rows, ask)
+
+    @pytest.mark.parametrize(
+        ("later", "closed_by"),
+        [
+            (extraction(1, t_1=Seen("complete", HERE)), "20261120T010000Z_20261120T030000Z"),
+            (extraction(1), "20261120T010000Z_20261120T030000Z"),
+            (extraction(1, None, 3, t_1=Seen("complete", HERE)), "begin_20261120T030000Z"),
+            (extraction(1, 0, 6, t_2=truncated({5: "available"})), "20261120T000000Z_20261120T060000Z"),
+            (extraction(1, 1, 2, t_1=Seen("complete", {1: "available"})), None),
+            (extraction(1, status="partial", t_1=Seen("complete", HERE)), None),
+            (extraction(1, folders="inbox", t_1=Seen("complete", HERE)), None),
+            (extraction(1, 0, 6, t_1=truncated({5: "available"})), None),
+            (extraction(-1, 0, 6, t_1=Seen("complete", HERE)), None),
+        ],
+        ids=[
+            "read again",
+            "read again without it",
+            "a history",
+            "a wider window with another gap",
+            "a narrower window",
+            "a partial window",
+            "other folders",
+            "a wider window with a gap there too",
+            "an earlier reading",
+        ],
+    )
+    @pytest.mark.parametrize("order", [1, -1], ids=["in order", "later first"])
+    def test_a_gap_is_closed_by_a_later_complete_window_that_spans_it(self, load, read_rows, later, closed_by, order):
+        for each in [extraction(0, t_1=truncated()), later][::order]:
+            load(each)
+        window = "20261120T010000Z_20261120T030000Z"
+        [gap] = [r for r in read_rows("conversation_gaps") if (r["window_id"], r["folders"]) == (window, "")]
+        assert gap["closed_by_window"] == closed_by
+        [conversation] = [row for row in read_rows("conversations") if row["conversation_id"] == "t_1"]
+        assert conversation["status"] == ("complete" if closed_by else "truncated_by_platform")
+
+    def test_the_first_window_that_closed_a_gap_is_the_one_that_did(self, load, gap):
+        for number in (3, 0, 1):
+            load(
+                extraction(number, 0, 3 + number, t_1=Seen("complete", HERE))
+                if number
+                else extraction(0, t_1=truncated())
+            )
+        assert gap()["closed_by_window"] == "20261120T000000Z_20261120T040000Z"
+
+    def test_content_that_another_window_brings_counts_in_the_gap_and_leaves_it_open(self, load, read_rows, gap):
+        load(extraction(0, t_1=truncated()))
+        load(extraction(1, 0, 2, t_1=Seen("complete", {1: "available"})))
+        found = gap()
+        assert (2, 0, None) == tuple(
+            found[c] for c in ("messages_extracted", "messages_unavailable", "closed_by_window")
+        )
+        [row] = read_rows("conversations")
+        assert (2, 0, "truncated_by_platform") == (
+            row["messages_extracted"],
+            row["messages_unavailable"],
+            row["status"],
+        )
+
+    def test_messages_that_belong_to_no_row_stay_known(self, load, gap):
+        load(extraction(0, t_1=truncated({1: "available"}, unplaced=3)))
+        load(extraction(1, 2, 3, t_1=Seen("complete", {2: "available"})))
+        assert (5, 2, 0) == tuple(gap()[c] for c in ("messages_known", "messages_extracted", "messages_unavailable"))
+
+    def test_messages_that_come_after_their_conversation_are_counted(self, warehouse, files, read_rows):
+        sources = list(extraction(0, t_1=truncated()).files(files))
+        for source in sources[::-1]:
+            warehouse.load([source])
+        for table in ("conversations", "conversation_gaps"):
+            [row] = read_rows(table)
+            assert (1, 1) == (row["messages_extracted"], row["messages_unavailable"])
+
+    def test_the_worst_open_gap_is_the_conversations_status(self, load, read_rows):
+        load(extraction(0, 1, 2, t_1=Seen("unreadable", {})), extraction(1, 2, 3, t_1=truncated({2: "available"})))
+        [row] = read_rows("conversations")
+        assert ("unreadable", "refused", hour(2)) == (row["status"], row["reason_code"], row["window_since"])
+        load(extraction(2, 1, 2))
+        [row] = read_rows("conversations")
+        assert ("truncated_by_platform", "instagram_limit") == (row["status"], row["reason_code"])
+
+    @pytest.mark.parametrize("order", [1, -1], ids=["in order", "later first"])
+    def test_a_partial_reading_never_replaces_a_complete_one(self, load, read_rows, ask, order):
+        for each in [extraction(0), extraction(1, status="partial")][::order]:
+            load(each)
+        assert ["complete"] == [row["status"] for row in read_rows("extraction_windows")]
+        assert [] == ask(PARTIAL_WINDOWS)
+
+    def test_what_an_earlier_release_called_incomplete_becomes_a_gap(self, warehouse, files, read_rows, load):
+        """Its files and tables have neither gaps nor a reason_code."""
+        [row] = extraction(0, t_1=truncated()).rows()[CONVERSATIONS]
+        empty = dict.fromkeys(CONVERSATIONS.column_names)
+        warehouse.load([files(empty | row | {"reason_code": None}, table=CONVERSATIONS)])
+        found = [(r["window_id"], r["reason_code"], r["reason"]) for r in read_rows("conversation_gaps")]
+        assert [("20261120T010000Z_20261120T030000Z", "instagram_limit", row["reason"])] == found
+        [held] = read_rows("conversations")
+        assert ("truncated_by_platform", "instagram_limit") == (held["status"], held["reason_code"])
+        load(extraction(1, t_1=Seen("complete", HERE)))
+        [held] = read_rows("conversations")
+        assert ("complete", None, None) == (held["status"], held["reason_code"], held["reason"])
+
+    def test_the_demo_shows_windows_and_gaps(self, load, ask):
+        load(extraction(0, None, 3, status="partial", t_1=truncated()))
+        windows, gaps = ([row[2:] for row in ask(query)] for query in LEDGER.values())
+        assert ([["partial", 1, 2, 0]], [["instagram_limit", 1, 1, 0]]) == (windows, gaps)
+
+    def test_the_ledger_loaded_again_is_not_written_again(self, warehouse, files):
+        runs = [extraction(0, t_1=truncated()), extraction(1, 0, 6, t_1=truncated(), t_2=Seen("complete", HERE))]
+        sources = [file for run in runs for file in run.files(files)]
+        warehouse.load(sources)
+        again = warehouse.load(sources).tables
+        assert dict.fromkeys(again, (0, 0)) == {name: (each.inserted, each.updated) for name, each in again.items()}

@@ -1,0 +1,74 @@
+"""BigQuery keeps the contract, with files in a bucket and with files on this machine."""
+
+import pytest
+
+from airflow_provider_metaconv.records import CONVERSATIONS
+from airflow_provider_metaconv.warehouse import SourceFile, SourceFileError
+from tests.integration.warehouse.bigquery_dataset import BucketFiles, OneDataset
+from tests.integration.warehouse.ledger_contract import LedgerContract
+from tests.integration.warehouse.warehouse_contract import Files, WarehouseContract, conversation, message, result
+
+
+@pytest.fixture
+def dataset(bigquery_server):
+    with OneDataset(bigquery_server) as dataset:
+        yield dataset
+
+
+class ContractOfBigQuery:
+    @pytest.fixture
+    def warehouse(self, dataset):
+        with dataset.warehouse() as warehouse:
+            yield warehouse
+
+    @pytest.fixture
+    def read_rows(self, dataset):
+        return dataset.rows
+
+    @pytest.fixture
+    def ask(self, dataset):
+        return dataset.answer
+
+
+class TestBigQuery(ContractOfBigQuery, WarehouseContract, LedgerContract):
+    @pytest.fixture
+    def files(self, tmp_path, storage_server):
+        return BucketFiles(tmp_path, storage_server)
+
+    @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+    @pytest.mark.parametrize("damage", ["cut", "rubbish", "empty", "missing"])
+    def test_a_broken_file_changes_nothing(self, warehouse, files, rows_of, file_format, damage):
+        warehouse.load([files(message(text="held"))])
+        good = files(message(2))
+        whole = files(*(conversation(n) for n in range(50)), table=CONVERSATIONS, file_format=file_format)
+        bad = files.damaged(whole, damage)
+        with pytest.raises(SourceFileError) as caught:
+            warehouse.load([good, bad])
+        assert ([message(text="held")], []) == (rows_of("messages"), rows_of("conversations"))
+        assert "run the extract task again" in str(caught.value)
+        assert 1 == len(str(caught.value).splitlines())
+
+
+class TestBigQueryWithLocalFiles(ContractOfBigQuery):
+    @pytest.fixture
+    def files(self, tmp_path):
+        return Files(tmp_path)
+
+    rows_of = WarehouseContract.rows_of
+
+    test_rows_arrive_as_they_are_in_the_files = WarehouseContract.test_rows_arrive_as_they_are_in_the_files
+    test_both_formats_give_the_same_rows = WarehouseContract.test_both_formats_give_the_same_rows
+    test_a_broken_file_changes_nothing = WarehouseContract.test_a_broken_file_changes_nothing
+
+    def test_a_file_uri_is_a_local_file(self, warehouse, files):
+        source = files(message())
+        source = SourceFile(f"file://{source.uri}", source.table, source.file_format, source.rows)
+        assert result(1, inserted=1) == warehouse.load([source]).tables["messages"]
+
+    def test_a_file_in_another_cloud_is_refused(self, warehouse):
+        with pytest.raises(SourceFileError, match="BigQuery loads gs:// and local files, not s3://bucket/x"):
+            warehouse.load([SourceFile("s3://bucket/x", "messages", "ndjson", 1)])
+
+    def test_a_pattern_is_refused(self, warehouse):
+        with pytest.raises(SourceFileError, match=r"takes the \* in gs://bucket/\*.gz for a pattern"):
+            warehouse.load([SourceFile("gs://bucket/*.gz", "messages", "ndjson", 1)])

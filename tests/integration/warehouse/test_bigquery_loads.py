@@ -1,0 +1,524 @@
+"""What BigQuery's warehouse promises beyond the contract: retries find their jobs, old tables fit, errors are clear."""
+
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from google.cloud import bigquery
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES
+from airflow_provider_metaconv.warehouse import (
+    LoadResult,
+    SchemaConflictError,
+    SourceFileError,
+    WarehouseBusyError,
+    WarehouseError,
+    WarehouseOpenError,
+    WarehouseRefusedError,
+)
+from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merging, staging
+from tests.integration.warehouse.bigquery_dataset import BucketFiles, OneDataset, bigquery_client
+from tests.integration.warehouse.warehouse_contract import (
+    AVAILABLE,
+    UNAVAILABLE,
+    Files,
+    conversation,
+    counts,
+    message,
+    result,
+    results,
+)
+
+LOCK = "metaconv_load_lock"
+SHORTLY = timedelta(seconds=2)
+
+
+@pytest.fixture
+def dataset(bigquery_server):
+    with OneDataset(bigquery_server) as dataset:
+        yield dataset
+
+
+@pytest.fixture
+def files(tmp_path, storage_server):
+    return BucketFiles(tmp_path, storage_server)
+
+
+def texts(dataset):
+    return {row["message_id"]: row["text"] for row in dataset.rows("messages")}
+
+
+def count(server, part):
+    return sum(part in request for request in server.requests)
+
+
+# Tables
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_tables_are_declared_as_records_says(dataset, table):
+    assert LoadResult.nothing() == dataset.warehouse(partition_expiration=timedelta(days=30)).load([])
+    made = dataset.client.get_table(f"{dataset.name}.{table.name}")
+    types = {"text": "STRING", "integer": "INTEGER", "timestamp": "TIMESTAMP", "json": "JSON"}
+    expected = [
+        (column.name, types[column.type], column.description, "REQUIRED" if column.required else "NULLABLE")
+        for column in table.columns
+    ]
+    assert expected == [(each.name, each.field_type, each.description, each.mode) for each in made.schema]
+    clustering = [name for name in ("page_id", "platform", "conversation_id") if name in table.column_names]
+    assert (table.description, clustering) == (made.description, made.clustering_fields)
+    partitioning = made.time_partitioning and (made.time_partitioning.field, made.time_partitioning.expiration_ms)
+    assert (("created_time", 30 * 86_400_000) if table is MESSAGES else None) == partitioning
+
+
+def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(dataset, files):
+    dataset.client.create_dataset(dataset.name)
+    dataset.query(
+        "CREATE TABLE {dataset}.messages (platform STRING, page_id STRING, message_id STRING, note STRING,"
+        " created_time TIMESTAMP, content_status STRING, text STRING, conversation_id STRING)"
+    )
+    dataset.query(
+        "INSERT INTO {dataset}.messages VALUES ('MESSENGER', '100', 'm_1', 'mine', NULL, 'available', 'old', 't_1')"
+    )
+    rows = [message(1, tags=["inbox"]), message(2)]
+    outcome = dataset.warehouse().load([files(*rows)])
+    assert result(2, inserted=1, updated=1) == outcome.tables["messages"]
+    assert rows == [row | {"extracted_time": None} for row in dataset.rows("messages")]
+    notes = [row["note"] for row in dataset.query("SELECT note FROM {dataset}.messages ORDER BY message_id")]
+    assert ["mine", None] == notes
+
+
+def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
+    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, whatever is loaded next."""
+    dataset.client.create_dataset(dataset.name)
+    lacking = ("messages_unavailable", "reason_code")
+    old = [column for column in CONVERSATIONS.columns if column.name not in lacking]
+    kinds = {"text": "STRING", "integer": "INT64", "timestamp": "TIMESTAMP", "json": "JSON"}
+    columns = ", ".join(f"{column.name} {kinds[column.type]}" for column in old)
+    dataset.query(f"CREATE TABLE {{dataset}}.conversations ({columns})")
+    dataset.query(
+        "INSERT INTO {dataset}.conversations (platform, page_id, conversation_id, status, reason, message_count,"
+        " messages_extracted) VALUES ('MESSENGER', '100', 't_1', 'unreadable', 'why', 7, 5)"
+    )
+    dataset.warehouse().load([files(message(conversation_id="t_2"))])
+    status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
+    assert [conversation(message_count=7, updated_time=None, **status)] == dataset.rows("conversations")
+    assert ["why"] == [row["reason"] for row in dataset.rows("conversation_gaps")]
+
+
+@pytest.mark.parametrize(
+    ("ddl", "problem"),
+    [
+        (
+            "CREATE TABLE {dataset}.conversations (platform STRING, updated_time STRING)",
+            "column updated_time of .* is STRING, must be TIMESTAMP: rename or convert",
+        ),
+        ("CREATE VIEW {dataset}.conversations AS SELECT 1 AS x", "conversations is a view, not a table"),
+        (
+            "CREATE TABLE {dataset}.conversations (platform STRING, note STRING NOT NULL)",
+            "column note of .* is REQUIRED, and not every row has it: make it NULLABLE",
+        ),
+    ],
+)
+def test_a_table_that_cannot_hold_the_rows_is_said_before_anything_is_written(dataset, files, ddl, problem):
+    dataset.client.create_dataset(dataset.name)
+    dataset.query(ddl)
+    with pytest.raises(SchemaConflictError, match=problem):
+        dataset.warehouse().load([files(message())])
+    assert ["conversations"] == dataset.tables()
+
+
+def test_without_leave_nothing_is_made_and_what_is_missing_is_said(dataset, files):
+    warehouse = dataset.warehouse(create_tables=False)
+    with pytest.raises(WarehouseOpenError, match=r"there is no dataset .*: make it or let it be made"):
+        warehouse.load([files(message())])
+    dataset.client.create_dataset(dataset.name)
+    with pytest.raises(WarehouseOpenError, match=r"there is no table .*messages: make it or let it be made"):
+        warehouse.load([files(message())])
+    assert [] == dataset.tables()
+
+
+def test_a_location_that_is_not_the_datasets_is_said(dataset, files):
+    dataset.warehouse(location="US").load([])
+    with pytest.raises(WarehouseOpenError, match="is in US, not in EU: leave location out"):
+        dataset.warehouse(location="EU").load([files(message())])
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x`; DROP TABLE messages; --", "project."])
+def test_a_dataset_that_is_no_plain_name_is_refused(name):
+    with pytest.raises(WarehouseRefusedError, match="dataset must be a name"):
+        BigQueryWarehouse(bigquery_client("http://127.0.0.1:1", "p"), name)
+
+
+# Staging
+
+
+def test_nothing_of_the_staging_stays_after_success_and_after_failure(dataset, files):
+    dataset.warehouse().load([files(message()), files(conversation(), table=CONVERSATIONS)])
+    assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
+    for bad in (files(message(), said=2), files(message(content_status=None))):
+        with pytest.raises(SourceFileError):
+            dataset.warehouse().load([bad])
+    assert counts() == dataset.warehouse().missing([files(message())])
+    assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
+
+
+def test_staging_expires_by_itself(dataset, files):
+    step = dataset.warehouse().begin([files(message())])
+    made = dataset.client.get_table(f"{dataset.name}.{step.stagings[0].name}")
+    assert timedelta(hours=23) < made.expires - made.created < timedelta(hours=25)
+
+
+def test_a_failure_to_drop_the_staging_hides_nothing(dataset, files, bigquery_server):
+    bigquery_server.fail("^DELETE ", None, status=403, reason="accessDenied")
+    assert result(1, inserted=1) == dataset.warehouse().load([files(message())]).tables["messages"]
+    with pytest.raises(SourceFileError, match="hold 1 rows, their manifests say 2"):
+        dataset.warehouse().load([files(message(), said=2)])
+
+
+def test_more_files_than_one_job_may_have_are_loaded_by_several_jobs(dataset, files, bigquery_server, monkeypatch):
+    monkeypatch.setattr(staging, "_FILES_PER_JOB", 2)
+    sources = [files(message(number)) for number in range(5)]
+    bigquery_server.forget_requests()
+    step = dataset.warehouse().begin(sources)
+    assert 3 == len(step.jobs) == count(bigquery_server, "POST /bigquery/v2/projects/example-project/jobs")
+
+
+# Tries again
+
+
+def test_a_load_that_was_killed_goes_on_with_its_jobs(dataset, files, bigquery_server):
+    sources = [files(message(1), message(2)), files(conversation(), table=CONVERSATIONS)]
+    first = dataset.warehouse(load_id="task").begin(sources)
+    bigquery_server.forget_requests()
+    with dataset.warehouse(load_id="task") as warehouse:
+        assert first == warehouse.begin(sources)
+        outcome = warehouse.load(sources)
+    assert results(messages=result(2, inserted=2), conversations=result(1, inserted=1)) == outcome.tables
+    jobs = {job.job_id for job in dataset.client.list_jobs() if dataset.name in str(job.to_api_repr())}
+    assert {reference.job_id for reference in first.jobs} == {job for job in jobs if "_staging_" in job}
+
+
+def test_a_merge_that_was_sent_before_the_kill_is_not_run_twice(dataset, files):
+    sources = [files(message())]
+    warehouse = dataset.warehouse(load_id="task")
+    merging_step = warehouse.advance(warehouse.begin(sources))
+    outcome = dataset.warehouse(load_id="task").load(sources)
+    # Run twice, it would have inserted nothing.
+    assert (True, result(1, inserted=1)) == (merging_step.merge_job is not None, outcome.tables["messages"])
+
+
+def test_the_same_load_after_it_was_done_loads_again(dataset, files):
+    source = files(message())
+    for expected in (result(1, inserted=1), result(1, unchanged=1), result(1, unchanged=1)):
+        assert expected == dataset.warehouse(load_id="task").load([source]).tables["messages"]
+
+
+def test_a_load_that_failed_can_be_tried_again_under_its_name(dataset, files):
+    whole = files(message())
+    good = (files.folder / whole.uri.rpartition("/")[2]).read_bytes()
+    for _ in range(2):
+        files.damaged(whole, "rubbish")
+        with pytest.raises(SourceFileError):
+            dataset.warehouse(load_id="task").load([whole])
+    files._put(whole, good)
+    assert result(1, inserted=1) == dataset.warehouse(load_id="task").load([whole]).tables["messages"]
+
+
+@pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
+def test_lost_answers_lose_and_repeat_nothing(dataset, files, bigquery_server, trouble):
+    # Of each: making the dataset, the tables, the staging, the load job and the merge.
+    for path in ("datasets?", "tables?", "jobs?"):
+        bigquery_server.fail(f"^POST .*/{path.replace('?', '[?]')}", 2, **trouble)
+    assert result(2, inserted=2) == dataset.warehouse().load([files(message(1), message(2))]).tables["messages"]
+    assert ["m_1", "m_2"] == list(texts(dataset))
+
+
+@pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
+def test_a_lost_answer_to_a_file_that_was_sent_loses_and_repeats_nothing(dataset, tmp_path, bigquery_server, trouble):
+    bigquery_server.fail("^PUT /upload", **trouble)
+    assert result(1, inserted=1) == dataset.warehouse().load([Files(tmp_path)(message())]).tables["messages"]
+
+
+def test_two_datasets_share_no_jobs(bigquery_server, files):
+    """One task that is run for both, or two Airflows with tasks of one name over the same files."""
+    source = [files(message())]
+    with OneDataset(bigquery_server) as one, OneDataset(bigquery_server) as two:
+        warehouses = [place.warehouse(load_id="dag.load.run") for place in (one, two)]
+        steps = [warehouse.begin(source) for warehouse in warehouses]
+        while any(step.result is None for step in steps):
+            steps = [warehouse.advance(step) for warehouse, step in zip(warehouses, steps, strict=True)]
+        assert [result(1, inserted=1)] * 2 == [step.result.tables["messages"] for step in steps]
+        assert [1, 1] == [len(place.rows("messages")) for place in (one, two)]
+
+
+def test_passing_faults_are_waited_out(dataset, files, bigquery_server):
+    bigquery_server.fail("^GET ", 3, status=503)
+    bigquery_server.fail("^POST ", 2, status=403, reason="rateLimitExceeded")
+    bigquery_server.fail("^DELETE ", 1, reset=True)
+    assert result(1, inserted=1) == dataset.warehouse().load([files(message())]).tables["messages"]
+
+
+def test_a_step_goes_through_json_and_holds_no_row(dataset, files):
+    sources = [files(message(text="secret words")), files(conversation(), table=CONVERSATIONS)]
+    step = dataset.warehouse().begin(sources)
+    seen = []
+    while step.result is None:
+        seen.append(len(step.jobs))
+        text = json.dumps(step.as_dict())
+        assert "secret" not in text
+        step = dataset.warehouse().advance(BigQueryStep.from_dict(json.loads(text)))
+    assert ([2, 1], ()) == (seen, step.jobs)
+    assert results(messages=result(1, inserted=1), conversations=result(1, inserted=1)) == step.result.tables
+    assert step == BigQueryStep.from_dict(json.loads(json.dumps(step.as_dict())))
+    assert step == dataset.warehouse().advance(step)
+
+
+def test_a_load_that_is_given_up_leaves_nothing(dataset, files):
+    warehouse = dataset.warehouse()
+    warehouse.discard(warehouse.begin([files(message())]))
+    assert sorted(table.name for table in TABLES) == dataset.tables()
+
+
+def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, bigquery_server, monkeypatch):
+    warehouse = dataset.warehouse(job_timeout=timedelta(seconds=0.5))
+    step = warehouse.begin([files(message())])
+    monkeypatch.setattr(bigquery.LoadJob, "state", "RUNNING")
+    with pytest.raises(WarehouseError, match=r"job .* is still RUNNING after 0.5 s: see why"):
+        warehouse.advance(step)
+    assert 1 == count(bigquery_server, "/cancel")
+
+
+# All or nothing, and others at the same time
+
+
+def test_a_failure_in_the_second_table_undoes_the_first(dataset, files, monkeypatch):
+    dataset.warehouse().load([files(message(text="held")), files(conversation(), table=CONVERSATIONS)])
+    script = merging.load_script
+    monkeypatch.setattr(
+        merging,
+        "load_script",
+        lambda *names: script(*names).replace("SET conversations_inserted", "SET conversations_inserted = 1 / 0; --"),
+    )
+    with pytest.raises(WarehouseError, match="BigQuery refuses to work on dataset"):
+        dataset.warehouse().load(
+            [files(message(text="new")), files(message(2)), files(conversation(2), table=CONVERSATIONS)]
+        )
+    assert ({"m_1": "held"}, 1) == (texts(dataset), len(dataset.rows("conversations")))
+
+
+def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
+    sources = [files(*map(message, range(start, start + 40))) for start in (0, 20, 40)]
+    warehouses = [dataset.warehouse() for _ in sources]
+    # One after the other up to the merge: the server that stands in for BigQuery makes no two tables at once.
+    steps = [warehouse.begin([source]) for warehouse, source in zip(warehouses, sources, strict=True)]
+    inserted = []
+
+    def finish(warehouse, step):
+        while step.result is None:
+            step = warehouse.advance(step)
+        inserted.append(step.result.tables["messages"].inserted)
+
+    threads = [threading.Thread(target=finish, args=pair) for pair in zip(warehouses, steps, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+    assert sorted(f"m_{number}" for number in range(80)) == [row["message_id"] for row in dataset.rows("messages")]
+    assert (3, 80) == (len(inserted), sum(inserted))
+
+
+def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeypatch):
+    monkeypatch.setattr(merging, "_TRIES_WHEN_BUSY", 2)
+    monkeypatch.setattr(merging.time, "sleep", lambda _: None)
+    problem = "Transaction is aborted due to concurrent update against table x"
+    monkeypatch.setattr(
+        bigquery.QueryJob, "error_result", property(lambda _: {"reason": "invalidQuery", "message": problem})
+    )
+    with pytest.raises(WarehouseBusyError, match="at the same time, 2 times in a row: let the task try again"):
+        dataset.warehouse().load([files(message())])
+
+
+# Requests
+
+
+def test_requests_do_not_grow_with_the_rows(dataset, files, bigquery_server):
+    dataset.warehouse().load([files(message(0))])
+    counts = []
+    for rows in (10, 1_000):
+        source = files(*map(message, range(rows)))
+        bigquery_server.forget_requests()
+        dataset.warehouse().load([source])
+        # How often a job is asked for depends on how long it takes.
+        counts.append(
+            sum(not request.startswith("GET") or "/jobs/" not in request for request in bigquery_server.requests)
+        )
+    assert counts[0] == counts[1] <= 12
+
+
+# Errors
+
+
+class Refusal:
+    """A server on this machine that gives each request the same answer of Google's kind."""
+
+    def __init__(self, status, reason, text):
+        first = {"message": text, "domain": "global", "reason": reason}
+        body = json.dumps({"error": {"code": status, "message": text, "errors": [first]}}).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+DENIED = (
+    "Access Denied: Dataset p:meta: Permission bigquery.datasets.get denied on dataset p:meta "
+    "(or it may not exist). 'secret words'"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "text", "kind", "said"),
+    [
+        (
+            403,
+            "accessDenied",
+            DENIED,
+            WarehouseOpenError,
+            "lacks bigquery.datasets.get.*: give it BigQuery Data Editor",
+        ),
+        (403, "accessDenied", "Access Denied: Project p", WarehouseOpenError, "and BigQuery Job User on project p"),
+        (403, "accessNotConfigured", "secret words", WarehouseOpenError, "API is not enabled in project p: enable"),
+        (403, "billingNotEnabled", "secret words", WarehouseOpenError, "project p has no billing, .*: enable it there"),
+        (
+            401,
+            "authError",
+            "secret words",
+            WarehouseRefusedError,
+            "(log in to Google|refuses the login).*check the connection",
+        ),
+        (403, "quotaExceeded", "secret words", WarehouseBusyError, "a quota of project p is used up"),
+        (400, "invalid", "secret words", WarehouseError, "refuses to work on dataset p.meta"),
+        (404, "notFound", "Not found: Project p", WarehouseOpenError, "there is no (project p|dataset p.meta)"),
+        (503, "backendError", "secret words", WarehouseBusyError, "could not do it just now"),
+    ],
+)
+def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason, text, kind, said):
+    with Refusal(status, reason, text) as server, pytest.raises(kind, match=said) as caught:
+        BigQueryWarehouse(bigquery_client(server.url, "p"), "meta", call_timeout=SHORTLY).load(
+            [Files(tmp_path)(message())]
+        )
+    assert (1, False) == (len(str(caught.value).splitlines()), "secret" in str(caught.value))
+    assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "said"),
+    [
+        (
+            ("accessDenied", "Access Denied: File gs://b/x: a@b does not have storage.objects.get access"),
+            WarehouseOpenError,
+            "may not read gs://b/x .it lacks storage.objects.get.: give it Storage Object Viewer on that bucket",
+        ),
+        (
+            ("accessDenied", "Access Denied: Table p:d.t: Permission bigquery.tables.updateData denied"),
+            WarehouseOpenError,
+            "lacks bigquery.tables.updateData.: give it BigQuery Data Editor",
+        ),
+        (("notFound", "Not found: URI gs://b/x"), SourceFileError, "there is no gs://b/x: check the bucket, or run"),
+        (("invalid", "Cannot read and write in different locations: source: EU, destination: US"), WarehouseOpenError,
+         "dataset p.d and the bucket of gs://b/x are in different locations"),
+        (("notFound", "Not found: Dataset p:d was not found in location EU"), WarehouseOpenError, "check the names"),
+        (("invalidQuery", "Too many partitions produced by query, allowed 4000, query produces at least 4001"),
+         WarehouseRefusedError, "extract a history of more than ten years in several windows"),
+        (("notFound", "Not found: Table p:d.metaconv_staging_messages_x_0"), WarehouseBusyError,
+         "a staging table in dataset p.d is gone: let the task try again"),
+        (("invalid", "JSON parsing error in row starting at position 123: 'secret words'"), SourceFileError,
+         "cannot read gs://b/x, position 123, or it breaks"),
+        (("stopped", "secret words"), WarehouseError, "someone cancelled the job on dataset p.d: run the task again"),
+        (("internalError", "secret words"), WarehouseBusyError, "let the task try again"),
+    ],
+)  # fmt: skip
+def test_what_a_failed_load_job_says_is_one_line_without_a_row(problem, kind, said):
+    reason, text = problem
+    place = errors.Place("p", "p.d", ["gs://b/x"])
+    error = errors.job_error({"reason": reason, "message": text}, [{"reason": reason, "message": text}], place)
+    with pytest.raises(kind, match=said):
+        raise error
+    assert (1, False) == (len(str(error).splitlines()), "secret" in str(error))
+
+
+def test_a_server_that_is_not_there_is_said_in_time(tmp_path):
+    begun = time.monotonic()
+    warehouse = BigQueryWarehouse(bigquery_client("http://127.0.0.1:1", "p"), "meta", call_timeout=SHORTLY)
+    with pytest.raises(WarehouseOpenError, match="cannot reach BigQuery"):
+        warehouse.load([Files(tmp_path)(message())])
+    assert time.monotonic() - begun < 15
+
+
+def test_importing_the_warehouses_imports_no_google():
+    code = "import sys, airflow_provider_metaconv.warehouse; print('google.cloud.bigquery' in sys.modules)"
+    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("rule", ["dedupe", "merge"])
+def test_every_table_has_its_rules(rule):
+    folder = Path(merging.__file__).parent
+    assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}
+
+
+VERSIONS = st.lists(
+    st.tuples(st.integers(1, 2), st.sampled_from([AVAILABLE, UNAVAILABLE]), st.sampled_from([None, "a", "b"])),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=4)
+@given(VERSIONS, st.data())
+def test_however_versions_are_split_into_loads_the_same_one_stays(bigquery_server, storage_server, versions, data):
+    """The model: of the richest versions of a message (status, then whether there is text), the one extracted last."""
+    model = {}
+    for number, status, text in versions:
+        poverty = (status != AVAILABLE, not text)
+        if poverty <= model.get(number, ((True, True), None))[0]:
+            model[number] = (poverty, text)
+    with tempfile.TemporaryDirectory() as folder, OneDataset(bigquery_server) as dataset:
+        files = BucketFiles(Path(folder), storage_server)
+        sources = [files(message(n, content_status=status, text=text)) for n, status, text in versions]
+        sources = data.draw(st.permutations(sources))
+        cut = data.draw(st.integers(0, len(sources)))
+        for start, end in itertools.pairwise([0, cut, len(sources)]):
+            dataset.warehouse().load(sources[start:end])
+        assert {f"m_{number}": text for number, (_, text) in model.items()} == texts(dataset)

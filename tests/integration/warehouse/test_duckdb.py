@@ -1,0 +1,423 @@
+"""DuckDB keeps the contract, and says clearly why when it cannot open or use a file."""
+
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_metaconv.records import CONVERSATIONS, TABLES, ColumnType, table_named
+from airflow_provider_metaconv.warehouse import (
+    SchemaConflictError,
+    SourceFile,
+    SourceFileError,
+    WarehouseBusyError,
+    WarehouseError,
+    WarehouseOpenError,
+)
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.integration.warehouse.committed import copy_of
+from tests.integration.warehouse.documented_queries import documented_queries
+from tests.integration.warehouse.ledger_contract import LedgerContract
+from tests.integration.warehouse.warehouse_contract import (
+    AVAILABLE,
+    NOON,
+    UNAVAILABLE,
+    Files,
+    WarehouseContract,
+    conversation,
+    message,
+    result,
+)
+
+SHORTLY = timedelta(seconds=0.2)
+
+
+def _value(column, value):
+    if value is None or column.type in {ColumnType.TEXT, ColumnType.INTEGER}:
+        return value
+    if column.type is ColumnType.JSON:
+        return json.loads(value)
+    return datetime.fromisoformat(value).isoformat()
+
+
+def rows_in(path, table_name, schema="main"):
+    """All rows of a table, in the form of the files, but for the time of extraction."""
+    return [row | {"extracted_time": None} for row in whole_rows_in(path, table_name, schema)]
+
+
+def whole_rows_in(path, table_name, schema="main"):
+    table = table_named(table_name)
+    columns = ", ".join(
+        f"{column.name}::VARCHAR" if column.type is ColumnType.TIMESTAMP else column.name for column in table.columns
+    )
+    with copy_of(path) as connection:
+        key = ", ".join(table.key)
+        rows = connection.execute(f"SELECT {columns} FROM {schema}.{table_name} ORDER BY {key}").fetchall()
+    return [
+        {column.name: _value(column, value) for column, value in zip(table.columns, row, strict=True)} for row in rows
+    ]
+
+
+def answer(path, title):
+    """The answer to the very text of the documentation, or to a query; times as in the files."""
+    with copy_of(path) as connection:
+        rows = connection.execute(documented_queries().get(title, title)).fetchall()
+    return [[value.isoformat() if isinstance(value, datetime) else value for value in row] for row in rows]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "meta.duckdb"
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+class TestDuckDB(WarehouseContract, LedgerContract):
+    @pytest.fixture
+    def warehouse(self, path):
+        with DuckDBWarehouse(path) as warehouse:
+            yield warehouse
+
+    @pytest.fixture
+    def read_rows(self, path):
+        def read(table_name):
+            try:
+                return whole_rows_in(path, table_name)
+            except duckdb.CatalogException:
+                return []
+
+        return read
+
+    @pytest.fixture
+    def ask(self, path):
+        return lambda title: answer(path, title)
+
+
+@pytest.mark.parametrize("folder", ["*", "?", "[ab]", "a'b", "ünï", "50% {x} $files", "a b"])
+def test_a_folder_may_have_any_name(tmp_path, path, folder):
+    (tmp_path / folder).mkdir()
+    (tmp_path / "other").mkdir()
+    Files(tmp_path / "other")(message(2))
+    source = Files(tmp_path / folder)(message())
+    with DuckDBWarehouse(path) as warehouse:
+        assert result(1, inserted=1) == warehouse.load([source]).tables["messages"]
+
+
+def test_a_row_may_be_larger_than_duckdb_expects(path, files):
+    with DuckDBWarehouse(path) as warehouse:
+        warehouse.load([files(message(text="x" * 34_000_000), message(2))])
+    with duckdb.connect(str(path)) as connection:
+        assert (34_000_005,) == connection.execute("SELECT sum(length(text)) FROM messages").fetchone()
+
+
+def test_a_file_uri_is_a_path(path, files):
+    source = files(message())
+    uri = Path(source.uri).as_uri()
+    with DuckDBWarehouse(path) as warehouse:
+        outcome = warehouse.load([SourceFile(uri, "messages", "ndjson", 1)])
+    assert result(1, inserted=1) == outcome.tables["messages"]
+
+
+def test_a_remote_file_is_refused_clearly(path):
+    source = SourceFile("gs://bucket/messages-00000.ndjson.gz", "messages", "ndjson", 1)
+    with DuckDBWarehouse(path) as warehouse, pytest.raises(SourceFileError, match="DuckDB loads local files, not gs:"):
+        warehouse.load([source])
+
+
+def test_another_schema_is_made(path, files):
+    with DuckDBWarehouse(path, schema="Meta_raw") as warehouse:
+        warehouse.load([files(message())])
+        warehouse.load([files(message(2))])
+    assert ["m_1", "m_2"] == [row["message_id"] for row in rows_in(path, "messages", "Meta_raw")]
+
+
+@pytest.mark.parametrize("schema", ["", "a b", 'x"; DROP TABLE messages; --', "1x"])
+def test_a_schema_that_is_no_plain_name_is_refused(path, schema):
+    with pytest.raises(ValueError, match="schema must be a plain name"):
+        DuckDBWarehouse(path, schema=schema)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_tables_are_declared_as_records_says(path, table):
+    with DuckDBWarehouse(path) as warehouse:
+        warehouse.load([])
+    types = {"text": "VARCHAR", "integer": "BIGINT", "timestamp": "TIMESTAMP WITH TIME ZONE", "json": "JSON"}
+    with duckdb.connect(str(path)) as connection:
+        columns = connection.execute(
+            "SELECT column_name, data_type, comment, NOT is_nullable FROM duckdb_columns() WHERE table_name = ?",
+            [table.name],
+        ).fetchall()
+        comment = connection.execute(
+            "SELECT comment FROM duckdb_tables() WHERE table_name = ?", [table.name]
+        ).fetchone()
+    expected = [(column.name, types[column.type], column.description, column.required) for column in table.columns]
+    assert (expected, (table.description,)) == (columns, comment)
+
+
+def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(path, files):
+    path.parent.mkdir()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "CREATE TABLE messages (platform VARCHAR, page_id VARCHAR, message_id VARCHAR, note VARCHAR,"
+            " created_time TIMESTAMPTZ, content_status VARCHAR, text VARCHAR, conversation_id VARCHAR)"
+        )
+        connection.execute(
+            "INSERT INTO messages VALUES ('MESSENGER', '100', 'm_1', 'mine', NULL, 'available', 'old', 't_1')"
+        )
+    with DuckDBWarehouse(path) as warehouse:
+        outcome = warehouse.load([files(message(1, tags=["inbox"]), message(2))])
+    assert result(2, inserted=1, updated=1) == outcome.tables["messages"]
+    assert [message(1, tags=["inbox"]), message(2)] == rows_in(path, "messages")
+    with duckdb.connect(str(path)) as connection:
+        notes = connection.execute("SELECT note FROM messages ORDER BY message_id").fetchall()
+    assert [("mine",), (None,)] == notes
+
+
+def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
+    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, whatever is loaded next."""
+    with DuckDBWarehouse(path) as warehouse:
+        warehouse.load([files(conversation(message_count=7), table=CONVERSATIONS)])
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE conversations DROP COLUMN reason_code")
+        connection.execute("ALTER TABLE conversations DROP COLUMN messages_unavailable")
+        connection.execute("UPDATE conversations SET status = 'unreadable', reason = 'why', messages_extracted = 5")
+        connection.execute("DROP TABLE conversation_gaps")
+        connection.execute("DROP TABLE extraction_windows")
+    with DuckDBWarehouse(path) as warehouse:
+        warehouse.load([files(message(number=1, conversation_id="t_2"))])
+    status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
+    assert [conversation(message_count=7, **status)] == rows_in(path, "conversations")
+    assert ["why"] == [row["reason"] for row in rows_in(path, "conversation_gaps")]
+
+
+@pytest.mark.parametrize(
+    ("ddl", "problem"),
+    [
+        (
+            "CREATE TABLE conversations (platform VARCHAR, updated_time VARCHAR)",
+            "column updated_time of main.conversations is VARCHAR, must be TIMESTAMP WITH TIME ZONE: rename or convert",
+        ),
+        ("CREATE VIEW conversations AS SELECT 1 AS x", "main.conversations is a view, not a table"),
+        (
+            "CREATE TABLE messages (platform VARCHAR CHECK (platform <> 'MESSENGER'))",
+            "a key, index or constraint that was added",
+        ),
+    ],
+)
+def test_a_table_that_cannot_hold_the_rows_is_said_before_anything_is_written(path, files, ddl, problem):
+    path.parent.mkdir()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(ddl)
+    before = _catalog(path)
+    with DuckDBWarehouse(path) as warehouse, pytest.raises(SchemaConflictError, match=problem):
+        warehouse.load([files(message())])
+    assert before == _catalog(path)
+
+
+def _catalog(path):
+    with duckdb.connect(str(path)) as connection:
+        return connection.execute("SELECT table_name, column_name, data_type FROM duckdb_columns()").fetchall()
+
+
+def test_unchanged_rows_are_not_written_again(path, files):
+    source = files(*(message(number) for number in range(2_000)))
+    for _ in range(3):
+        with DuckDBWarehouse(path) as warehouse:
+            warehouse.load([source])
+        size = path.stat().st_size
+    with DuckDBWarehouse(path) as warehouse:
+        warehouse.load([source])
+    assert size == path.stat().st_size
+
+
+def test_nothing_of_the_staging_stays(path, files):
+    with DuckDBWarehouse(path) as warehouse:
+        warehouse.load([files(message()), files(conversation(), table=CONVERSATIONS)])
+    with duckdb.connect(str(path)) as connection:
+        names = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
+    assert [(name,) for name in sorted(table.name for table in TABLES)] == names
+
+
+HOLDER = "import duckdb, sys\nconnection = duckdb.connect(sys.argv[1])\nprint('open', flush=True)\nsys.stdin.read()"
+
+
+@pytest.fixture
+def holder(path):
+    """Another process that holds the database until it is told to end."""
+    path.parent.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert "open\n" == process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_a_file_that_another_process_holds_is_said_after_the_timeout(path, holder):
+    with pytest.raises(WarehouseBusyError) as caught, DuckDBWarehouse(path, open_timeout=SHORTLY):
+        pass
+    expected = (
+        f"the DuckDB file {path} is held by process {holder.pid}, waited 0.2 s: "
+        "give the tasks that use it a pool with one slot, close other programs that have it open"
+    )
+    assert expected == str(caught.value)
+
+
+def test_opening_waits_for_its_turn(path, holder, files):
+    threading.Timer(0.3, holder.stdin.close).start()
+    with DuckDBWarehouse(path) as warehouse:
+        assert result(1, inserted=1) == warehouse.load([files(message())]).tables["messages"]
+
+
+def test_a_second_thread_waits_as_a_second_process_does(path):
+    with (
+        DuckDBWarehouse(path),
+        pytest.raises(WarehouseBusyError, match="held by another thread"),
+        DuckDBWarehouse(path, open_timeout=SHORTLY),
+    ):
+        pass
+    with DuckDBWarehouse(path, open_timeout=SHORTLY):
+        pass
+
+
+LOADER = """
+import sys
+from airflow_provider_metaconv.warehouse import SourceFile
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+for _ in range(3):
+    with DuckDBWarehouse(sys.argv[1]) as warehouse:
+        warehouse.load([SourceFile(sys.argv[2], "messages", "ndjson", int(sys.argv[3]))])
+"""
+
+
+def test_two_processes_that_load_at_once_lose_and_repeat_nothing(path, files):
+    sources = [files(*map(message, range(500))), files(*map(message, range(250, 750)))]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", LOADER, str(path), source.uri, str(source.rows)]) for source in sources
+    ]
+    assert [0, 0] == [process.wait(60) for process in processes]
+    assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in rows_in(path, "messages")]
+
+
+def test_two_threads_that_load_at_once_lose_and_repeat_nothing(path, files):
+    sources = [files(*map(message, range(500))), files(*map(message, range(250, 750)))]
+
+    def load(source):
+        with DuckDBWarehouse(path) as warehouse:
+            warehouse.load([source])
+
+    threads = [threading.Thread(target=load, args=[source]) for source in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in rows_in(path, "messages")]
+
+
+@pytest.mark.parametrize("content", [b"hello" * 3_000, b""])
+def test_a_file_that_is_no_database_is_said(tmp_path, content):
+    (tmp_path / "notes.txt").write_bytes(content)
+    with (
+        pytest.raises(WarehouseOpenError, match=r"notes.txt is not a DuckDB database: choose a path"),
+        DuckDBWarehouse(tmp_path / "notes.txt"),
+    ):
+        pass
+    assert content == (tmp_path / "notes.txt").read_bytes()
+
+
+@pytest.mark.parametrize("place", ["/proc/x.duckdb", "/proc/none/x.duckdb", "{file}/x.duckdb", "{folder}"])
+def test_a_place_that_cannot_be_opened_is_said(tmp_path, place):
+    (tmp_path / "file").write_bytes(b"")
+    path = place.format(file=tmp_path / "file", folder=tmp_path)
+    with pytest.raises(WarehouseOpenError) as caught, DuckDBWarehouse(path):
+        pass
+    assert path in str(caught.value)
+    assert 1 == len(str(caught.value).splitlines())
+
+
+def test_a_failed_open_leaves_no_lock_behind(tmp_path):
+    for _ in range(2):
+        with pytest.raises(WarehouseOpenError), DuckDBWarehouse(tmp_path, open_timeout=SHORTLY):
+            pass
+
+
+def test_a_warehouse_that_is_not_open_says_so(path):
+    with pytest.raises(WarehouseError, match="use it in a with statement"):
+        DuckDBWarehouse(path).load([])
+
+
+def test_importing_the_package_imports_no_duckdb():
+    code = "import sys, airflow_provider_metaconv.warehouse.duckdb; print('duckdb' in sys.modules)"
+    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_missing_duckdb_is_one_clear_line(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(ImportError, match=r"pip install 'airflow-provider-metaconv\[duckdb\]'"), DuckDBWarehouse(path):
+        pass
+
+
+def test_a_load_that_is_killed_changes_nothing(path, files):
+    with DuckDBWarehouse(path) as warehouse:
+        warehouse.load([files(message(text="held"))])
+    source = files(*(message(number) for number in range(20_000)))
+    code = LOADER.replace("        warehouse.load", "        print('go', flush=True)\n        warehouse.load")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path), source.uri, "19999"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.kill()
+    assert [message(text="held")] == rows_in(path, "messages")
+
+
+VERSIONS = st.lists(
+    st.tuples(st.integers(1, 3), st.sampled_from([AVAILABLE, UNAVAILABLE]), st.sampled_from([None, "a", "b"])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=10)
+@given(VERSIONS, st.data())
+def test_however_versions_are_split_into_loads_the_same_one_stays(versions, data):
+    """The model: of the richest versions of a message (status, then whether there is text), the last."""
+    model = {}
+    for number, status, text in versions:
+        poverty = (status != AVAILABLE, not text)
+        if poverty <= model.get(number, ((True, True), None))[0]:
+            model[number] = (poverty, text)
+    with tempfile.TemporaryDirectory() as folder:
+        path, files = Path(folder) / "x.duckdb", Files(Path(folder))
+        sources = [files(message(n, content_status=status, text=text)) for n, status, text in versions]
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(sources)), max_size=2)))
+        with DuckDBWarehouse(path) as warehouse:
+            for start, end in itertools.pairwise([0, *cuts, len(sources)]):
+                warehouse.load(sources[start:end])
+        texts = {row["message_id"]: row["text"] for row in rows_in(path, "messages")}
+    assert {f"m_{number}": text for number, (_, text) in model.items()} == texts
+
+
+def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    for file_format in ("ndjson", "parquet"):
+        with DuckDBWarehouse(path) as warehouse:
+            warehouse.load([files(message(file_format), file_format=file_format)])
+    assert [NOON, NOON] == [row["created_time"] for row in rows_in(path, "messages")]
+
+
+@pytest.mark.parametrize("rule", ["dedupe", "merge"])
+def test_every_table_has_its_rules(rule):
+    folder = Path(sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__).parent
+    assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}

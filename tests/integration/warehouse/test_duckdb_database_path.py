@@ -1,0 +1,171 @@
+"""A database is a file of this machine: nothing else is opened, fetched or loaded."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from airflow_provider_metaconv.warehouse import WarehouseBusyError, WarehouseRefusedError
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from airflow_provider_metaconv.warehouse.duckdb.errors import open_error
+from tests.integration.warehouse.committed import copy_of
+from tests.integration.warehouse.test_duckdb import SHORTLY
+from tests.integration.warehouse.warehouse_contract import Files, message
+
+NO_FILES = [
+    "md:",
+    "md:meta",
+    "MD:meta",
+    "motherduck:meta",
+    "postgres:dbname=meta password=hunter2",
+    "postgresql://user:hunter2@localhost/meta",
+    "mysql:host=localhost password=hunter2",
+    "sqlite:/tmp/meta.sqlite",
+    "ducklake:meta.ducklake",
+    "duckdb:/tmp/meta.duckdb",
+    "http://127.0.0.1:9/meta.duckdb",
+    "https://user:hunter2@127.0.0.1:9/meta.duckdb",
+    "s3://bucket/meta.duckdb",
+    "gs://bucket/meta.duckdb",
+    "file:///tmp/meta.duckdb",
+    ":memory:",
+    ":memory:meta",
+    "",
+    " ",
+    "/data/a\0b.duckdb",
+    "/data/meta.duckdb?access_mode=read_only",
+]
+
+
+@pytest.mark.parametrize("database", NO_FILES)
+def test_what_is_no_path_is_refused_in_one_line_without_what_it_holds(tmp_path, monkeypatch, database):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WarehouseRefusedError) as caught:
+        DuckDBWarehouse(database)
+    line = str(caught.value)
+    assert line.startswith("database ")
+    assert line.endswith("write the path of a file such as /data/meta.duckdb")
+    assert "hunter2" not in line
+    assert len(line.splitlines()) == 1
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("database", ["md:meta", ":memory:", "http://127.0.0.1:9/x", None, 7])
+def test_a_value_that_is_no_text_is_refused_as_well(database):
+    with pytest.raises(WarehouseRefusedError):
+        DuckDBWarehouse(Path(database) if isinstance(database, str) else database)
+
+
+@pytest.mark.parametrize("name", ["./md:meta", "a:b/meta.duckdb", "[a]*/meta.duckdb", "ünï x.duckdb", "'q'.duckdb"])
+def test_a_path_may_hold_anything_that_files_may(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name
+    source = Files(tmp_path)(message())
+    with DuckDBWarehouse(name if name.startswith(".") else path) as warehouse:
+        warehouse.load([source])
+    assert path.is_file()
+    with copy_of(path) as connection:
+        assert [("m_1",)] == connection.execute("SELECT message_id FROM messages").fetchall()
+
+
+def _sqlite(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE messages (x)")
+    connection.commit()
+    connection.close()
+
+
+def _pipe(path):
+    os.mkfifo(path)
+
+
+def _damaged(path):
+    duckdb.connect(str(path)).close()
+    content = bytearray(path.read_bytes())
+    content[12:20] = (60_000).to_bytes(8, "little")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_sqlite, "is not a DuckDB database: choose a path where no file is yet"),
+        (_pipe, "is not a file: choose another path"),
+        (Path.mkdir, "is not a file: choose another path"),
+        (_damaged, r"is damaged \(a checksum is wrong\): restore it"),
+    ],
+)
+def test_what_is_there_and_no_database_is_said_before_it_is_used(tmp_path, make, said):
+    path = tmp_path / "meta.duckdb"
+    make(path)
+    with pytest.raises(WarehouseRefusedError, match=said) as caught, DuckDBWarehouse(path, open_timeout=SHORTLY):
+        pass
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_file_of_another_version_is_said(tmp_path):
+    error = duckdb.IOException(
+        "IO Error: a database file with version number 60, but we can only read versions between 64 and 67"
+    )
+    said = open_error(tmp_path / "meta.duckdb", error)
+    assert isinstance(said, WarehouseRefusedError)
+    assert f"is of a version that DuckDB {duckdb.__version__} does not read: install the version" in str(said)
+
+
+def test_a_file_that_this_process_has_open_otherwise_is_said(tmp_path):
+    path = tmp_path / "meta.duckdb"
+    with (
+        duckdb.connect(str(path)),
+        pytest.raises(WarehouseBusyError, match=r"this process has the DuckDB file .* open elsewhere"),
+        DuckDBWarehouse(path, open_timeout=SHORTLY),
+    ):
+        pass
+
+
+AS_NOBODY = """
+import os, sys
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+# Only now: Python itself may be where nobody else may read.
+os.setuid(65534)
+try:
+    with DuckDBWarehouse(sys.argv[1]) as warehouse:
+        warehouse.load([])
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def everybodys_folder():
+    """One that others may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody without rights")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_or_folder_without_rights_is_said_with_what_to_change(there, everybodys_folder):
+    path = everybodys_folder / "meta.duckdb"
+    if there:
+        duckdb.connect(str(path)).close()
+        path.chmod(0o644)
+    said = subprocess.run(
+        [sys.executable, "-c", "import duckdb;" + AS_NOBODY, str(path)], capture_output=True, text=True, timeout=60
+    )
+    assert said.stdout == (
+        f"WarehouseRefusedError cannot write the DuckDB file {path} (permission denied): "
+        "let the worker's user write the file and its folder\n"
+    )
+
+
+def test_a_new_database_is_whole_or_not_there_and_leaves_nothing_beside(tmp_path):
+    with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse:
+        warehouse.load([])
+    assert ["meta.duckdb"] == [path.name for path in tmp_path.iterdir()]

@@ -1,0 +1,31 @@
+"""DuckDB: whatever windows were loaded in whatever order, the ledger equals what the rows of messages say."""
+
+import itertools
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from tests.integration.warehouse.ledger_model import Ledger, extractions
+from tests.integration.warehouse.test_duckdb import answer, whole_rows_in
+from tests.integration.warehouse.warehouse_contract import Files
+
+
+@settings(max_examples=60)
+@given(extractions(), st.data())
+def test_whatever_windows_in_whatever_order_the_ledger_equals_the_rows_of_messages(extractions, data):
+    """The files are shuffled one by one: not even those of one extraction arrive together."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, write = Path(folder) / "x.duckdb", Files(Path(folder))
+        files = [file for each in extractions for file in each.files(write)]
+        files = data.draw(st.permutations(files))
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(files)), max_size=3)))
+        with DuckDBWarehouse(path) as warehouse:
+            for start, end in itertools.pairwise([0, *cuts, len(files)]):
+                warehouse.load(files[start:end])
+            again = data.draw(st.lists(st.sampled_from(files), max_size=4))
+            repeated = warehouse.load(again).tables
+        assert [(0, 0)] * 4 == [(each.inserted, each.updated) for each in repeated.values()]
+        Ledger(extractions).check(lambda name: whole_rows_in(path, name), lambda title: answer(path, title))

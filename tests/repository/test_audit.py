@@ -1,0 +1,23 @@
+"""What could not be asked is never called safe."""
+
+from tools.audit import summary
+
+SKIPPED = {"name": "a", "skip_reason": "Dependency not found on PyPI and could not be audited: a (1)"}
+SAFE = {"name": "b", "version": "1", "vulns": []}
+UNSAFE = {"name": "c", "version": "2", "vulns": [{"id": "PYSEC-0", "fix_versions": ["3"]}]}
+
+
+def test_an_index_that_knows_nothing_is_no_proof() -> None:
+    assert (["Vulnerabilities of x: NOT CHECKED, the index here knows of none of them."], False) == summary(
+        "x", [SKIPPED]
+    )
+
+
+def test_a_vulnerability_is_said_with_its_fix_and_what_was_not_asked() -> None:
+    lines, found = summary("x", [SKIPPED, SAFE, UNSAFE])
+    assert found
+    assert ["c 2: PYSEC-0, fixed in 3", "Vulnerabilities of x: 1 in 2 dependencies, 1 NOT CHECKED."] == lines
+
+
+def test_without_one_the_number_of_those_asked_is_said() -> None:
+    assert (["Vulnerabilities of x: 0 in 1 dependencies."], False) == summary("x", [SAFE])

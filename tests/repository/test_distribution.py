@@ -1,0 +1,85 @@
+"""What is built and published: whole, and installed by itself it is a provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGE = "airflow_provider_metaconv"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-d", str(folder)], cwd=REPOSITORY, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    [found] = built.glob("*.whl")
+    return found
+
+
+def test_the_wheel_holds_every_module_query_and_dag(wheel: Path) -> None:
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    sources = [path for path in (REPOSITORY / PACKAGE).rglob("*") if path.suffix in (".py", ".sql", ".typed")]
+    assert len(sources) > 100
+    assert set() == {path.relative_to(REPOSITORY).as_posix() for path in sources} - inside
+    dags = {f"{PACKAGE}/example_dags/{path.name}" for path in (REPOSITORY / "dags").glob("*.py")}
+    assert len(dags) == 2
+    assert set() == dags - inside
+
+
+def test_the_source_distribution_holds_what_a_packager_needs(built: Path) -> None:
+    [found] = built.glob("*.tar.gz")
+    with tarfile.open(found) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    pages = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "docs").rglob("*") if path.is_file()}
+    assert set() == {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", *pages} - inside
+
+
+def test_installed_by_itself_airflow_lists_it_and_its_dags_can_be_read(wheel: Path, tmp_path: Path) -> None:
+    """All that it depends on comes from this environment; the package itself does not."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    [site] = (tmp_path / "venv").glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+    environment |= {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+
+    def said(*arguments: str) -> str:
+        command = [str(tmp_path / "venv" / "bin" / "python"), *arguments]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    where = said("-c", f"import {PACKAGE}; print({PACKAGE}.__file__)").splitlines()[-1]
+    assert Path(where).is_relative_to(site)
+    providers = json.loads(said("-m", "airflow", "providers", "list", "--output", "json").splitlines()[-1])
+    assert "airflow-provider-metaconv" in {provider["package_name"] for provider in providers}
+    code = f"from {PACKAGE}.example_dags import meta_conversations, meta_token_expiry; print('read')"
+    assert "read" == said("-c", code).splitlines()[-1]
+
+
+def test_each_extra_brings_what_it_says(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith("METADATA")]
+    lines = archive.read(name).decode().splitlines()
+    brought: dict[str, set[str]] = {}
+    for line in lines:
+        if match := re.match(r"Requires-Dist: ([\w-]+).*; extra == '(\w+)'", line):
+            brought.setdefault(match[2], set()).add(match[1])
+    google = {"apache-airflow-providers-google", "google-cloud-bigquery", "google-cloud-storage"}
+    assert google == brought["google"]
+    assert {"duckdb", "pytz"} == brought["duckdb"]
+    assert {"pyarrow"} == brought["parquet"]

@@ -1,0 +1,155 @@
+"""The pages in docs/: what they show can be run, what they name exists."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import duckdb
+import pytest
+
+from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
+from airflow_provider_metaconv.extract.state import Phase
+from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES
+from airflow_provider_metaconv.graph.errors import RateLimitError
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(language: str) -> list[Any]:
+    every = [(page, *block) for page in PAGES for block in BLOCK.findall(page.read_text("utf-8"))]
+    found = [(page, code) for page, kind, code in every if kind == language]
+    return [pytest.param(code, id=f"{page.stem}-{number}") for number, (page, code) in enumerate(found)]
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The default connection leads to an emulator."""
+    with EmulatorServer(World.generate(WorldSettings(pages=1, messages=20))) as server:
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
+        monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))
+        yield
+
+
+def test_every_block_has_a_language_that_is_tried_here() -> None:
+    kinds = {kind for page in PAGES for kind, _ in BLOCK.findall(page.read_text("utf-8"))}
+    assert {"bash", "json", "python", "sql", "text"} >= kinds
+
+
+@pytest.mark.parametrize("code", blocks("sql"))
+def test_a_query_runs_on_the_tables(code: str, tmp_path: Path) -> None:
+    with DuckDBWarehouse(tmp_path / "x.duckdb") as warehouse:
+        warehouse.load([])
+    with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
+        assert [] == connection.execute(code).fetchall()
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_a_python_block_runs(code: str, connected: None) -> None:
+    exec(compile(ast.parse(code), "docs", "exec"), {})
+
+
+@pytest.mark.parametrize("code", blocks("json"))
+def test_a_json_block_is_json(code: str) -> None:
+    json.loads(code)
+
+
+@pytest.mark.parametrize("code", blocks("bash"))
+def test_a_shell_block_is_shell_and_its_commands_exist(code: str) -> None:
+    subprocess.run(["bash", "-n"], input=code, text=True, check=True)
+    for line in code.splitlines():
+        if match := re.match(r"(?:[A-Z_]+=\S+ )*airflow ([a-z]+) ([a-z]+)\b", line):
+            command = [sys.executable, "-m", "airflow", *match.groups(), "--help"]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def test_setting_the_schedule_as_it_is_shown_schedules_so() -> None:
+    page = (REPOSITORY / "docs" / "scheduling.md").read_text("utf-8")
+    [line] = re.findall(r"^export META_CONVERSATIONS_SCHEDULE=.*$", page, re.MULTILINE)
+    script = (
+        f"{line}; {sys.executable} -c 'import meta_conversations as m; print(m.meta_conversations().timetable.summary)'"
+    )
+    shown = subprocess.run(
+        ["bash", "-c", script], cwd=REPOSITORY / "dags", capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "*/15 * * * *" == shown.stdout.splitlines()[-1]
+
+
+def test_every_code_that_is_known_is_in_the_pages() -> None:
+    told = "".join((REPOSITORY / "docs" / name).read_text("utf-8") for name in ("troubleshooting.md", "tokens.md"))
+    codes = {key[0] if isinstance(key, tuple) else key for key in ERROR_RULES}
+    assert len(codes) > 20
+    assert set() == {code for code in codes if not re.search(rf"(?<!\d){code}(?!\d)", told)}
+
+
+def code_table() -> list[str]:
+    """The rows of docs/troubleshooting.md by Meta's code, from what the client knows of each."""
+    codes: dict[tuple[str, str, str], list[str]] = {}
+    for (code, subcode), rules in ERROR_RULES.items():
+        ranges = [f"{own[0]}-{own[-1]}" for own, key in CODE_RANGES if key == (code, subcode)]
+        for rule in rules:
+            name = str(code) + ("" if subcode is None else f"/{subcode}") + (f' "{rule.text}"' if rule.text else "")
+            is_limit = rule.error is RateLimitError
+            meaning = "A call limit is reached." if is_limit else rule.meaning
+            known = (meaning, rule.action.value, "" if is_limit else rule.advice)
+            codes.setdefault(known, []).extend([name, *ranges])
+    return [
+        f"| {', '.join(names)} | {meaning} | {action} | {advice} |"
+        for (meaning, action, advice), names in codes.items()
+    ]
+
+
+def test_the_picture_of_the_demo_shows_the_ledger() -> None:
+    picture = (REPOSITORY / "docs" / "summary.svg").read_text("utf-8")
+    assert {"extraction_windows", "conversation_gaps"} <= set(re.findall(r"\w+", picture))
+
+
+def test_the_codes_that_people_look_up_are_those_of_the_table() -> None:
+    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
+    section = page.partition("## By Meta's code")[2].partition("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| ")][1:] == code_table()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    for link in links:
+        path, _, heading = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists()
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
+    for name in re.findall(r"\]\[([\w-]+)\]", text):
+        assert f"\n[{name}]: http" in text
+
+
+def test_every_rule_is_where_the_architecture_says() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    places = re.findall(r"^\| .+ \| `([\w/]+\.py)` \| `(\w+)` \|$", page, re.MULTILINE)
+    package = REPOSITORY / "airflow_provider_metaconv"
+    assert len(places) > 30
+    assert [
+        place for place in places if not re.search(rf"\b{place[1]}\b", (package / place[0]).read_text("utf-8"))
+    ] == []
+
+
+def test_the_phases_of_a_list_are_the_states() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    documented = re.findall(r"^\| `(\w+)` \| [^`]", page.split("## The phases of a list")[1], re.MULTILINE)
+    assert documented == [phase.__name__ for phase in get_args(Phase)]
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    assert [] == [page.name for page in PAGES if f"docs/{page.name}" not in readme]

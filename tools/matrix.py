@@ -1,0 +1,103 @@
+"""The provider's tests on both ends of what it supports: ``make test-matrix``, or ``python -m tools.matrix 3.1.8``.
+
+Each Airflow gets a virtual environment of its own with the Python that is named beside it, and today's versions of all
+else: what needs an older one is named among the pins.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_servers.pythons import PythonMissing, find_python, find_uv
+
+REPOSITORY = Path(__file__).parents[1]
+TESTS = (
+    "tests/unit/operators",
+    "tests/integration/provider",
+    "tests/e2e/test_literal_arguments.py",
+    "tests/e2e/test_observability.py",
+    "tests/e2e/test_sample_dag.py",
+    "tests/integration/load",
+    "tests/integration/warehouse/test_duckdb.py",
+)
+INSTALL_SECONDS = 900
+TEST_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One Airflow on one Python; ``pins`` are what it needs besides."""
+
+    airflow: str
+    python: str
+    extras: str = "duckdb,parquet,test"
+    pins: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Its virtual environment."""
+        return REPOSITORY / f".venv-airflow-{self.airflow}"
+
+
+CELLS = (
+    Cell("3.1.8", "3.11"),
+    Cell("3.2.2", "3.12", pins=("fastapi<0.137", "svcs==25.1.0")),
+    Cell("3.3.2", "3.13", "google,duckdb,parquet,test"),
+)
+
+
+def main(wanted: list[str]) -> int:
+    """The number of cells that failed."""
+    unknown = set(wanted) - {cell.airflow for cell in CELLS}
+    if unknown:
+        raise SystemExit(f"{', '.join(unknown)} is not in the matrix: {', '.join(cell.airflow for cell in CELLS)} are.")
+    results = [(cell, *_tried(cell)) for cell in CELLS if not wanted or cell.airflow in wanted]
+    print()
+    for cell, status, seconds in results:
+        print(f"Airflow {cell.airflow}, Python {cell.python}: {status} ({seconds:.0f} s)")
+    return sum(status != "passed" for _, status, _ in results)
+
+
+def _tried(cell: Cell) -> tuple[str, float]:
+    print(f"\nAirflow {cell.airflow} on Python {cell.python}", flush=True)
+    started = time.monotonic()
+    try:
+        _install(cell)
+        subprocess.run(
+            [cell.folder / "bin" / "python", "-m", "pytest", *TESTS],
+            check=True,
+            cwd=REPOSITORY,
+            env=_environment(),
+            timeout=TEST_SECONDS,
+        )
+    except (PythonMissing, subprocess.SubprocessError) as error:
+        print(error)
+        return "failed", time.monotonic() - started
+    return "passed", time.monotonic() - started
+
+
+def _install(cell: Cell) -> None:
+    uv = find_uv()
+    assert uv is not None, "uv is missing: make installs it"
+    if not (cell.folder / "bin" / "python").exists():
+        _run([uv, "venv", "--quiet", "--no-project", "--python", find_python(cell.python), cell.folder])
+    install = [uv, "pip", "install", "--quiet", "--python", cell.folder / "bin" / "python", "--compile-bytecode"]
+    _run([*install, f"apache-airflow=={cell.airflow}", *cell.pins, "--editable", f".[{cell.extras}]"])
+
+
+def _run(command: list[str | Path]) -> None:
+    subprocess.run(command, check=True, cwd=REPOSITORY, env=_environment(), timeout=INSTALL_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    unwanted = ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in unwanted}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
