@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_metaconv.extract.extraction import ExtractionResult
 from airflow_provider_metaconv.files.storage import local_path
 from airflow_provider_metaconv.graph.client import BASE_URL
-from airflow_provider_metaconv.records import Table, table_named
+from airflow_provider_metaconv.schema import Table, table_named
 from airflow_provider_metaconv.warehouse.base import LoadResult
 
 WINDOW_LEVEL = "window="

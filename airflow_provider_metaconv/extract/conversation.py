@@ -32,7 +32,7 @@ from airflow_provider_metaconv.graph.errors import (
     UnexpectedRowsError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
-from airflow_provider_metaconv.records import (
+from airflow_provider_metaconv.schema import (
     INSTAGRAM,
     ContentStatus,
     ConversationStatus,

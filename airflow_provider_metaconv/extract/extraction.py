@@ -43,7 +43,7 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.freed_memory import release_freed_memory
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES
 from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.window import iso
 

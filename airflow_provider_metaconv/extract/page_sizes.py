@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from airflow_provider_metaconv.records import INSTAGRAM
+from airflow_provider_metaconv.schema import INSTAGRAM
 
 
 class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge, nested_messages
 from airflow_provider_metaconv.graph.errors import Action, GraphError
 from airflow_provider_metaconv.graph.pagination import ResultPage
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, Table
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, Table
 
 IDS_ONLY = ("id", "updated_time")
 MESSAGE_IDS_ONLY = ("id", "created_time")

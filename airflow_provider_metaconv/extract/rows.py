@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_metaconv.records import ContentStatus, Row
+from airflow_provider_metaconv.schema import ContentStatus, Row
 from airflow_provider_metaconv.window import Window, iso, row_time
 
 _AVAILABLE = ContentStatus.AVAILABLE.value

@@ -14,7 +14,7 @@ import msgspec
 
 from airflow_provider_metaconv.extract.conversation import Batch
 from airflow_provider_metaconv.graph.errors import RateLimitError
-from airflow_provider_metaconv.records import ConversationStatus
+from airflow_provider_metaconv.schema import ConversationStatus
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from airflow_provider_metaconv.files.manifest import (
 from airflow_provider_metaconv.files.parts import PartsWriter
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.records import (
+from airflow_provider_metaconv.schema import (
     CONVERSATION_GAPS,
     CONVERSATIONS,
     EXTRACTION_WINDOWS,

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from airflow_provider_metaconv.files.errors import ManifestError
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 
 MANIFEST_NAME = "_manifest.json"
 MANIFEST_VERSION = 1

@@ -13,7 +13,7 @@ from isal import isal_zlib
 
 from airflow_provider_metaconv.files.encoding import NUL_ESCAPE, encode_json
 from airflow_provider_metaconv.files.sink import Sink
-from airflow_provider_metaconv.records import Row, Table
+from airflow_provider_metaconv.schema import Row, Table
 
 # Measured with message rows of 550 bytes on one core: packs 1.8 million rows a second to 17.7 % of their size; zlib's
 # level 1 400,000 to 19.8 %.

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from airflow_provider_metaconv.files.encoding import encode_json, holdable_text
 from airflow_provider_metaconv.files.ndjson import Keep, encoded_slices
 from airflow_provider_metaconv.files.sink import Sink
-from airflow_provider_metaconv.records import Column, ColumnType, Row, Table
+from airflow_provider_metaconv.schema import Column, ColumnType, Row, Table
 
 ROW_GROUP_ROWS = 20_000
 ROW_GROUP_BYTES = 8 * 1024 * 1024

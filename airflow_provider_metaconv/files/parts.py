@@ -15,7 +15,7 @@ from airflow_provider_metaconv.files.ndjson import Keep, NdjsonWriter
 from airflow_provider_metaconv.files.parquet import ParquetWriter
 from airflow_provider_metaconv.files.sink import Sink
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.records import Row, Table
+from airflow_provider_metaconv.schema import Row, Table
 
 ROWS_PER_PART = 100_000
 BYTES_PER_PART = 64 * 1024 * 1024

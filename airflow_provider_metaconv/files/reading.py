@@ -9,7 +9,7 @@ from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.files.ndjson import read_ndjson
 from airflow_provider_metaconv.files.parquet import read_parquet
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.records import Row, table_named
+from airflow_provider_metaconv.schema import Row, table_named
 
 UNREADABLE_PART = (
     ValueError,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider_metaconv.graph.auth import PageIdentity
 from airflow_provider_metaconv.graph.token import NEVER, PAGE, SYSTEM_USER, USER, TokenInfo
-from airflow_provider_metaconv.records import INSTAGRAM, MESSENGER
+from airflow_provider_metaconv.schema import INSTAGRAM, MESSENGER
 
 NEEDED_PERMISSIONS: dict[str, tuple[str, ...]] = {
     MESSENGER: ("pages_messaging", "pages_manage_metadata", "pages_read_engagement"),

@@ -20,7 +20,7 @@ from airflow_provider_metaconv.graph.session import MEBIBYTE, Bounds, graph_sess
 from airflow_provider_metaconv.graph.token import TokenInfo, token_and_pages, token_info
 from airflow_provider_metaconv.graph.token_advice import describe
 from airflow_provider_metaconv.hooks.connection_extra import ConnectionExtra
-from airflow_provider_metaconv.records import INSTAGRAM
+from airflow_provider_metaconv.schema import INSTAGRAM
 from airflow_provider_metaconv.stop import Stop
 
 logger = logging.getLogger(__name__)

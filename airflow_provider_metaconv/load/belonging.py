@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from airflow_provider_metaconv.files import Manifest, ManifestFile
 from airflow_provider_metaconv.files.parquet import read_columns
-from airflow_provider_metaconv.records import EXTRACTION_WINDOWS, MESSAGES, table_named
+from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS, MESSAGES, table_named
 
 _PLATFORM_AND_PAGE = re.compile(rb'\{"platform":"([^"\\]*)","page_id":"([^"\\]*)"')
 _TIME = re.compile(rb',"conversation_id":"[^"\\]*","message_id":"[^"\\]*","created_time":"([^"\\]*)"')

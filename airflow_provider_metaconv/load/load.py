@@ -10,7 +10,7 @@ from typing import Literal
 from airflow_provider_metaconv.files import Manifest
 from airflow_provider_metaconv.files import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.load.verify import LoadError, StorageOpener, VerifiedManifest, verify_manifests
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, SourceFile, SourceFileError, Warehouse
 
 __all__ = ["CheckResult", "LoadError", "check_manifests", "load_manifests", "load_through", "verified_files"]

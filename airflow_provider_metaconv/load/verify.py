@@ -15,7 +15,7 @@ from airflow_provider_metaconv.files import (
 )
 from airflow_provider_metaconv.files.manifest import MOST_MANIFEST_BYTES
 from airflow_provider_metaconv.load.belonging import NotOfManifestError, check_rows
-from airflow_provider_metaconv.records import EXTRACTION_WINDOWS
+from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS
 from airflow_provider_metaconv.stop import threads_of
 from airflow_provider_metaconv.warehouse import SourceFile
 

@@ -12,7 +12,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_metaconv.files.manifest import window_folder
-from airflow_provider_metaconv.records import INSTAGRAM
+from airflow_provider_metaconv.schema import INSTAGRAM
 from airflow_provider_metaconv.window import Window
 
 OnIncomplete = Literal["warn", "fail"] | None

@@ -48,7 +48,6 @@ from airflow_provider_metaconv.operators.arguments import (
 )
 from airflow_provider_metaconv.operators.links import FilesLink, PageInboxLink, push_links
 from airflow_provider_metaconv.operators.stopping import StoppableOperator
-from airflow_provider_metaconv.records import PLATFORMS
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     MAX_RATE_LIMIT_WAIT,
@@ -60,6 +59,7 @@ from airflow_provider_metaconv.retry_policy import (
     decide,
     fail_fast,
 )
+from airflow_provider_metaconv.schema import PLATFORMS
 from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.window import Window
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 
 
 @dataclass(frozen=True, slots=True)

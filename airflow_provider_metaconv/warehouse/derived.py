@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_metaconv.records import CONVERSATION_GAPS, CONVERSATIONS, MESSAGES, VERSION_COLUMN, Column, Table
+from airflow_provider_metaconv.schema import CONVERSATION_GAPS, CONVERSATIONS, MESSAGES, VERSION_COLUMN, Column, Table
 
 _DERIVED = {
     CONVERSATIONS.name: ("messages_extracted", "messages_unavailable", "status", "reason_code", "reason"),

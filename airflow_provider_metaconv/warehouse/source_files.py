@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from airflow_provider_metaconv.access import is_regular
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
 

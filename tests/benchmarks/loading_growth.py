@@ -22,7 +22,7 @@ from google.cloud import bigquery, storage
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter
 from airflow_provider_metaconv.files.gcs import GCSStorage
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.records import TABLES, Row
+from airflow_provider_metaconv.schema import TABLES, Row
 from airflow_provider_metaconv.warehouse import SourceFile
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse

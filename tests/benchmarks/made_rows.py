@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_provider_metaconv.files import Manifest, PartsWriter
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, Row
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, Row
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 MESSAGES_IN_A_CONVERSATION = 8

@@ -18,7 +18,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
-from airflow_provider_metaconv.records import TABLES, ColumnType, table_named
+from airflow_provider_metaconv.schema import TABLES, ColumnType, table_named
 from local_servers.servers import BigQueryServer, StorageServer, client_environment
 from tests.e2e.conftest import Airflow
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_metaconv import access
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter, StorageError
-from airflow_provider_metaconv.records import MESSAGES
+from airflow_provider_metaconv.schema import MESSAGES
 
 ROW = {"platform": "MESSENGER", "page_id": "1", "message_id": "m", "text": "x"}
 

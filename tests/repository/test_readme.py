@@ -24,7 +24,7 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
     TransientError,
 )
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from functools import partial
 
 from google.cloud.bigquery import QueryJob, QueryJobConfig
 
-from airflow_provider_metaconv.records import CONVERSATION_GAPS, TABLES, Table
+from airflow_provider_metaconv.schema import CONVERSATION_GAPS, TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, TableResult
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import is_concurrent_update

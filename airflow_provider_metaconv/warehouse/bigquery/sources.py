@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from airflow_provider_metaconv.access import open_regular
-from airflow_provider_metaconv.records import Table, table_named
+from airflow_provider_metaconv.schema import Table, table_named
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
 from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN, check_kind, check_present, local_path

@@ -15,7 +15,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery import LoadJob, LoadJobConfig, SchemaField, SourceFormat
 from google.cloud.bigquery import Table as BigQueryTable
 
-from airflow_provider_metaconv.records import TABLES, ColumnType, Table, table_named
+from airflow_provider_metaconv.schema import TABLES, ColumnType, Table, table_named
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, milliseconds, raise_if_failed, submit, wait
 from airflow_provider_metaconv.warehouse.bigquery.sources import Sources, opened

@@ -8,7 +8,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.bigquery import Dataset, SchemaField, TimePartitioning
 from google.cloud.bigquery import Table as BigQueryTable
 
-from airflow_provider_metaconv.records import TABLES, Column, Table
+from airflow_provider_metaconv.schema import TABLES, Column, Table
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.sql import COLUMN_TYPES, PARTITION_COLUMNS
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseRefusedError

@@ -12,7 +12,7 @@ from typing import Self
 
 from google.cloud.bigquery import Client, DatasetReference
 
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import one_line_errors

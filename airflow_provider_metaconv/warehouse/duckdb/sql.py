@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from airflow_provider_metaconv.records import (
+from airflow_provider_metaconv.schema import (
     CONVERSATION_GAPS,
     CONVERSATIONS,
     TABLES,

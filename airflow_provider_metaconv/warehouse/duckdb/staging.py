@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_metaconv.records import Table
+from airflow_provider_metaconv.schema import Table
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.duckdb.errors import disk_error, import_duckdb
 from airflow_provider_metaconv.warehouse.duckdb.sql import column_definition, staging_name, statement

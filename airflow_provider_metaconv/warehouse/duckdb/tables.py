@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_metaconv.records import Column, Table
+from airflow_provider_metaconv.schema import Column, Table
 from airflow_provider_metaconv.warehouse.duckdb.sql import (
     COLUMN_TYPES,
     column_definition,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from airflow_provider_metaconv.records import TABLES, Table
+from airflow_provider_metaconv.schema import TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
 from airflow_provider_metaconv.warehouse.duckdb.errors import import_duckdb, one_line_errors

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.load import load_manifests
-from airflow_provider_metaconv.records import Row
+from airflow_provider_metaconv.schema import Row
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from local_servers.pinned_environment import REPOSITORY
 from tests.benchmarks.made_rows import DAY, MESSAGES_IN_A_CONVERSATION, conversations, messages, write_window

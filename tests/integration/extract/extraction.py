@@ -31,7 +31,7 @@ from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.session import graph_session
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.window import Window
 
 EXTRACTED = "2026-11-22T00:00:00+00:00"

@@ -18,7 +18,7 @@ from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.session import graph_session
-from airflow_provider_metaconv.records import MESSAGES
+from airflow_provider_metaconv.schema import MESSAGES
 from airflow_provider_metaconv.window import Window
 from tests.integration.peak_memory import peak_megabytes
 

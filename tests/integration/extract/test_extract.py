@@ -21,7 +21,7 @@ from airflow_provider_metaconv.emulator import (
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.errors import StorageError
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError, TokenError
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES
 from tests.integration.extract.extraction import extract, written
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

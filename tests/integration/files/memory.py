@@ -14,7 +14,7 @@ from airflow_provider_metaconv.files import MANIFEST_NAME, LocalStorage, Manifes
 from airflow_provider_metaconv.files.parquet import arrow_schema
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.load.verify import verify_manifests
-from airflow_provider_metaconv.records import MESSAGES, Row
+from airflow_provider_metaconv.schema import MESSAGES, Row
 from airflow_provider_metaconv.warehouse.bigquery.sources import opened
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.peak_memory import peak_megabytes

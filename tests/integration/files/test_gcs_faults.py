@@ -14,7 +14,7 @@ from airflow_provider_metaconv.files import MANIFEST_NAME, NotPublishedError, Pa
 from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.gcs import GCSStorage
 from airflow_provider_metaconv.files.gcs_errors import gcs_error
-from airflow_provider_metaconv.records import MESSAGES
+from airflow_provider_metaconv.schema import MESSAGES
 from local_servers.servers import StorageServer
 from tests.integration.files.conftest import connect
 

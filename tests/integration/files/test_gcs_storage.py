@@ -26,7 +26,7 @@ from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
 from airflow_provider_metaconv.files.gcs_upload import Checksums, upload
 from airflow_provider_metaconv.files.manifest import Manifest, window_id
 from airflow_provider_metaconv.files.reading import read_part
-from airflow_provider_metaconv.records import MESSAGES
+from airflow_provider_metaconv.schema import MESSAGES
 from tests.integration.files.conftest import connect
 from tests.integration.files.storage_contract import StorageContract
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter, StorageError, open_storage
 from airflow_provider_metaconv.files.errors import StorageRefusedError
-from airflow_provider_metaconv.records import MESSAGES
+from airflow_provider_metaconv.schema import MESSAGES
 from tests.integration.files.storage_contract import StorageContract
 
 ROW = {"platform": "MESSENGER", "page_id": "1", "message_id": "m", "text": "x"}

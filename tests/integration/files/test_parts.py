@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_metaconv.files import FILE_FORMATS, LocalStorage, PartsWriter
 from airflow_provider_metaconv.files.ndjson import read_ndjson
 from airflow_provider_metaconv.files.parquet import read_parquet
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, ColumnType
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, ColumnType
 
 FORMATS = sorted(FILE_FORMATS)
 

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_metaconv.files import MANIFEST_NAME, LocalStorage, Manifest, PartsWriter
 from airflow_provider_metaconv.load import LoadError, check_manifests, load_manifests
 from airflow_provider_metaconv.load.verify import verify_manifests
-from airflow_provider_metaconv.records import EXTRACTION_WINDOWS, MESSAGES, Table
+from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS, MESSAGES, Table
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
 SINCE, UNTIL = "2026-11-20T00:00:00+00:00", "2026-11-21T00:00:00+00:00"

@@ -16,7 +16,7 @@ from airflow_provider_metaconv.files import (
     StorageError,
 )
 from airflow_provider_metaconv.load import CheckResult, LoadError, check_manifests, load_manifests
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, RowCountError, TableResult
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.warehouse.committed import copy_of

@@ -15,7 +15,7 @@ from airflow_provider_metaconv.operators.load import (
     MetaConversationsToBigQueryOperator,
     MetaConversationsToDuckDBOperator,
 )
-from airflow_provider_metaconv.records import MESSAGES
+from airflow_provider_metaconv.schema import MESSAGES
 from airflow_provider_metaconv.warehouse.base import TableResult
 
 FOLDER = "platform=messenger/page_id=100"

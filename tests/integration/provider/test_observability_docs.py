@@ -19,7 +19,7 @@ from airflow_provider_metaconv.metrics import METRICS
 from airflow_provider_metaconv.operators import extract, load
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.operators.load import WRITTEN
-from airflow_provider_metaconv.records import TABLES
+from airflow_provider_metaconv.schema import TABLES
 
 REPOSITORY = Path(__file__).parents[3]
 DOCUMENT = (REPOSITORY / "docs" / "observability.md").read_text(encoding="utf-8")

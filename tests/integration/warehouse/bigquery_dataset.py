@@ -7,7 +7,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
-from airflow_provider_metaconv.records import ColumnType, table_named
+from airflow_provider_metaconv.schema import ColumnType, table_named
 from airflow_provider_metaconv.warehouse import SourceFile
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 from tests.integration.warehouse.documented_queries import documented_queries

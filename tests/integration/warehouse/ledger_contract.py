@@ -3,7 +3,7 @@
 import pytest
 
 from airflow_provider_metaconv.demo.places import LEDGER
-from airflow_provider_metaconv.records import CONVERSATIONS
+from airflow_provider_metaconv.schema import CONVERSATIONS
 from tests.integration.warehouse.documented_queries import MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
 from tests.integration.warehouse.ledger_model import Extraction, Ledger, Seen, hour
 

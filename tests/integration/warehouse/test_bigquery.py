@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_metaconv.records import CONVERSATIONS
+from airflow_provider_metaconv.schema import CONVERSATIONS
 from airflow_provider_metaconv.warehouse import SourceFile, SourceFileError
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, OneDataset
 from tests.integration.warehouse.ledger_contract import LedgerContract

@@ -16,7 +16,7 @@ from google.cloud import bigquery
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.records import CONVERSATIONS, MESSAGES, TABLES
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, TABLES
 from airflow_provider_metaconv.warehouse import (
     LoadResult,
     SchemaConflictError,

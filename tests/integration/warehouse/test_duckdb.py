@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.records import CONVERSATIONS, TABLES, ColumnType, table_named
+from airflow_provider_metaconv.schema import CONVERSATIONS, TABLES, ColumnType, table_named
 from airflow_provider_metaconv.warehouse import (
     SchemaConflictError,
     SourceFile,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_metaconv.records import (
+from airflow_provider_metaconv.schema import (
     CONVERSATION_GAPS,
     CONVERSATIONS,
     EXTRACTION_WINDOWS,

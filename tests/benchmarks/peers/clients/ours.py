@@ -58,7 +58,7 @@ def found_ids(job: Job) -> Iterable[str]:
 if __name__ == "__main__":
     if '"parquet"' in sys.argv[4]:
         from airflow_provider_metaconv.files.parquet import arrow_schema
-        from airflow_provider_metaconv.records import MESSAGES
+        from airflow_provider_metaconv.schema import MESSAGES
 
         # Imports pyarrow as the writer does, and its first array pandas where that is installed: libraries' sizes,
         # which the rows do not change.
