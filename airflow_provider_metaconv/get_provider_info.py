@@ -79,7 +79,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": [
-            f"airflow_provider_metaconv.operators.links.{name}"
+            f"airflow_provider_metaconv.observability.links.{name}"
             for name in ("PageInboxLink", "FilesLink", "MessagesTableLink", "ConversationsTableLink")
         ],
         "connection-types": [

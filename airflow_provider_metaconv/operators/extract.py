@@ -31,8 +31,9 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
-from airflow_provider_metaconv.lineage import extraction_lineage
-from airflow_provider_metaconv.metrics import AttemptMetrics
+from airflow_provider_metaconv.observability.lineage import extraction_lineage
+from airflow_provider_metaconv.observability.links import FilesLink, PageInboxLink, push_links
+from airflow_provider_metaconv.observability.metrics import AttemptMetrics
 from airflow_provider_metaconv.operators.arguments import (
     LOOKBACK,
     ON_INCOMPLETE,
@@ -46,7 +47,6 @@ from airflow_provider_metaconv.operators.arguments import (
     present,
     window_place,
 )
-from airflow_provider_metaconv.operators.links import FilesLink, PageInboxLink, push_links
 from airflow_provider_metaconv.operators.stopping import StoppableOperator
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,

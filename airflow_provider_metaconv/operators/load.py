@@ -21,12 +21,12 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.storage import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
-from airflow_provider_metaconv.lineage import TablesPlace, load_lineage
 from airflow_provider_metaconv.load.load import LoadError, load_through, verified_files
 from airflow_provider_metaconv.load.origin import origin
 from airflow_provider_metaconv.load.verify import StorageOpener
+from airflow_provider_metaconv.observability.lineage import TablesPlace, load_lineage
+from airflow_provider_metaconv.observability.links import ConversationsTableLink, MessagesTableLink, push_links
 from airflow_provider_metaconv.operators.arguments import Manifests, manifest_uris
-from airflow_provider_metaconv.operators.links import ConversationsTableLink, MessagesTableLink, push_links
 from airflow_provider_metaconv.operators.stopping import StoppableOperator, interruptible
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 from airflow_provider_metaconv.stop import Stop

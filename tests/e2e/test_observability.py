@@ -20,7 +20,7 @@ import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
 from airflow_provider_metaconv.graph.credentials import Credentials
-from airflow_provider_metaconv.metrics import METRICS
+from airflow_provider_metaconv.observability.metrics import METRICS
 
 HERE = Path(__file__).parent
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)

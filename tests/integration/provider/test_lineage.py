@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.extract.extraction import ExtractionResult
-from airflow_provider_metaconv.lineage import TablesPlace, extraction_lineage, files_folder, load_lineage
 from airflow_provider_metaconv.load.load import LoadResult
+from airflow_provider_metaconv.observability.lineage import TablesPlace, extraction_lineage, files_folder, load_lineage
 from airflow_provider_metaconv.operators.load import (
     MetaConversationsToBigQueryOperator,
     MetaConversationsToDuckDBOperator,

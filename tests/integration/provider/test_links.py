@@ -9,12 +9,12 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization import serialized_objects
 
+from airflow_provider_metaconv.observability.links import push_links
 from airflow_provider_metaconv.operators.extract import (
     MetaConversationsToGCSOperator,
     MetaConversationsToLocalFilesystemOperator,
     MetaConversationsToStorageOperator,
 )
-from airflow_provider_metaconv.operators.links import push_links
 from airflow_provider_metaconv.operators.load import MetaConversationsToBigQueryOperator
 
 INBOX = "https://business.facebook.com/latest/inbox/all?asset_id=100"

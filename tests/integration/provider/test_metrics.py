@@ -14,7 +14,7 @@ from airflow.providers.common.compat import sdk
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.extract.stats import AttemptStats
-from airflow_provider_metaconv.metrics import AttemptMetrics
+from airflow_provider_metaconv.observability.metrics import AttemptMetrics
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

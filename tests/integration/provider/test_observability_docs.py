@@ -14,8 +14,8 @@ from airflow_provider_metaconv.extract import attempt, extraction, stats
 from airflow_provider_metaconv.get_provider_info import get_provider_info
 from airflow_provider_metaconv.graph import client
 from airflow_provider_metaconv.graph.client import BASE_URL
-from airflow_provider_metaconv.lineage import WINDOW_LEVEL, TablesPlace, files_folder
-from airflow_provider_metaconv.metrics import METRICS
+from airflow_provider_metaconv.observability.lineage import WINDOW_LEVEL, TablesPlace, files_folder
+from airflow_provider_metaconv.observability.metrics import METRICS
 from airflow_provider_metaconv.operators import extract, load
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.operators.load import WRITTEN
