@@ -64,7 +64,6 @@ class GCSStorage:
 
     # Google takes about one write a second to the same name.
     seconds_between_replacements = 1.1
-    is_local = False
 
     def __init__(self, bucket: storage.Bucket, folder: str, retry_seconds: float = RETRY_SECONDS) -> None:
         self._bucket = bucket

@@ -51,7 +51,6 @@ class LocalStorage:
     """
 
     seconds_between_replacements = 0.0
-    is_local = True
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder).absolute()

@@ -27,9 +27,6 @@ class Storage(Protocol):
     seconds_between_replacements: float
     """How long to wait between two writes of the same name, so that the storage need not slow them down."""
 
-    is_local: bool
-    """Whether its files are on this machine, so that reading them costs no transfer."""
-
     def prove_writable(self) -> None:
         """Raises ``StorageError`` when nothing can be written there, before a run has cost anything."""
 

@@ -15,7 +15,6 @@ from airflow_provider_metaconv.files import (
 )
 from airflow_provider_metaconv.files.manifest import MOST_MANIFEST_BYTES
 from airflow_provider_metaconv.load.belonging import NotOfManifestError, check_rows
-from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS
 from airflow_provider_metaconv.stop import threads_of
 from airflow_provider_metaconv.warehouse import SourceFile
 
@@ -139,13 +138,11 @@ def _source_file(part: _Part) -> SourceFile:
         raise LoadError(f"file {uri} has {size} bytes, its manifest says {file.bytes}: {_RUN_AGAIN}")
     if sha256 != file.sha256:
         raise LoadError(f"file {uri} was changed after it was written (its SHA-256 differs): {_RUN_AGAIN}")
-    if storage.is_local or file.table == EXTRACTION_WINDOWS.name:
-        _check_rows(part, uri)
+    _check_rows(part, uri)
     return SourceFile(uri, file.table, file.file_format, file.rows, sha256)
 
 
 def _check_rows(part: _Part, uri: str) -> None:
-    """Of a bucket's files the one row of ``extraction_windows`` alone is read here: the others may be of any size."""
     try:
         with part.storage.open(part.file.path) as stream:
             check_rows(part.manifest, part.file, stream)

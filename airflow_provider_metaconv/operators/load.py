@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRe
 from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger
 from airflow_provider_metaconv.warehouse.base import LoadResult
+from airflow_provider_metaconv.warehouse.errors import SourceFileError
 
 if TYPE_CHECKING:
     from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse
@@ -194,11 +195,10 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
     def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
         """Stage by load jobs, then merge by one job; raises ``TaskDeferred`` where the triggerer is to wait."""
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
-        files = verified_files(uris, cloud.open_storage)
         with self._warehouse(cloud, context) as warehouse:
             if not self.deferrable:
-                return warehouse.load(files)
-            return self._result_or_defer(warehouse.begin(files))
+                return load_through(uris, warehouse.load, cloud.open_storage)
+            return self._result_or_defer(warehouse.begin(verified_files(uris, cloud.open_storage)))
 
     def storage_opener(self) -> StorageOpener:
         """Local folders and buckets."""
@@ -213,10 +213,18 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep
 
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
+        self.uris = manifest_uris(self.manifests)
         with fail_fast(), self.until_stopped(), self._warehouse(cloud, context) as warehouse:
-            result = self._result_or_defer(warehouse.advance(BigQueryStep.from_dict(event)))
-            self.uris = manifest_uris(self.manifests)
-            return self.finish(result, context)
+            step = BigQueryStep.from_dict(event)
+            try:
+                step = warehouse.advance(step)
+            except SourceFileError:
+                if step.is_second_try:
+                    raise
+                # A window was published again after its files were proven whole.
+                files = verified_files(self.uris, cloud.open_storage)
+                step = replace(warehouse.begin(files), is_second_try=True)
+            return self.finish(self._result_or_defer(step), context)
 
     def _result_or_defer(self, step: BigQueryStep) -> LoadResult:
         if step.result is not None:

@@ -124,7 +124,6 @@ class MemoryStorage:
     """The ``Storage`` of one folder of a ``Disk``, in one process."""
 
     seconds_between_replacements = 0.0
-    is_local = True
 
     def __init__(self, disk: Disk, folder: str, process: Process) -> None:
         self._disk, self._folder, self._process = disk, folder, process

@@ -32,7 +32,8 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class BigQueryStep:
-    """A load between two calls: ``jobs`` is what to wait for, ``result`` is there once it has finished.
+    """A load between two calls: ``jobs`` is what to wait for, ``result`` is there once it has finished,
+    ``is_second_try`` whether an earlier load of the same manifests found files that were replaced meanwhile.
 
     Holds names and counts only, nothing of any row. ``as_dict`` and ``from_dict`` take it through JSON.
     """
@@ -42,6 +43,7 @@ class BigQueryStep:
     stagings: tuple[Staging, ...]
     merge_job: str | None = None
     merge_tries: int = 0
+    is_second_try: bool = False
     result: LoadResult | None = None
 
     @property
