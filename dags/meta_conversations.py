@@ -42,8 +42,8 @@ from airflow.sdk import DAG, Asset, Param, TriggerRule, dag, get_current_context
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
 
+from airflow_provider_metaconv.dag_settings import ALL_PAGES, merged_settings, run_params, variable_settings
 from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
-from airflow_provider_metaconv.operators.dag_settings import ALL_PAGES, merged_settings, run_params, variable_settings
 from airflow_provider_metaconv.operators.extract import MetaConversationsToStorageOperator
 from airflow_provider_metaconv.operators.load import (
     MetaConversationsToBigQueryOperator,

@@ -17,7 +17,7 @@ from local_servers.pythons import PythonMissing, find_python, find_uv
 
 REPOSITORY = Path(__file__).parents[1]
 TESTS = (
-    "tests/unit/operators",
+    "tests/unit/test_dag_settings.py",
     "tests/integration/provider",
     "tests/e2e/test_literal_arguments.py",
     "tests/e2e/test_observability.py",

@@ -181,7 +181,7 @@ DECLARED = ("pages", "platforms", "since", "until", "destination", "dataset", "d
 
 def settings(data: bytes) -> None:
     """A Variable's text and a run's params are settings or one line; nobody's silence means all Pages."""
-    from airflow_provider_metaconv.operators import dag_settings
+    from airflow_provider_metaconv import dag_settings
 
     stored_text, _, run_text = data.decode("utf-8", "replace").partition("\n\n")
     defaults = dict.fromkeys(dag_settings._CHECKS) | {
@@ -220,5 +220,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "connection": connection,
     "extraction": extraction,
 }
-if find_spec("airflow_provider_metaconv.operators.dag_settings"):
+if find_spec("airflow_provider_metaconv.dag_settings"):
     TARGETS["settings"] = settings

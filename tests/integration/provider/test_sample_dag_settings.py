@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_metaconv.dag_settings import SettingsError
 from airflow_provider_metaconv.graph.errors import UnexpectedResponseError
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
-from airflow_provider_metaconv.operators.dag_settings import SettingsError
 
 REPOSITORY = Path(__file__).parents[3]
 HOUR = datetime(2026, 11, 20, 12, tzinfo=UTC)

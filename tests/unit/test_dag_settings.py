@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_metaconv.operators.dag_settings import (
+from airflow_provider_metaconv.dag_settings import (
     SettingsError,
     merged_settings,
     run_params,
