@@ -21,7 +21,7 @@ from airflow_provider_metaconv.graph.errors import RateLimitError
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
+PAGES = sorted((REPOSITORY / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -73,7 +73,7 @@ def test_a_shell_block_is_shell_and_its_commands_exist(code: str) -> None:
 
 
 def test_setting_the_schedule_as_it_is_shown_schedules_so() -> None:
-    page = (REPOSITORY / "docs" / "scheduling.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "how-to" / "scheduling.md").read_text("utf-8")
     [line] = re.findall(r"^export META_CONVERSATIONS_SCHEDULE=.*$", page, re.MULTILINE)
     script = (
         f"{line}; {sys.executable} -c 'import meta_conversations as m; print(m.meta_conversations().timetable.summary)'"
@@ -85,14 +85,15 @@ def test_setting_the_schedule_as_it_is_shown_schedules_so() -> None:
 
 
 def test_every_code_that_is_known_is_in_the_pages() -> None:
-    told = "".join((REPOSITORY / "docs" / name).read_text("utf-8") for name in ("troubleshooting.md", "tokens.md"))
+    pages = ("operations/troubleshooting.md", "how-to/tokens.md")
+    told = "".join((REPOSITORY / "docs" / name).read_text("utf-8") for name in pages)
     codes = {key[0] if isinstance(key, tuple) else key for key in ERROR_RULES}
     assert len(codes) > 20
     assert set() == {code for code in codes if not re.search(rf"(?<!\d){code}(?!\d)", told)}
 
 
 def code_table() -> list[str]:
-    """The rows of docs/troubleshooting.md by Meta's code, from what the client knows of each."""
+    """The rows of docs/operations/troubleshooting.md by Meta's code, from what the client knows of each."""
     codes: dict[tuple[str, str, str], list[str]] = {}
     for (code, subcode), rules in ERROR_RULES.items():
         ranges = [f"{own[0]}-{own[-1]}" for own, key in CODE_RANGES if key == (code, subcode)]
@@ -114,7 +115,7 @@ def test_the_picture_of_the_demo_shows_the_ledger() -> None:
 
 
 def test_the_codes_that_people_look_up_are_those_of_the_table() -> None:
-    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "operations" / "troubleshooting.md").read_text("utf-8")
     section = page.partition("## By Meta's code")[2].partition("\n## ")[0]
     assert [line for line in section.splitlines() if line.startswith("| ")][1:] == code_table()
 
@@ -152,4 +153,5 @@ def test_the_phases_of_a_list_are_the_states() -> None:
 
 def test_every_page_is_linked_from_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text("utf-8")
-    assert [] == [page.name for page in PAGES if f"docs/{page.name}" not in readme]
+    pages = [page.relative_to(REPOSITORY).as_posix() for page in PAGES if page.parent.name != "adr"]
+    assert [] == [page for page in pages if page not in readme]

@@ -88,7 +88,7 @@ def test_every_fault_is_known_to_these_tests() -> None:
 
 
 def test_the_documentation_describes_every_kind_of_trouble() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "emulator.md").read_text("utf-8")
     described = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page.partition("| kind |")[2], re.MULTILINE))
     assert described == {name: FAULTS[name].description for name in ODD_ANSWERS | TROUBLES}
 

@@ -1,4 +1,4 @@
-"""What docs/observability.md names is what the code has."""
+"""What docs/operations/observability.md names is what the code has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_metaconv.operators.load import WRITTEN
 from airflow_provider_metaconv.schema import TABLES
 
 REPOSITORY = Path(__file__).parents[3]
-DOCUMENT = (REPOSITORY / "docs" / "observability.md").read_text(encoding="utf-8")
+DOCUMENT = (REPOSITORY / "docs" / "operations" / "observability.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:
