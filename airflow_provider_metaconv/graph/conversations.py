@@ -89,8 +89,12 @@ def nested_messages(fields: Sequence[str], limit: int) -> str:
 
 def _conversations_page(data: dict[str, Any]) -> ResultPage:
     page = parse_page(data)
-    if not all(_is_id(row.get("id")) for row in page.items):
-        raise UnexpectedResponseError("Meta's response lists a conversation without an id.")
+    for row in page.items:
+        if not _is_id(row.get("id")):
+            raise UnexpectedResponseError("Meta's response lists a conversation without an id.")
+        if not str(row["id"]).isprintable():
+            # No file, log or address can hold it as it is, and one conversation must not spoil its list.
+            row["id"] = "".join(character if character.isprintable() else "\ufffd" for character in row["id"])
     return page
 
 
@@ -100,5 +104,5 @@ def _lenient_page(data: dict[str, Any]) -> ResultPage:
 
 def _is_id(value: Any) -> bool:
     if isinstance(value, str):
-        return value != "" and value.isprintable()
+        return value != ""
     return isinstance(value, int) and not isinstance(value, bool)

@@ -143,6 +143,19 @@ class _BoundedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock, call))
 
 
+class _WholeResponse(requests.Response):
+    """A response whose body was read already."""
+
+    def __init__(self, response: requests.Response, body: bytes) -> None:
+        super().__init__()
+        vars(self).update(vars(response))
+        self._body = body
+
+    @property
+    def content(self) -> bytes:
+        return self._body
+
+
 class _BoundedAdapter(HTTPAdapter):
     def __init__(self, bounds: Bounds, stop: Stop) -> None:
         self._bounds, self._stop = bounds, stop
@@ -193,9 +206,7 @@ class _BoundedAdapter(HTTPAdapter):
         finally:
             # What was read to its end has given its connection back already.
             response.raw.close()
-        # Where ``requests`` keeps what it has read itself.
-        vars(response).update(_content=body, _content_consumed=True)
-        return response
+        return _WholeResponse(response, body)
 
 
 def _bind(manager: Any) -> None:

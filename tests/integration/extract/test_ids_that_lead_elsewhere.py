@@ -73,6 +73,22 @@ def test_ids_of_a_list_never_leave_the_version_and_cost_their_own_conversation_a
     assert statuses == {name: "unreadable" if name in LEADS_ELSEWHERE else "complete" for name in [*ODD, "t_1"]}
 
 
+@pytest.mark.parametrize("odd", ["t_\x00", "t_\n9", "\x1b[31m", "\u202et_9"])
+def test_an_id_that_cannot_be_printed_costs_its_own_conversation_at_most(tmp_path: Path, odd: str) -> None:
+    def respond(path: str, _: dict[str, str]) -> Reply:
+        if path == "100/conversations":
+            return reply({"data": [{"id": name, "updated_time": TIME} for name in (odd, "t_1")]})
+        if path == "t_1":
+            return reply({"id": "t_1", "updated_time": TIME, "messages": {"data": [message(1)]}})
+        return graph_error(100, "Unsupported get request. Object does not exist", 400)
+
+    with ScriptedServer(respond) as server:
+        extract(server, tmp_path)
+    statuses = {row["conversation_id"]: row["status"] for row in written(tmp_path).conversations}
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in odd)
+    assert statuses == {shown: "unreadable", "t_1": "complete"}
+
+
 @pytest.mark.parametrize("known", [["t_1", *ODD]])
 def test_ids_of_earlier_results_never_leave_the_version(tmp_path: Path, known: list[str]) -> None:
     def respond(path: str, _: dict[str, str]) -> Reply:

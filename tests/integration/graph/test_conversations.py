@@ -51,7 +51,6 @@ ODD_LISTS: list[Any] = [
     {"data": [{"id": None}]},
     {"data": [{"id": True}]},
     {"data": [{"id": ["t_1"]}]},
-    {"data": [{"id": "t\x00"}]},
     {"data": [ROW, {"updated_time": "2026-11-20T09:30:39+0000"}]},
     {"id": "100"},
 ]
