@@ -1,7 +1,7 @@
 """Graph's error answers as data: one row per error, with its HTTP status and its body.
 
 Statuses and texts follow what Meta documents and what was observed in public; where nobody has published a
-status, the row takes the one its neighbours have. Meta asks clients to decide by ``code``, never by the text.
+status, the row takes the one its siblings have. Meta asks clients to decide by ``code``, never by the text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one attempt asks for and what answers mean: ``plan`` and ``apply`` over the state. Pure but for its clock.
+"""What one attempt asks for and what responses mean: ``plan`` and ``apply`` over the state. Pure but for its clock.
 
 What is true for this attempt alone is kept here and in no checkpoint: which lists and conversations were refused, and
 since when. The next attempt asks all of it again.
@@ -20,9 +20,9 @@ from airflow_provider_metaconv.extract.list_walk import Node
 from airflow_provider_metaconv.extract.page_sizes import BYTES_PER_CALL, PageSizes
 from airflow_provider_metaconv.extract.requests import (
     PATIENTLY,
-    Answer,
     Fields,
     ListRequest,
+    Outcome,
     Request,
     asked_messages,
 )
@@ -182,24 +182,24 @@ class Attempt:
         refusal = None if (number := self.current_list) is None else self._refused.get(number)
         return 0.0 if refusal is None else max(refusal.pause_until - self._partiality.clock(), 0.0)
 
-    def apply(self, request: Request, answer: Answer, once_planned: Callable[[], None] = lambda: None) -> Batch:
-        """What an answer brings; raises the ``GraphError`` that ends the attempt.
+    def apply(self, request: Request, outcome: Outcome, once_planned: Callable[[], None] = lambda: None) -> Batch:
+        """The rows that an outcome brings; raises the ``GraphError`` that ends the attempt.
 
         ``once_planned`` is called when the next request of a list is known, so that Meta works while rows are made.
         """
         if request == PROBE and self.current_list is None:
-            return self._apply_probe(answer)
-        if isinstance(answer, GraphError):
-            return self._apply_refusal(request, answer)
+            return self._apply_probe(outcome)
+        if isinstance(outcome, GraphError):
+            return self._apply_refusal(request, outcome)
         if isinstance(request, ListRequest):
-            return self._read_list(request, cast(ResultPage, answer), once_planned)
+            return self._read_list(request, cast(ResultPage, outcome), once_planned)
         conversation = self._state.conversations[request.conversation_id]
         self._note_last_time(conversation)
-        return self._advance(conversation, self._reader.accept(conversation, request, answer))
+        return self._advance(conversation, self._reader.accept(conversation, request, outcome))
 
-    def _apply_probe(self, answer: Answer) -> Batch:
-        if isinstance(answer, GraphError):
-            raise answer
+    def _apply_probe(self, outcome: Outcome) -> Batch:
+        if isinstance(outcome, GraphError):
+            raise outcome
         self._is_probed = True
         return Batch()
 
@@ -274,7 +274,7 @@ class Attempt:
         batch = Batch()
         nodes.reverse()
         while nodes:
-            # Taken off the page, which the next one's answer would otherwise find in memory as a whole.
+            # Taken off the page, which the next one's response would otherwise find in memory as a whole.
             self._meet(nodes.pop(), request.nested_messages, batch)
         return batch
 

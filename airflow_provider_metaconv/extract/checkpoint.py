@@ -253,7 +253,7 @@ class Checkpoint:
 
     def _check_parts(self, parts: list[ManifestFile]) -> None:
         for part in parts:
-            if self._storage.measure(part.path, part.bytes) != (part.bytes, part.sha256):
+            if self._storage.stat(part.path, part.bytes) != (part.bytes, part.sha256):
                 raise ValueError(part.path)
 
 

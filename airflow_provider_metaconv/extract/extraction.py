@@ -1,7 +1,7 @@
-"""One extraction: sends what the state still needs, applies the answers, writes the rows, and commits the window.
+"""One extraction: sends what the state still needs, applies the responses, writes the rows, and commits the window.
 
-This is the only place of ``extract`` that does I/O. What to ask for and what an answer means is decided by ``attempt``,
-``list_walk`` and ``conversation`` on the one ``ExtractionState``; nothing counts before the manifest, and the manifest
+This is the only module of ``extract`` that does I/O. ``attempt``, ``list_walk`` and ``conversation`` decide what to ask
+for and what a response means, on the one ``ExtractionState``; nothing counts before the manifest, and the manifest
 needs evidence that only finished reading can give.
 """
 
@@ -25,7 +25,7 @@ from airflow_provider_metaconv.extract.conversation import Batch, amended
 from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
 from airflow_provider_metaconv.extract.requests import Dispatcher, Request, ThreadDispatcher, fetch
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.extract.stats import ExtractionStats, Observer, Place, noop
+from airflow_provider_metaconv.extract.stats import ExtractionStats, ListPosition, Observer, noop
 from airflow_provider_metaconv.files.commit import (
     Corrections,
     WindowHeader,
@@ -144,7 +144,7 @@ def known_conversations(storage: Storage) -> Iterable[str]:
     A ledger that is damaged or gone is left out, and said. Raises ``StorageError`` where the storage does not answer.
     """
     known: dict[str, None] = {}
-    for folder in storage.neighbours(MANIFEST_NAME):
+    for folder in storage.siblings(MANIFEST_NAME):
         for file in whole_files(folder, earlier_manifest(folder), CONVERSATIONS):
             try:
                 ids = [row["conversation_id"] for row in read_part(folder, file)]
@@ -273,12 +273,12 @@ class _Extraction:
         return (*self._earlier_parts, *(file for writer in self._writers for file in writer.published))
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> ListPosition:
         number = self._attempt.current_list
         if number is None:
-            return Place(len(self._edges), len(self._edges))
+            return ListPosition(len(self._edges), len(self._edges))
         state = self._state.lists[number]
-        return Place(number + 1, len(self._edges), state.lowest, list_walk.pass_end(state))
+        return ListPosition(number + 1, len(self._edges), state.lowest, list_walk.pass_end(state))
 
     def _walk(self) -> None:
         """Sends what is planned and applies what comes, until nothing is left to ask for."""
@@ -287,7 +287,7 @@ class _Extraction:
             while True:
                 self._send_planned(dispatcher)
                 if self._in_flight:
-                    self._take_answer(dispatcher)
+                    self._take_outcome(dispatcher)
                 elif (seconds := self._attempt.pause()) > 0:
                     self._settings.sleep(seconds)
                 else:
@@ -310,19 +310,19 @@ class _Extraction:
             self._in_flight.append(request)
             dispatcher.send(request, fetch(request, edge, self._attempt.fields))
 
-    def _take_answer(self, dispatcher: Dispatcher) -> None:
-        request, answer = dispatcher.next_answer()
+    def _take_outcome(self, dispatcher: Dispatcher) -> None:
+        request, outcome = dispatcher.next_outcome()
         self._in_flight.remove(request)
-        self._take(self._attempt.apply(request, answer, partial(self._send_planned, dispatcher)))
+        self._take(self._attempt.apply(request, outcome, partial(self._send_planned, dispatcher)))
 
     def _drain(self, dispatcher: Dispatcher) -> None:
         """Takes what the other calls in flight have brought, so that it need not be asked for again."""
         while self._in_flight:
-            request, answer = dispatcher.next_answer()
+            request, outcome = dispatcher.next_outcome()
             self._in_flight.remove(request)
-            if not isinstance(answer, GraphError):
+            if not isinstance(outcome, GraphError):
                 with suppress(GraphError):
-                    self._take(self._attempt.apply(request, answer))
+                    self._take(self._attempt.apply(request, outcome))
 
     def _take(self, batch: Batch) -> None:
         self._stats.add(batch, self._place)

@@ -86,7 +86,7 @@ class ParticipantsRequest(msgspec.Struct, frozen=True):
 
 Request = ListRequest | ConversationRequest | MessagesRequest | ParticipantsRequest
 Response = ResultPage | Mapping[str, Any]
-Answer = Response | GraphError
+Outcome = Response | GraphError
 
 
 def asked_messages(request: Request) -> int:
@@ -155,7 +155,7 @@ def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable
 
 
 class Dispatcher(Protocol):
-    """Sends calls and returns their answers in any order; used from one thread."""
+    """Sends calls and returns their outcomes in any order; used from one thread."""
 
     @property
     def has_room(self) -> bool:
@@ -164,8 +164,8 @@ class Dispatcher(Protocol):
     def send(self, request: Request, call: Callable[[], Response]) -> None:
         """Sends a call."""
 
-    def next_answer(self) -> tuple[Request, Answer]:
-        """Waits for the next answer; what is no ``GraphError`` is raised."""
+    def next_outcome(self) -> tuple[Request, Outcome]:
+        """Waits for the next outcome; what is no ``GraphError`` is raised."""
 
     def close(self) -> None:
         """Waits a moment for what is in flight and sends nothing more."""
@@ -177,7 +177,7 @@ class ThreadDispatcher:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._running: dict[Future[Response], Request] = {}
-        self._answered: SimpleQueue[Future[Response]] = SimpleQueue()
+        self._done: SimpleQueue[Future[Response]] = SimpleQueue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="metaconv")
 
     @property
@@ -189,11 +189,11 @@ class ThreadDispatcher:
         """Sends a call."""
         future = self._threads.submit(call)
         self._running[future] = request
-        future.add_done_callback(self._answered.put)
+        future.add_done_callback(self._done.put)
 
-    def next_answer(self) -> tuple[Request, Answer]:
-        """Waits for the next answer; what is no ``GraphError`` is raised."""
-        future = self._answered.get()
+    def next_outcome(self) -> tuple[Request, Outcome]:
+        """Waits for the next outcome; what is no ``GraphError`` is raised."""
+        future = self._done.get()
         request = self._running.pop(future)
         try:
             return request, future.result()

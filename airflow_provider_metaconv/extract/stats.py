@@ -63,7 +63,7 @@ class EarlierAttempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListPosition:
     """Where an extraction is: in list ``number`` of ``lists``, read back to the ``updated_time`` ``position``.
 
     ``end`` is the time at which the list is left; ``""`` where nobody can know.
@@ -85,14 +85,14 @@ class Pace:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._since = clock()
-        self._from = Place()
+        self._from = ListPosition()
 
-    def note(self, place: Place) -> None:
+    def note(self, place: ListPosition) -> None:
         """Starts to measure when a list shows its first conversations."""
         if place.number != self._from.number or not self._from.position:
             self._since, self._from = self._clock(), place
 
-    def seconds_left(self, place: Place) -> float | None:
+    def seconds_left(self, place: ListPosition) -> float | None:
         """Seconds to the list's end at the pace since the last question; None: unknown. Measures anew from here."""
         elapsed, begin = self._clock() - self._since, self._from
         self._since, self._from = self._clock(), place
@@ -147,7 +147,7 @@ class ExtractionStats:
         self._earlier = earlier
         self._statuses, self.messages = Counter(earlier.statuses), earlier.messages
 
-    def add(self, batch: Batch, place: Place) -> None:
+    def add(self, batch: Batch, place: ListPosition) -> None:
         """Counts a batch that was written; ``place`` is where the extraction now is."""
         self.messages += len(batch.messages)
         for row in batch.conversations:

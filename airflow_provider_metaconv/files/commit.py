@@ -322,7 +322,7 @@ def whole_files(storage: Storage, manifest: Manifest | None, table: Table) -> li
 
 def _is_whole(storage: Storage, file: ManifestFile) -> bool:
     try:
-        return storage.measure(file.path, file.bytes) == (file.bytes, file.sha256)
+        return storage.stat(file.path, file.bytes) == (file.bytes, file.sha256)
     except (NotPublishedError, UnusableFileError):
         return False
 

@@ -19,33 +19,33 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NUL_ESCAPE = b"\\u0000"
 """How NUL looks in encoded JSON; a backslash followed by ``u0000`` in a text looks alike, which only costs time."""
 
-_UNHOLDABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def holdable_text(text: str) -> str:
+def sanitized_text(text: str) -> str:
     """The text with U+FFFD for each NUL and each surrogate code point.
 
-    >>> holdable_text("a\\x00b")
+    >>> sanitized_text("a\\x00b")
     'a\N{REPLACEMENT CHARACTER}b'
     """
-    return _UNHOLDABLE.sub(REPLACEMENT, text)
+    return _UNSTORABLE.sub(REPLACEMENT, text)
 
 
-def holdable(value: Any) -> Any:
-    """A copy of a JSON value in which all texts, keys included, are holdable and all numbers known to JSON."""
+def sanitized(value: Any) -> Any:
+    """A copy of a JSON value in which all texts, keys included, are sanitized and all numbers known to JSON."""
     if isinstance(value, str):
-        return holdable_text(value)
+        return sanitized_text(value)
     if isinstance(value, dict):
-        return {holdable(key): holdable(item) for key, item in value.items()}
+        return {sanitized(key): sanitized(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [holdable(item) for item in value]
+        return [sanitized(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
 
 def encode_json(value: Any) -> bytes:
-    """A JSON value as UTF-8 without spaces, made holdable first where it is not.
+    """A JSON value as UTF-8 without spaces, made sanitized first where it is not.
 
     Raises ``TypeError`` for what is no JSON value.
     """
@@ -57,7 +57,7 @@ def encode_json(value: Any) -> bytes:
 
 
 def _encode_odd(value: Any) -> bytes:
-    cleaned = holdable(value)
+    cleaned = sanitized(value)
     try:
         return orjson.dumps(cleaned)
     except TypeError:

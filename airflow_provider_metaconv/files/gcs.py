@@ -26,9 +26,9 @@ from airflow_provider_metaconv.files.shared import (
     another_writer,
     changed_meanwhile,
     checked_name,
-    measured,
     not_published,
     remove,
+    size_and_checksum,
     too_large,
 )
 
@@ -77,7 +77,7 @@ class GCSStorage:
         digest = hashlib.sha256(self._place.encode()).hexdigest()[:16]
         self._temporaries = Path(tempfile.gettempdir()) / f"airflow-provider-metaconv-{os.getuid()}-{digest}"
 
-    def prove_writable(self) -> None:
+    def check_writable(self) -> None:
         """Write and delete an object that no list shows, and a local file."""
         temporary = self.temporary()
         with self._clear_errors("write to", str(temporary.parent)):
@@ -173,7 +173,7 @@ class GCSStorage:
             blob.download_to_file(stream, checksum="crc32c", **self._options)
         return int(blob.generation)
 
-    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+    def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
         """Size and SHA-256 of a published file, as stored with it in the upload that Google verified."""
         blob = self._blob(name)
         with self._clear_errors("read", self.uri(name)), self._missing(name):
@@ -182,7 +182,7 @@ class GCSStorage:
         if sha256 or expected not in (None, size):
             return size, sha256 or ""
         with self.open(name) as stream:  # somebody else's copy
-            return measured(stream)
+            return size_and_checksum(stream)
 
     def names(self) -> list[str]:
         """The names of the objects directly in the folder without the hidden ones, sorted."""
@@ -247,7 +247,7 @@ class GCSStorage:
         # Others may have objects whose names no folder of ours would have.
         return [self._at(folder) for folder in sorted(folders) if is_folder(folder)]
 
-    def neighbours(self, holding: str) -> list[GCSStorage]:
+    def siblings(self, holding: str) -> list[GCSStorage]:
         """The other folders beside this one in which there is such an object, sorted; one list, however many."""
         if not self._folder:
             return []

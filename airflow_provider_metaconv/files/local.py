@@ -34,9 +34,9 @@ from airflow_provider_metaconv.files.shared import (
     another_writer,
     changed_meanwhile,
     checked_name,
-    measured,
     not_published,
     remove,
+    size_and_checksum,
     too_large,
 )
 
@@ -146,7 +146,7 @@ class LocalStorage:
         """The folder that this one is in."""
         return LocalStorage(self.folder.parent)
 
-    def prove_writable(self) -> None:
+    def check_writable(self) -> None:
         """Make the folder, and write and remove an empty file in it."""
         temporary = self.temporary()
         try:
@@ -166,7 +166,7 @@ class LocalStorage:
             raise storage_error("list", self.folder, error) from error
         return [LocalStorage(path) for path in folders]
 
-    def neighbours(self, holding: str) -> list[LocalStorage]:
+    def siblings(self, holding: str) -> list[LocalStorage]:
         """The other folders of the parent folder in which there is such a file, sorted by name."""
         return [child for child in self.parent().children(holding) if child.folder != self.folder]
 
@@ -192,14 +192,14 @@ class LocalStorage:
         except OSError as error:
             raise storage_error("read", path, error) from error
 
-    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+    def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
         """Size and SHA-256 of a published file, by reading all of it if it is of the expected size."""
         with self.open(name) as stream:
             try:
                 size = os.fstat(stream.fileno()).st_size
                 if expected not in (None, size):
                     return size, ""
-                return measured(stream, expected)
+                return size_and_checksum(stream, expected)
             except OSError as error:
                 raise storage_error("read", self._path(name), error) from error
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from airflow_provider_metaconv.files.encoding import encode_json, holdable_text
+from airflow_provider_metaconv.files.encoding import encode_json, sanitized_text
 from airflow_provider_metaconv.files.ndjson import Keep, encoded_slices
 from airflow_provider_metaconv.files.sink import Sink
 from airflow_provider_metaconv.schema import Column, ColumnType, Row, Table
@@ -23,7 +23,7 @@ READ_ROWS = 5_000
 
 
 class ParquetWriter:
-    """Writes rows to one Parquet file with zstd; texts are made holdable as in NDJSON, nested values are JSON text.
+    """Writes rows to one Parquet file with zstd; texts are made sanitized as in NDJSON, nested values are JSON text.
 
     Raises ``ImportError`` with the command that installs pyarrow when it is missing.
     """
@@ -188,7 +188,7 @@ def _text_array(values: list[Any]) -> Any:
         array = None
     # NUL is looked for in the buffer of all texts at once; nulls take no room in it.
     if array is None or (array.buffers()[2] is not None and b"\0" in array.buffers()[2].to_pybytes()):
-        array = pyarrow.array([value and holdable_text(value) for value in values], pyarrow.string())
+        array = pyarrow.array([value and sanitized_text(value) for value in values], pyarrow.string())
     return array
 
 

@@ -51,7 +51,7 @@ def too_large(place: object, most_bytes: int) -> UnusableFileError:
     )
 
 
-def measured(stream: BinaryIO, expected: int | None = None) -> tuple[int, str]:
+def size_and_checksum(stream: BinaryIO, expected: int | None = None) -> tuple[int, str]:
     """Size and SHA-256 of what is left in a stream; little of it is in memory at a time.
 
     Of what turns out to be larger than ``expected`` no more is read.

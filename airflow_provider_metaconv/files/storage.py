@@ -27,7 +27,7 @@ class Storage(Protocol):
     seconds_between_replacements: float
     """How long to wait between two writes of the same name, so that the storage need not slow them down."""
 
-    def prove_writable(self) -> None:
+    def check_writable(self) -> None:
         """Raises ``StorageError`` when nothing can be written there, before a run has cost anything."""
 
     def temporary(self) -> Path:
@@ -55,7 +55,7 @@ class Storage(Protocol):
     def open(self, name: str) -> BinaryIO:
         """A stream of a published file, to be closed; raises ``NotPublishedError`` when there is none."""
 
-    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+    def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
         """Size and SHA-256 (hexadecimal) of a published file; raises ``NotPublishedError`` when there is none.
 
         One that is not of the ``expected`` size need not be read: then the checksum is not its own.
@@ -98,7 +98,7 @@ class Storage(Protocol):
     def children(self, holding: str) -> Sequence[Storage]:
         """The folders directly in this one in which a file of that name is published, sorted."""
 
-    def neighbours(self, holding: str) -> Sequence[Storage]:
+    def siblings(self, holding: str) -> Sequence[Storage]:
         """The folders beside this one in which a file of that name is published, sorted."""
 
     def uri(self, name: str) -> str:

@@ -131,7 +131,7 @@ def _source_file(part: _Part) -> SourceFile:
     storage, file = part.storage, part.file
     uri = storage.uri(file.path)
     try:
-        size, sha256 = storage.measure(file.path, file.bytes)
+        size, sha256 = storage.stat(file.path, file.bytes)
     except NotPublishedError:
         raise LoadError(f"file {uri} is missing: {_RUN_AGAIN}") from None
     if size != file.bytes:

@@ -34,20 +34,20 @@ from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 from airflow_provider_metaconv.observability.lineage import extraction_lineage
 from airflow_provider_metaconv.observability.links import FilesLink, PageInboxLink, push_links
 from airflow_provider_metaconv.observability.metrics import AttemptMetrics
-from airflow_provider_metaconv.operators.arguments import (
+from airflow_provider_metaconv.operators.stopping import StoppableOperator
+from airflow_provider_metaconv.operators.validation import (
     LOOKBACK,
     ON_INCOMPLETE,
     OnIncomplete,
     checked_page_id,
     checked_place,
+    folders_to_read,
     is_scheduled,
-    let_settle,
-    lists_of,
     one_of,
     present,
-    window_place,
+    wait_for_listing,
+    window_path,
 )
-from airflow_provider_metaconv.operators.stopping import StoppableOperator
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     MAX_RATE_LIMIT_WAIT,
@@ -195,7 +195,7 @@ class MetaConversationsExtractOperator(StoppableOperator):
         return Window.parse(self.since, self.until, now=now, lookback=self.lookback)
 
     def _folder_of(self, window: Window) -> str:
-        return window_place(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
+        return window_path(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
 
     def _without_gap(self, window: Window, coverage: Storage, context: Context) -> tuple[Window, StoredCoverage | None]:
         """The window of this run, the same in each attempt, and what is known of the windows before it."""
@@ -217,14 +217,14 @@ class MetaConversationsExtractOperator(StoppableOperator):
 
     def _extract(self, window: Window, storage: Storage, context: Context, stop: Stop) -> ExtractionResult:
         # The destination first: a folder that cannot be written to should not cost a call.
-        storage.prove_writable()
+        storage.check_writable()
         self.manifest_uri = storage.uri(MANIFEST_NAME)
         push_links(self, context)
-        let_settle(window)
+        wait_for_listing(window)
         page = MetaGraphHook(self.meta_conn_id, stop).get_page(self.page_id, self.platform)
         edges = [
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
-            for name in lists_of(self.platform, self.folder)
+            for name in folders_to_read(self.platform, self.folder)
         ]
         usernames = frozenset(filter(None, [page.identity.instagram_username]))
         return extract_conversations(

@@ -26,8 +26,8 @@ from airflow_provider_metaconv.load.origin import origin
 from airflow_provider_metaconv.load.verify import StorageOpener
 from airflow_provider_metaconv.observability.lineage import TablesPlace, load_lineage
 from airflow_provider_metaconv.observability.links import ConversationsTableLink, MessagesTableLink, push_links
-from airflow_provider_metaconv.operators.arguments import Manifests, manifest_uris
 from airflow_provider_metaconv.operators.stopping import StoppableOperator, interruptible
+from airflow_provider_metaconv.operators.validation import Manifests, manifest_uris
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger

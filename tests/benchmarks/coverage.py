@@ -165,7 +165,7 @@ def covered_by_listing(place: Place, start: datetime) -> datetime:
     """What release 0.1 did before each run, for each Page: the names of all windows, parsed and put in order."""
     from airflow_provider_metaconv.files import MANIFEST_NAME
 
-    windows = place.open_storage(f"{folder_of(OLD)}/window=next").neighbours(MANIFEST_NAME)
+    windows = place.open_storage(f"{folder_of(OLD)}/window=next").siblings(MANIFEST_NAME)
     names = sorted(window.uri(MANIFEST_NAME).split("/")[-2].removeprefix("window=") for window in windows)
     spans = [[datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for text in n.split("_")] for n in names]
     end = spans[0][0]

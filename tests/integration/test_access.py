@@ -44,7 +44,7 @@ def written(folder: Path) -> dict[str, str]:
         storage.publish_bytes(b"{}", "_checkpoint.json", durable=False)
         storage.parent().replace_if_unchanged(b"{}", "_coverage.json", version=None)
         writer.write([ROW])
-        storage.prove_writable()
+        storage.check_writable()
         found = modes(folder)
     return {Path(name).name.split("-")[0]: mode for name, mode in found.items()}
 
@@ -65,7 +65,7 @@ def test_a_shared_group_can_be_given_access_whatever_the_umask(tmp_path, monkeyp
 def test_another_word_for_the_access_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setenv(access.VARIABLE, "world")
     with pytest.raises(StorageError, match="META_CONVERSATIONS_FILE_ACCESS must be owner or group, not 'world'"):
-        LocalStorage(tmp_path / "new").prove_writable()
+        LocalStorage(tmp_path / "new").check_writable()
     assert [] == list(tmp_path.iterdir())
 
 
@@ -99,7 +99,7 @@ def test_a_symbolic_link_in_place_of_a_lock_is_followed_nowhere(tmp_path, name, 
     outside.write_bytes(b"not ours")
     outside.chmod(0o644)
     storage = LocalStorage(tmp_path / "window")
-    storage.prove_writable()
+    storage.check_writable()
     (storage.folder / name).symlink_to(outside)
     with pytest.raises(StorageError, match=r"lock .*a symbolic link stands where a file or folder is needed"):
         lock(storage)

@@ -19,7 +19,7 @@ from airflow_provider_metaconv.emulator.settings import EmulatorSettings
 from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
 from tests.simulation import budgets
 from tests.simulation.clock import VirtualClock
-from tests.simulation.core import PHASES, Outcome, Task, run_attempt
+from tests.simulation.core import PHASES, AttemptOutcome, Task, run_attempt
 from tests.simulation.damage import CHECKPOINT, MANIFEST, damage
 from tests.simulation.faults import FaultSchedule
 from tests.simulation.findings import Finding
@@ -232,7 +232,7 @@ class _Simulation:
             self._clock.sleep(RETRY_DELAY_SECONDS)
         self.report.findings += self._oracle.check_complete(self._seen)
 
-    def _checked_attempt(self, number: int) -> Outcome:
+    def _checked_attempt(self, number: int) -> AttemptOutcome:
         scenario, wire = self._scenario, self._wire
         process = Process(
             tuple(each for each in scenario.crashes if each.attempt == number),
@@ -253,7 +253,7 @@ class _Simulation:
             self._trace(f"  log: {line}")
         self._trace(f"--- attempt {number} ends: {outcome.kind} {outcome.error}")
         if self._clock.now - began > MOST_HOURS:
-            outcome = Outcome("endless")
+            outcome = AttemptOutcome("endless")
         files, sent = self._disk.folders.get(WINDOW, {}), wire.sent[first:]
         manifest = files.get("_manifest.json")
         unchanged = manifest == before.get("_manifest.json")
@@ -291,7 +291,7 @@ class _Simulation:
         self.report.findings += self._oracle.check(self._seen)
         return outcome
 
-    def _attempt(self, folder: str, process: Process, since: int | None, until: int) -> Outcome:
+    def _attempt(self, folder: str, process: Process, since: int | None, until: int) -> AttemptOutcome:
         world = self._scenario.world
         task = Task(
             world.platform,
@@ -308,10 +308,10 @@ class _Simulation:
         try:
             return run_attempt(task, session, storage, self._clock, TOKENS[world.token], extracted)
         except Killed:
-            return Outcome("killed")
+            return AttemptOutcome("killed")
         except EndlessError:
             process.is_dead = True
-            return Outcome("endless")
+            return AttemptOutcome("endless")
 
     def _find(self, finding: Finding) -> bool:
         self.report.findings.append(finding)

@@ -21,10 +21,10 @@ from airflow_provider_metaconv.extract.extraction import (
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.requests import (
     PATIENTLY,
-    Answer,
     ConversationRequest,
     ListRequest,
     MessagesRequest,
+    Outcome,
     ParticipantsRequest,
     Request,
     Response,
@@ -78,7 +78,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptOutcome:
     """How an attempt ended, in Airflow's terms; ``wait_seconds`` is for a reschedule.
 
     ``gaps`` are those of a result that was published as partial, whether the task accepts that or not.
@@ -109,7 +109,7 @@ class OneThread:
     def send(self, request: Request, call: Callable[[], Response]) -> None:
         self._waiting.append((request, self._phase(request), call))
 
-    def next_answer(self) -> tuple[Request, Answer]:
+    def next_outcome(self) -> tuple[Request, Outcome]:
         request, phase, call = self._waiting.pop(random.randrange(len(self._waiting)))
         self._note(phase)
         try:
@@ -154,14 +154,14 @@ def _noted_phases() -> Iterator[list[str]]:
 
 def run_attempt(
     task: Task, session: SimulatedSession, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
-) -> Outcome:
+) -> AttemptOutcome:
     """Runs one attempt in this thread; lets ``BaseException`` through."""
     try:
         result = _extract(task, session, storage, clock, token, extracted_time)
     except (GraphError, FilesError) as error:
         return _failed(error)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is a finding)
-        return Outcome("broken", f"{type(error).__name__}: {error}")
+        return AttemptOutcome("broken", f"{type(error).__name__}: {error}")
     return _finished(task, result)
 
 
@@ -170,7 +170,7 @@ def _extract(
 ) -> ExtractionResult:
     pacer = Pacer(clock=clock, sleep=clock.sleep)
     client = GraphClient(session, Credentials(token), base_url=ORIGIN, pacer=pacer, clock=clock, sleep=clock.sleep)
-    storage.prove_writable()
+    storage.check_writable()
     session.note_phase(TOKEN)
     identity = page_identity(client.get, task.page_id, with_instagram=task.platform == "INSTAGRAM")
     client.use_page(identity)
@@ -197,18 +197,18 @@ def _extract(
         )
 
 
-def _finished(task: Task, result: ExtractionResult) -> Outcome:
+def _finished(task: Task, result: ExtractionResult) -> AttemptOutcome:
     """As the operator ends: a partial result fails the task unless it is accepted."""
     if result.complete or task.accepts_partial:
-        return Outcome("success", gaps=result.gaps)
+        return AttemptOutcome("success", gaps=result.gaps)
     passes = result.refusal is None or result.refusal.action is not Action.FAIL
-    return Outcome("retry" if passes else "fail", f"partial: {'; '.join(result.gaps)}", gaps=result.gaps)
+    return AttemptOutcome("retry" if passes else "fail", f"partial: {'; '.join(result.gaps)}", gaps=result.gaps)
 
 
-def _failed(error: GraphError | FilesError) -> Outcome:
+def _failed(error: GraphError | FilesError) -> AttemptOutcome:
     reported = f"{type(error).__name__}: {error}"
     if isinstance(error, GraphError):
         if error.action is Action.WAIT:
-            return Outcome("reschedule", reported, error.retry_after + WAIT_MARGIN_SECONDS)
-        return Outcome("fail" if error.action is Action.FAIL else "retry", reported)
-    return Outcome("fail" if isinstance(error, _FINAL) else "retry", reported)
+            return AttemptOutcome("reschedule", reported, error.retry_after + WAIT_MARGIN_SECONDS)
+        return AttemptOutcome("fail" if error.action is Action.FAIL else "retry", reported)
+    return AttemptOutcome("fail" if isinstance(error, _FINAL) else "retry", reported)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_metaconv.emulator.faults import FAULTS
 from tests.simulation import budgets
-from tests.simulation.core import Outcome
+from tests.simulation.core import AttemptOutcome
 from tests.simulation.faults import HONEST, LEADING_BACK, LIMITS_WITHOUT_HINT, MALFORMED
 from tests.simulation.findings import Finding
 from tests.simulation.result import Result
@@ -48,7 +48,7 @@ class Observed:
     """
 
     number: int
-    outcome: Outcome
+    outcome: AttemptOutcome
     sent: Sequence[Sent]
     history: Sequence[Sent]
     before: Result | None

@@ -133,7 +133,7 @@ class MemoryStorage:
     def _files(self) -> dict[str, bytes]:
         return self._disk.folders.setdefault(self._folder, {})
 
-    def prove_writable(self) -> None:
+    def check_writable(self) -> None:
         self._process.check()
 
     def temporary(self) -> Path:
@@ -159,7 +159,7 @@ class MemoryStorage:
     def open(self, name: str) -> BinaryIO:
         return io.BytesIO(self.read(name))
 
-    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+    def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
         data = self.read(name)
         return len(data), hashlib.sha256(data).hexdigest()
 
@@ -198,9 +198,9 @@ class MemoryStorage:
         return MemoryStorage(self._disk, "", self._process)
 
     def children(self, holding: str) -> list[MemoryStorage]:
-        return self.neighbours(holding)
+        return self.siblings(holding)
 
-    def neighbours(self, holding: str) -> list[MemoryStorage]:
+    def siblings(self, holding: str) -> list[MemoryStorage]:
         self._process.check()
         folders = sorted(name for name, files in self._disk.folders.items() if holding in files)
         return [MemoryStorage(self._disk, name, self._process) for name in folders if name != self._folder]

@@ -152,7 +152,7 @@ def test_an_unreadable_conversation_that_was_seen_by_an_earlier_attempt_is_asked
 class Mute(LocalStorage):
     """Published files cannot be read, for as long as that lasts; nobody can say whether they are whole."""
 
-    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+    def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
         raise StorageError(f"cannot read {name}: the storage does not answer")
 
 

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.extract import stats as stats_module
 from airflow_provider_metaconv.extract.conversation import Batch
-from airflow_provider_metaconv.extract.stats import AttemptStats, ExtractionStats, Pace, Place, duration, noop
+from airflow_provider_metaconv.extract.stats import AttemptStats, ExtractionStats, ListPosition, Pace, duration, noop
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from tests.integration.extract.extraction import extract, written
 
@@ -48,8 +48,8 @@ class Calls:
         return self.figures
 
 
-def place(position: str, end: str = "2026-11-19T00:00:00+00:00", number: int = 1, lists: int = 1) -> Place:
-    return Place(number, lists, position, end)
+def place(position: str, end: str = "2026-11-19T00:00:00+00:00", number: int = 1, lists: int = 1) -> ListPosition:
+    return ListPosition(number, lists, position, end)
 
 
 def batch(messages: int, statuses: tuple[str, ...] = ()) -> Batch:
@@ -106,7 +106,7 @@ def test_the_pace_is_that_of_the_last_minute() -> None:
     ],
     ids=["a full history", "the list is read", "no step further", "a list just begun", "the first conversations"],
 )
-def test_what_cannot_be_known_is_called_unknown(before: Place, now: Place) -> None:
+def test_what_cannot_be_known_is_called_unknown(before: ListPosition, now: ListPosition) -> None:
     clock = Clock()
     pace = Pace(clock)
     pace.note(before)

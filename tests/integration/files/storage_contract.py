@@ -71,7 +71,7 @@ class StorageContract:
         storage.delete("part")
         assert [] == storage.names()
 
-    @pytest.mark.parametrize("method", ["read", "open", "measure"])
+    @pytest.mark.parametrize("method", ["read", "open", "stat"])
     def test_a_file_that_is_not_there_has_its_own_error(self, storage, method):
         with pytest.raises(NotPublishedError, match="part: run the task that writes it first"):
             getattr(storage, method)("part")
@@ -85,12 +85,12 @@ class StorageContract:
     def test_a_file_is_measured_by_its_size_and_its_checksum(self, storage, size):
         data = bytes(range(1, 251)) * (size // 250) or b"x" * size
         storage.publish_bytes(data, "part")
-        assert (len(data), hashlib.sha256(data).hexdigest()) == storage.measure("part")
+        assert (len(data), hashlib.sha256(data).hexdigest()) == storage.stat("part")
 
     def test_what_replaces_a_file_is_measured(self, storage):
         storage.publish_bytes(b"old", "part")
         storage.publish_bytes(b"newer", "part")
-        assert (5, hashlib.sha256(b"newer").hexdigest()) == storage.measure("part")
+        assert (5, hashlib.sha256(b"newer").hexdigest()) == storage.stat("part")
 
     def test_a_file_that_is_not_there_has_no_version(self, storage):
         assert storage.read_versioned("part") is None
@@ -153,21 +153,21 @@ class StorageContract:
             open_folder(folder).publish_bytes(folder.encode(), "sought")
         for folder, name in (("deep/other", "sought.not"), ("deep/third", "notsought"), ("deep", "sought")):
             open_folder(folder).publish_bytes(b"", name)
-        neighbours = open_folder("deep/folder").neighbours("sought")
-        assert [b"deep/a", b"deep/b"] == [folder.read("sought") for folder in neighbours]
+        siblings = open_folder("deep/folder").siblings("sought")
+        assert [b"deep/a", b"deep/b"] == [folder.read("sought") for folder in siblings]
 
     def test_a_folder_alone_has_no_neighbours(self, open_folder):
-        assert [] == list(open_folder("nowhere/folder").neighbours("sought"))
+        assert [] == list(open_folder("nowhere/folder").siblings("sought"))
 
     @pytest.mark.parametrize("name", ["a/b", "../x", ".hidden"])
     def test_neighbours_are_sought_by_a_plain_name_only(self, open_folder, name):
         open_folder("deep/other").publish_bytes(b"", "part")
         with pytest.raises(StorageError, match="use a plain file name"):
-            open_folder("deep/folder").neighbours(name)
+            open_folder("deep/folder").siblings(name)
 
     def test_proving_a_folder_writable_leaves_nothing_in_it(self, storage):
         storage.publish_bytes(b"earlier", "part")
-        storage.prove_writable()
+        storage.check_writable()
         assert ["part"] == storage.names()
 
     def test_a_folder_can_be_locked_again_and_again_by_one_after_the_other(self, open_folder):

@@ -184,7 +184,7 @@ def check(graph: EmulatorServer, bucket: Bucket, folder: Path) -> None:
     for file in Manifest.from_bytes(storage.read(MANIFEST_NAME)).files:
         with storage.open(file.path) as stream:
             assert file.bytes == len(stream.read())
-        assert (file.bytes, file.sha256) == storage.measure(file.path)
+        assert (file.bytes, file.sha256) == storage.stat(file.path)
     assert sorted(graph.truth("100").message_ids) == sorted(found.message_ids)
 
 

@@ -81,7 +81,7 @@ def test_what_passes_does_not_disturb_reading_listing_and_deleting(storage, serv
         storage.delete("one")
         server.clear_faults()
         server.fail(match, times=1, **BURSTS[burst])
-        assert (["two"], b"two", 3) == (storage.names(), storage.read("two"), storage.measure("two")[0])
+        assert (["two"], b"two", 3) == (storage.names(), storage.read("two"), storage.stat("two")[0])
 
 
 def test_a_burst_of_refusals_is_waited_out(storage, server):
@@ -158,9 +158,7 @@ def test_a_part_whose_number_another_task_took_gets_the_next_one(storage, bucket
             bucket.blob(f"a/messages-{number:05d}.ndjson.gz").upload_from_string(b"foreign")
         writer.write({"platform": "MESSENGER", "page_id": "1", "message_id": f"m_{number}"} for number in range(2))
     assert [f"messages-{number:05d}.ndjson.gz" for number in (2, 4)] == [file.path for file in writer.published]
-    assert [(file.bytes, file.sha256) for file in writer.published] == [
-        storage.measure(f.path) for f in writer.published
-    ]
+    assert [(file.bytes, file.sha256) for file in writer.published] == [storage.stat(f.path) for f in writer.published]
     assert [b"foreign"] * 3 == [storage.read(f"messages-{number:05d}.ndjson.gz") for number in (0, 1, 3)]
 
 
@@ -192,18 +190,18 @@ def test_equal_bytes_of_another_task_are_no_conflict(storage, bucket):
 
 
 ACTIONS = {
-    "prove_writable": ("write to", lambda storage: storage.prove_writable()),
+    "check_writable": ("write to", lambda storage: storage.check_writable()),
     "lock": ("list", lambda storage: storage.lock().__enter__()),
     "publish_bytes": ("write", lambda storage: storage.publish_bytes(b"x", "part")),
     "publish": ("write", lambda storage: publish(storage, LARGE)),
     "read": ("read", lambda storage: storage.read("part")),
     "open": ("read", lambda storage: storage.open("part")),
-    "measure": ("read", lambda storage: storage.measure("part")),
+    "stat": ("read", lambda storage: storage.stat("part")),
     "names": ("list", lambda storage: storage.names()),
     "read_versioned": ("read", lambda storage: storage.read_versioned("part")),
     "replace_if_unchanged": ("write", lambda storage: storage.replace_if_unchanged(b"x", "part", version=None)),
     "children": ("list", lambda storage: storage.children(MANIFEST_NAME)),
-    "neighbours": ("list", lambda storage: storage.neighbours(MANIFEST_NAME)),
+    "siblings": ("list", lambda storage: storage.siblings(MANIFEST_NAME)),
 }
 ANSWERS = [
     (
@@ -258,7 +256,7 @@ def test_an_upload_that_is_lost_for_good_is_not_a_missing_bucket(storage, server
 def test_the_right_to_delete_is_proven_before_a_run(storage, server):
     server.fail("DELETE ", status=403, message="sa@x does not have storage.objects.delete access to the object.")
     with pytest.raises(StorageError, match=r"permission storage\.objects\.delete is missing"):
-        storage.prove_writable()
+        storage.check_writable()
 
 
 @pytest.mark.parametrize(

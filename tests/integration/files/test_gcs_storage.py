@@ -64,7 +64,7 @@ class TestGCSStorage(StorageContract):
 def test_folders_directly_in_the_bucket_are_beside_each_other(bucket):
     for folder in ("a", "b", "c/d"):
         GCSStorage(bucket, folder).publish_bytes(folder.encode(), "sought")
-    assert [b"b"] == [folder.read("sought") for folder in GCSStorage(bucket, "a").neighbours("sought")]
+    assert [b"b"] == [folder.read("sought") for folder in GCSStorage(bucket, "a").siblings("sought")]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_bucket_itself_is_a_folder(bucket):
     assert (f"gs://{bucket.name}/part", ["part"], []) == (
         storage.uri("part"),
         storage.names(),
-        storage.neighbours("part"),
+        storage.siblings("part"),
     )
 
 
@@ -148,7 +148,7 @@ def test_parts_are_read_back_as_they_were_written(bucket, local_files, file_form
     found = [read["text"] for file in writer.published for read in read_part(storage, file)]
     assert [each["text"] for each in rows] == found
     assert [(file.bytes, file.sha256) for file in writer.published] == [
-        storage.measure(file.path) for file in writer.published
+        storage.stat(file.path) for file in writer.published
     ]
     assert [] == local_files()
 
@@ -172,7 +172,7 @@ def test_reading_and_measuring_a_file_are_one_request_each(bucket, server):
     server.forget_requests()
     storage.read("part")
     storage.open("part").close()
-    storage.measure("part")
+    storage.stat("part")
     assert ["GET alt=media", "GET alt=media", "GET"] == kinds(server)
 
 
@@ -232,7 +232,7 @@ def test_lists_of_more_than_a_page_are_read_to_their_end(bucket, server):
 
 def test_a_copy_by_somebody_else_is_measured_by_its_bytes(bucket):
     bucket.blob("a/part").upload_from_string(b"copied")
-    assert (6, hashlib.sha256(b"copied").hexdigest()) == GCSStorage(bucket, "a").measure("part")
+    assert (6, hashlib.sha256(b"copied").hexdigest()) == GCSStorage(bucket, "a").stat("part")
 
 
 def test_memory_stays_flat_however_large_a_file_is(bucket, server):
@@ -277,7 +277,7 @@ def test_a_temporary_file_that_vanished_is_said(bucket):
 def test_a_place_for_temporary_files_that_is_full_or_missing_is_said(bucket, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
     with pytest.raises(StorageError, match="cannot make the folder /proc/none/"):
-        GCSStorage(bucket, "a").prove_writable()
+        GCSStorage(bucket, "a").check_writable()
     GCSStorage(bucket, "a").publish_bytes(b"x", "part")
     with pytest.raises(StorageError, match="cannot make a file in /proc/none: the folder is not there"):
         GCSStorage(bucket, "a").open("part")

@@ -53,7 +53,7 @@ def test_what_only_a_person_can_change_is_told_apart(tmp_path, monkeypatch, numb
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StorageRefusedError, match="choose another destination"):
-        LocalStorage(tmp_path / "x").prove_writable()
+        LocalStorage(tmp_path / "x").check_writable()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO, errno.ENOENT])
@@ -63,13 +63,13 @@ def test_what_may_pass_is_tried_again(tmp_path, monkeypatch, number):
 
     monkeypatch.setattr("airflow_provider_metaconv.files.local.create", fail)
     with pytest.raises(StorageError) as caught:
-        LocalStorage(tmp_path / "x").prove_writable()
+        LocalStorage(tmp_path / "x").check_writable()
     assert not isinstance(caught.value, StorageRefusedError)
 
 
 def test_a_name_that_is_too_long_is_said(tmp_path):
     with pytest.raises(StorageRefusedError, match="the name is too long"):
-        LocalStorage(tmp_path / ("x" * 300)).prove_writable()
+        LocalStorage(tmp_path / ("x" * 300)).check_writable()
 
 
 def test_a_folder_that_vanishes_is_said(tmp_path):
@@ -144,4 +144,4 @@ def test_a_relative_folder_gives_absolute_uris(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_not_writable_is_said_before_a_run():
     with pytest.raises(StorageError, match="cannot make the folder /proc/meta"):
-        LocalStorage("/proc/meta").prove_writable()
+        LocalStorage("/proc/meta").check_writable()

@@ -57,7 +57,7 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Local
     return make
 
 
-@pytest.mark.parametrize("method", ["read", "open", "measure", "read_versioned"])
+@pytest.mark.parametrize("method", ["read", "open", "stat", "read_versioned"])
 def test_what_is_no_regular_file_is_refused_at_once(odd: Callable[[str], LocalStorage], method: str) -> None:
     with pytest.raises(StorageError, match=r"cannot read .*/part: it is no regular file \(remove it\)"):
         getattr(odd("part"), method)("part")
@@ -120,4 +120,4 @@ def test_a_coverage_record_of_two_gigabytes_is_not_read(tmp_path: Path) -> None:
 def test_a_part_of_another_size_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "part").touch()
     os.truncate(tmp_path / "part", 8 * 1024**4)
-    assert (8 * 1024**4, "") == LocalStorage(tmp_path).measure("part", 100)
+    assert (8 * 1024**4, "") == LocalStorage(tmp_path).stat("part", 100)

@@ -26,7 +26,7 @@ def write_window(folder: Path, parts: int = 1) -> str:
         name = f"messages-{number:05d}.ndjson.gz"
         row = {"platform": "MESSENGER", "page_id": "100", "created_time": "2026-11-20T00:00:00+00:00"}
         storage.publish_bytes(gzip.compress(json.dumps(row).encode()), name)
-        size, sha256 = storage.measure(name)
+        size, sha256 = storage.stat(name)
         files.append(ManifestFile(name, "messages", 1, size, sha256))
     manifest = Manifest("100", "MESSENGER", None, "2026-11-21T00:00:00+00:00", tuple(files))
     storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
@@ -44,9 +44,9 @@ class Watched(LocalStorage):
         self.on_read(self.uri(name))
         return super().read(name, most_bytes)
 
-    def measure(self, name: str, expected: int | None = None) -> tuple[int, str]:
+    def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
         self.on_measure(self.uri(name))
-        return super().measure(name, expected)
+        return super().stat(name, expected)
 
 
 def silent(uri: str) -> None:

@@ -32,7 +32,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 SCHEDULED = "scheduled"
 """The type of a run that the schedule made, in Airflow's words."""
 
-SETTLING = timedelta(seconds=5)
+LISTING_LAG = timedelta(seconds=5)
 """So long after its end a window is read: by then Meta lists what belongs to it."""
 
 
@@ -67,14 +67,14 @@ def checked_place(name: str, value: object) -> str:
     return place
 
 
-def lists_of(platform: str, folder: str | Sequence[str] | None) -> Sequence[str | None]:
+def folders_to_read(platform: str, folder: str | Sequence[str] | None) -> Sequence[str | None]:
     """Which of Messenger's folders are read, one after the other; None is Meta's default, and Instagram's only list."""
     if platform == INSTAGRAM or not folder:
         return [None]
     return [folder] if isinstance(folder, str) else folder
 
 
-def window_place(
+def window_path(
     platform: str,
     page_id: str,
     since: datetime | None,
@@ -85,7 +85,7 @@ def window_place(
     """Where the files of a task with these arguments lie, below its destination."""
     # What narrows the list gets a place of its own, so that two such tasks do not replace each other's files.
     # A list with the inbox in it stands for the Page as a whole.
-    folders = [name for name in lists_of(platform, folder) if name]
+    folders = [name for name in folders_to_read(platform, folder) if name]
     whole = not folders or (INBOX in folders and len(folders) > 1)
     narrowed_by = {"folder": None if whole else "-".join(sorted(folders)), "user_id": user_id}
     return window_folder(platform, page_id, since, until, narrowed_by)
@@ -103,11 +103,11 @@ def is_scheduled(context: Context) -> bool:
     return getattr(context.get("dag_run"), "run_type", None) == SCHEDULED
 
 
-def let_settle(window: Window) -> None:
+def wait_for_listing(window: Window) -> None:
     """Waits the moment that Meta needs to list what came at the window's very end."""
     # A run that starts at the very end of its window, by a clock that is ahead of Meta's, would miss the last moments.
-    missing = window.until + SETTLING - pendulum.now("UTC")
-    time.sleep(min(max(missing, timedelta()), SETTLING).total_seconds())
+    missing = window.until + LISTING_LAG - pendulum.now("UTC")
+    time.sleep(min(max(missing, timedelta()), LISTING_LAG).total_seconds())
 
 
 def manifest_uris(manifests: Manifests) -> list[str]:
