@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from airflow_provider_metaconv.extract import conversation as conversations
 from airflow_provider_metaconv.extract import list_walk
-from airflow_provider_metaconv.extract.conversation import Batch, ConversationReader
+from airflow_provider_metaconv.extract.conversation import ConversationReader, next_request
+from airflow_provider_metaconv.extract.conversation_state import is_finished, rests_on_refusal
+from airflow_provider_metaconv.extract.ledger import amend, concerns_window, ledger_row
 from airflow_provider_metaconv.extract.list_walk import Node
-from airflow_provider_metaconv.extract.page_sizes import BYTES_PER_CALL, PageSizes
+from airflow_provider_metaconv.extract.page_sizes import BYTES_PER_CALL
 from airflow_provider_metaconv.extract.requests import (
     PATIENTLY,
     Fields,
@@ -26,17 +27,17 @@ from airflow_provider_metaconv.extract.requests import (
     Request,
     asked_messages,
 )
-from airflow_provider_metaconv.extract.rows import ExtractionContext, effective_time
+from airflow_provider_metaconv.extract.resumption import LISTING_MARGIN, latest, time_of
+from airflow_provider_metaconv.extract.rows import Batch, ExtractionContext, effective_time
 from airflow_provider_metaconv.extract.state import (
     Amendment,
     ConversationState,
     Ended,
     ExtractionState,
-    ListState,
     VerifyingEnd,
     VerifyingLast,
 )
-from airflow_provider_metaconv.files.commit import ListOutcome, WindowEvidence
+from airflow_provider_metaconv.files.evidence import ListOutcome, WindowEvidence
 from airflow_provider_metaconv.graph.errors import (
     Action,
     CursorError,
@@ -51,8 +52,6 @@ from airflow_provider_metaconv.window import iso, row_time
 
 logger = logging.getLogger(__name__)
 
-LISTING_MARGIN = timedelta(minutes=5)
-"""How far below the window the list is read on: ``updated_time`` and ``created_time`` need not agree to the second."""
 
 FEWEST_REFUSALS = 3
 SECONDS_REFUSED = 600.0
@@ -155,7 +154,7 @@ class Attempt:
             if not conversation.deferred:
                 is_open = True
                 if conversation.id not in busy:
-                    yield conversations.next_request(conversation, sizes)
+                    yield next_request(conversation, sizes)
         number = self.current_list
         if number is not None:
             state = self._state.lists[number]
@@ -166,7 +165,7 @@ class Attempt:
         elif not is_open:
             for conversation in self._state.conversations.values():
                 if conversation.id not in busy and conversation.id not in self._asked_last:
-                    yield conversations.next_request(conversation, sizes, last_time=True)
+                    yield next_request(conversation, sizes, last_time=True)
             if not in_flight and self._needs_probe:
                 yield PROBE
 
@@ -252,7 +251,7 @@ class Attempt:
         """Takes up the conversations of rows that an earlier attempt wrote."""
         for row in batch.conversations:
             conversation_id = row["conversation_id"]
-            self._known[conversation_id] = _time_of(row)
+            self._known[conversation_id] = time_of(row)
             self._passed.discard(conversation_id)
             self._state.passed.pop(conversation_id, None)
 
@@ -359,7 +358,7 @@ class Attempt:
         batch = Batch(rows)
         if conversation.deferred and conversation.id not in self._asked_last:
             return batch
-        if conversations.is_finished(conversation):
+        if is_finished(conversation):
             self._finish(conversation, batch)
         return batch
 
@@ -367,12 +366,12 @@ class Attempt:
         state = self._state
         self._finished += 1
         del state.conversations[conversation.id]
-        self._known[conversation.id] = _latest(
+        self._known[conversation.id] = latest(
             self._known.get(conversation.id), conversation.updated_time, conversation.newest
         )
         if conversation.tracked_ids is not None:
             state.reread.add(conversation.id)
-        if conversation.deferred or conversations.rests_on_refusal(conversation):
+        if conversation.deferred or rests_on_refusal(conversation):
             state.doubtful.add(conversation.id)
         if conversation.unplaced:
             before_it = state.unplaced.get(conversation.id, 0) if conversation.newer_than else 0
@@ -380,9 +379,9 @@ class Attempt:
         if conversation.newer_than:
             # It has its ledger row already.
             before = state.amendments.get(conversation.id, Amendment())
-            state.amendments[conversation.id] = conversations.amend(before, conversation, self._context.platform)
+            state.amendments[conversation.id] = amend(before, conversation, self._context.platform)
         elif self._belongs_into_ledger(conversation):
-            batch.conversations.append(conversations.ledger_row(conversation, self._context))
+            batch.conversations.append(ledger_row(conversation, self._context))
             self._passed.discard(conversation.id)
             state.passed.pop(conversation.id, None)
         else:
@@ -396,7 +395,7 @@ class Attempt:
 
     def _belongs_into_ledger(self, conversation: ConversationState) -> bool:
         was_there = conversation.id in self._state.reread or conversation.id in self._incomplete_before
-        return was_there or conversations.concerns_window(conversation, self._context)
+        return was_there or concerns_window(conversation, self._context)
 
     @staticmethod
     def _add(batch: Batch, other: Batch) -> None:
@@ -458,58 +457,8 @@ class Attempt:
         return next((refusal.error for refusal in self._refused.values() if refusal.is_final), None)
 
 
-def new_state(context: ExtractionContext, lists: int, page_sizes: PageSizes) -> ExtractionState:
-    """The state of an extraction that has not begun."""
-    bound = context.window.listing_bound(LISTING_MARGIN)
-    return ExtractionState([ListState(bound) for _ in range(lists)], page_sizes)
-
-
-def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
-    """Prepares a state for an attempt that continues: every conclusion that rests on a refusal is asked again.
-
-    Returns the conversations that were seen: those of the ledger's ``rows``, those that are open, and others.
-    """
-    known = _seen(state, rows)
-    for each in state.lists:
-        list_walk.resumed(each)
-    for conversation in list(state.conversations.values()):
-        if conversations.rests_on_refusal(conversation):
-            state.doubtful.add(conversation.id)
-        else:
-            conversations.resumed(conversation)
-    for conversation_id in sorted(state.doubtful):
-        # What was found of it stays, and is reduced to the richest version of each message by the commit.
-        state.reread.add(conversation_id)
-        state.amendments.pop(conversation_id, None)
-        state.unplaced.pop(conversation_id, None)
-        state.conversations[conversation_id] = ConversationState(conversation_id)
-    state.doubtful.clear()
-    return known
-
-
-def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
-    """The conversations that a state has seen, with their times; notes of those on a last page which have no row."""
-    known = {row["conversation_id"]: _time_of(row) for row in rows}
-    for conversation in state.conversations.values():
-        known[conversation.id] = _latest(conversation.updated_time, conversation.newest)
-    for last_page in filter(None, (each.last_page for each in state.lists)):
-        for conversation_id in last_page.ids:
-            if conversation_id not in known:
-                state.passed.setdefault(conversation_id, last_page.newest or None)
-    return state.passed | known
-
-
-def _time_of(row: Mapping[str, Any]) -> str | None:
-    """The time of a conversation's ledger row, as ``effective_time`` takes that of its node."""
-    return _latest(row["updated_time"], row["newest_message_time"])
-
-
 def _text_length(nodes: Iterable[Node]) -> int:
     """The length of the texts nested in a page of conversations; their rows are hardly longer."""
     edges = (node.get("messages") for node in nodes)
     rows = (row for edge in edges if isinstance(edge, dict) for row in edge.get("data") or ())
     return sum(len(text) for row in rows if isinstance(row, dict) and isinstance(text := row.get("message"), str))
-
-
-def _latest(*times: str | None) -> str | None:
-    return max(filter(None, times), default=None)

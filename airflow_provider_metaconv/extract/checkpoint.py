@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from airflow_provider_metaconv.extract.conversation import Batch
+from airflow_provider_metaconv.extract.rows import Batch
 from airflow_provider_metaconv.extract.state import ExtractionState
 from airflow_provider_metaconv.extract.stats import EarlierAttempts
 from airflow_provider_metaconv.files.errors import NotPublishedError, UnusableFileError

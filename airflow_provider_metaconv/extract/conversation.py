@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 
+from airflow_provider_metaconv.extract.conversation_state import (
+    ENDED,
+    add_participants,
+    begin_count,
+    came_before,
+    defer,
+    describe,
+    is_tracked,
+    move_mark,
+    restart,
+)
+from airflow_provider_metaconv.extract.ledger import INSTAGRAM_VISIBLE_MESSAGES
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.requests import (
     AT_ONCE,
@@ -20,8 +31,8 @@ from airflow_provider_metaconv.extract.requests import (
     MessagesRequest,
     ParticipantsRequest,
 )
-from airflow_provider_metaconv.extract.rows import ExtractionContext, count, effective_time, message_row, people, text
-from airflow_provider_metaconv.extract.state import Amendment, ConversationState, Count, ExtractionState
+from airflow_provider_metaconv.extract.rows import ExtractionContext, message_row, text
+from airflow_provider_metaconv.extract.state import ConversationState, ExtractionState
 from airflow_provider_metaconv.graph.errors import (
     Action,
     CursorError,
@@ -35,26 +46,17 @@ from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
 from airflow_provider_metaconv.schema import (
     INSTAGRAM,
     ContentStatus,
-    ConversationStatus,
     ReasonCode,
     Row,
-    without_content,
 )
-from airflow_provider_metaconv.window import iso, row_time
+from airflow_provider_metaconv.window import row_time
 
 logger = logging.getLogger(__name__)
 
-ENDED: dict[str, str] = {"": ""}
-"""The position behind the last page."""
 
 MORE_PARTICIPANTS = "(more, whom Meta does not return)"
 """Stands in a list of participants for those who could not be read."""
 
-INSTAGRAM_VISIBLE_MESSAGES = 20
-"""The content of so many newest messages of a conversation, and no more, is returned on Instagram.
-
-Source: https://developers.facebook.com/docs/graph-api/reference/conversation/
-"""
 
 MAX_RESTARTS = 3
 """How often one conversation is read from its newest message again because its cursors fail."""
@@ -68,18 +70,7 @@ MAX_STALE_PAGES = 10
 OLDER_ROWS = 3
 """So many messages in a row older than the window end a conversation: a single one proves nothing."""
 
-_INSTAGRAM_RETURNS = (
-    f"Instagram returns the content of the {INSTAGRAM_VISIBLE_MESSAGES} newest messages of a conversation only"
-)
 UNAVAILABLE = ContentStatus.UNAVAILABLE.value
-
-
-@dataclass(slots=True)
-class Batch:
-    """Rows that are ready to be written: messages, and ledger rows of conversations that are finished."""
-
-    messages: list[Row] = field(default_factory=list)
-    conversations: list[Row] = field(default_factory=list)
 
 
 OneRequest = ConversationRequest | MessagesRequest | ParticipantsRequest
@@ -126,7 +117,7 @@ class ConversationReader:
         Where the list shows no messages it is asked for by itself.
         """
         describe(conversation, node)
-        _begin_count(conversation, node)
+        begin_count(conversation, node)
         if "messages" not in node:
             return []
         try:
@@ -143,7 +134,7 @@ class ConversationReader:
     ) -> list[Row]:
         """The rows of an answer."""
         if isinstance(request, ParticipantsRequest):
-            _add_participants(conversation, cast(ResultPage, response))
+            add_participants(conversation, cast(ResultPage, response))
             return []
         self._learn(conversation, request)
         conversation.deferred, conversation.refusal, conversation.refusal_code = False, "", ""
@@ -152,7 +143,7 @@ class ConversationReader:
             position = request.position if isinstance(request, MessagesRequest) else {}
             return self._read_page(conversation, position, response, request.limit)
         describe(conversation, response)
-        _begin_count(conversation, response)
+        begin_count(conversation, response)
         try:
             page = parse_page(response.get("messages"))
         except GraphError:
@@ -242,7 +233,7 @@ class ConversationReader:
         if error.action is Action.WAIT or error.scope is ErrorScope.APP:
             raise error
         if isinstance(request, ParticipantsRequest):
-            _add_participants(conversation, ResultPage([{"name": MORE_PARTICIPANTS}], None))
+            add_participants(conversation, ResultPage([{"name": MORE_PARTICIPANTS}], None))
             return
         if conversation.deferred and last_time:
             return
@@ -316,10 +307,10 @@ class ConversationReader:
             return None
         if conversation.counted is not None:
             conversation.counted.meet(message_id, created)
-        if _came_before(conversation, created, message_id):
+        if came_before(conversation, created, message_id):
             return None
         conversation.seen += 1
-        _move_mark(conversation, created, message_id)
+        move_mark(conversation, created, message_id)
         is_old = created < max(self._context.since, conversation.newer_than)
         conversation.older_rows = conversation.older_rows + 1 if is_old else 0
         if is_old or created >= self._context.until or self._came_recently(conversation, created, message_id):
@@ -335,7 +326,7 @@ class ConversationReader:
         if message_id is None and conversation.verifying and conversation.on_page_without_id:
             conversation.on_page_without_id -= 1
             return
-        if message_id is not None and _is_tracked(conversation, message_id):
+        if message_id is not None and is_tracked(conversation, message_id):
             return
         conversation.lacks_newest |= conversation.seen < INSTAGRAM_VISIBLE_MESSAGES
         conversation.seen += message_id is not None
@@ -376,226 +367,3 @@ def _undated_again(
     came_before = not conversation.first_undated.isdisjoint(undated[:1])
     conversation.first_undated.update(undated[:1])
     return undated if came_before else []
-
-
-def is_finished(conversation: ConversationState) -> bool:
-    """Whether nothing more is to be read of a conversation."""
-    return conversation.position == ENDED and not conversation.more_participants and not conversation.deferred
-
-
-def _add_participants(conversation: ConversationState, page: ResultPage) -> None:
-    known = conversation.participants or []
-    new = [each for each in people(page.items) or [] if each not in known]
-    conversation.participants = known + new
-    # Without anybody new the list leads in a circle.
-    conversation.more_participants = dict(page.next_parameters or {}) if new else {}
-
-
-def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
-    """Takes over what a conversation node says of itself."""
-    conversation.updated_time = row_time(node.get("updated_time")) or conversation.updated_time
-    edge = node.get("participants")
-    if (participants := people(edge)) is not None:
-        conversation.participants, conversation.more_participants = participants, _more(edge)
-    message_count = count(node.get("message_count"))
-    conversation.message_count = conversation.message_count if message_count is None else message_count
-
-
-def _begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:
-    """Takes over the number of messages that a node tells with which a reading begins."""
-    told, newest = count(node.get("message_count")), effective_time(node)
-    # Without a time nothing tells what was counted from what came later.
-    if told is not None and newest is not None:
-        conversation.counted = Count(told, newest, met_ids=None if conversation.tracked_ids is None else set())
-
-
-def _more(edge: Any) -> dict[str, str]:
-    if not isinstance(edge, dict) or "next" not in (edge.get("paging") or ()):
-        return {}
-    try:
-        return dict(parse_page(edge, lenient_rows=True).next_parameters or {})
-    except GraphError:
-        return {}
-
-
-def defer(conversation: ConversationState, error: GraphError) -> None:
-    """Leaves a conversation for the end of the attempt."""
-    is_unexpected = isinstance(error, UnexpectedResponseError)
-    conversation.deferred = True
-    conversation.may_pass = error.action in (Action.RETRY, Action.ASK_LESS)
-    conversation.refusal_code = (ReasonCode.UNEXPECTED_RESPONSE if is_unexpected else ReasonCode.REFUSED).value
-    conversation.refusal = str(error)
-
-
-def restart(conversation: ConversationState) -> None:
-    """Reads a conversation from its newest message again, passing over what was seen."""
-    # By itself it tells how many messages there are by now; the earlier number is no proof any more.
-    conversation.position, conversation.by_itself, conversation.counted = {}, True, None
-    conversation.verifying, conversation.behind, conversation.step_over = "", "", False
-    conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
-    # They come again, and nobody can tell that they do.
-    conversation.unplaced -= conversation.without_id
-    conversation.without_id = 0
-    conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
-
-
-def rests_on_refusal(conversation: ConversationState) -> bool:
-    """Whether rows of a conversation are poorer, or were left out, because a call was refused in this attempt."""
-    return bool(conversation.stepped_over) or conversation.lenient
-
-
-def resumed(conversation: ConversationState) -> None:
-    """Prepares a conversation for an attempt that continues: what was refused is asked again, what was seen is not."""
-    conversation.deferred = conversation.ids_only = conversation.step_over = False
-    conversation.lenient = False
-    conversation.refusal = conversation.refusal_code = ""
-    conversation.limit = conversation.restarts = conversation.stale_pages = 0
-    conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
-
-
-def _came_before(conversation: ConversationState, created: str, message_id: str) -> bool:
-    if conversation.tracked_ids is not None:
-        return message_id in conversation.tracked_ids
-    if created == conversation.mark and message_id in conversation.mark_ids:
-        return True
-    replayed_to = conversation.replayed_to
-    if not replayed_to:
-        return False
-    if created > replayed_to or (created == replayed_to and message_id in conversation.replayed_ids):
-        return True
-    if created < replayed_to:
-        conversation.replayed_to, conversation.replayed_ids = "", []
-    return False
-
-
-def _is_tracked(conversation: ConversationState, message_id: str) -> bool:
-    """Whether a message without a time came before, as far as that is kept."""
-    if conversation.tracked_ids is None:
-        return False
-    came_before = message_id in conversation.tracked_ids
-    conversation.tracked_ids.add(message_id)
-    return came_before
-
-
-def _move_mark(conversation: ConversationState, created: str, message_id: str) -> None:
-    if conversation.tracked_ids is not None:
-        conversation.tracked_ids.add(message_id)
-    elif created == conversation.mark:
-        conversation.mark_ids = [*conversation.mark_ids, message_id]
-    elif not conversation.mark or created < conversation.mark:
-        conversation.mark, conversation.mark_ids = created, [message_id]
-    else:
-        # Older messages came before newer ones: then nothing says that what follows is older still, nor what came.
-        conversation.tracked_ids = {*conversation.mark_ids, message_id}
-
-
-def concerns_window(conversation: ConversationState, context: ExtractionContext) -> bool:
-    """Whether the ledger needs a row: not for conversations that were only touched outside the window."""
-    found = conversation.extracted or conversation.unavailable or conversation.unplaced or conversation.deferred
-    if found:
-        return True
-    updated = conversation.updated_time
-    return updated is None or context.since <= updated < context.until
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """How much of a conversation's window was read, and what is missing and why; no reason when nothing is."""
-
-    status: ConversationStatus
-    reason_code: ReasonCode | None = None
-    reason: str | None = None
-
-
-def gap(conversation: ConversationState, platform: str) -> Gap:
-    """What is missing of a conversation's window."""
-    truncated = ConversationStatus.TRUNCATED_BY_PLATFORM
-    beyond = _beyond_limit(conversation) if platform == INSTAGRAM else 0
-    if conversation.deferred:
-        return _refused(conversation, platform)
-    if beyond and not (conversation.unplaced and conversation.lacks_newest):
-        reason = f"{_INSTAGRAM_RETURNS}: {beyond} older ones are known by id without content"
-        return Gap(truncated, ReasonCode.INSTAGRAM_LIMIT, reason)
-    if conversation.stepped_over:
-        reason = f"Meta refuses the content of {conversation.stepped_over} messages, which are known by id"
-        return Gap(truncated, ReasonCode.REFUSED, reason)
-    if conversation.unplaced:
-        reason = f"{conversation.unplaced} messages came without an id or a time, so that they belong to no window"
-        return Gap(truncated, ReasonCode.UNPLACED_MESSAGES, reason)
-    if conversation.unavailable:
-        reason = without_content(conversation.unavailable)
-        return Gap(ConversationStatus.COMPLETE, ReasonCode.CONTENT_UNAVAILABLE, reason)
-    return Gap(ConversationStatus.COMPLETE)
-
-
-def _refused(conversation: ConversationState, platform: str) -> Gap:
-    if platform == INSTAGRAM and conversation.ids_only and conversation.seen >= INSTAGRAM_VISIBLE_MESSAGES:
-        reason = f"{_INSTAGRAM_RETURNS}, and refuses older ones: {conversation.refusal}"
-        return Gap(ConversationStatus.TRUNCATED_BY_PLATFORM, ReasonCode.INSTAGRAM_LIMIT, reason)
-    return Gap(ConversationStatus.UNREADABLE, ReasonCode(conversation.refusal_code), conversation.refusal)
-
-
-def _beyond_limit(conversation: ConversationState) -> int:
-    """How many messages lack their content because newer ones exist, and not because somebody deleted them."""
-    total = max(conversation.seen, conversation.message_count or 0)
-    # While a conversation is read new messages may come, and the limit moves up among those that were counted.
-    return conversation.beyond_limit or (conversation.unavailable_tail if total > INSTAGRAM_VISIBLE_MESSAGES else 0)
-
-
-def ledger_row(conversation: ConversationState, context: ExtractionContext) -> Row:
-    """The conversation's row, final once its messages are read."""
-    missing = gap(conversation, context.platform)
-    since = context.window.since
-    return {
-        "platform": context.platform,
-        "page_id": context.page_id,
-        "conversation_id": conversation.id,
-        "updated_time": conversation.updated_time,
-        "participants": conversation.participants,
-        "message_count": conversation.message_count,
-        "messages_extracted": conversation.extracted,
-        "messages_unavailable": conversation.unavailable,
-        "oldest_message_time": conversation.oldest or None,
-        "newest_message_time": conversation.newest or None,
-        "window_since": None if since is None else iso(since),
-        "window_until": context.until,
-        "status": missing.status.value,
-        "reason_code": None if missing.reason_code is None else missing.reason_code.value,
-        "reason": missing.reason,
-        "extracted_time": context.extracted_time,
-    }
-
-
-def amend(before: Amendment, conversation: ConversationState, platform: str) -> Amendment:
-    """What a second look at a conversation adds to its ledger row, beside what an earlier one added."""
-    missing = gap(conversation, platform)
-    found = Amendment(
-        conversation.updated_time,
-        before.extracted + conversation.extracted,
-        before.unavailable + conversation.unavailable,
-        max(before.newest, conversation.newest),
-        before.status,
-        before.reason_code,
-        before.reason,
-    )
-    if missing.status is not ConversationStatus.COMPLETE and missing.reason_code is not None:
-        found.status, found.reason_code, found.reason = missing.status.value, missing.reason_code.value, missing.reason
-    return found
-
-
-def amended(row: Row, amendment: Amendment) -> Row:
-    """A ledger row with what was found later."""
-    changed = row | {
-        "updated_time": amendment.updated_time or row["updated_time"],
-        "messages_extracted": row["messages_extracted"] + amendment.extracted,
-        "messages_unavailable": row["messages_unavailable"] + amendment.unavailable,
-        "newest_message_time": max(row["newest_message_time"] or "", amendment.newest) or None,
-        "oldest_message_time": row["oldest_message_time"] or amendment.newest or None,
-    }
-    if amendment.status:
-        changed |= {
-            "status": amendment.status,
-            "reason_code": amendment.reason_code,
-            "reason": amendment.reason,
-        }
-    return changed

@@ -17,18 +17,17 @@ from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_metaconv import __version__
-from airflow_provider_metaconv.extract import attempt as attempts
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.attempt import Attempt, Partiality
 from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Identity, Saved
-from airflow_provider_metaconv.extract.conversation import Batch, amended
+from airflow_provider_metaconv.extract.ledger import amended
 from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
 from airflow_provider_metaconv.extract.requests import Dispatcher, Request, ThreadDispatcher, fetch
-from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.resumption import new_state, resume
+from airflow_provider_metaconv.extract.rows import Batch, ExtractionContext
 from airflow_provider_metaconv.extract.stats import ExtractionStats, ListPosition, Observer, noop
 from airflow_provider_metaconv.files.commit import (
     Corrections,
-    WindowHeader,
     clean_up,
     commit_window,
     earlier_manifest,
@@ -36,6 +35,7 @@ from airflow_provider_metaconv.files.commit import (
     whole_files,
 )
 from airflow_provider_metaconv.files.errors import FilesError
+from airflow_provider_metaconv.files.ledger_rows import WindowHeader
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number, window_id
 from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
 from airflow_provider_metaconv.files.reading import UNREADABLE_PART, read_part
@@ -227,7 +227,7 @@ class _Extraction:
                     self._storage, _identity(self._edges, self._context, self._settings), self._settings.clock
                 )
         sizes = _page_sizes(self._settings, self._context)
-        self._state = attempts.new_state(self._context, len(self._edges), sizes)
+        self._state = new_state(self._context, len(self._edges), sizes)
         return {}
 
     def _resume(self, saved: Saved) -> dict[str, str | None]:
@@ -235,7 +235,7 @@ class _Extraction:
             row for part in saved.parts if part.table == CONVERSATIONS.name for row in read_part(self._storage, part)
         )
         self._state = saved.state
-        known = attempts.resume(self._state, rows)
+        known = resume(self._state, rows)
         self._client.consecutive_limits = self._state.consecutive_limits
         self._stats.resume(saved.attempts)
         self._earlier_parts = saved.parts

@@ -42,6 +42,14 @@ class ExtractionContext:
         object.__setattr__(self, "until", iso(self.window.until))
 
 
+@dataclass(slots=True)
+class Batch:
+    """Rows that are ready to be written: messages, and ledger rows of conversations that are finished."""
+
+    messages: list[Row] = field(default_factory=list)
+    conversations: list[Row] = field(default_factory=list)
+
+
 def text(value: Any) -> str | None:
     """A value for a text column: texts as they are, null as null, anything unexpected as JSON rather than lost."""
     if value is None or type(value) is str:

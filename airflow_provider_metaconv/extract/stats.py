@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_metaconv.extract.conversation import Batch
+from airflow_provider_metaconv.extract.rows import Batch
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from airflow_provider_metaconv.schema import ConversationStatus
 

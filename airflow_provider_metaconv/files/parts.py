@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from airflow_provider_metaconv.files.errors import NameTakenError, storage_error
-from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES, ManifestFile
+from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES, ManifestFile, next_part_number
 from airflow_provider_metaconv.files.ndjson import Keep, NdjsonWriter
 from airflow_provider_metaconv.files.parquet import ParquetWriter
 from airflow_provider_metaconv.files.sink import Sink
@@ -238,3 +238,11 @@ def _weight(value: Any) -> int:
     if isinstance(value, dict):
         return sum(map(_weight, value.values()))
     return sum(map(_weight, value)) if isinstance(value, list) else 8
+
+
+def write_rows(storage: Storage, table: Table, file_format: str, rows: Iterable[Row]) -> list[ManifestFile]:
+    """The parts that hold these rows, under numbers that no file has."""
+    number = next_part_number(storage.names())
+    with PartsWriter(storage, table, file_format, first_number=number) as writer:
+        writer.write(rows)
+    return list(writer.published)

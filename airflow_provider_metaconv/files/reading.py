@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.files.ndjson import read_ndjson
 from airflow_provider_metaconv.files.parquet import read_parquet
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.schema import Row, table_named
+from airflow_provider_metaconv.schema import Row, Table, table_named
 
 UNREADABLE_PART = (
     ValueError,
@@ -31,3 +31,10 @@ def read_part(storage: Storage, file: ManifestFile) -> Iterator[Row]:
             yield from read_parquet(stream, table_named(file.table))
         else:
             yield from read_ndjson(stream)
+
+
+def rows_of(storage: Storage, files: Iterable[ManifestFile], table: Table) -> Iterator[Row]:
+    """The rows of those files that are of this table."""
+    for file in files:
+        if file.table == table.name:
+            yield from read_part(storage, file)

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.extract import stats as stats_module
-from airflow_provider_metaconv.extract.conversation import Batch
+from airflow_provider_metaconv.extract.rows import Batch
 from airflow_provider_metaconv.extract.stats import AttemptStats, ExtractionStats, ListPosition, Pace, duration, noop
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from tests.integration.extract.extraction import extract, written

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_metaconv
-from airflow_provider_metaconv.extract.attempt import Attempt, Partiality, new_state
+from airflow_provider_metaconv.extract.attempt import Attempt, Partiality
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
+from airflow_provider_metaconv.extract.resumption import new_state
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.state import ConversationState, Ended, ExtractionState, ListEvidence
 from airflow_provider_metaconv.window import Window

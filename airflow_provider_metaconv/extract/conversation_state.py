@@ -1,0 +1,136 @@
+"""How the state of one conversation changes: what is known of it, and what came before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_metaconv.extract.rows import count, effective_time, people
+from airflow_provider_metaconv.extract.state import ConversationState, Count
+from airflow_provider_metaconv.graph.errors import (
+    Action,
+    GraphError,
+    UnexpectedResponseError,
+)
+from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
+from airflow_provider_metaconv.schema import (
+    ReasonCode,
+)
+from airflow_provider_metaconv.window import row_time
+
+ENDED: dict[str, str] = {"": ""}
+"""The position behind the last page."""
+
+
+def is_finished(conversation: ConversationState) -> bool:
+    """Whether nothing more is to be read of a conversation."""
+    return conversation.position == ENDED and not conversation.more_participants and not conversation.deferred
+
+
+def add_participants(conversation: ConversationState, page: ResultPage) -> None:
+    """Takes up one more page of the people in a conversation."""
+    known = conversation.participants or []
+    new = [each for each in people(page.items) or [] if each not in known]
+    conversation.participants = known + new
+    # Without anybody new the list leads in a circle.
+    conversation.more_participants = dict(page.next_parameters or {}) if new else {}
+
+
+def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
+    """Takes over what a conversation node says of itself."""
+    conversation.updated_time = row_time(node.get("updated_time")) or conversation.updated_time
+    edge = node.get("participants")
+    if (participants := people(edge)) is not None:
+        conversation.participants, conversation.more_participants = participants, _more(edge)
+    message_count = count(node.get("message_count"))
+    conversation.message_count = conversation.message_count if message_count is None else message_count
+
+
+def begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:
+    """Takes over the number of messages that a node tells with which a reading begins."""
+    told, newest = count(node.get("message_count")), effective_time(node)
+    # Without a time nothing tells what was counted from what came later.
+    if told is not None and newest is not None:
+        conversation.counted = Count(told, newest, met_ids=None if conversation.tracked_ids is None else set())
+
+
+def _more(edge: Any) -> dict[str, str]:
+    if not isinstance(edge, dict) or "next" not in (edge.get("paging") or ()):
+        return {}
+    try:
+        return dict(parse_page(edge, lenient_rows=True).next_parameters or {})
+    except GraphError:
+        return {}
+
+
+def defer(conversation: ConversationState, error: GraphError) -> None:
+    """Leaves a conversation for the end of the attempt."""
+    is_unexpected = isinstance(error, UnexpectedResponseError)
+    conversation.deferred = True
+    conversation.may_pass = error.action in (Action.RETRY, Action.ASK_LESS)
+    conversation.refusal_code = (ReasonCode.UNEXPECTED_RESPONSE if is_unexpected else ReasonCode.REFUSED).value
+    conversation.refusal = str(error)
+
+
+def restart(conversation: ConversationState) -> None:
+    """Reads a conversation from its newest message again, passing over what was seen."""
+    # By itself it tells how many messages there are by now; the earlier number is no proof any more.
+    conversation.position, conversation.by_itself, conversation.counted = {}, True, None
+    conversation.verifying, conversation.behind, conversation.step_over = "", "", False
+    conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
+    # They come again, and nobody can tell that they do.
+    conversation.unplaced -= conversation.without_id
+    conversation.without_id = 0
+    conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
+
+
+def rests_on_refusal(conversation: ConversationState) -> bool:
+    """Whether rows of a conversation are poorer, or were left out, because a call was refused in this attempt."""
+    return bool(conversation.stepped_over) or conversation.lenient
+
+
+def resumed(conversation: ConversationState) -> None:
+    """Prepares a conversation for an attempt that continues: what was refused is asked again, what was seen is not."""
+    conversation.deferred = conversation.ids_only = conversation.step_over = False
+    conversation.lenient = False
+    conversation.refusal = conversation.refusal_code = ""
+    conversation.limit = conversation.restarts = conversation.stale_pages = 0
+    conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
+
+
+def came_before(conversation: ConversationState, created: str, message_id: str) -> bool:
+    """Whether a message was returned before, as far as times and ids tell."""
+    if conversation.tracked_ids is not None:
+        return message_id in conversation.tracked_ids
+    if created == conversation.mark and message_id in conversation.mark_ids:
+        return True
+    replayed_to = conversation.replayed_to
+    if not replayed_to:
+        return False
+    if created > replayed_to or (created == replayed_to and message_id in conversation.replayed_ids):
+        return True
+    if created < replayed_to:
+        conversation.replayed_to, conversation.replayed_ids = "", []
+    return False
+
+
+def is_tracked(conversation: ConversationState, message_id: str) -> bool:
+    """Whether a message without a time came before, as far as that is kept."""
+    if conversation.tracked_ids is None:
+        return False
+    came_before = message_id in conversation.tracked_ids
+    conversation.tracked_ids.add(message_id)
+    return came_before
+
+
+def move_mark(conversation: ConversationState, created: str, message_id: str) -> None:
+    """Remembers a message as the oldest that was read, or its id where times are out of order."""
+    if conversation.tracked_ids is not None:
+        conversation.tracked_ids.add(message_id)
+    elif created == conversation.mark:
+        conversation.mark_ids = [*conversation.mark_ids, message_id]
+    elif not conversation.mark or created < conversation.mark:
+        conversation.mark, conversation.mark_ids = created, [message_id]
+    else:
+        # Older messages came before newer ones: then nothing says that what follows is older still, nor what came.
+        conversation.tracked_ids = {*conversation.mark_ids, message_id}

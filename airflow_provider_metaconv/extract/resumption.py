@@ -1,0 +1,71 @@
+"""Where an attempt begins: a new state, or that of the attempt before with every refusal taken back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_metaconv.extract import list_walk
+from airflow_provider_metaconv.extract.conversation_state import rests_on_refusal, resumed
+from airflow_provider_metaconv.extract.page_sizes import PageSizes
+from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.extract.state import (
+    ConversationState,
+    ExtractionState,
+    ListState,
+)
+
+LISTING_MARGIN = timedelta(minutes=5)
+"""How far below the window the list is read on: ``updated_time`` and ``created_time`` need not agree to the second."""
+
+
+def new_state(context: ExtractionContext, lists: int, page_sizes: PageSizes) -> ExtractionState:
+    """The state of an extraction that has not begun."""
+    bound = context.window.listing_bound(LISTING_MARGIN)
+    return ExtractionState([ListState(bound) for _ in range(lists)], page_sizes)
+
+
+def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Prepares a state for an attempt that continues: every conclusion that rests on a refusal is asked again.
+
+    Returns the conversations that were seen: those of the ledger's ``rows``, those that are open, and others.
+    """
+    known = _seen(state, rows)
+    for each in state.lists:
+        list_walk.resumed(each)
+    for conversation in list(state.conversations.values()):
+        if rests_on_refusal(conversation):
+            state.doubtful.add(conversation.id)
+        else:
+            resumed(conversation)
+    for conversation_id in sorted(state.doubtful):
+        # What was found of it stays, and is reduced to the richest version of each message by the commit.
+        state.reread.add(conversation_id)
+        state.amendments.pop(conversation_id, None)
+        state.unplaced.pop(conversation_id, None)
+        state.conversations[conversation_id] = ConversationState(conversation_id)
+    state.doubtful.clear()
+    return known
+
+
+def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """The conversations that a state has seen, with their times; notes of those on a last page which have no row."""
+    known = {row["conversation_id"]: time_of(row) for row in rows}
+    for conversation in state.conversations.values():
+        known[conversation.id] = latest(conversation.updated_time, conversation.newest)
+    for last_page in filter(None, (each.last_page for each in state.lists)):
+        for conversation_id in last_page.ids:
+            if conversation_id not in known:
+                state.passed.setdefault(conversation_id, last_page.newest or None)
+    return state.passed | known
+
+
+def time_of(row: Mapping[str, Any]) -> str | None:
+    """The time of a conversation's ledger row, as ``effective_time`` takes that of its node."""
+    return latest(row["updated_time"], row["newest_message_time"])
+
+
+def latest(*times: str | None) -> str | None:
+    """The latest of these times; None where there is none."""
+    return max(filter(None, times), default=None)
