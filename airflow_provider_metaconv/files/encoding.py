@@ -1,8 +1,9 @@
-"""Any row as JSON that every warehouse can hold, at orjson's speed for all rows but the odd ones.
+"""Any row as JSON that every warehouse can store, at orjson's speed for all rows but the odd ones.
 
 Two kinds of characters reach us from Meta that no warehouse stores in a text: NUL, and surrogate code points that stand
 alone (half an emoji, cut by someone's phone). Each of them becomes U+FFFD, the replacement character. Numbers that JSON
-does not know (NaN, infinity) become null. Everything else is kept, integers beyond 64 bits included.
+does not know (NaN, infinity) become null, and integers that no float can stand for become text. Everything else is kept, integers
+beyond 64 bits included.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from typing import Any
 
 import orjson
@@ -32,7 +34,7 @@ def sanitized_text(text: str) -> str:
 
 
 def sanitized(value: Any) -> Any:
-    """A copy of a JSON value in which all texts, keys included, are sanitized and all numbers known to JSON."""
+    """A copy of a JSON value whose texts, keys included, and numbers every warehouse can store."""
     if isinstance(value, str):
         return sanitized_text(value)
     if isinstance(value, dict):
@@ -41,11 +43,14 @@ def sanitized(value: Any) -> Any:
         return [sanitized(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        # Valid JSON, but infinite for whoever reads numbers as floats, such as BigQuery.
+        return str(value)
     return value
 
 
 def encode_json(value: Any) -> bytes:
-    """A JSON value as UTF-8 without spaces, made sanitized first where it is not.
+    """A JSON value as UTF-8 without spaces, sanitized first where it needs to be.
 
     Raises ``TypeError`` for what is no JSON value.
     """

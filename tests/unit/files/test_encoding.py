@@ -1,0 +1,29 @@
+"""What is encoded can be read by every JSON reader, whatever Meta sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+
+from airflow_provider_metaconv.files.encoding import encode_json
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (2**70, 2**70),
+        (10**308, 10**308),
+        (10**309, "1" + "0" * 309),
+        (-(10**400), "-1" + "0" * 400),
+        (float("inf"), None),
+        (float("nan"), None),
+        ("a\0b\ud83d", "a\ufffdb\ufffd"),
+    ],
+)
+def test_what_a_reader_could_not_take_is_replaced(value: Any, expected: Any) -> None:
+    encoded = encode_json({"value": [value]})
+    assert json.loads(encoded) == {"value": [expected]}
+    orjson.loads(encoded)
