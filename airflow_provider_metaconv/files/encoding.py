@@ -2,8 +2,8 @@
 
 Two kinds of characters reach us from Meta that no warehouse stores in a text: NUL, and surrogate code points that stand
 alone (half an emoji, cut by someone's phone). Each of them becomes U+FFFD, the replacement character. Numbers that JSON
-does not know (NaN, infinity) become null, and integers that no float can stand for become text. Everything else is kept, integers
-beyond 64 bits included.
+does not know (NaN, infinity) become null, and integers that no float can stand for become text. Everything else is
+kept, integers beyond 64 bits included.
 """
 
 from __future__ import annotations
