@@ -1,8 +1,8 @@
-"""The sample DAG's settings: what the Variable says, overlaid by the run's params, checked before the first call.
+"""The settings of ``meta_conversations_dag``: its arguments, replaced by the Variable's, replaced by the run's params.
 
-Nothing here is a guess: an unknown name, a wrong type and a setting that nobody made are one line each, since a default
-in their place could read more Pages than were meant, or write where nobody looks. Values are not quoted: they may be
-secrets.
+All are checked before the first call. An unknown name, a wrong type and a setting that is missing are one line each: a
+default in their place could read more Pages than were meant, or write where nobody looks. Values are not quoted, since
+they may be secrets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,6 +23,7 @@ from airflow_provider_metaconv.operators.validation import ON_INCOMPLETE, checke
 from airflow_provider_metaconv.schema import PLATFORMS
 
 ALL_PAGES = "all"
+ARGUMENTS = "the DAG's arguments"
 RUN = "the run's params"
 MOST_LOOKBACK_MINUTES = 366 * 24 * 60
 
@@ -37,12 +38,24 @@ class SettingsError(ValueError):
     """A setting is unknown, missing or wrong; the message is one line that says what to change."""
 
 
-def variable_settings(text: str | None, name: str, known: Iterable[str]) -> dict[str, Any]:
+def argument_settings(given: Mapping[str, Any], *, warehouse: str, complete: bool) -> dict[str, Any]:
+    """The settings that a DAG has by its arguments; ``warehouse`` is the setting that says where its tables are.
+
+    ``complete``: nobody else will make settings. Raises ``SettingsError`` for what is missing or wrong.
+    """
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    settings = _checked({name: settings.get(name) for name in SETTINGS}, lambda _: ARGUMENTS)
+    if complete:
+        _check_places(settings, warehouse, ARGUMENTS)
+    return settings
+
+
+def variable_settings(text: str | None, name: str) -> dict[str, Any]:
     """What the Variable of that name says; raises ``SettingsError`` without it, and for anything but known settings."""
     if text is None:
         raise SettingsError(
             f"There is no Variable {name}, or it could not be read (a failing secrets backend is in the log above): it "
-            'must say at least {"pages": "all", "destination": "<folder>", "database": "<DuckDB file>"}.'
+            'must be JSON, such as {"pages": "all", "destination": "<folder>", "database": "<DuckDB file>"}.'
         )
     try:
         settings = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_number)
@@ -53,7 +66,7 @@ def variable_settings(text: str | None, name: str, known: Iterable[str]) -> dict
         raise SettingsError(f"The Variable {name} is not JSON{where}: correct it.") from None
     if not isinstance(settings, dict):
         raise SettingsError(f"The Variable {name} must be a JSON object: write it in braces.")
-    _check_known(settings, known, f"the Variable {name}")
+    _check_known(settings, SETTINGS, f"the Variable {name}")
     return settings
 
 
@@ -78,43 +91,56 @@ def run_params(conf: Mapping[str, Any] | None, params: Mapping[str, Any], declar
 
 
 def merged_settings(
-    defaults: Mapping[str, Any], stored: Mapping[str, Any], run: Mapping[str, Any], name: str
+    arguments: Mapping[str, Any],
+    stored: Mapping[str, Any],
+    run: Mapping[str, Any],
+    *,
+    warehouse: str,
+    variable: str | None = None,
 ) -> dict[str, Any]:
-    """The settings of a run; ``name`` is the Variable's. Raises ``SettingsError`` for what is missing or wrong."""
-    _check_one_warehouse(stored, f"the Variable {name}")
-    _check_one_warehouse(run, RUN)
-    chosen = dict(run)
-    if run.get("dataset") or run.get("database"):
-        # Whoever names a warehouse for a run means this one, and not the Variable's beside it.
-        chosen = {"dataset": None, "database": None, **run}
-    settings = {**defaults, **stored, **chosen}
-    for key, check in _CHECKS.items():
-        try:
-            settings[key] = check(f"{key} in {RUN if key in run else f'the Variable {name}'}", settings[key])
-        except ValueError as error:
-            raise SettingsError(str(error)) from None
-    _check_places(settings, name)
+    """The settings of a run: ``run`` before ``stored``, what the Variable of that name says, before ``arguments``.
+
+    ``warehouse`` is the setting that says where the DAG's tables are. Raises ``SettingsError`` for what is missing or
+    wrong.
+    """
+    of_variable = ARGUMENTS if variable is None else f"the Variable {variable}"
+    _check_warehouse(stored, warehouse, of_variable)
+
+    def source(name: str) -> str:
+        if name in run:
+            return RUN
+        return of_variable if name in stored else ARGUMENTS
+
+    settings = _checked({**arguments, **stored, **run}, source)
+    _check_places(settings, warehouse, of_variable)
     return settings
 
 
-def _check_places(settings: Mapping[str, Any], name: str) -> None:
-    for key in ("pages", "destination"):
-        if settings[key] is None:
-            raise SettingsError(f"Nobody says {key}: set it in the Variable {name}{_HINTS[key]}.")
-    if not settings["dataset"] and not settings["database"]:
-        raise SettingsError(f"Nobody says database or dataset: set one in the Variable {name}{_HINTS['database']}.")
-    if settings["destination"].startswith(_GS) and not settings["dataset"]:
-        raise SettingsError("destination is a bucket, which DuckDB does not read: set dataset as well.")
-    for key in ("destination", "dataset", "database"):
-        allowed = settings[f"allowed_{key}s"]
-        if settings[key] and allowed is not None and not _is_allowed(key, settings, allowed):
-            raise SettingsError(f"{key} is not among allowed_{key}s of the Variable {name}: use {_listed(allowed)}.")
+def _checked(settings: Mapping[str, Any], source: Callable[[str], str]) -> dict[str, Any]:
+    """Each setting in its normal form; ``source`` says where one of them was made."""
+    try:
+        return {name: check(f"{name} in {source(name)}", settings[name]) for name, check in _CHECKS.items()}
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _check_places(settings: Mapping[str, Any], warehouse: str, source: str) -> None:
+    for name in ("pages", "destination", warehouse):
+        if settings[name] is None:
+            raise SettingsError(f"{name} is not set: add it to {source}, {_HINTS[name]}.")
+    if settings["destination"].startswith(_GS) and warehouse == "database":
+        raise SettingsError("destination is a bucket, which DuckDB does not read: use a folder, or load into BigQuery.")
+    for name in ("destination", warehouse):
+        allowed = settings[f"allowed_{name}s"]
+        if allowed is not None and not _is_allowed(name, settings, allowed):
+            raise SettingsError(f"{name} is not among allowed_{name}s: use {_listed(allowed)}.")
 
 
 _HINTS = {
-    "pages": ', as ["<Page id>"], or "all" for each Page of the token',
-    "destination": ", as a folder or gs://bucket/prefix",
-    "database": ": a DuckDB file, or a dataset of BigQuery",
+    "pages": 'as ["<Page id>"], or "all" for each Page of the token',
+    "destination": "as a folder or gs://bucket/prefix",
+    "database": "as the path of a DuckDB file",
+    "dataset": "as a dataset of BigQuery",
 }
 
 
@@ -145,9 +171,14 @@ def _levels(place: str) -> tuple[str, ...] | None:
     return None if not levels or ".." in levels else levels
 
 
-def _check_one_warehouse(settings: Mapping[str, Any], source: str) -> None:
-    if settings.get("dataset") and settings.get("database"):
-        raise SettingsError(f"{source[0].upper()}{source[1:]} name both database and dataset: choose one of them.")
+def _check_warehouse(stored: Mapping[str, Any], warehouse: str, source: str) -> None:
+    """A Variable for another warehouse is an error: the DAG has no task that loads into it."""
+    other, name = ("dataset", "bigquery") if warehouse == "database" else ("database", "duckdb")
+    if stored.get(other):
+        raise SettingsError(
+            f"{other} in {source} is not for this DAG, which loads into another warehouse: set {warehouse} instead, or "
+            f'make the DAG with warehouse="{name}" (the sample DAG: META_CONVERSATIONS_WAREHOUSE={name}).'
+        )
 
 
 def _check_known(given: Mapping[str, Any], known: Iterable[str], source: str) -> None:
@@ -252,7 +283,7 @@ def _one_of(where: str, value: Any, allowed: Iterable[str], before: str = "") ->
     return value
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "pages": _pages,
     "platforms": _platforms,
     "folders": _folders,
@@ -270,3 +301,6 @@ _CHECKS = {
     "allowed_datasets": _allowed,
     "allowed_databases": _allowed,
 }
+
+SETTINGS = tuple(_CHECKS)
+"""The names of all settings: arguments of the DAG, or keys of the Variable."""

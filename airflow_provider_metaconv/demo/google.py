@@ -65,10 +65,13 @@ class GooglePlace:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Google's connection: this machine's own login, or nobody at all for the local servers."""
+        """Google's connection: this machine's own login, or nobody at all for the local servers; and BigQuery."""
         extra: dict[str, Any] = {"project": self._project} | ({} if self._real else {"is_anonymous": True})
         connection = {"conn_type": "google_cloud_platform", "extra": extra}
-        return {"AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection)}
+        return {
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
+            "META_CONVERSATIONS_WAREHOUSE": "bigquery",
+        }
 
     @property
     def lines(self) -> list[str]:

@@ -67,7 +67,7 @@ class LocalPlace:
     """Files in a folder, tables in a DuckDB file."""
 
     command = "make demo"
-    environment: Mapping[str, str] = {}
+    environment: Mapping[str, str] = {"META_CONVERSATIONS_WAREHOUSE": "duckdb"}
 
     def __init__(self, folder: Path) -> None:
         self._files = folder / "files"

@@ -23,9 +23,8 @@ def main() -> None:
         for line in sys.stdin:
             request = json.loads(line)
             # A DAG object of its own for each run: dag.test() keeps one run's params for the next.
-            run = sample.meta_conversations().test(
-                logical_date=pendulum.parse(request["logical_date"]), run_conf=request["conf"]
-            )
+            dag = importlib.reload(sample).dag
+            run = dag.test(logical_date=pendulum.parse(request["logical_date"]), run_conf=request["conf"])
             results.write(f"{run.state}\n")
             results.flush()
 

@@ -50,12 +50,16 @@ class Airflow:
             start_new_session=True,
         )
 
-    def run(self, logical_date: str = "2026-11-20T12:30:00+00:00", **conf: Any) -> dict[str, Any]:
+    def run(
+        self, logical_date: str | None = "2026-11-20T12:30:00+00:00", *, warehouse: str = "duckdb", **conf: Any
+    ) -> dict[str, Any]:
         """One run of the sample DAG with these params: state, tasks, and what they returned."""
         assert self._process is not None
         assert self._process.stdin is not None
         before = self._answers()
-        self._process.stdin.write(json.dumps({"logical_date": logical_date, "conf": conf}) + "\n")
+        self._process.stdin.write(
+            json.dumps({"logical_date": logical_date, "conf": conf, "warehouse": warehouse}) + "\n"
+        )
         self._process.stdin.flush()
         deadline = time.monotonic() + SECONDS_FOR_A_RUN
         while len(answers := self._answers()) == len(before):

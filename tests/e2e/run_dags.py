@@ -5,6 +5,7 @@ Airflow writes to stdout what it likes; the caller keeps that and looks for secr
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import pendulum
 def main() -> None:
     """Answers requests until stdin ends."""
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    from meta_conversations import meta_conversations
+    sample = importlib.import_module("meta_conversations")
 
     # The loudest library on the way: at DEBUG it prints the URL of each call, which holds the proof.
     logging.getLogger("urllib3").setLevel(logging.DEBUG)
@@ -26,14 +27,18 @@ def main() -> None:
 
     with Path(sys.argv[1]).open("w", encoding="utf-8") as results:
         for line in sys.stdin:
+            request = json.loads(line)
+            os.environ["META_CONVERSATIONS_WAREHOUSE"] = request.pop("warehouse")
             # A DAG object of its own for each run: dag.test() keeps one run's params for the next.
-            results.write(json.dumps(run(meta_conversations(), **json.loads(line))) + "\n")
+            dag = importlib.reload(sample).dag
+            results.write(json.dumps(run(dag, **request)) + "\n")
             results.flush()
 
 
-def run(dag: Any, logical_date: str, conf: dict[str, Any]) -> dict[str, Any]:
+def run(dag: Any, logical_date: str | None, conf: dict[str, Any]) -> dict[str, Any]:
     """One run: its state, the state and try number of every task instance, and what each task returned."""
-    dag_run = dag.test(logical_date=pendulum.parse(logical_date), run_conf=conf)
+    # A run from CLI or API has no logical date.
+    dag_run = dag.test(logical_date=logical_date and pendulum.parse(logical_date), run_conf=conf)
     tasks, returned = {}, {}
     for instance in dag_run.get_task_instances():
         name = instance.task_id + (f"[{instance.map_index}]" if instance.map_index >= 0 else "")

@@ -74,7 +74,7 @@ def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_w
     labels = {task["label"] for name, task in first["tasks"].items() if name.startswith("extract[")}
     assert {f"{platform}/{page}" for page in ("100", "101", "102") for platform in PLATFORMS} == labels
     states = {name: task["state"] for name, task in first["tasks"].items() if task["state"] != "success"}
-    assert {"load_into_bigquery": "skipped"} == states
+    assert states == {}
     assert "success" == first["state"]
 
 
@@ -102,6 +102,20 @@ def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str,
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
     assert {"window=20261119T190000Z_20261119T200000Z"} == {Path(e["manifest"]).parent.name for e in extracted}
     assert len(expected) == sum(e["messages"] for e in extracted) > 0
+
+
+def test_a_run_from_cli_or_api_has_no_interval_and_reads_the_last_hour_that_has_ended(
+    stage: Stage, first: dict[str, Any]
+) -> None:
+    began = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    result = stage.airflow.run(None, pages=["100"])
+    extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
+    # One of two, since an hour may end while the run begins.
+    ends = [began, began + timedelta(hours=1)]
+    expected = [f"window={end - timedelta(hours=1):%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}" for end in ends]
+    [window] = {Path(each["manifest"]).parent.name for each in extracted}
+    assert result["state"] == "success"
+    assert window in expected
 
 
 def test_a_folder_that_is_refused_fails_its_task_and_what_was_read_is_loaded_as_partial(

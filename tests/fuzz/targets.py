@@ -176,15 +176,24 @@ def connection(data: bytes) -> None:
         one_line(error)
 
 
-DECLARED = ("pages", "platforms", "since", "until", "destination", "dataset", "database", "file_format")
+DECLARED = ("pages", "platforms", "since", "until", "destination", "file_format")
 
 
 def settings(data: bytes) -> None:
     """A Variable's text and a run's params are settings or one line; nobody's silence means all Pages."""
+    stored_text, _, run_text = data.decode("utf-8", "replace").partition("\n\n")
+    try:
+        conf = json.loads(run_text or "{}")
+    except (ValueError, RecursionError):
+        return  # Airflow refuses the run
+    for place in ("database", "dataset"):
+        _settings(stored_text, conf if isinstance(conf, dict) else {}, place)
+
+
+def _settings(stored_text: str, conf: dict[str, Any], place: str) -> None:
     from airflow_provider_metaconv import dag_settings
 
-    stored_text, _, run_text = data.decode("utf-8", "replace").partition("\n\n")
-    defaults = dict.fromkeys(dag_settings._CHECKS) | {
+    arguments = dict.fromkeys(dag_settings.SETTINGS) | {
         "platforms": ["MESSENGER"],
         "folders": ["inbox"],
         "file_format": "ndjson",
@@ -192,15 +201,12 @@ def settings(data: bytes) -> None:
         "meta_conn_id": "meta_graph_default",
         "gcp_conn_id": "google_cloud_default",
     }
+    declared = (*DECLARED, place)
+    name = "meta_conversations"
     try:
-        conf = json.loads(run_text or "{}")
-    except (ValueError, RecursionError):
-        return  # Airflow refuses the run
-    conf = conf if isinstance(conf, dict) else {}
-    try:
-        stored = dag_settings.variable_settings(stored_text, "meta_conversations", defaults)
-        run = dag_settings.run_params(conf, dict.fromkeys(DECLARED) | conf, DECLARED)
-        found = dag_settings.merged_settings(defaults, stored, run, "meta_conversations")
+        stored = dag_settings.variable_settings(stored_text, name)
+        run = dag_settings.run_params(conf, dict.fromkeys(declared) | conf, declared)
+        found = dag_settings.merged_settings(arguments, stored, run, warehouse=place, variable=name)
     except dag_settings.SettingsError as error:
         one_line(error)
         return

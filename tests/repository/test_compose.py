@@ -20,6 +20,8 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
+from airflow_provider_metaconv.dag_settings import variable_settings
+from airflow_provider_metaconv.dag_warehouses import WAREHOUSES
 from local_servers.environments import BIGQUERY, STORAGE
 from tools import trial
 
@@ -178,9 +180,9 @@ def test_each_image_may_be_pinned_by_its_digest() -> None:
 
 def test_the_settings_are_the_sample_dags() -> None:
     environment = SERVICES["worker"]["environment"]
-    sample = (REPOSITORY / "dags" / "meta_conversations.py").read_text(encoding="utf-8")
-    settings = json.loads(environment["AIRFLOW_VAR_META_CONVERSATIONS"])
-    assert [] == [key for key in settings if f'"{key}": ' not in sample]
+    found = variable_settings(environment["AIRFLOW_VAR_META_CONVERSATIONS"], "meta_conversations")
+    [place] = {"database", "dataset"} & set(found)
+    assert WAREHOUSES[environment["META_CONVERSATIONS_WAREHOUSE"]].setting == place
     for name in ("AIRFLOW_CONN_META_GRAPH_DEFAULT", "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"):
         assert json.loads(environment[name])["conn_type"] in ("meta_graph", "google_cloud_platform")
     hosts = re.findall(r"http://([\w-]+):(\d+)", json.dumps(environment))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from typing import Any, get_args
 import duckdb
 import pytest
 
+from airflow_provider_metaconv.dag import meta_conversations_dag
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
 from airflow_provider_metaconv.extract.state import Phase
 from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES
@@ -75,13 +78,39 @@ def test_a_shell_block_is_shell_and_its_commands_exist(code: str) -> None:
 def test_setting_the_schedule_as_it_is_shown_schedules_so() -> None:
     page = (REPOSITORY / "docs" / "how-to" / "scheduling.md").read_text("utf-8")
     [line] = re.findall(r"^export META_CONVERSATIONS_SCHEDULE=.*$", page, re.MULTILINE)
-    script = (
-        f"{line}; {sys.executable} -c 'import meta_conversations as m; print(m.meta_conversations().timetable.summary)'"
-    )
+    script = f"{line}; {sys.executable} -c 'import meta_conversations as m; print(m.dag.timetable.summary)'"
     shown = subprocess.run(
         ["bash", "-c", script], cwd=REPOSITORY / "dags", capture_output=True, text=True, check=True, timeout=60
     )
     assert "*/15 * * * *" == shown.stdout.splitlines()[-1]
+
+
+PARSE = """
+import sys
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+print(*sorted(bag.dags))
+"""
+
+
+def test_ten_thousand_pages_are_twenty_five_dags_to_airflow(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "how-to" / "many-pages.md").read_text("utf-8")
+    [code] = [code for language, code in BLOCK.findall(page) if language == "python"]
+    (tmp_path / "dags.py").write_text(code, "utf-8")
+    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    command = [sys.executable, "-c", PARSE, str(tmp_path / "dags.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1].split() == [f"meta_conversations_{part:02}" for part in range(25)]
+
+
+def test_the_arguments_of_the_dag_are_documented() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "settings.md").read_text("utf-8")
+    arguments = [name for name in inspect.signature(meta_conversations_dag).parameters if name != "dag_arguments"]
+    assert [name for name in arguments if f"`{name}`" not in page] == []
 
 
 def test_every_code_that_is_known_is_in_the_pages() -> None:

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_metaconv.dag_settings import (
+    ARGUMENTS,
+    SETTINGS,
     SettingsError,
+    argument_settings,
     merged_settings,
     run_params,
     variable_settings,
@@ -33,10 +36,13 @@ DEFAULTS: dict[str, Any] = {
     "allowed_databases": None,
 }
 SAID = {"pages": "all", "destination": "/data/meta", "database": "/data/meta.duckdb"}
+IN_BIGQUERY = {"pages": "all", "destination": "/data/meta", "dataset": "meta"}
 
 
 def settings(stored: dict[str, Any], run: dict[str, Any] | None = None) -> dict[str, Any]:
-    return merged_settings(DEFAULTS, stored, run or {}, "conversations")
+    """The settings of a run of a DAG that loads into whichever warehouse is named."""
+    place = "dataset" if {**stored, **(run or {})}.get("dataset") else "database"
+    return merged_settings(DEFAULTS, stored, run or {}, warehouse=place, variable="conversations")
 
 
 def refused(stored: dict[str, Any], run: dict[str, Any] | None = None) -> str:
@@ -49,7 +55,7 @@ def refused(stored: dict[str, Any], run: dict[str, Any] | None = None) -> str:
 
 def refused_variable(text: str | None) -> str:
     with pytest.raises(SettingsError) as caught:
-        variable_settings(text, "conversations", DEFAULTS)
+        variable_settings(text, "conversations")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -95,23 +101,55 @@ def test_a_misspelled_param_is_named_with_the_nearest_that_there_is() -> None:
 @pytest.mark.parametrize("key", ["pages", "destination"])
 def test_pages_and_destination_must_be_said(key: str) -> None:
     said = {name: value for name, value in SAID.items() if name != key}
-    assert f"Nobody says {key}: set it in the Variable conversations" in refused(said)
+    assert refused(said).startswith(f"{key} is not set: add it to the Variable conversations, as ")
     assert settings(said, {key: SAID[key]})[key] == SAID[key]
 
 
-def test_the_warehouse_must_be_said_and_be_one() -> None:
+@pytest.mark.parametrize("place", ["database", "dataset"])
+def test_the_place_in_the_warehouse_must_be_said(place: str) -> None:
     said = {"pages": "all", "destination": "/data/meta"}
-    assert refused(said).startswith("Nobody says database or dataset: set one in the Variable conversations")
-    both = {"database": "/data/x.duckdb", "dataset": "meta"}
-    assert refused({**said, **both}) == "The Variable conversations name both database and dataset: choose one of them."
-    assert refused(SAID, both).startswith("The run's params name both database and dataset")
+    with pytest.raises(SettingsError, match=f"^{place} is not set: add it to the Variable conversations, as "):
+        merged_settings(DEFAULTS, said, {}, warehouse=place, variable="conversations")
 
 
-def test_the_warehouse_of_a_run_replaces_the_variables() -> None:
-    cloud = {"pages": "all", "destination": "gs://example-bucket/meta", "dataset": "meta"}
-    local = settings(cloud, {"destination": "/data/meta", "database": "/data/meta.duckdb"})
-    assert (None, "/data/meta.duckdb") == (local["dataset"], local["database"])
-    assert (None, "meta") == ((found := settings(SAID, {"dataset": "meta"}))["database"], found["dataset"])
+@pytest.mark.parametrize(
+    ("place", "other", "name"), [("database", "dataset", "bigquery"), ("dataset", "database", "duckdb")]
+)
+def test_a_variable_for_another_warehouse_is_refused_and_says_how_to_choose_it(
+    place: str, other: str, name: str
+) -> None:
+    stored = {"pages": "all", "destination": "/data/meta", other: "meta"}
+    with pytest.raises(SettingsError, match=f"^{other} in the Variable conversations is not for this DAG") as caught:
+        merged_settings(DEFAULTS, stored, {}, warehouse=place, variable="conversations")
+    assert f'warehouse="{name}" (the sample DAG: META_CONVERSATIONS_WAREHOUSE={name})' in str(caught.value)
+
+
+def test_a_run_is_before_the_variable_and_the_variable_before_the_arguments() -> None:
+    arguments = {**DEFAULTS, "pages": ["1"], "destination": "/a", "database": "/a.duckdb", "folders": ["a"]}
+    stored = {"pages": ["2"], "destination": "/b", "database": "/b.duckdb"}
+    run = {"pages": ["3"], "destination": "/c"}
+    found = merged_settings(arguments, stored, run, warehouse="database", variable="conversations")
+    expected = {"pages": ["3"], "destination": "/c", "database": "/b.duckdb", "folders": ["a"]}
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_arguments_are_checked_like_a_variable() -> None:
+    complete = argument_settings({**DEFAULTS, **SAID, "platforms": ("messenger",)}, warehouse="database", complete=True)
+    assert (complete["platforms"], complete["database"]) == (["MESSENGER"], "/data/meta.duckdb")
+    with pytest.raises(SettingsError, match=f"^platforms in {ARGUMENTS} must be among MESSENGER, INSTAGRAM"):
+        argument_settings({**DEFAULTS, **SAID, "platforms": ["X"]}, warehouse="database", complete=True)
+
+
+@pytest.mark.parametrize("key", ["pages", "destination"])
+def test_arguments_that_nobody_completes_must_be_complete(key: str) -> None:
+    said = {**DEFAULTS, **SAID, key: None}
+    with pytest.raises(SettingsError, match=f"^{key} is not set: add it to {ARGUMENTS}, as "):
+        argument_settings(said, warehouse="database", complete=True)
+    assert argument_settings(said, warehouse="database", complete=False)[key] is None
+
+
+def test_the_settings_are_those_of_these_tests() -> None:
+    assert set(SETTINGS) == set(DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +230,7 @@ def test_what_is_below_an_allowed_folder_may_be_chosen(place: str) -> None:
 
 @pytest.mark.parametrize("place", ["gs://example-bucket/meta", "gs://example-bucket//meta/x"])
 def test_what_is_below_an_allowed_prefix_of_a_bucket_may_be_chosen(place: str) -> None:
-    assert place == settings({**SAID, **ALLOWED}, {"destination": place, "dataset": "meta"})["destination"]
+    assert place == settings({**IN_BIGQUERY, **ALLOWED}, {"destination": place})["destination"]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +257,8 @@ def test_what_is_below_an_allowed_prefix_of_a_bucket_may_be_chosen(place: str) -
     ],
 )
 def test_what_only_looks_as_if_it_were_below_an_allowed_place_may_not(place: str) -> None:
-    line = refused({**SAID, **ALLOWED}, {"destination": place, "dataset": "meta"})
-    assert line.startswith(
-        "destination is not among allowed_destinations of the Variable conversations: use /data/meta, "
-    )
+    line = refused({**IN_BIGQUERY, **ALLOWED}, {"destination": place})
+    assert line.startswith("destination is not among allowed_destinations: use /data/meta, ")
 
 
 @pytest.mark.parametrize(("dataset", "ok"), [("meta", True), ("p.meta", True), ("q.meta", False), ("meta2", False)])
@@ -248,4 +284,4 @@ def test_databases_are_allowed_by_file_or_folder() -> None:
 
 def test_the_variable_of_the_demo_and_of_the_trial_is_accepted() -> None:
     text = json.dumps({"pages": "all", "destination": "gs://example-bucket/x", "dataset": "meta", "location": None})
-    assert "meta" == settings(variable_settings(text, "conversations", DEFAULTS))["dataset"]
+    assert "meta" == settings(variable_settings(text, "conversations"))["dataset"]

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from airflow_provider_metaconv import dag
 from airflow_provider_metaconv.extract import attempt, extraction, stats
 from airflow_provider_metaconv.get_provider_info import get_provider_info
 from airflow_provider_metaconv.graph import client
@@ -85,8 +86,8 @@ def test_the_log_lines_are_the_codes(module: ModuleType, phrases: list[str]) -> 
     assert [phrase for phrase in phrases if phrase not in source or phrase not in documented] == []
 
 
-def test_the_assets_and_the_map_index_are_the_sample_dags() -> None:
-    sample = (REPOSITORY / "dags" / "meta_conversations.py").read_text(encoding="utf-8")
+def test_the_assets_and_the_map_index_are_the_dags() -> None:
+    sample = inspect.getsource(dag)
     names = re.findall(r'Asset\("(\w+)"\)', sample)
     assert len(names) == 2
     assert [name for name in names if f"`{name}`" not in section("Asset events")] == []

@@ -1,0 +1,1 @@
+"""DAGs to copy into the DAG folder; the same files are in ``dags/`` of the repository."""

@@ -1,0 +1,410 @@
+"""``meta_conversations_dag``: its arguments, its graph, the settings and the window of each kind of run."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG
+from airflow.timetables.interval import DeltaDataIntervalTimetable
+
+from airflow_provider_metaconv.dag import meta_conversations_dag, pages_and_platforms
+from airflow_provider_metaconv.dag_settings import SETTINGS, SettingsError
+from airflow_provider_metaconv.graph.errors import UnexpectedResponseError
+from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+
+REPOSITORY = Path(__file__).parents[3]
+HOUR = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LATER = HOUR.replace(hour=14, minute=25)
+SAID = {"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"}
+ARGUMENTS: dict[str, Any] = {"pages": "all", "destination": "/data/meta", "warehouse": "duckdb:///data/meta.duckdb"}
+DECLARED = ("pages", "platforms", "since", "until", "destination", "database", "file_format")
+UNDECLARED = {
+    "meta_conn_id": "other",
+    "gcp_conn_id": "other",
+    "folders": ["inbox"],
+    "page": ["100"],
+    "project_id": "example-project",
+    "lookback_minutes": 0,
+    "allowed_destinations": ["/"],
+    "anything": None,
+}
+
+
+def context(interval: bool = True, conf: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What Airflow gives a task of a run that began at 14:25."""
+    run = SimpleNamespace(
+        start_date=LATER,
+        data_interval_start=HOUR if interval else None,
+        data_interval_end=HOUR.replace(hour=13) if interval else None,
+        conf=conf,
+    )
+    # As Airflow makes it: what the run was given stands beside what is declared.
+    return {"params": {**dict.fromkeys(DECLARED), **(conf or {})}, "dag_run": run}
+
+
+Settings = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the task settings returns for a run of a DAG that has its settings from a Variable."""
+
+    def settings(
+        stored: dict[str, Any] | str = SAID,
+        conf: dict[str, Any] | None = None,
+        *,
+        given: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        monkeypatch.setenv("AIRFLOW_VAR_CONVERSATIONS", stored if isinstance(stored, str) else json.dumps(stored))
+        dag = meta_conversations_dag(**{"warehouse": "duckdb", "variable": "conversations", **arguments})
+        found: dict[str, Any] = dag.get_task("settings").python_callable(**(given or context(conf=conf)))
+        return found
+
+    return settings
+
+
+def graph(dag: DAG) -> dict[str, set[str]]:
+    return {task.task_id: task.upstream_task_ids for task in dag.tasks}
+
+
+def test_the_dag_of_duckdb_loads_into_duckdb_alone() -> None:
+    assert graph(meta_conversations_dag(**ARGUMENTS)) == {
+        "settings": set(),
+        "targets": {"settings"},
+        "extract": {"targets"},
+        "load_into_duckdb": {"settings", "extract"},
+        "check": {"settings", "targets", "extract", "load_into_duckdb"},
+    }
+
+
+@pytest.mark.parametrize("warehouse", ["bigquery://meta", "bigquery://example-project.meta"])
+def test_the_dag_of_bigquery_loads_into_bigquery_alone(warehouse: str) -> None:
+    dag = meta_conversations_dag(**{**ARGUMENTS, "warehouse": warehouse, "destination": "gs://example-bucket/meta"})
+    assert graph(dag) == {
+        "settings": set(),
+        "targets": {"settings"},
+        "extract": {"targets"},
+        "load_into_bigquery": {"settings", "extract"},
+        "check": {"settings", "targets", "extract", "load_into_bigquery"},
+    }
+    settings = dag.get_task("settings").python_callable(**context())
+    assert settings["dataset"] == warehouse.removeprefix("bigquery://")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"pages": None}, "pages is not set: add it to the DAG's arguments"),
+        ({"destination": None}, "destination is not set: add it to the DAG's arguments"),
+        ({"pages": "100"}, "pages in the DAG's arguments must be a list"),
+        ({"platforms": ["X"]}, "platforms in the DAG's arguments must be among MESSENGER, INSTAGRAM"),
+        ({"destination": "/data/{{ ds }}"}, "destination in the DAG's arguments holds a template"),
+        ({"destination": "gs://example-bucket/meta"}, "destination is a bucket, which DuckDB does not read"),
+        ({"warehouse": "duckdb"}, 'warehouse names no database: use "duckdb:///data/conversations.duckdb"'),
+        ({"warehouse": "bigquery://"}, "warehouse names no dataset"),
+        ({"warehouse": "bigquery://example-project/meta"}, "warehouse names no dataset"),
+        ({"warehouse": "duckdb://meta.duckdb"}, "warehouse must have an absolute path behind duckdb://"),
+        ({"warehouse": "duckdb:////data/meta.duckdb"}, "warehouse must have an absolute path behind duckdb://"),
+        ({"warehouse": "postgresql://name:password@host/x"}, "warehouse is unknown"),
+        ({"warehouse": ""}, "warehouse is unknown"),
+        ({"allowed_databases": ["/other"]}, "database is not among allowed_databases"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_when_the_file_is_parsed(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        meta_conversations_dag(**{**ARGUMENTS, **wrong})
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+def test_every_setting_is_an_argument() -> None:
+    arguments = set(inspect.signature(meta_conversations_dag).parameters)
+    assert set(SETTINGS) - arguments == {"database", "dataset"}
+
+
+def test_what_no_setting_can_be_is_airflows_own_error() -> None:
+    with pytest.raises(TypeError, match="max_active_runs"):
+        meta_conversations_dag(**ARGUMENTS, max_active_runs=2)
+    with pytest.raises(TypeError, match="page"):
+        meta_conversations_dag(**ARGUMENTS, page=["100"])
+
+
+def test_a_dag_has_the_file_that_asked_for_it() -> None:
+    assert meta_conversations_dag(**ARGUMENTS).fileloc == __file__
+
+
+def test_default_arguments_are_added_to_the_retries() -> None:
+    dag = meta_conversations_dag(**ARGUMENTS, default_args={"owner": "data", "retries": 5})
+    extract, check = dag.get_task("extract"), dag.get_task("check")
+    assert (check.owner, check.retries, check.retry_exponential_backoff) == ("data", 5, True)
+    assert (extract.owner, extract.retries) == ("data", 5)
+
+
+def test_each_task_is_in_its_pool() -> None:
+    dag = meta_conversations_dag(**ARGUMENTS, extract_pool="meta", warehouse_pool="duckdb")
+    pools = {task.task_id: task.pool for task in dag.tasks}
+    assert {name: pool for name, pool in pools.items() if pool != "default_pool"} == {
+        "extract": "meta",
+        "load_into_duckdb": "duckdb",
+        "check": "duckdb",
+    }
+
+
+def test_gaps_before_scheduled_runs_are_filled_by_the_extract_tasks() -> None:
+    extract = meta_conversations_dag(**ARGUMENTS).get_task("extract")
+    assert extract.partial_kwargs["fill_gaps"] is True
+
+
+def test_a_backfill_which_would_run_beside_the_schedule_is_refused() -> None:
+    dag = meta_conversations_dag(**ARGUMENTS)
+    assert dag.max_active_runs == 1
+    if hasattr(dag, "allowed_run_types"):  # from Airflow 3.2 on
+        assert "backfill" not in {getattr(kind, "value", kind) for kind in dag.allowed_run_types}
+
+
+def test_ten_thousand_pages_are_twenty_five_dags_of_one_loop() -> None:
+    page_ids = [str(100_000 + number) for number in range(10_000)]
+    dags = [
+        meta_conversations_dag(
+            f"meta_conversations_{part:02}",
+            schedule=f"{2 * part} * * * *",
+            pages=page_ids[part::25],
+            destination="gs://example-bucket/meta",
+            warehouse="bigquery://example-project.meta",
+        )
+        for part in range(25)
+    ]
+    assert len({dag.dag_id for dag in dags}) == 25
+    read = [dag.get_task("settings").python_callable(**context())["pages"] for dag in dags]
+    assert sorted(page_id for pages in read for page_id in pages) == page_ids
+    # Airflow maps at most 1,024 tasks of one operator (core.max_map_length).
+    assert max(len(pages) * 2 for pages in read) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "given"),
+    [
+        ("2026-11-20T12:00:00+00:00", "2026-11-20T13:00:00+00:00", context()),
+        # From CLI and API a run has no interval: it reads what the UI's would.
+        ("2026-11-20T13:00:00+00:00", "2026-11-20T14:00:00+00:00", context(interval=False)),
+        (None, "2026-11-20T13:00:00+00:00", context(conf={"since": "begin"})),
+        (None, "2026-11-20T14:00:00+00:00", context(interval=False, conf={"since": "begin"})),
+        (
+            "2026-11-01T00:00Z",
+            "2026-11-02T00:00Z",
+            context(conf={"since": "2026-11-01T00:00Z", "until": "2026-11-02T00:00Z"}),
+        ),
+    ],
+)
+def test_the_window_of_a_run(settings_of: Settings, since: str | None, until: str, given: dict[str, Any]) -> None:
+    settings = settings_of(given=given)
+    assert (settings["since"], settings["until"]) == (since, until)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "since", "until"),
+    [
+        ("@daily", "2026-11-19T00:00:00+00:00", "2026-11-20T00:00:00+00:00"),
+        (timedelta(minutes=30), "2026-11-20T13:55:00+00:00", "2026-11-20T14:25:00+00:00"),
+        (DeltaDataIntervalTimetable(timedelta(hours=2)), "2026-11-20T12:25:00+00:00", "2026-11-20T14:25:00+00:00"),
+        (None, "2026-11-19T14:25:00+00:00", "2026-11-20T14:25:00+00:00"),
+        ("@once", "2026-11-19T14:25:00+00:00", "2026-11-20T14:25:00+00:00"),
+    ],
+    ids=["daily", "delta", "timetable", "none", "once"],
+)
+def test_the_window_of_a_run_without_interval_is_the_last_that_its_schedule_finished(
+    settings_of: Settings, schedule: Any, since: str, until: str
+) -> None:
+    settings = settings_of(given=context(interval=False), schedule=schedule)
+    assert (settings["since"], settings["until"]) == (since, until)
+
+
+def test_a_dag_without_a_variable_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_META_CONVERSATIONS", '{"pages": ["666"]}')
+    settings = meta_conversations_dag(**ARGUMENTS).get_task("settings").python_callable(**context())
+    assert {name: settings[name] for name in ("pages", "destination", "database")} == {
+        "pages": "all",
+        "destination": "/data/meta",
+        "database": "/data/meta.duckdb",
+    }
+
+
+def test_the_variable_alone_is_enough_for_a_scheduled_run(settings_of: Settings) -> None:
+    settings = settings_of()
+    assert settings == {
+        **SAID,
+        "platforms": ["MESSENGER", "INSTAGRAM"],
+        "folders": ["inbox", "page_done", "spam", "other"],
+        "file_format": "ndjson",
+        "lookback_minutes": 10,
+        "on_incomplete": None,
+        "dataset": None,
+        "project_id": None,
+        "location": None,
+        "meta_conn_id": "meta_graph_default",
+        "gcp_conn_id": "google_cloud_default",
+        "allowed_destinations": None,
+        "allowed_databases": None,
+        "allowed_datasets": None,
+        "since": "2026-11-20T12:00:00+00:00",
+        "until": "2026-11-20T13:00:00+00:00",
+    }
+
+
+def test_the_variable_is_before_the_arguments_and_a_run_before_both(settings_of: Settings) -> None:
+    settings = settings_of({"pages": ["1"]}, {"destination": "/data/run"}, **ARGUMENTS)
+    assert {name: settings[name] for name in ("pages", "destination", "database")} == {
+        "pages": ["1"],
+        "destination": "/data/run",
+        "database": "/data/meta.duckdb",
+    }
+
+
+def test_a_run_chooses_by_its_params(settings_of: Settings) -> None:
+    conf = {"pages": ["101"], "platforms": ["instagram"], "destination": "/data/run", "database": "/data/run.duckdb"}
+    settings = settings_of(SAID, conf)
+    assert {name: settings[name] for name in conf} == {**conf, "platforms": ["INSTAGRAM"]}
+
+
+@pytest.mark.parametrize("conf", ({name: value} for name, value in UNDECLARED.items()), ids=UNDECLARED)
+def test_a_run_can_set_nothing_but_the_declared_params(settings_of: Settings, conf: dict[str, Any]) -> None:
+    [name] = conf
+    with pytest.raises(
+        AirflowFailException, match=f"There is no setting '{name}' for the run's params.* There are database, "
+    ):
+        settings_of(SAID, conf)
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "place", "other"), [("duckdb", "database", "dataset"), ("bigquery", "dataset", "database")]
+)
+def test_a_run_cannot_choose_another_warehouse(settings_of: Settings, warehouse: str, place: str, other: str) -> None:
+    stored = {"pages": "all", "destination": "/data/meta", place: "/data/x"}
+    with pytest.raises(AirflowFailException, match=f"There is no setting '{other}' for the run's params"):
+        settings_of(stored, {other: "/data/y"}, warehouse=warehouse)
+    assert settings_of(stored, {place: "/data/y"}, warehouse=warehouse)[place] == "/data/y"
+
+
+def test_a_variable_cannot_choose_another_warehouse(settings_of: Settings) -> None:
+    with pytest.raises(AirflowFailException, match=r"^dataset in the Variable conversations is not for this DAG"):
+        settings_of({"pages": "all", "destination": "/data/meta", "dataset": "meta"})
+
+
+def test_the_params_of_a_run_are_all_settings_but_the_window() -> None:
+    params = set(meta_conversations_dag(**ARGUMENTS).params)
+    assert params == set(DECLARED)
+    assert params - set(SETTINGS) == {"since", "until"}
+
+
+@pytest.mark.parametrize("value", ["", []])
+@pytest.mark.parametrize("name", ["pages", "since", "until", "destination"])
+def test_a_param_that_came_out_empty_does_not_mean_everything(settings_of: Settings, name: str, value: Any) -> None:
+    with pytest.raises(AirflowFailException, match=f"{name} in the run's params is empty: say a value, or leave it"):
+        settings_of(SAID, {name: value})
+
+
+def test_params_that_airflow_drops_are_no_run_over_everything(settings_of: Settings) -> None:
+    given = context(conf={"pages": ["100"]})
+    given["params"]["pages"] = None
+    with pytest.raises(AirflowFailException, match="switch on dag_run_conf_overrides_params"):
+        settings_of(given=given)
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        ({"since": "0001-01-01T00:00:00+05:00"}, "since is beyond the years 1 to 9999 in UTC"),
+        ({"since": "yesterday"}, "since is no time"),
+        ({"since": "2026-11-20T00:00:00"}, "since has no time zone"),
+        ({"since": "2026-11-20T13:30:00Z"}, "is not before until"),
+    ],
+)
+def test_a_window_that_is_none_fails_before_anything_else(
+    settings_of: Settings, conf: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=says) as caught:
+        settings_of(SAID, conf)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_page_id_from_meta_is_digits_where_it_enters(settings_of: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = {"id": "{{ conn.other.password }}", "name": "P", "access_token": "token", "tasks": ["MESSAGING"]}
+    asked: list[str] = []
+
+    def answer(path: str, parameters: Any, *, parse: Any) -> Any:
+        asked.append(path)
+        return parse({"data": [page]})
+
+    monkeypatch.setattr(MetaGraphHook, "get_conn", lambda self: SimpleNamespace(get=answer))
+    with pytest.raises(UnexpectedResponseError):
+        pages_and_platforms(settings_of({**SAID, "pages": "all"}))
+    assert asked == ["me/accounts"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"', "is not JSON"),
+        ('{"page": ["100"]}', "There is no setting 'page' for the Variable conversations, did you mean pages"),
+        ("{}", "pages is not set: add it to the Variable conversations"),
+    ],
+)
+def test_a_variable_that_airflow_cannot_read_is_no_run_over_everything(
+    settings_of: Settings, text: str, says: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=says) as caught:
+        settings_of(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("trouble", [None, PermissionError("no")])
+@pytest.mark.parametrize("arguments", [{}, ARGUMENTS], ids=["variable", "arguments_and_variable"])
+def test_a_secrets_backend_that_fails_is_no_run_over_everything(
+    settings_of: Settings, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None, arguments: dict[str, Any]
+) -> None:
+    def get(name: str, default: Any) -> Any:
+        # Airflow tells of a backend that fails in its log alone, and goes on as if there were no Variable.
+        if trouble is not None:
+            raise trouble
+        return default
+
+    monkeypatch.setattr("airflow.sdk.Variable.get", get)
+    with pytest.raises(AirflowFailException, match="There is no Variable conversations, or it could not be read"):
+        settings_of(**arguments)
+
+
+def test_a_dataset_without_googles_libraries_says_how_to_install_them() -> None:
+    code = (
+        "import sys\n"
+        "from airflow_provider_metaconv.dag_warehouses import WAREHOUSES\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.startswith(('google', 'airflow.providers.google')):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "for name in [name for name in sys.modules if name.split('.')[0] == 'google']: del sys.modules[name]\n"
+        "settings = {'dataset': 'example', 'gcp_conn_id': 'x', 'project_id': None, 'location': None}\n"
+        "try: WAREHOUSES['bigquery'].open(settings)\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    expected = "Google's provider is not installed: pip install 'airflow-provider-metaconv[google]'"
+    assert done.stdout.splitlines()[-1] == expected
+
+
+@pytest.mark.parametrize("name", ["meta_conversations", "meta_token_expiry"])
+def test_the_sample_dags_are_the_packages_examples(name: str) -> None:
+    example = REPOSITORY / "airflow_provider_metaconv" / "example_dags" / f"{name}.py"
+    assert (REPOSITORY / "dags" / f"{name}.py").read_text("utf-8") == example.read_text("utf-8")
