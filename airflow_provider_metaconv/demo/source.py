@@ -116,4 +116,6 @@ def running_emulator(folder: Path, *, messages: int, now: datetime) -> Iterator[
                 raise SystemExit(f"The emulator did not start: see {log.name}.")
             time.sleep(0.05)
         told = json.loads(ready.read_text())
+        # It holds the token, and nobody else is to read it.
+        ready.unlink()
         yield Emulator(told["url"], told["user_token"])

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
+import hmac
 import io
 import json
 import sqlite3
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from airflow_provider_metaconv.demo.source import PAGES
+from airflow_provider_metaconv.emulator.tokens import APP_SECRET, SYSTEM_USER_TOKEN, USER_TOKEN, TokenBook
 
 SHORTEST = 8
 """Shorter ones are found by chance."""
@@ -41,10 +47,30 @@ def leaks(folder: Path, secrets: Mapping[str, str], *, spared: Iterable[Path] = 
         shown = str(path.relative_to(folder))
         contents = [shown.encode(), *(_contents(path) if path.is_file() and not path.is_symlink() else ())]
         for content in contents:
-            found.update(
-                Leak(name, shown) for name, written in forms.items() if any(each in content for each in written)
-            )
+            found |= {Leak(name, shown) for name, written in forms.items() if any(each in content for each in written)}
     return sorted(found)
+
+
+def credentials(page_ids: Iterable[str], app_secret: str = APP_SECRET) -> dict[str, str]:
+    """All that the emulator's clients keep secret: its tokens, its app secret, and the proofs that are made of both."""
+    book = TokenBook(page_ids, frozenset(), app_secret)
+    tokens = {"user token": USER_TOKEN, "system-user token": SYSTEM_USER_TOKEN, "app token": book.app_token}
+    tokens |= {f"token of Page {page_id}": value for page_id, value in book.page_tokens.items()}
+    proofs = {
+        f"proof of the {name}": hmac.new(app_secret.encode(), value.encode(), hashlib.sha256).hexdigest()
+        for name, value in tokens.items()
+    }
+    return {**tokens, **proofs, "app secret": app_secret}
+
+
+def texts(database: Path, most: int = 200) -> dict[str, str]:
+    """What people wrote, by its place in a list; texts that are too short may be anywhere by chance."""
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as connection:
+        query = "SELECT DISTINCT text FROM messages WHERE length(text) > 25 ORDER BY text LIMIT $1"
+        found = connection.execute(query, [most]).fetchall()
+    return {f"text {number}": text for number, (text,) in enumerate(found)}
 
 
 def _forms(value: str) -> frozenset[bytes]:
@@ -118,3 +144,22 @@ def _duckdb_values(path: Path) -> Iterator[bytes]:
 
 def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+
+
+def main(folders: Iterable[str]) -> int:
+    """Searches the folders of demos that have ended; 1 when a secret is in one of them."""
+    found = []
+    for folder in map(Path, folders):
+        secrets = credentials([str(100 + number) for number in range(PAGES)])
+        # The emulator speaks of its own tokens, which are in its documentation; messages are where they belong.
+        parts = [*folder.rglob("messages-*"), *folder.rglob("_checkpoint*"), *folder.rglob("*.duckdb*")]
+        found += leaks(folder, secrets, spared=[folder / "emulator.log"])
+        written = [each for database in folder.rglob("*.duckdb") for each in texts(database).items()]
+        found += leaks(folder, dict(written), spared=parts)
+        sys.stdout.write(f"{folder}: {len(secrets)} secrets and {len(written)} texts looked for\n")
+    sys.stdout.writelines(f"FOUND: {leak.secret} in {leak.path}\n" for leak in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

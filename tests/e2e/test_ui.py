@@ -19,6 +19,7 @@ import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
 from tests.e2e.conftest import REPOSITORY
+from tests.e2e.leftovers import credentials, leaks, texts
 from tests.e2e.scheduler import Scheduler
 from tests.e2e.ui import AirflowUi, TaskRow, opened_ui
 
@@ -174,12 +175,16 @@ def test_the_table_holds_every_message_once(story: Story) -> None:
 
 
 def test_nothing_that_airflow_left_behind_holds_a_secret(story: Story) -> None:
-    left_behind = [path for path in story.home.rglob("*") if path.is_file()]
-    assert story.home / "airflow" / "airflow.db" in left_behind
-    assert any(path.name.startswith("attempt=") for path in left_behind)
-    for path in left_behind:
-        content = path.read_bytes()
-        assert [] == [secret for secret in story.secrets if secret.encode() in content], path
+    assert (story.home / "airflow" / "airflow.db").is_file()
+    assert list(story.home.rglob("attempt=*"))
+    assert leaks(story.home, credentials(PAGES)) == []
+
+
+def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
+    database = Path(places(story.home)["database"])
+    written = texts(database)
+    assert len(written) > 100
+    assert leaks(story.home, written, spared=[story.home / "files", database]) == []
 
 
 def test_the_ui_asks_nothing_of_any_other_host(story: Story) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"redis-server": "redis-server", "initdb": "postgresql", "postgres": "postgresql"}
+PACKAGES = {"redis-server": "redis-server", "initdb": "postgresql", "postgres": "postgresql", "pg_dump": "postgresql"}
 SECONDS_TO_INSTALL = 600
 
 

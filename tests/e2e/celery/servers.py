@@ -31,6 +31,12 @@ class Servers:
     broker_url: str
     database_url: str
 
+    def dump_database(self, path: Path) -> None:
+        """Writes all that is in the database as SQL."""
+        url = self.database_url.replace("+psycopg2", "")
+        command = [program("pg_dump"), "--inserts", f"--file={path}", url]
+        subprocess.run(command, check=True, capture_output=True, timeout=SECONDS_TO_START)
+
 
 @contextmanager
 def servers() -> Iterator[Servers]:

@@ -29,7 +29,9 @@ from airflow_provider_metaconv.emulator.counters import Statistics
 from tests.e2e.celery.cluster import HEARTBEAT_TIMEOUT, WORKERS, Cluster, Try, copied_dags
 from tests.e2e.celery.servers import servers
 from tests.e2e.conftest import REPOSITORY
-from tests.e2e.stops import Stops, StopsContract, stops_in
+from tests.e2e.leftovers import credentials, leaks
+from tests.e2e.stops import ENDED_PAGE, Stops, StopsContract, stops_in
+from tests.e2e.stops import PAGES as STOPPED_PAGES
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.celery]
 
@@ -151,6 +153,7 @@ def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[S
             cluster.start(DAG_ID)
             story = _told(cluster, server, journal, home)
             stops.run(cluster, SECONDS_FOR_A_RUN)
+            beside.dump_database(home / "metadata.sql")
             yield story
         finally:
             cluster.stop()
@@ -264,6 +267,12 @@ def test_of_two_runs_asked_for_at_once_the_second_begins_when_the_first_has_ende
 
 def test_a_backfill_which_would_run_beside_the_schedule_is_refused(story: Story) -> None:
     assert f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs" == story.backfill
+
+
+def test_nothing_that_the_cluster_left_behind_holds_a_secret(story: Story) -> None:
+    assert b"INSERT INTO" in (story.folder / "metadata.sql").read_bytes()
+    assert list(story.folder.rglob("attempt=*"))
+    assert leaks(story.folder, credentials([*PAGES, *STOPPED_PAGES.values(), ENDED_PAGE])) == []
 
 
 @pytest.mark.usefixtures("story")
