@@ -25,7 +25,7 @@ test: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 test-scheduler: $(VENV)/installed
-	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py
+	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_trial_roles.py
 
 # With PICTURES=docs the README's pictures are taken anew.
 test-ui: $(VENV)/installed-ui
