@@ -47,10 +47,13 @@ CONNECTION_FIELDS: dict[str, Any] = {
 }
 
 _INTEGRATION = "Meta Conversations"
+# As Google's own provider names them.
+_CLOUD_STORAGE = "Google Cloud Storage (GCS)"
+_BIGQUERY = "Google BigQuery"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's name, connection type, hook and operators, in the terms of Airflow's provider schema."""
+    """What the package has, in the terms of Airflow's provider schema."""
     return {
         "package-name": "airflow-provider-metaconv",
         "name": "Meta Conversations",
@@ -77,6 +80,24 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_metaconv.operators.token",
                 ],
             }
+        ],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_provider_metaconv.triggers.bigquery_jobs"],
+            }
+        ],
+        "transfers": [
+            {
+                "source-integration-name": _INTEGRATION,
+                "target-integration-name": _CLOUD_STORAGE,
+                "python-module": "airflow_provider_metaconv.operators.extract",
+            },
+            {
+                "source-integration-name": _CLOUD_STORAGE,
+                "target-integration-name": _BIGQUERY,
+                "python-module": "airflow_provider_metaconv.operators.load",
+            },
         ],
         "extra-links": [
             f"airflow_provider_metaconv.observability.links.{name}"

@@ -8,12 +8,17 @@ import sys
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
+from pkgutil import iter_modules
 
 import jsonschema
 import pytest
+from airflow.providers.common.compat.sdk import BaseHook, BaseNotifier, BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_metaconv.get_provider_info import get_provider_info
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+
+AIRFLOW_PACKAGES = ("hooks", "operators", "triggers", "observability")
 
 
 def test_the_entry_point_gives_info_that_airflows_schema_accepts() -> None:
@@ -22,13 +27,73 @@ def test_the_entry_point_gives_info_that_airflows_schema_accepts() -> None:
     jsonschema.validate(entry.load()(), schema)
 
 
-def test_every_class_and_module_that_is_named_exists() -> None:
+def modules_with(base: type) -> set[str]:
+    """The modules of the package that define a public subclass of this class."""
+    packages = [import_module(f"airflow_provider_metaconv.{name}") for name in AIRFLOW_PACKAGES]
+    return {
+        name
+        for package in packages
+        for _, name, _ in iter_modules(package.__path__, f"{package.__name__}.")
+        for value in vars(import_module(name)).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == name
+    }
+
+
+def listed(kind: str) -> set[str]:
+    return {module for group in get_provider_info()[kind] for module in group["python-modules"]}
+
+
+@pytest.mark.parametrize(("kind", "base"), [("hooks", BaseHook), ("triggers", BaseTrigger)])
+def test_every_module_with_one_is_listed(kind: str, base: type) -> None:
+    assert listed(kind) == modules_with(base)
+
+
+def test_every_module_with_an_operator_to_use_is_listed() -> None:
+    parents = {"airflow_provider_metaconv.operators.stopping"}
+    assert listed("operators") == modules_with(BaseOperator) - parents
+
+
+def test_every_link_of_an_operator_is_listed() -> None:
+    shown = {
+        f"{type(link).__module__}.{type(link).__name__}"
+        for module in listed("operators")
+        for operator in vars(import_module(module)).values()
+        if isinstance(operator, type) and issubclass(operator, BaseOperator)
+        for link in operator.operator_extra_links
+    }
+    assert set(get_provider_info()["extra-links"]) == shown
+
+
+def test_the_package_has_nothing_else_that_airflow_lists() -> None:
+    schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
+    # Executors, log handlers, secrets backends and their like: a new one here is a new kind of thing in the package.
+    assert set(get_provider_info()) & set(schema["properties"]) == {
+        "connection-types",
+        "description",
+        "extra-links",
+        "hooks",
+        "integrations",
+        "name",
+        "operators",
+        "package-name",
+        "transfers",
+        "triggers",
+    }
+    assert modules_with(BaseSensorOperator) | modules_with(BaseNotifier) == set()
+
+
+def test_the_transfers_are_between_integrations_that_providers_list() -> None:
+    google = pytest.importorskip("airflow.providers.google.get_provider_info").get_provider_info()
     info = get_provider_info()
-    for kind in ("hooks", "operators"):
-        for module in info[kind][0]["python-modules"]:
-            import_module(module)
-    module, _, name = info["connection-types"][0]["hook-class-name"].rpartition(".")
-    assert MetaGraphHook is getattr(import_module(module), name)
+    known = {each["integration-name"] for each in (*info["integrations"], *google["integrations"])}
+    for transfer in info["transfers"]:
+        assert {transfer["source-integration-name"], transfer["target-integration-name"]} <= known
+        assert transfer["python-module"] in listed("operators")
+
+
+def test_the_class_of_the_connection_is_the_hook() -> None:
+    module, _, name = get_provider_info()["connection-types"][0]["hook-class-name"].rpartition(".")
+    assert getattr(import_module(module), name) is MetaGraphHook
 
 
 def test_the_form_hides_the_same_fields_on_old_and_new_airflow() -> None:
