@@ -11,9 +11,12 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
+from airflow_provider_metaconv import __version__
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_metaconv"
@@ -67,8 +70,19 @@ def test_installed_by_itself_airflow_lists_it_and_its_dags_can_be_read(wheel: Pa
     assert Path(where).is_relative_to(site)
     providers = json.loads(said("-m", "airflow", "providers", "list", "--output", "json").splitlines()[-1])
     assert "airflow-provider-metaconv" in {provider["package_name"] for provider in providers}
-    code = f"from {PACKAGE}.example_dags import meta_conversations, meta_token_expiry; print('read')"
-    assert "read" == said("-c", code).splitlines()[-1]
+    code = f"from {PACKAGE}.example_dags import meta_conversations, meta_token_expiry; print(meta_conversations.dag)"
+    assert said("-c", code).splitlines()[-1] == "<DAG: meta_conversations>"
+
+
+def test_the_version_is_the_packages_and_the_links_are_there(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith("METADATA")]
+    metadata = Parser().parsestr(archive.read(name).decode())
+    links = dict(link.split(", ") for link in metadata.get_all("Project-URL", []))
+    assert metadata["Version"] == __version__
+    assert metadata["Author"] == "airflow-provider-metaconv contributors"
+    assert set(links) >= {"Repository", "Documentation", "Changelog", "Issues"}
+    assert all(link.startswith("https://") for link in links.values())
 
 
 def test_each_extra_brings_what_it_says(wheel: Path) -> None:
