@@ -32,7 +32,7 @@ from airflow_provider_metaconv.files.storage import Storage
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_NAME = "_checkpoint.json"
-CHECKPOINT_VERSION = 6
+CHECKPOINT_VERSION = 7
 
 FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01

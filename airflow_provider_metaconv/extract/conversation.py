@@ -340,9 +340,11 @@ class ConversationReader:
         reference = self._state.reference
         if not reference or self._context.until <= reference or created < reference:
             return False
-        if message_id in self._state.recent_ids and conversation.id not in self._state.reread:
+        # With its conversation: Meta, or what stands between, may have named another one the first time.
+        recent = (conversation.id, message_id)
+        if recent in self._state.recent_ids and conversation.id not in self._state.reread:
             return True
-        self._state.recent_ids.add(message_id)
+        self._state.recent_ids.add(recent)
         return False
 
     def _row(self, conversation: ConversationState, node: Mapping[str, Any], created: str, message_id: str) -> Row:

@@ -242,10 +242,11 @@ class Amendment(_State):
 class ExtractionState(_State):
     """One window's extraction. ``lists`` are read in their order; ``conversations`` are those that are open.
 
-    ``reference`` is a time by Meta's clock, ``recent_ids`` the messages from then on, which may come twice while the
-    window is still open. ``doubtful`` are conversations whose ledger row rests on a refusal: the next attempt reads
-    them again. ``reread`` may have rows twice, which the commit reduces to one. ``passed`` are conversations without
-    anything in the window, and so without a ledger row, with their times: as many as a look at the top may meet again.
+    ``reference`` is a time by Meta's clock, ``recent_ids`` the messages from then on, each with its conversation: they
+    may come twice while the window is still open. ``doubtful`` are conversations whose ledger row rests on a refusal:
+    the next attempt reads them again. ``reread`` may have rows twice, which the commit reduces to one. ``passed`` are
+    conversations without anything in the window, and so without a ledger row, with their times: as many as a look at
+    the top may meet again.
     ``unplaced`` is how many messages of finished conversations belong to no window.
     """
 
@@ -253,7 +254,7 @@ class ExtractionState(_State):
     page_sizes: PageSizes
     conversations: dict[str, ConversationState] = {}
     reference: str = ""
-    recent_ids: set[str] = set()
+    recent_ids: set[tuple[str, str]] = set()
     doubtful: set[str] = set()
     reread: set[str] = set()
     passed: dict[str, str | None] = {}

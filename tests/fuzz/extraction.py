@@ -16,7 +16,7 @@ from airflow_provider_metaconv.emulator.settings import EmulatorSettings
 from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
 from tests.simulation.attempts import LOGS, SECRETS, _RandomUuids
 from tests.simulation.clock import VirtualClock
-from tests.simulation.core import Outcome, Task, run_attempt
+from tests.simulation.core import AttemptOutcome, Task, run_attempt
 from tests.simulation.faults import FaultSchedule
 from tests.simulation.result import Result, read_result
 from tests.simulation.scenario import PAGE_ID, START, ConversationPlan, WorldPlan
@@ -184,13 +184,13 @@ class ChangingSession(SimulatedSession):
                 self.delivered.add((conversation, row["id"]))
 
 
-def _attempt(disk: Disk, session: ChangingSession, process: Process, clock: VirtualClock) -> Outcome:
+def _attempt(disk: Disk, session: ChangingSession, process: Process, clock: VirtualClock) -> AttemptOutcome:
     task = Task("MESSENGER", PAGE_ID, (None,), _moment(SINCE), _moment(UNTIL), (3, 4, 10), accepts_partial=False)
     storage = MemoryStorage(disk, FOLDER, process)
     try:
         return run_attempt(task, session, storage, clock, USER_TOKEN, "2026-11-22T00:00:00+00:00")
     except EndlessError:
-        return Outcome("endless")
+        return AttemptOutcome("endless")
 
 
 @contextlib.contextmanager
@@ -237,7 +237,7 @@ def extraction(data: bytes) -> None:
     raise AssertionError(f"honest answers do not end it: {outcome.kind} {outcome.error}")
 
 
-def _check(outcome: Outcome, disk: Disk, delivered: set[tuple[str, str]]) -> None:
+def _check(outcome: AttemptOutcome, disk: Disk, delivered: set[tuple[str, str]]) -> None:
     assert outcome.kind not in ("broken", "endless"), f"{outcome.kind}: {outcome.error}"
     told = [outcome.error, *outcome.gaps, *LOGS.lines, *disk.folders.get(FOLDER, {})]
     for secret in (*SECRETS, PRIVATE):
