@@ -51,15 +51,19 @@ class Airflow:
         )
 
     def run(
-        self, logical_date: str | None = "2026-11-20T12:30:00+00:00", *, warehouse: str = "duckdb", **conf: Any
+        self,
+        logical_date: str | None = "2026-11-20T12:30:00+00:00",
+        *,
+        file: str = "meta_conversations",
+        warehouse: str = "duckdb",
+        **conf: Any,
     ) -> dict[str, Any]:
-        """One run of the sample DAG with these params: state, tasks, and what they returned."""
+        """One run with these params of the DAG in that file: state, tasks, and what they returned."""
         assert self._process is not None
         assert self._process.stdin is not None
         before = self._answers()
-        self._process.stdin.write(
-            json.dumps({"logical_date": logical_date, "conf": conf, "warehouse": warehouse}) + "\n"
-        )
+        request = {"file": file, "logical_date": logical_date, "conf": conf, "warehouse": warehouse}
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         deadline = time.monotonic() + SECONDS_FOR_A_RUN
         while len(answers := self._answers()) == len(before):

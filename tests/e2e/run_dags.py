@@ -1,4 +1,4 @@
-"""Runs the sample DAG in a process of its own: a JSON request a line on stdin, a JSON result a line in a file.
+"""Runs DAGs in a process of its own: a JSON request a line on stdin, a JSON result a line in a file.
 
 Airflow writes to stdout what it likes; the caller keeps that and looks for secrets in it.
 """
@@ -19,7 +19,6 @@ import pendulum
 def main() -> None:
     """Answers requests until stdin ends."""
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    sample = importlib.import_module("meta_conversations")
 
     # The loudest library on the way: at DEBUG it prints the URL of each call, which holds the proof.
     logging.getLogger("urllib3").setLevel(logging.DEBUG)
@@ -30,7 +29,7 @@ def main() -> None:
             request = json.loads(line)
             os.environ["META_CONVERSATIONS_WAREHOUSE"] = request.pop("warehouse")
             # A DAG object of its own for each run: dag.test() keeps one run's params for the next.
-            dag = importlib.reload(sample).dag
+            dag = importlib.reload(importlib.import_module(request.pop("file"))).dag
             results.write(json.dumps(run(dag, **request)) + "\n")
             results.flush()
 

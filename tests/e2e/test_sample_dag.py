@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,11 +17,24 @@ import requests
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
 from airflow_provider_metaconv.files.coverage import Coverage, covered_until
 from airflow_provider_metaconv.graph.auth import Credentials
-from tests.e2e.conftest import Airflow
+from tests.e2e.conftest import REPOSITORY, Airflow
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLATFORMS = ("MESSENGER", "INSTAGRAM")
 OTHER_PASSWORD = "password-of-another-service"
+
+
+BY_ARGUMENTS = """\
+from airflow_provider_metaconv.dag import meta_conversations_dag
+
+dag = meta_conversations_dag(
+    "by_arguments",
+    schedule="@hourly",
+    pages=["100"],
+    destination="FOLDER/by_arguments",
+    warehouse="duckdb://FOLDER/by_arguments.duckdb",
+)
+"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
             "destination": str(folder / "files"),
             "database": str(folder / "warehouse.duckdb"),
         }
+        (folder / "dags").mkdir()
+        shutil.copy(REPOSITORY / "dags" / "meta_conversations.py", folder / "dags")
+        (folder / "dags" / "by_arguments.py").write_text(BY_ARGUMENTS.replace("FOLDER", str(folder)), "utf-8")
         environment = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_CONN_OTHER": json.dumps({"conn_type": "http", "host": server.url, "password": OTHER_PASSWORD}),
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
@@ -102,6 +120,14 @@ def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str,
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
     assert {"window=20261119T190000Z_20261119T200000Z"} == {Path(e["manifest"]).parent.name for e in extracted}
     assert len(expected) == sum(e["messages"] for e in extracted) > 0
+
+
+def test_a_dag_that_has_all_settings_by_its_arguments_needs_no_variable(stage: Stage, first: dict[str, Any]) -> None:
+    result = stage.airflow.run(file="by_arguments", since="begin", until=NOW.isoformat())
+    assert {task["state"] for task in result["tasks"].values()} == {"success"}
+    with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
+        found = {row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()}
+    assert found == stage.truth(("100",), None, NOW)
 
 
 def test_a_run_from_cli_or_api_has_no_interval_and_reads_the_last_hour_that_has_ended(
