@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
-.PHONY: demo demo-gcp test test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
-	benchmark-gcp soak simulate fuzz check trial trial-requirements help clean
+.PHONY: demo demo-gcp check test test-google test-all audit test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
+	benchmark-gcp soak simulate fuzz trial trial-requirements help clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -17,12 +17,26 @@ demo-gcp: $(VENV)/installed-google
 	@$(if $(META_GCS_BUCKET),,$(BIN)/python -m local_servers --) \
 		$(BIN)/python -m airflow_provider_metaconv.demo --google --folder .demo-gcp
 
-test: $(VENV)/installed-google
+# Before every commit: style, types, layers, the pure tests, and 300 random worlds.
+check: $(VENV)/installed-google
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup tests/unit tests/repository/test_docs.py tests/repository/test_readme.py
+	@$(BIN)/python -m tests.simulation --seeds 300
+
+# All that needs nothing but Python: real sockets, files, DuckDB, and Airflow's dag.test().
+test: $(VENV)/installed
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+
+# What needs local servers of Cloud Storage and BigQuery.
+test-google: $(VENV)/installed-google
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m google
+
+# Everything, with the oldest Airflow that is supported at the end.
+test-all: check audit test test-google test-scheduler test-ui test-celery
+	$(MAKE) test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_trial_roles.py
@@ -69,23 +83,20 @@ simulate: $(VENV)/installed
 fuzz: .venv-fuzz/installed
 	@.venv-fuzz/bin/python -m tests.fuzz --minutes $(or $(MINUTES),1) $(foreach target,$(TARGET),--target $(target))
 
-# Everything that needs no test run: style, types, layers, and whether a pinned dependency has a known vulnerability.
-check: $(VENV)/installed .venv-audit/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+# Whether a pinned dependency has a known vulnerability, as far as an index that knows can be reached.
+audit: .venv-audit/installed
 	@.venv-audit/bin/python -m tools.audit constraints.txt
 
 help:
 	@echo "make demo            the whole path through Airflow on this machine"
 	@echo "make demo-gcp        the same with Cloud Storage and BigQuery, on local servers"
 	@echo "make trial           everything in containers, with secrets of its own: docker compose"
-	@echo "make test            style, types, layers and the suite"
-	@echo "make check           style, types, layers and known vulnerabilities; no tests"
+	@echo "make check           style, types, layers, pure tests and 300 simulated worlds: a minute"
+	@echo "make test            the suite: five minutes"
+	@echo "make test-all        the same with Google's servers, a scheduler, a browser, Celery, the oldest Airflow"
 	@echo "make fuzz            changed input from outside; MINUTES=1, TARGET=manifest"
 	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
-	@echo "make test-scheduler, test-ui, test-celery, test-matrix    a real Airflow, for minutes"
+	@echo "make test-google, test-scheduler, test-ui, test-celery, test-matrix    parts of it, for minutes each"
 	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, soak    figures"
 	@echo "make clean           remove the environments and the demo"
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +19,36 @@ settings.load_profile("metaconv")
 pytest_plugins = ["tests.google_fixtures"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+IS_GOOGLE_INSTALLED = find_spec("google") is not None and find_spec("google.api_core") is not None
+NEEDS_GOOGLE = re.compile(r"^(?:(?:from|import) google|.*bigquery_dataset import|pytest\.importorskip.*google)", re.M)
+GOOGLE_SERVERS = {"storage_server", "bigquery_server"}
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Without the extra google, what imports its libraries is left out: ``make test-google`` installs them."""
+    if IS_GOOGLE_INSTALLED or collection_path.suffix != ".py" or collection_path.name == "conftest.py":
+        return None
+    return True if _needs_google(collection_path) else None
+
+
+@cache
+def _needs_google(path: Path) -> bool:
+    return bool(NEEDS_GOOGLE.search(path.read_text("utf-8")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses Google's local servers, however indirectly, and keeps together what shares its set-up.
+
+    Cases of the BigQuery warehouse share nothing but the server, which each process has of its own.
+    """
+    for item in items:
+        if GOOGLE_SERVERS & set(getattr(item, "fixturenames", ())) or _needs_google(item.path):
+            item.add_marker(pytest.mark.google)
+        if not item.path.name.startswith("test_bigquery"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(autouse=True)

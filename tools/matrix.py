@@ -69,7 +69,7 @@ def _tried(cell: Cell) -> tuple[str, float]:
     try:
         _install(cell)
         subprocess.run(
-            [cell.folder / "bin" / "python", "-m", "pytest", *TESTS],
+            [cell.folder / "bin" / "python", "-m", "pytest", "--numprocesses=2", "--dist=loadgroup", *TESTS],
             check=True,
             cwd=REPOSITORY,
             env=_environment(),

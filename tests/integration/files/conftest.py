@@ -6,16 +6,21 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from local_servers.servers import StorageServer
+
+if TYPE_CHECKING:
+    from google.cloud import storage
 
 
 def connect(server: StorageServer, url: str | None = None) -> storage.Client:
     """A client of that server, through its proxy unless told otherwise, that asks no other machine for anything."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
     options = {"api_endpoint": url or server.url}
     return storage.Client(project="project", credentials=AnonymousCredentials(), client_options=options)
 

@@ -14,7 +14,6 @@ from airflow_provider_metaconv.files.commit import earlier_manifest
 from airflow_provider_metaconv.files.coverage_record import record_window
 from airflow_provider_metaconv.load.verify import verify_manifests
 from airflow_provider_metaconv.warehouse.base import SourceFile
-from airflow_provider_metaconv.warehouse.bigquery.sources import opened
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
 
@@ -87,13 +86,20 @@ def test_a_load_refuses_a_part_that_is_none(odd: Callable[[str], LocalStorage]) 
         verify_manifests([storage.uri("_manifest.json")], LocalStorage)
 
 
-def test_neither_warehouse_opens_it(odd: Callable[[str], LocalStorage], tmp_path: Path) -> None:
+def test_duckdb_does_not_open_it(odd: Callable[[str], LocalStorage], tmp_path: Path) -> None:
     uri = str(odd("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
     with (
         DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse,
         pytest.raises(SourceFileError, match="there is no file"),
     ):
         warehouse.load([SourceFile(uri, "messages", "ndjson", 1)])
+
+
+@pytest.mark.google
+def test_it_is_not_sent_to_bigquery(odd: Callable[[str], LocalStorage]) -> None:
+    from airflow_provider_metaconv.warehouse.bigquery.sources import opened
+
+    uri = str(odd("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
     with pytest.raises(OSError, match=r"no regular file|No such"), opened(uri, "ndjson"):
         pass
 

@@ -2,19 +2,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, storage
 
 from local_servers.servers import BigQueryServer, StorageServer
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery, storage
 
 NUMBERS = itertools.count(1)
 
 
 def storage_client(server: StorageServer) -> storage.Client:
     """Google's own client, led to a server."""
+    from google.api_core.client_options import ClientOptions
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
     options = ClientOptions(api_endpoint=server.url)
     return storage.Client(project="example-project", credentials=AnonymousCredentials(), client_options=options)
 
@@ -46,6 +51,10 @@ def google_bigquery(bigquery_server: BigQueryServer) -> Iterator[BigQueryServer]
 @pytest.fixture
 def client(google_bigquery: BigQueryServer) -> bigquery.Client:
     """Google's own client, led to the server."""
+    from google.api_core.client_options import ClientOptions
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import bigquery
+
     options = ClientOptions(api_endpoint=google_bigquery.url)
     return bigquery.Client(project=google_bigquery.project, credentials=AnonymousCredentials(), client_options=options)
 
