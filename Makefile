@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
 .PHONY: demo demo-gcp check test test-google test-all audit test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
-	benchmark-gcp soak simulate fuzz trial trial-requirements help clean
+	benchmark-gcp soak simulate fuzz docs trial trial-requirements help clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -87,6 +87,11 @@ fuzz: .venv-fuzz/installed
 audit: .venv-audit/installed
 	@.venv-audit/bin/python -m tools.audit constraints.txt
 
+# The documentation as a site in .site: offline, and every link checked.
+docs: $(VENV)/installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@$(BIN)/python -m tools.site_check .site
+
 help:
 	@echo "make demo            the whole path through Airflow on this machine"
 	@echo "make demo-gcp        the same with Cloud Storage and BigQuery, on local servers"
@@ -94,6 +99,7 @@ help:
 	@echo "make check           style, types, layers, pure tests and 300 simulated worlds: a minute"
 	@echo "make test            the suite: five minutes"
 	@echo "make test-all        the same with Google's servers, a scheduler, a browser, Celery, the oldest Airflow"
+	@echo "make docs            the documentation as a site, in .site"
 	@echo "make fuzz            changed input from outside; MINUTES=1, TARGET=manifest"
 	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
 	@echo "make test-google, test-scheduler, test-ui, test-celery, test-matrix    parts of it, for minutes each"
@@ -125,6 +131,12 @@ $(VENV)/installed-ui: $(VENV)/installed
 	@echo "Installing Playwright into $(VENV), once"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
 		--constraint constraints.txt --editable '.[duckdb,parquet,test,ui]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	@echo "Installing MkDocs into $(VENV), once"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+		--constraint constraints.txt --editable '.[docs,duckdb,parquet,test]'
 	@touch $@
 
 # No extra of ours: whoever runs Celery has its provider and a database's drivers already.

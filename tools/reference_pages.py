@@ -1,0 +1,150 @@
+"""The parts of the documentation that are derived from the code: tables of columns, of errors and of decisions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES, ErrorRule
+from airflow_provider_metaconv.graph.errors import (
+    BlockedError,
+    CursorError,
+    FieldRefusedError,
+    GraphError,
+    InvalidRequestError,
+    ItemUnavailableError,
+    LimitTooHighError,
+    PermissionDeniedError,
+    RateLimitError,
+    TokenError,
+    TooMuchDataError,
+    TransientError,
+)
+from airflow_provider_metaconv.schema import PLATFORMS, TABLES, Column, ColumnType, Table
+
+DECISIONS = Path(__file__).parents[1] / "docs" / "adr"
+
+WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
+    RateLimitError: "waits up to 30 s itself; longer: frees the worker and comes back when Meta says, no retry spent",
+    TransientError: "tries again, 5 times with back-off; then an ordinary retry",
+    TooMuchDataError: "asks for half as much, and again",
+    LimitTooHighError: "asks for as many rows as Meta allows",
+    CursorError: "starts the list again",
+    ItemUnavailableError: "goes on; the ledger names the conversation",
+    TokenError: "fails at once; the message says what a person must do",
+    PermissionDeniedError: "fails at once; the message names the permission",
+    BlockedError: "fails at once; no further call is sent",
+    InvalidRequestError: "fails at once; the message says what to change",
+    FieldRefusedError: "leaves the field out; a warning and the manifest name it",
+}
+
+_TYPES = {
+    ColumnType.TEXT: ("string", "string", "VARCHAR", "STRING"),
+    ColumnType.INTEGER: ("number", "int64", "BIGINT", "INTEGER"),
+    ColumnType.TIMESTAMP: ("ISO 8601 string", "timestamp (UTC)", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
+    ColumnType.JSON: ("JSON value", "string that holds JSON", "JSON", "JSON"),
+}
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    return [f"| {' | '.join(header)} |", "|" + "---|" * len(header), *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def code_name(code: int, subcode: int | None, text: str = "") -> str:
+    """A code as people write it: ``190/463``, or ``100 "cursor"`` where Meta's words decide."""
+    return str(code) + ("" if subcode is None else f"/{subcode}") + (f' "{text}"' if text else "")
+
+
+def error_table() -> list[str]:
+    """One row per class of error: its codes, and what the task does."""
+    rows = []
+    for error, does in WHAT_THE_TASK_DOES.items():
+        known = [(key, rule) for key, rules in ERROR_RULES.items() for rule in rules if rule.error is error]
+        codes = [code_name(*key, rule.text) for key, rule in known]
+        codes += [f"{own[0]}-{own[-1]}" for own, key in CODE_RANGES if any(key == other for other, _ in known)]
+        actions = " or ".join(dict.fromkeys(str(rule.action) for _, rule in known))
+        scopes = " or ".join(dict.fromkeys(str(rule.scope) for _, rule in known))
+        rows.append((f"`{error.__name__}`", ", ".join(codes), f"`{actions}`", scopes, does))
+    return markdown_table(("error", "codes", "action", "scope", "what the task does"), rows)
+
+
+def code_table() -> list[str]:
+    """One row per meaning: the codes that have it, the action, and what a person does."""
+    codes: dict[tuple[str, str, str], list[str]] = {}
+    for (code, subcode), rules in ERROR_RULES.items():
+        ranges = [f"{own[0]}-{own[-1]}" for own, key in CODE_RANGES if key == (code, subcode)]
+        for rule in rules:
+            codes.setdefault(_known(rule), []).extend([code_name(code, subcode, rule.text), *ranges])
+    rows = [(", ".join(names), meaning, f"`{action}`", advice) for (meaning, action, advice), names in codes.items()]
+    return markdown_table(("code", "meaning", "action", "what to do"), rows)
+
+
+def _known(rule: ErrorRule) -> tuple[str, str, str]:
+    is_limit = rule.error is RateLimitError
+    meaning = "A call limit is reached." if is_limit else rule.meaning
+    return meaning, rule.action.value, "" if is_limit else rule.advice
+
+
+def type_table() -> list[str]:
+    """How the type of a column is written in each format and warehouse."""
+    header = ("type", "NDJSON", "Parquet", "DuckDB", "BigQuery")
+    return markdown_table(header, [(f"`{kind.value}`", *words) for kind, words in _TYPES.items()])
+
+
+def data_dictionary() -> list[str]:
+    """Every table with every column."""
+    lines: list[str] = []
+    for table in TABLES:
+        lines += [f"## {table.name}", "", table.description, "", f"Key: {_names(table.key)}.", "", *_columns(table), ""]
+    return lines
+
+
+def _columns(table: Table) -> list[str]:
+    rows = [
+        (f"`{column.name}`", f"`{column.type.value}`", "no" if column.required else "yes", _field(column), _text(column))
+        for column in table.columns
+    ]
+    return markdown_table(("column", "type", "nullable", "Graph field", "description"), rows)
+
+
+def _text(column: Column) -> str:
+    return column.description.replace("{", "`{").replace("}", "}`").replace("|", "\\|")
+
+
+def _field(column: Column) -> str:
+    if not column.graph_field:
+        return ""
+    field = f"`{column.graph_field}`"
+    return field if column.platforms == PLATFORMS else f"{field} ({', '.join(column.platforms)})"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def decision_table() -> list[str]:
+    """One row per page of ``docs/adr``, by its number."""
+    rows = []
+    for page in sorted(DECISIONS.glob("[0-9]*.md")):
+        number, title = re.findall(r"^# (\d{4}) (.+)$", page.read_text("utf-8"), re.MULTILINE)[0]
+        rows.append((number, f"[{title}]({page.name})"))
+    return markdown_table(("", "decision"), rows)
+
+
+GENERATED: dict[str, Callable[[], list[str]]] = {
+    "columns": data_dictionary,
+    "types": type_table,
+    "errors": error_table,
+    "codes": code_table,
+    "decisions": decision_table,
+}
+"""What stands in a page as ``<!-- generated: NAME -->``, by its name."""
+
+MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+
+def with_generated(markdown: str) -> str:
+    """A page with its markers replaced; raises ``KeyError`` for a name that is unknown."""
+    return MARKER.sub(lambda match: "\n".join(GENERATED[match[1]]()), markdown)
