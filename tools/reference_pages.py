@@ -103,7 +103,13 @@ def data_dictionary() -> list[str]:
 
 def _columns(table: Table) -> list[str]:
     rows = [
-        (f"`{column.name}`", f"`{column.type.value}`", "no" if column.required else "yes", _field(column), _text(column))
+        (
+            f"`{column.name}`",
+            f"`{column.type.value}`",
+            "no" if column.required else "yes",
+            _field(column),
+            _text(column),
+        )
         for column in table.columns
     ]
     return markdown_table(("column", "type", "nullable", "Graph field", "description"), rows)

@@ -62,7 +62,11 @@ def main() -> int:
     """Looks through the site in the folder that is named; 1 if anything was found."""
     site = Path(sys.argv[1]).resolve()
     found = list(findings(site))
-    print("\n".join(found) if found else f"Every link in {site.name} leads somewhere, and nothing is fetched from elsewhere.")
+    print(
+        "\n".join(found)
+        if found
+        else f"Every link in {site.name} leads somewhere, and nothing is fetched from elsewhere."
+    )
     return 1 if found else 0
 
 
