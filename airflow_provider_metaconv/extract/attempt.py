@@ -460,5 +460,6 @@ class Attempt:
 def _text_length(nodes: Iterable[Node]) -> int:
     """The length of the texts nested in a page of conversations; their rows are hardly longer."""
     edges = (node.get("messages") for node in nodes)
-    rows = (row for edge in edges if isinstance(edge, dict) for row in edge.get("data") or ())
+    lists = (edge.get("data") for edge in edges if isinstance(edge, dict))
+    rows = (row for each in lists if isinstance(each, list) for row in each)
     return sum(len(text) for row in rows if isinstance(row, dict) and isinstance(text := row.get("message"), str))
