@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant(
         "G4",
         "The table extraction_windows calls every window complete.",
-        "files/commit.py",
+        "files/ledger_rows.py",
         "(WindowStatus.COMPLETE if is_complete else WindowStatus.PARTIAL).value",
         "WindowStatus.COMPLETE.value",
     ),
