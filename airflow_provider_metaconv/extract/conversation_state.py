@@ -55,7 +55,7 @@ def begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> Non
 
 
 def _more(edge: Any) -> dict[str, str]:
-    if not isinstance(edge, dict) or "next" not in (edge.get("paging") or ()):
+    if not isinstance(edge, dict) or not isinstance(paging := edge.get("paging"), dict) or "next" not in paging:
         return {}
     try:
         return dict(parse_page(edge, lenient_rows=True).next_parameters or {})
