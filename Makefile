@@ -112,14 +112,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
-		--constraint constraints.txt --editable '.[duckdb,parquet,test]'
+		--constraint constraints.txt --editable '.[demo,parquet,test]'
 	@touch $@
 
 # Google's provider is 1.5 GB with all it needs: only the commands that use it bring it along.
 $(VENV)/installed-google: $(VENV)/installed
 	@echo "Installing Google's provider into $(VENV), once"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
-		--constraint constraints.txt --editable '.[google,duckdb,parquet,test]'
+		--constraint constraints.txt --editable '.[google,demo,parquet,test]'
 	@touch $@
 
 # Debian's own Chromium is driven; Playwright's is never downloaded.
@@ -130,7 +130,7 @@ $(VENV)/installed-ui: $(VENV)/installed
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-liberation >/dev/null; }
 	@echo "Installing Playwright into $(VENV), once"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
-		--constraint constraints.txt --editable '.[duckdb,parquet,test,ui]'
+		--constraint constraints.txt --editable '.[demo,parquet,test,ui]'
 	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed
@@ -154,7 +154,7 @@ trial:
 
 # The trial's pins, with hashes, after constraints.txt or the dependencies have changed.
 trial-requirements: $(VENV)/installed
-	@$(BIN)/uv pip compile pyproject.toml trial/requirements.in --extra duckdb --extra google --extra parquet \
+	@$(BIN)/uv pip compile pyproject.toml trial/requirements.in --extra duckdb --extra emulator --extra google --extra parquet \
 		--constraint constraints.txt --python-version 3.12 --python-platform linux --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet --output-file trial/requirements.compiled
 	@{ head -1 trial/requirements.txt; cat trial/requirements.compiled; } > trial/requirements.new
@@ -164,7 +164,7 @@ trial-requirements: $(VENV)/installed
 	@echo "Installing atheris into .venv-fuzz, once"
 	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
 	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python --compile-bytecode \
-		--constraint constraints.txt --editable '.[duckdb,parquet,test]'
+		--constraint constraints.txt --editable '.[demo,parquet,test]'
 	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python atheris || echo "There is no atheris for this Python: by chance alone"
 	@touch $@
 

@@ -14,7 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from rich.console import Console, RenderableType
+try:
+    from rich.console import Console, RenderableType
+except ImportError:
+    sys.exit("The demo needs more than the provider: pip install 'airflow-provider-metaconv[demo]'")
 
 from airflow_provider_metaconv.demo import results, screen
 from airflow_provider_metaconv.demo.google import GooglePlace

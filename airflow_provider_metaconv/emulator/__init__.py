@@ -1,5 +1,10 @@
 """A local emulator of Meta's Graph API for conversations: try, test and teach without a Meta account."""
 
+from importlib.util import find_spec
+
+if not all(map(find_spec, ("starlette", "uvicorn"))):
+    raise ImportError("The emulator needs its server: pip install 'airflow-provider-metaconv[emulator]'")
+
 from .attachments import CONTENT_KINDS
 from .builders import MessageSpec, PageSpec, ThreadSpec, build_world, uniform_world
 from .faults import FAULTS, Fault, FaultKind

@@ -1,4 +1,4 @@
-"""The command line: ``python -m airflow_provider_metaconv.emulator --port 8080``."""
+"""The command line: ``python -m airflow_provider_metaconv.emulator --port 8090``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from .faults import Fault
+from .faults import FAULTS, Fault
 from .landing import example_commands
 from .server import EmulatorServer
 from .settings import EmulatorSettings, WorldSettings
@@ -126,10 +126,16 @@ def _announce(server: EmulatorServer) -> None:
             f"page token of {page.name} ({page.id}): {server.page_token(page.id)}"
             for page in server.world.pages.values()
         ),
+        f"Airflow connection: export AIRFLOW_CONN_META_GRAPH_DEFAULT='{json.dumps(_connection(server))}'",
+        f"faults (--faults): {', '.join(sorted(FAULTS))}",
         "try: " + example_commands(server.service, server.url)[0],
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
+
+
+def _connection(server: EmulatorServer) -> dict[str, str]:
+    return {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
 
 
 def _write_ready_file(server: EmulatorServer, path: Path) -> None:

@@ -97,3 +97,53 @@ def test_each_extra_brings_what_it_says(wheel: Path) -> None:
     assert google == brought["google"]
     assert {"duckdb", "pytz"} == brought["duckdb"]
     assert {"pyarrow"} == brought["parquet"]
+    assert {"starlette", "uvicorn"} == brought["emulator"]
+    assert {"rich", *brought["duckdb"], *brought["emulator"]} == brought["demo"]
+
+
+LIGHT = """
+import importlib, pkgutil, sys
+
+import {package}
+
+BARRED = {{"duckdb", "google", "pyarrow", "rich", "starlette", "uvicorn"}}
+OURS = {package}.__path__[0]
+
+
+class Bar:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BARRED:
+            frame = sys._getframe(1)
+            while frame is not None and "importlib" in frame.f_code.co_filename:
+                frame = frame.f_back
+            if frame is not None and frame.f_code.co_filename.startswith(OURS):
+                raise ImportError(name)
+        return None
+
+
+sys.meta_path.insert(0, Bar())
+left_out = ("emulator", "demo", "example_dags", "files.gcs", "warehouse.bigquery", "pytest_plugin")
+for module in pkgutil.walk_packages({package}.__path__, "{package}."):
+    if not module.name.removeprefix("{package}.").startswith(left_out):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+
+
+def test_without_extras_everything_a_worker_needs_can_be_imported(wheel: Path, tmp_path: Path) -> None:
+    """What our own modules import of the extras' libraries is refused; what Airflow brings along is its business."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-c", LIGHT.format(package=PACKAGE)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = done.stdout.split()
+    assert {f"{PACKAGE}.dag", f"{PACKAGE}.operators.load", f"{PACKAGE}.hooks.meta_graph"} <= set(imported)
+
+
+def test_pytest_and_airflow_find_what_is_theirs(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+    entries = archive.read(name).decode()
+    assert f"[pytest11]\nmeta_graph = {PACKAGE}.pytest_plugin" in entries
+    assert "[apache_airflow_provider]" in entries
