@@ -113,6 +113,7 @@ def test_a_partial_window_is_a_warning_when_asked_to_be(
     result = run(task)
     assert (result["complete"], result["messages"]) == (False, 5)
     # All conversations that were read are complete: of them there is nothing to say.
+    assert len(warnings) == 1, warnings
     [warning] = warnings
     assert warning.startswith("The window is partial, folder spam: [10]")
 
