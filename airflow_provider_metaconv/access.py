@@ -83,7 +83,7 @@ def create_lock(path: Path) -> int:
 def open_regular(path: Path) -> BinaryIO:
     """A regular file to read; raises ``OSError`` for anything else, a symbolic link included, without waiting for it.
 
-    What was opened is what is looked at: nobody can put something else in its place in between.
+    The file that was opened is the file that is checked: nothing can replace it in between.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -182,7 +182,7 @@ class Attempt:
         return 0.0 if refusal is None else max(refusal.pause_until - self._partiality.clock(), 0.0)
 
     def apply(self, request: Request, outcome: Outcome, once_planned: Callable[[], None] = lambda: None) -> Batch:
-        """The rows that an outcome brings; raises the ``GraphError`` that ends the attempt.
+        """The rows of an outcome; raises the ``GraphError`` that ends the attempt.
 
         ``once_planned`` is called when the next request of a list is known, so that Meta works while rows are made.
         """
@@ -430,7 +430,7 @@ class Attempt:
         return batch
 
     def evidence(self) -> WindowEvidence:
-        """What was read of the lists; raises when none of them was, and nothing stands in for them.
+        """What was read of the lists; raises when none of them was, and nothing replaces them.
 
         A list that is neither at its end nor refused in this attempt, or an open conversation, is a mistake of this
         program: then there is no evidence.

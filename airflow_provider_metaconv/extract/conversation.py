@@ -319,9 +319,9 @@ class ConversationReader:
 
     @staticmethod
     def _count_unplaced(conversation: ConversationState, message_id: str | None) -> None:
-        """Without a time nobody can say whether a message belongs to the window: it is counted, not written.
+        """Without a time it is unknown whether a message belongs to the window: it is counted, not written.
 
-        Without an id nobody can say whether it came before either: it is no progress.
+        Without an id it is unknown whether it came before, too: it is no progress.
         """
         if message_id is None and conversation.verifying and conversation.on_page_without_id:
             conversation.on_page_without_id -= 1
@@ -336,11 +336,11 @@ class ConversationReader:
             conversation.counted.unclear += 1
 
     def _came_recently(self, conversation: ConversationState, created: str, message_id: str) -> bool:
-        """Whether a message was read before, which only the end of an open window can bring about."""
+        """Whether a message was read before, which can happen only at the end of an open window."""
         reference = self._state.reference
         if not reference or self._context.until <= reference or created < reference:
             return False
-        # With its conversation: Meta, or what stands between, may have named another one the first time.
+        # With its conversation: the first response may have named another one.
         recent = (conversation.id, message_id)
         if recent in self._state.recent_ids and conversation.id not in self._state.reread:
             return True

@@ -47,9 +47,9 @@ def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
 
 
 def begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:
-    """Takes over the number of messages that a node tells with which a reading begins."""
+    """Takes the number of messages from the node with which a reading begins."""
     told, newest = count(node.get("message_count")), effective_time(node)
-    # Without a time nothing tells what was counted from what came later.
+    # Without a time, what was counted cannot be told from what came later.
     if told is not None and newest is not None:
         conversation.counted = Count(told, newest, met_ids=None if conversation.tracked_ids is None else set())
 
@@ -74,11 +74,11 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
 
 def restart(conversation: ConversationState) -> None:
     """Reads a conversation from its newest message again, passing over what was seen."""
-    # By itself it tells how many messages there are by now; the earlier number is no proof any more.
+    # Its own node says how many messages there are by now; the earlier number is no proof any more.
     conversation.position, conversation.by_itself, conversation.counted = {}, True, None
     conversation.verifying, conversation.behind, conversation.step_over = "", "", False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
-    # They come again, and nobody can tell that they do.
+    # They come again, and without an id that cannot be noticed.
     conversation.unplaced -= conversation.without_id
     conversation.without_id = 0
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids

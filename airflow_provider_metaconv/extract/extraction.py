@@ -298,7 +298,7 @@ class _Extraction:
             raise
         finally:
             if self._in_flight:
-                # An interruption: nobody waits for these any more, and none may follow.
+                # An interruption: these are no longer waited for, and none may follow.
                 self._settings.stop.request()
             dispatcher.close()
 

@@ -293,7 +293,7 @@ def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, move
     """A page names itself as its next: the end of the list, or a fault of Meta's in the middle of it.
 
     Where Meta ignores cursors each page is the first one, and names itself as well. So what ends a list is an answer
-    that cannot be the first page: one that begins behind a row of the page that was met, and brings nothing else.
+    that cannot be the first page: one that begins behind a row of the page that was met, and returns nothing else.
     """
     phase = state.phase
     if isinstance(phase, VerifyingEnd) and not phase.behind and len(page.items) > 1:
@@ -421,5 +421,5 @@ def resumed(state: ListState) -> None:
 
 
 def pass_end(state: ListState) -> str:
-    """The time at which the pass will leave the list; "" where nobody can know, as for a history or a catch-up pass."""
+    """The time at which the pass will leave the list; "" where that is unknown, as for a history or a catch-up pass."""
     return state.bound if is_in_order(state) and not state.passes and not isinstance(state.phase, Ended) else ""

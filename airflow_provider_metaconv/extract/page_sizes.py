@@ -68,7 +68,7 @@ IDS_PER_CALL = 200
 LARGEST_MESSENGER = Sizes(conversations=200, nested_messages=100)
 LARGEST_INSTAGRAM = Sizes(conversations=50, nested_messages=20)
 
-# Before the first response nobody knows how long the conversations are. Of a history all messages are wanted; of an
+# Before the first response it is unknown how long the conversations are. Of a history all messages are wanted; of an
 # hour the newest few of each conversation, and one call for all that changed saves the look at the top afterwards.
 FIRST_OF_HISTORY = Sizes(conversations=50, nested_messages=100)
 FIRST_OF_WINDOW = Sizes(conversations=100, nested_messages=25)

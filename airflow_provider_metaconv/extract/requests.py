@@ -138,7 +138,7 @@ def field_name(field: str) -> str:
 
 
 def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable[[], Response]:
-    """The call that a request stands for; all that it asks for is taken now, in the deciding thread."""
+    """The call that a request describes; what it asks for is read now, in the deciding thread."""
     match request:
         case ListRequest():
             names = IDS_ONLY if request.ids_only else fields.with_messages(request.nested_messages)

@@ -24,7 +24,7 @@ class _Value(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fro
 
 
 class Reading(_Value, frozen=True, tag="reading"):
-    """The next page brings conversations with their newest messages."""
+    """The next page returns conversations with their newest messages."""
 
     position: Position = {}
 

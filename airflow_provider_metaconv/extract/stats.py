@@ -66,7 +66,7 @@ class EarlierAttempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ListPosition:
     """Where an extraction is: in list ``number`` of ``lists``, read back to the ``updated_time`` ``position``.
 
-    ``end`` is the time at which the list is left; ``""`` where nobody can know.
+    ``end`` is the time at which the list is left; ``""`` where that is unknown.
     """
 
     number: int = 1

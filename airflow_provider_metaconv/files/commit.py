@@ -60,8 +60,8 @@ class Corrections:
     """What the rows in the parts do not say yet.
 
     ``reread`` are conversations whose rows may be there twice. ``amend`` changes ledger rows of conversations that
-    were looked at a second time, by their ids. ``unplaced`` is of how many messages of a conversation nobody can say to
-    which window they belong: they are in no row, and counted as known.
+    were looked at a second time, by their ids. ``unplaced`` counts the messages of a conversation whose window is
+    unknown: they are in no row, and counted as known.
     """
 
     reread: frozenset[str] = frozenset()

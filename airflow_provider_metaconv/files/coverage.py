@@ -38,7 +38,7 @@ class Coverage:
     """The time that is covered, all of it aware and in UTC.
 
     ``asked_since`` is the earliest moment that any window was to cover, None before the first window. ``complete`` are
-    the spans of windows without a gap: sorted, and merged where they touch. What lies between ``asked_since`` and now
+    the spans of windows without a gap: sorted, and merged where they touch. What is between ``asked_since`` and now
     and in none of them is to be read. ``claims`` are the windows of the latest runs that began earlier than their
     schedule said, by their end.
     """
@@ -96,7 +96,7 @@ def with_window(coverage: Coverage, since: datetime | None, until: datetime, *, 
 def covered_until(coverage: Coverage, start: datetime) -> datetime | None:
     """The end of the time that is covered without a gap; at most ``start``, None when no window began before that.
 
-    The time begins with the earliest window; what lies before that nobody asked for.
+    The time begins with the earliest window; earlier messages were not asked for.
     """
     if coverage.asked_since is None or coverage.asked_since > start:
         return None

@@ -70,7 +70,7 @@ def claim_window(storage: Storage, since: datetime, until: datetime) -> tuple[da
 
     The answer is the same for each attempt of a run that begins earlier: it is stored before it is returned, by
     ``until``. Otherwise a run that is repeated after its commit would find its own gap closed, and return a window
-    without the rows that nobody has loaded yet. Costs one read, and one write where there is a gap. Raises
+    without the rows that are not loaded yet. Costs one read, and one write where there is a gap. Raises
     ``StorageError``, then nothing is decided.
     """
     stored = read_coverage(storage)
@@ -95,7 +95,7 @@ def record_window(
 ) -> None:
     """Record a window whose manifest is published; ``since`` None is a full history.
 
-    One write where nobody else has written since ``known`` was read, and a read before it without ``known``. Of
+    One write where no other task has written since ``known`` was read, and a read before it without ``known``. Of
     writers that record at once none is lost. Raises ``StorageError``: the window then counts as not covered.
     """
     _update(storage, lambda coverage: with_window(coverage, since, until, complete=complete), known)

@@ -22,7 +22,7 @@ class ChangedMeanwhileError(StorageError):
 
 
 class StorageRefusedError(StorageError):
-    """Only a person can change what stands in the way: a file in place of a folder, a permission that is missing."""
+    """Only a person can remove the obstacle: a file in place of a folder, a permission that is missing."""
 
 
 class UnusableFileError(StorageError):

@@ -54,7 +54,7 @@ class _Bounded(io.BytesIO):
 
 
 class GCSStorage:
-    """The ``Storage`` of one folder of a bucket; what is not published lies on this machine's disk.
+    """The ``Storage`` of one folder of a bucket; what is not published is on this machine's disk.
 
     Two tasks never mix their files, though no object locks the folder that a killed task could leave locked: under
     ``lock`` every write replaces, and every delete removes, only the generation that this task has seen or written.

@@ -44,7 +44,7 @@ class ManifestFile:
 
     @property
     def file_format(self) -> str:
-        """The format that the name's ending stands for: ``ndjson`` or ``parquet``."""
+        """The format that the name's ending means: ``ndjson`` or ``parquet``."""
         return next(name for name, suffix in FORMAT_SUFFIXES.items() if self.path.endswith(suffix))
 
 

@@ -32,7 +32,7 @@ _GZIP_CONTAINER = 16 + zlib.MAX_WBITS
 
 
 Keep = Callable[[bytes], None]
-"""Takes rows as they are encoded, some lines at a time, so that nobody has to encode them a second time."""
+"""Receives rows as they are encoded, some lines at a time, so that they are encoded once."""
 
 
 class NdjsonWriter:
@@ -67,7 +67,7 @@ def encoded_slices(rows: Sequence[Row]) -> Iterator[bytes]:
     """The rows as lines of JSON, some at a time; raises ``TypeError`` for what is no JSON value."""
     start = 0
     while start < len(rows):
-        # Long rows come together; one of them stands for those beside it, since to weigh each costs half as much again.
+        # Long rows come together; one of them represents those beside it, since weighing each costs half as much again.
         first = _encoded(rows[start : start + 1])
         if len(first) >= LONG_ROW_BYTES:
             yield first

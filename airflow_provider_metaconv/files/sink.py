@@ -1,4 +1,4 @@
-"""A file that knows its own size and checksum, so that nobody reads it again to fill in the manifest."""
+"""A file that knows its own size and checksum, so that the manifest needs no second read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from airflow_provider_metaconv import access
 
 BUFFER_BYTES = 256 * 1024
-"""zlib hands over small pieces; a call of the system for each would cost more than compressing it."""
+"""zlib returns small pieces; a system call for each would cost more than compressing it."""
 
 
 class Sink:
@@ -70,7 +70,7 @@ class Sink:
     def abandon(self) -> None:
         """Close the file without caring for its content, and ignore later writes.
 
-        Later ones do come: pyarrow's destructor still writes a footer that nobody wants.
+        Later ones do come: pyarrow's destructor still writes a footer that is not needed.
         """
         self._abandoned = True
         with contextlib.suppress(OSError):

@@ -269,7 +269,7 @@ _PASSING = ErrorRule(TransientError, ErrorScope.CALL, Action.RETRY, "Meta failed
 
 @dataclass(frozen=True, slots=True)
 class MetaError:
-    """An error as Meta's body tells it, in scrubbed single lines."""
+    """An error as the response body describes it, in scrubbed single lines."""
 
     code: int | None
     subcode: int | None = None

@@ -45,7 +45,7 @@ class Action(StrEnum):
 
 
 class ErrorScope(StrEnum):
-    """How much an error concerns: what lies outside it can still be read."""
+    """How much an error concerns: everything outside it can still be read."""
 
     CALL = "call"
     CONVERSATION = "conversation"

@@ -96,7 +96,7 @@ def read_usage(headers: Mapping[str, str], own_ids: Collection[str] = ()) -> Usa
 def pace_share(percent: float) -> float:
     """The share of the full pace at that usage: all up to 80 %, then the square of what is left, nothing at 100 %.
 
-    The square, since what is left must last until the oldest calls no longer count, and nobody says when that is.
+    The square, since what is left must last until the oldest calls no longer count, and Meta does not say when that is.
     """
     left = (100.0 - min(max(percent, SLOW_FROM_PERCENT), 100.0)) / (100.0 - SLOW_FROM_PERCENT)
     return left * left
@@ -146,7 +146,7 @@ class Pacer:
             self._gap_now = min(self._gap / share, longest) if share else longest
 
     def pause(self, seconds: float) -> None:
-        """Lets nobody send for that long from now on: a limit was reached."""
+        """Stops all sending for that long from now on: a limit was reached."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 

@@ -18,7 +18,7 @@ SECRET_PARAMETERS = ("access_token", "input_token", "appsecret_proof", "client_s
 """The query parameters of Meta's whose values are secrets."""
 
 SHORTEST_SECRET = 8
-"""Characters; shorter ones are nobody's real token, and hiding them would make ordinary text unreadable."""
+"""Characters; shorter ones are no real token, and hiding them would make ordinary text unreadable."""
 
 _LOOKS_SECRET = re.compile(
     rf"((?:{'|'.join(SECRET_PARAMETERS)})(?:=|%3D|\"?\s*:\s*\"?))[^&\s\"'\\,}}]+"

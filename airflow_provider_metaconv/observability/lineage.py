@@ -23,7 +23,7 @@ WINDOW_LEVEL = "window="
 
 @dataclass(frozen=True, slots=True)
 class TablesPlace:
-    """Where a warehouse's tables are: the namespace, and what stands before a table's name."""
+    """Where a warehouse's tables are: the namespace, and the prefix of a table's name."""
 
     namespace: str
     prefix: str
@@ -74,7 +74,7 @@ def load_lineage(manifests: Iterable[str], place: TablesPlace, result: LoadResul
 
 
 def files_folder(manifest: str) -> tuple[str, str]:
-    """Namespace and name of the folder that a manifest's window lies in.
+    """Namespace and name of the folder that holds a manifest's window.
 
     >>> files_folder("gs://bucket/meta/platform=messenger/page_id=100/window=begin_20261121T000000Z/_manifest.json")
     ('gs://bucket', 'meta/platform=messenger/page_id=100')

@@ -44,7 +44,7 @@ WRITTEN = ("inserted", "updated")
 class MetaConversationsLoadOperator(StoppableOperator):
     """Merges the files of any number of manifests into a warehouse's tables, all or nothing; a subclass says where.
 
-    ``manifests`` are manifest paths or URIs, or the extract operators' results as XCom hands them over
+    ``manifests`` are manifest paths or URIs, or the extract operators' results from XCom
     (``extract.output``). Loading twice changes nothing. Without a manifest there is nothing to do, and the task is
     skipped. Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of the
     assets among the task's ``outlets`` carry what was written and where it comes from.

@@ -84,7 +84,7 @@ def window_path(
 ) -> str:
     """Where the files of a task with these arguments lie, below its destination."""
     # What narrows the list gets a place of its own, so that two such tasks do not replace each other's files.
-    # A list with the inbox in it stands for the Page as a whole.
+    # A list with the inbox in it means the Page as a whole.
     folders = [name for name in folders_to_read(platform, folder) if name]
     whole = not folders or (INBOX in folders and len(folders) > 1)
     narrowed_by = {"folder": None if whole else "-".join(sorted(folders)), "user_id": user_id}

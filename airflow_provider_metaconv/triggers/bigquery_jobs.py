@@ -20,7 +20,7 @@ class BigQueryJobsTrigger(BaseTrigger):
 
     Google's own trigger fires with the job's error text, which may quote a row; none of that may be logged. ``jobs``
     are ``[project, location, job id]`` each. A job that cannot be asked for fires as well. The event is ``state``, what
-    the task needs to go on: ``dag.test()`` hands a resumed task its event and nothing else.
+    the task needs to go on: ``dag.test()`` passes a resumed task its event and nothing else.
     """
 
     def __init__(
