@@ -193,8 +193,8 @@ def _text_array(values: list[Any]) -> Any:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    # Unless its allocator was chosen, or pyarrow imported, before: its own choice, mimalloc, holds 20 MB more of the same
-    # rows than the system's, and can be changed before the first import alone.
+    # Unless its allocator was chosen, or pyarrow imported, before. Its own choice, mimalloc, holds 20 MB more of the
+    # same rows than the system's, and can be changed before the first import alone.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         import pyarrow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from tests.repository.test_distribution import REPOSITORY
@@ -61,7 +62,10 @@ IMPORTED = f"import sys, {PLUGIN}; print(sorted(n for n in sys.modules if n.star
 
 def run(folder: Path, text: str) -> str:
     (folder / "test_users.py").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "--rootdir", str(folder), str(folder)]
+    is_installed = any(entry.value == PLUGIN for entry in entry_points(group="pytest11"))
+    # Where the package was installed before it had the entry point, as users' pytest would find it.
+    plugin = [] if is_installed else ["-p", PLUGIN]
+    command = [sys.executable, "-m", "pytest", "-q", *plugin, "--rootdir", str(folder), str(folder)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout + done.stderr
 

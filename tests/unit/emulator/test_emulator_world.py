@@ -1,21 +1,13 @@
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import (
-    CONTENT_KINDS,
-    MessageSpec,
-    PageSpec,
-    ThreadSpec,
     World,
     WorldSettings,
-    build_world,
-    uniform_world,
 )
 from airflow_provider_metaconv.emulator.texts import HUGE_TEXT, ODD_TEXTS
 
@@ -88,61 +80,3 @@ def test_days_are_busier_than_nights_and_replies_take_minutes_to_hours() -> None
         if answer.from_page and not question.from_page
     )
     assert 300 < delays[len(delays) // 2] < 4 * 3_600
-
-
-def test_sixty_thousand_messages_are_made_in_a_moment() -> None:
-    start = time.perf_counter()
-    World.generate(WorldSettings(messages=60_000))
-    assert time.perf_counter() - start < 6  # under 2 s on an idle machine
-
-
-def test_a_hand_made_world_is_what_was_said() -> None:
-    world = build_world(
-        [
-            PageSpec(
-                "7",
-                [
-                    ThreadSpec("instagram", [MessageSpec(NOW, "late"), MessageSpec(NOW - timedelta(1), "early")]),
-                    ThreadSpec(messages=[MessageSpec(NOW, content="sticker")], thread_id="t_1", customer_name="Ann"),
-                ],
-                name="Mine",
-            )
-        ]
-    )
-    instagram, messenger = world.threads.values()
-    assert ("Mine", ["early", "late"]) == (world.pages["7"].name, [each.text for each in instagram.messages])
-    assert ("t_1", "Ann") == (messenger.id, messenger.customer["name"])
-    assert {"sticker", "message"} == set(messenger.messages[0].content)
-
-
-@pytest.mark.parametrize("kind", CONTENT_KINDS)
-def test_every_kind_of_content_can_be_ordered_on_both_platforms(kind: str) -> None:
-    for platform in ("MESSENGER", "INSTAGRAM"):
-        world = build_world([PageSpec(threads=[ThreadSpec(platform, [MessageSpec(NOW, content=kind)])])])
-        assert 1 == len(world.messages)
-
-
-def test_a_uniform_world_is_predictable() -> None:
-    world = uniform_world(threads=3, messages_per_thread=2, now=NOW)
-    newest_first = world.conversations("100", "MESSENGER")[::-1]
-    expected = [NOW - timedelta(minutes=minutes) for minutes in (1, 2, 3)]
-    assert [each.timestamp() for each in expected] == [thread.updated_time for thread in newest_first]
-    assert 6 == len(world.messages)
-
-
-def test_what_arrives_moves_its_thread_to_the_top_and_repeats_with_its_seed() -> None:
-    one, other = (uniform_world(threads=10, messages_per_thread=2) for _ in range(2))
-    arrived = one.arrive(20, seed=3, platform="MESSENGER")
-    assert arrived == other.arrive(20, seed=3, platform="MESSENGER")
-    another = uniform_world(threads=10, messages_per_thread=2).arrive(20, seed=4, platform="MESSENGER")
-    assert arrived != another
-    top = one.conversations("100", "MESSENGER")[-1]
-    assert one.messages[arrived[-1]][1].created_time == top.updated_time
-    assert 40 == len(one.messages)
-    assert 10 < len(one.threads) < 30
-
-
-@pytest.mark.parametrize("bad", [{"pages": 0}, {"messages": -1}, {"days": 0}, {"now": datetime(2026, 1, 1)}])  # noqa: DTZ001
-def test_an_impossible_recipe_is_refused(bad: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"world"):
-        WorldSettings(**bad)  # type: ignore[arg-type]
