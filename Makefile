@@ -17,14 +17,15 @@ demo-gcp: $(VENV)/installed-google
 	@$(if $(META_GCS_BUCKET),,$(BIN)/python -m local_servers --) \
 		$(BIN)/python -m airflow_provider_metaconv.demo --google --folder .demo-gcp
 
-# Before every commit: style, types, layers, the pure tests, and 300 random worlds.
-check: $(VENV)/installed-google
+# Before every commit: style, types, layers, the pure tests, 300 random worlds, known vulnerabilities.
+check: $(VENV)/installed-google .venv-audit/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup tests/unit tests/repository/test_docs.py tests/repository/test_readme.py
 	@$(BIN)/python -m tests.simulation --seeds 300
+	@.venv-audit/bin/python -m tools.audit constraints.txt
 
 # All that needs nothing but Python: real sockets, files, DuckDB, and Airflow's dag.test().
 test: $(VENV)/installed
@@ -35,7 +36,7 @@ test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m google
 
 # Everything, with the oldest Airflow that is supported at the end.
-test-all: check audit test test-google test-scheduler test-ui test-celery
+test-all: check test test-google test-scheduler test-ui test-celery
 	$(MAKE) test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
