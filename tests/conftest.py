@@ -47,6 +47,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if GOOGLE_SERVERS & set(getattr(item, "fixturenames", ())) or _needs_google(item.path):
             item.add_marker(pytest.mark.google)
+            if item.get_closest_marker("timeout") is None:
+                # The local servers are slow, and two of them share the machine.
+                item.add_marker(pytest.mark.timeout(400))
         if not item.path.name.startswith("test_bigquery"):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
