@@ -291,7 +291,14 @@ class ConversationReader:
         page = [(text(node.get("id")), row_time(node.get("created_time")), node) for node in nodes]
         page_ids = [message_id for message_id, _, _ in page if message_id is not None]
         known = {*conversation.page_ids, *_undated_again(conversation, page)}
-        read = [self._read_message(conversation, *each) for each in page if each[0] not in known]
+        read = []
+        for message_id, created, node in page:
+            if message_id in known:
+                continue
+            read.append(self._read_message(conversation, message_id, created, node))
+            if message_id is not None and created is not None:
+                # A page may show one message twice, with two times even.
+                known.add(message_id)
         # While an end is verified, parts of one page come again.
         if conversation.verifying:
             conversation.page_ids = [*conversation.page_ids, *page_ids]

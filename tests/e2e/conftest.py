@@ -74,7 +74,10 @@ class Airflow:
         return result
 
     def _answers(self) -> list[str]:
-        return self._results.read_text().splitlines() if self._results.exists() else []
+        if not self._results.exists():
+            return []
+        # The last line may be half written.
+        return [line for line in self._results.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def stop(self) -> None:
         """Ends the process for good: ``dag.test()`` ignores a polite request."""

@@ -15,7 +15,6 @@ from airflow_provider_metaconv.files.parquet import arrow_schema
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.load.verify import verify_manifests
 from airflow_provider_metaconv.schema import MESSAGES, Row
-from airflow_provider_metaconv.warehouse.bigquery.sources import opened
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.peak_memory import peak_megabytes
 
@@ -63,6 +62,8 @@ def verify(folder: Path, file_format: str) -> None:
 
 def send(folder: Path, file_format: str) -> None:
     """As a load into BigQuery reads files for its uploads, in pieces."""
+    from airflow_provider_metaconv.warehouse.bigquery.sources import opened
+
     for file in verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)[0].files:
         with opened(file.uri, file_format) as stream:
             while stream.read(1024 * 1024):

@@ -22,5 +22,13 @@ def megabytes(what: str, file_format: str, folder: Path) -> int:
 def test_messages_of_a_megabyte_are_written_rewritten_and_read_in_little_memory(
     tmp_path: Path, file_format: str
 ) -> None:
-    used = {what: megabytes(what, file_format, tmp_path) for what in ("write_lists", "rewrite", "verify", "send")}
+    used = {what: megabytes(what, file_format, tmp_path) for what in ("write_lists", "rewrite", "verify")}
     assert {what: mb for what, mb in used.items() if mb > MOST_MB} == {}
+
+
+@pytest.mark.google
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
+def test_they_are_sent_to_bigquery_in_little_memory(tmp_path: Path, file_format: str) -> None:
+    megabytes("write_lists", file_format, tmp_path)
+    assert megabytes("send", file_format, tmp_path) <= MOST_MB

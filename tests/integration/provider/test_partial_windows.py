@@ -113,8 +113,8 @@ def test_a_partial_window_is_a_warning_when_asked_to_be(
     result = run(task)
     assert (result["complete"], result["messages"]) == (False, 5)
     # All conversations that were read are complete: of them there is nothing to say.
-    assert len(warnings) == 1, warnings
-    [warning] = warnings
+    # Airflow warns, once in a process at the most, of an operator that is called as this test does.
+    [warning] = [line for line in warnings if "outside of the Task Runner" not in line]
     assert warning.startswith("The window is partial, folder spam: [10]")
 
 
