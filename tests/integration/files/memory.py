@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,9 @@ def load(folder: Path, file_format: str) -> None:
 if __name__ == "__main__":
     arrow_schema(MESSAGES)
     sys.modules["duckdb"] = __import__("duckdb")
+    with contextlib.suppress(ImportError):
+        # pyarrow imports it where it is installed, which is not the rows' doing.
+        import pandas as pandas
     before = peak_megabytes()
     globals()[sys.argv[1]](Path(sys.argv[3]), sys.argv[2])
     sys.stdout.write(f"{peak_megabytes() - before:.0f}\n")
