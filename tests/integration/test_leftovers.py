@@ -7,6 +7,7 @@ import gzip
 import json
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +17,7 @@ import pytest
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter
 from airflow_provider_metaconv.schema import MESSAGES
-from tests.e2e.leftovers import Leak, leaks
+from tests.e2e.leftovers import demo_leaks, leaks, main, places_of_messages
 
 SECRET = "EAAB/not+a=real:token"
 LONG = "filling " * 10_000
@@ -26,6 +27,15 @@ def sqlite_file(folder: Path) -> None:
     with sqlite3.connect(folder / "it") as connection:
         connection.execute("CREATE TABLE xcom (value TEXT)")
         connection.execute("INSERT INTO xcom VALUES (?)", (f"{LONG}{SECRET}{LONG}",))
+    connection.close()
+
+
+def sqlite_file_with_packed_values(folder: Path) -> None:
+    with sqlite3.connect(folder / "it") as connection:
+        connection.execute("CREATE TABLE serialized_dag (data BLOB, other TEXT)")
+        connection.execute(
+            "INSERT INTO serialized_dag VALUES (?, CAST(? AS TEXT))", (zlib.compress(SECRET.encode()), b"\xff")
+        )
     connection.close()
 
 
@@ -56,9 +66,14 @@ HIDING: dict[str, Callable[[Path], object]] = {
     "in base64 for URLs": lambda folder: (folder / "it").write_bytes(base64.urlsafe_b64encode(f"u{SECRET}".encode())),
     "in JSON": lambda folder: (folder / "it").write_text(json.dumps({"extra": json.dumps({"token": SECRET})})),
     "gzip": lambda folder: (folder / "it").write_bytes(gzip.compress(SECRET.encode())),
+    "the second part of a gzip": lambda folder: (folder / "it").write_bytes(
+        gzip.compress(LONG.encode()) + gzip.compress(SECRET.encode())
+    ),
     "half a gzip": lambda folder: (folder / "it").write_bytes(gzip.compress(f"{SECRET}{LONG}".encode())[:-9]),
     "zip": zipped,
     "SQLite": sqlite_file,
+    "zlib in SQLite": sqlite_file_with_packed_values,
+    "target of a link": lambda folder: (folder / "it").symlink_to(folder / f"of {SECRET}"),
     "DuckDB": duckdb_file,
     "NDJSON": lambda folder: part(folder, "ndjson"),
     "Parquet": lambda folder: part(folder, "parquet"),
@@ -68,7 +83,7 @@ HIDING: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("place", HIDING)
 def test_a_secret_is_found(tmp_path: Path, place: str) -> None:
     HIDING[place](tmp_path)
-    assert leaks(tmp_path, {"token": SECRET}) == [Leak("token", "it")]
+    assert {("token", "it")} == {(leak.secret, leak.path) for leak in leaks(tmp_path, {"token": SECRET})}
     assert leaks(tmp_path, {"token": SECRET}, spared=[tmp_path / "it"]) == []
     assert leaks(tmp_path, {"other": "another-secret"}) == []
 
@@ -82,3 +97,55 @@ def test_a_secret_is_found_in_the_name_of_a_folder(tmp_path: Path) -> None:
 def test_what_was_found_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "it").write_text(SECRET)
     assert SECRET not in repr(leaks(tmp_path, {"token": SECRET}))
+
+
+def test_where_it_was_found_is_said(tmp_path: Path) -> None:
+    sqlite_file_with_packed_values(tmp_path)
+    assert ["table serialized_dag, zlib"] == [leak.where for leak in leaks(tmp_path, {"token": SECRET})]
+
+
+@pytest.mark.parametrize("text", ["two\nlines, Ünïcode", 'It\'s "quoted" and \\ more'])
+@pytest.mark.parametrize("write", [json.dumps, lambda text: json.dumps(text, ensure_ascii=False), repr])
+def test_what_people_wrote_is_found_as_programs_write_it(
+    tmp_path: Path, text: str, write: Callable[[str], str]
+) -> None:
+    (tmp_path / "task.log").write_text(f"returned {write(text)}")
+    assert ["task.log"] == [leak.path for leak in leaks(tmp_path, {"text": text})]
+
+
+def demo(folder: Path, log: str = "", manifest: str = "") -> Path:
+    """What a demo leaves behind, made smaller."""
+    folder.mkdir()
+    (folder / "emulator.log").write_text(f"user token: emulator-user-token\n{log}\n")
+    (folder / "_manifest.json").write_text(manifest)
+    with duckdb.connect(str(folder / "it.duckdb")) as connection:
+        connection.execute("CREATE TABLE messages AS SELECT 'What are your opening hours on Sunday?' AS text")
+    return folder
+
+
+def test_what_the_emulator_says_of_itself_is_no_leak_and_anything_else_in_its_log_is(tmp_path: Path) -> None:
+    assert [] == demo_leaks(demo(tmp_path / "well"), {})
+    told = demo(tmp_path / "told", log="GET /me?access_token=emulator-user-token")
+    assert [("user token", "emulator.log")] == [(leak.secret, leak.path) for leak in demo_leaks(told, {})]
+
+
+def test_a_message_in_a_manifest_is_a_leak_and_in_a_part_or_table_is_none(tmp_path: Path) -> None:
+    text = "What are your opening hours on Sunday?"
+    folder = demo(tmp_path / "demo", manifest=json.dumps({"reason": text}))
+    (folder / "messages-00000.ndjson").write_text(text)
+    found = leaks(folder, {"text": text}, spared=places_of_messages(folder))
+    assert ["_manifest.json"] == [leak.path for leak in found]
+
+
+def test_the_search_of_demos_fails_when_it_finds_something_and_when_there_is_nothing_to_look_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main([str(demo(tmp_path / "well"))])
+    assert 1 == main([str(demo(tmp_path / "token", manifest="emulator-page-token-102"))])
+    assert 1 == main([str(demo(tmp_path / "text", manifest="What are your opening hours on Sunday?"))])
+    printed = capsys.readouterr().out
+    assert f"FOUND: token of Page 102 in {tmp_path}/token/_manifest.json, bytes" in printed
+    assert "emulator-page-token" not in printed
+    assert "opening hours" not in printed
+    (tmp_path / "well" / "it.duckdb").unlink()
+    assert 1 == main([str(tmp_path / "well")])
