@@ -54,6 +54,10 @@ class ApiServer(Scheduler):
     def folder(self) -> Path:
         return self._home
 
+    @property
+    def url(self) -> str:
+        return self._url
+
     def call(self, user: str | None, method: str, path: str, body: Any = None) -> int:
         """The status that a user gets."""
         headers = {} if user is None else {"Authorization": f"Bearer {self.token(user)}"}
@@ -99,6 +103,7 @@ ALLOWED = [
     ("admin", "PATCH", "variables/meta_conversations", VARIABLE, 200),
     ("admin", "GET", "dags/meta_conversations", None, 200),
     ("operator", "GET", "dags/meta_conversations", None, 200),
+    ("operator", "PATCH", "dags/meta_conversations", {"is_paused": False}, 200),
     ("operator", "POST", RUNS, {"logical_date": None}, 200),
     ("viewer", "GET", "dags/meta_conversations", None, 200),
     ("viewer", "GET", RUNS, None, 200),
@@ -108,17 +113,23 @@ REFUSED = [
         (user, method, path, body)
         for user in ("operator", "viewer")
         for method, path, body in (
+            ("GET", "connections", None),
             ("GET", "connections/meta_graph_default", None),
+            ("DELETE", "connections/meta_graph_default", None),
             ("PATCH", "connections/meta_graph_default", CONNECTION | {"host": "https://evil.example.com"}),
             ("POST", "connections", CONNECTION | {"connection_id": "another"}),
             ("POST", "connections/test", CONNECTION),
+            ("GET", "variables", None),
             ("GET", "variables/meta_conversations", None),
+            ("POST", "variables", VARIABLE | {"key": "another"}),
             ("PATCH", "variables/meta_conversations", VARIABLE),
+            ("DELETE", "variables/meta_conversations", None),
             ("GET", "config", None),
             ("POST", "pools", {"name": "another", "slots": 1}),
         )
     ),
     ("viewer", "POST", RUNS, {"logical_date": None}),
+    ("viewer", "DELETE", "dags/meta_conversations", None),
     ("viewer", "PATCH", "dags/meta_conversations", {"is_paused": True}),
 ]
 
@@ -140,6 +151,13 @@ def test_nobody_but_the_administrator_reaches_connections_variables_and_settings
 @pytest.mark.parametrize("path", ["dags", "connections/meta_graph_default", "variables/meta_conversations"])
 def test_nobody_gets_in_without_logging_in(airflow: ApiServer, path: str) -> None:
     assert airflow.call(None, "GET", path) == 401
+
+
+@pytest.mark.parametrize("path", ["auth/token", "auth/token/login"])
+def test_nobody_is_logged_in_without_a_password(airflow: ApiServer, path: str) -> None:
+    answer = requests.get(f"{airflow.url}/{path}", timeout=10, allow_redirects=False)
+    assert answer.status_code == 403
+    assert not answer.cookies
 
 
 @pytest.mark.parametrize(("user", "password"), [("admin", "admin"), ("admin", ""), ("nobody", "first-password")])
