@@ -17,9 +17,9 @@ from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpe
 from airflow_provider_metaconv.emulator.calls import Call
 from airflow_provider_metaconv.emulator.counters import Statistics
 from airflow_provider_metaconv.files.manifest import window_folder
-from tests.e2e.leftovers import credentials, leaks
+from tests.e2e.leftovers import credentials, leaks, places_of_messages
 from tests.e2e.scheduler import Scheduler, Seen, as_time
-from tests.e2e.stops import ENDED_PAGE, Stops, StopsContract, stops_in
+from tests.e2e.stops import ENDED_PAGE, TEXT, Stops, StopsContract, stops_in
 from tests.e2e.stops import PAGES as STOPPED_PAGES
 from tests.integration.extract.extraction import extract, written
 
@@ -92,7 +92,7 @@ def page(page_id: str) -> PageSpec:
     for number in range(2000):
         is_long = number % 50 == 0 and not 100 <= number < 1500
         newest = NOW - timedelta(minutes=number + 1)
-        messages = [MessageSpec(newest - timedelta(seconds=20 * back)) for back in range(300 if is_long else 2)]
+        messages = [MessageSpec(newest - timedelta(seconds=20 * back), TEXT) for back in range(300 if is_long else 2)]
         threads.append(ThreadSpec(messages=messages))
     return PageSpec(page_id, threads)
 
@@ -135,7 +135,7 @@ def story(home: Path, stops: Stops) -> Iterator[Story]:
             "conn_type": "meta_graph",
             "host": server.url,
             "password": server.user_token,
-            "extra": {"calls_per_second": 1000},
+            "extra": {"calls_per_second": 1000, "app_secret": server.app_secret},
         }
         environment = {
             **stops.environment,
@@ -232,6 +232,13 @@ def test_nothing_that_the_scheduler_left_behind_holds_a_secret(story: Story) -> 
     assert (story.home / "airflow" / "airflow.db").is_file()
     assert list(story.home.rglob("attempt=*"))
     assert leaks(story.home, credentials([*PAGES.values(), *STOPPED_PAGES.values(), ENDED_PAGE])) == []
+
+
+def test_messages_are_in_their_files_alone(story: Story) -> None:
+    places = places_of_messages(story.home)
+    found = leaks(story.home, {"a message": TEXT})
+    assert {leak.path for leak in found} & {str(place.relative_to(story.home)) for place in places}
+    assert leaks(story.home, {"a message": TEXT}, spared=places) == []
 
 
 @pytest.mark.usefixtures("story")
