@@ -19,7 +19,7 @@ import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
 from tests.e2e.conftest import REPOSITORY
-from tests.e2e.leftovers import credentials, leaks, texts
+from tests.e2e.leftovers import credentials, leaks, places_of_messages, texts
 from tests.e2e.scheduler import Scheduler
 from tests.e2e.ui import AirflowUi, TaskRow, opened_ui
 
@@ -184,7 +184,7 @@ def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
     database = Path(places(story.home)["database"])
     written = texts(database)
     assert len(written) > 100
-    assert leaks(story.home, written, spared=[story.home / "files", database]) == []
+    assert leaks(story.home, written, spared=places_of_messages(story.home)) == []
 
 
 def test_the_ui_asks_nothing_of_any_other_host(story: Story) -> None:
