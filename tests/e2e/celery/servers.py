@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,25 @@ ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the broker and the database answer."""
+    """Where the broker and the database answer, and the folder that holds their data and logs."""
 
+    folder: Path
     broker_url: str
     database_url: str
+
+    def dump_broker(self, path: Path) -> None:
+        """Writes all that is in the broker, such as what a worker had taken when it died."""
+        import redis
+
+        with redis.Redis.from_url(self.broker_url) as client, path.open("w", encoding="utf-8") as output:
+            read: dict[bytes, Callable[[bytes], object]] = {
+                b"string": client.get,
+                b"list": lambda key: client.lrange(key, 0, -1),
+                b"hash": client.hgetall,
+                b"set": client.smembers,
+                b"zset": lambda key: client.zrange(key, 0, -1),
+            }
+            output.writelines(f"{key!r}: {read[client.type(key)](key)!r}\n" for key in client.scan_iter())
 
     def dump_database(self, path: Path) -> None:
         """Writes all that is in the database as SQL."""
@@ -50,7 +65,7 @@ def servers() -> Iterator[Servers]:
         os.chown(folder, postgres.pw_uid, postgres.pw_gid)
     try:
         with _redis(folder, user) as broker_url, _postgres(folder, user) as database_url:
-            yield Servers(broker_url, database_url)
+            yield Servers(folder, broker_url, database_url)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

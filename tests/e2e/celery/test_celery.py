@@ -27,10 +27,10 @@ from airflow_provider_metaconv.emulator import (
 from airflow_provider_metaconv.emulator.calls import Call
 from airflow_provider_metaconv.emulator.counters import Statistics
 from tests.e2e.celery.cluster import HEARTBEAT_TIMEOUT, WORKERS, Cluster, Try, copied_dags
-from tests.e2e.celery.servers import servers
+from tests.e2e.celery.servers import Servers, servers
 from tests.e2e.conftest import REPOSITORY
-from tests.e2e.leftovers import credentials, leaks
-from tests.e2e.stops import ENDED_PAGE, Stops, StopsContract, stops_in
+from tests.e2e.leftovers import credentials, leaks, places_of_messages
+from tests.e2e.stops import ENDED_PAGE, TEXT, Stops, StopsContract, stops_in
 from tests.e2e.stops import PAGES as STOPPED_PAGES
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.celery]
@@ -90,6 +90,7 @@ class Story:
     server: EmulatorServer
     journal: Journal
     folder: Path
+    beside: Servers
     killed: datetime
     struck: list[Try]
     first: Run
@@ -112,7 +113,7 @@ def page(page_id: str) -> PageSpec:
 def _thread(platform: str, number: int, messages: int, folder: str = "inbox") -> ThreadSpec:
     newest = NOW - timedelta(minutes=number + 1)
     times = [newest - timedelta(seconds=20 * back) for back in range(messages)]
-    return ThreadSpec(platform, [MessageSpec(moment) for moment in times], folder=folder)
+    return ThreadSpec(platform, [MessageSpec(moment, TEXT) for moment in times], folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +138,11 @@ def stops(home: Path) -> Iterator[Stops]:
 @pytest.fixture(scope="module")
 def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[Story]:
     world = build_world([page(page_id) for page_id in PAGES], NOW)
-    with EmulatorServer(world, EmulatorSettings(calls_per_second=CALLS_PER_SECOND)) as server, servers() as beside:
+    settings = EmulatorSettings(calls_per_second=CALLS_PER_SECOND, require_proof=True)
+    with EmulatorServer(world, settings) as server, servers() as beside:
         server.service.statistics = journal = Journal()
-        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
+        extra = {"app_secret": server.app_secret}
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
         places = {"destination": str(home / "files"), "database": str(home / "warehouse.duckdb")}
         environment = {
             **stops.environment,
@@ -151,15 +154,16 @@ def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[S
         cluster = Cluster(home, copied_dags(home, REPOSITORY), environment, beside)
         try:
             cluster.start(DAG_ID)
-            story = _told(cluster, server, journal, home)
+            story = _told(cluster, server, journal, home, beside)
             stops.run(cluster, SECONDS_FOR_A_RUN)
-            beside.dump_database(home / "metadata.sql")
-            yield story
         finally:
             cluster.stop()
+        beside.dump_database(home / "metadata.sql")
+        beside.dump_broker(home / "broker.txt")
+        yield story
 
 
-def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path) -> Story:
+def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path, beside: Servers) -> Story:
     first = cluster.trigger(DAG_ID, since="begin", until=NOW.isoformat())
     # Another window, so that only the pace can be in its way.
     second = cluster.trigger(DAG_ID, since="2020-01-01T00:00:00Z", until=NOW.isoformat(), pages=PAGES[:1])
@@ -176,7 +180,7 @@ def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path
     struck = at_work()
     killed = datetime.fromtimestamp(cluster.kill(DYING), UTC)
     one, other = _ended(cluster, first), _ended(cluster, second)
-    return Story(server, journal, home, killed, struck, one, other, backfill, cluster.printed())
+    return Story(server, journal, home, beside, killed, struck, one, other, backfill, cluster.printed())
 
 
 def _ended(cluster: Cluster, path: str) -> Run:
@@ -271,8 +275,17 @@ def test_a_backfill_which_would_run_beside_the_schedule_is_refused(story: Story)
 
 def test_nothing_that_the_cluster_left_behind_holds_a_secret(story: Story) -> None:
     assert b"INSERT INTO" in (story.folder / "metadata.sql").read_bytes()
+    assert "_kombu.binding.default" in (story.folder / "broker.txt").read_text("utf-8")
     assert list(story.folder.rglob("attempt=*"))
-    assert leaks(story.folder, credentials([*PAGES, *STOPPED_PAGES.values(), ENDED_PAGE])) == []
+    secrets = credentials([*PAGES, *STOPPED_PAGES.values(), ENDED_PAGE])
+    assert leaks(story.folder, secrets) == []
+    # Their logs, and what the database has deleted since.
+    assert leaks(story.beside.folder, secrets) == []
+
+
+def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
+    assert leaks(story.folder, {"a message": TEXT}, spared=places_of_messages(story.folder)) == []
+    assert leaks(story.beside.folder, {"a message": TEXT}) == []
 
 
 @pytest.mark.usefixtures("story")
