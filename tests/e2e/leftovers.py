@@ -35,7 +35,7 @@ SHORTEST = 8
 ZLIB = tuple(bytes((0x78, level)) for level in (0x01, 0x5E, 0x9C, 0xDA))
 """How each of its levels begins."""
 
-ANNOUNCED = ("user token: ", "app secret: ", "page token of ", "try: curl ")
+ANNOUNCED = ("user token: ", "app secret: ", "page token of ", "Airflow connection: export ", "try: curl ")
 """The lines in which the emulator tells people its own tokens, which open nothing else and are in its documentation."""
 
 

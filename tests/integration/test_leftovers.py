@@ -9,12 +9,15 @@ import sqlite3
 import zipfile
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import duckdb
 import pytest
+import requests
 
+from airflow_provider_metaconv.demo.source import running_emulator
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter
 from airflow_provider_metaconv.schema import MESSAGES
 from tests.e2e.leftovers import demo_leaks, leaks, main, places_of_messages
@@ -121,6 +124,16 @@ def demo(folder: Path, log: str = "", manifest: str = "") -> Path:
     with duckdb.connect(str(folder / "it.duckdb")) as connection:
         connection.execute("CREATE TABLE messages AS SELECT 'What are your opening hours on Sunday?' AS text")
     return folder
+
+
+def test_the_emulator_of_a_demo_leaves_nothing_but_what_it_says_of_itself(tmp_path: Path) -> None:
+    with running_emulator(tmp_path, messages=100, now=datetime(2026, 11, 20, tzinfo=UTC)) as emulator:
+        response = requests.get(f"{emulator.url}/v26.0/me/accounts?access_token={emulator.token}", timeout=10)
+        assert 200 == response.status_code
+    log = tmp_path / "emulator.log"
+    assert [log] == list(tmp_path.iterdir())
+    assert emulator.token in log.read_text("utf-8")
+    assert [] == demo_leaks(tmp_path, {})
 
 
 def test_what_the_emulator_says_of_itself_is_no_leak_and_anything_else_in_its_log_is(tmp_path: Path) -> None:
