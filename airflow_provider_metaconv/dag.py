@@ -49,10 +49,9 @@ CONVERSATIONS = Asset("meta_conversations_conversations")
 WITHOUT_INTERVAL = timedelta(hours=24)
 """What a run reads where neither Airflow nor the schedule has an interval for it."""
 
-_START = pendulum.datetime(2026, 1, 1, tz="UTC")
-_DEFAULT_POOL = "default_pool"
+START_DATE = pendulum.datetime(2026, 1, 1, tz="UTC")
 
-_DOC = """\
+DESCRIPTION = """\
 Extracts the conversations of Facebook Pages, Messenger and Instagram, loads them into a warehouse, and checks that
 every row arrived.
 
@@ -85,12 +84,12 @@ def meta_conversations_dag(
     allowed_databases: Sequence[str] | None = None,
     allowed_datasets: Sequence[str] | None = None,
     variable: str | None = None,
-    extract_pool: str = _DEFAULT_POOL,
-    warehouse_pool: str = _DEFAULT_POOL,
-    start_date: datetime = _START,
+    extract_pool: str = "default_pool",
+    warehouse_pool: str = "default_pool",
+    start_date: datetime = START_DATE,
     default_args: Mapping[str, Any] | None = None,
     tags: Sequence[str] = ("meta", "conversations"),
-    doc_md: str = _DOC,
+    doc_md: str = DESCRIPTION,
     **dag_arguments: Any,
 ) -> DAG:
     """A DAG that extracts each Page and platform by itself, loads all of them at once, and checks what arrived.

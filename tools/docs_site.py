@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 import sys
 import tomllib
@@ -56,9 +56,9 @@ def site_link(source: str, page: str, path: str, heading: str) -> str:
     """Where a link of the file ``source`` leads when that file is the page ``page`` of the site."""
     if not path or re.match(r"[a-z]+:", path):
         return path + heading
-    target = os.path.normpath(os.path.join(os.path.dirname(source), path))  # noqa: PTH118, PTH120
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
     if target in OUTSIDE:
         target = f"docs/{OUTSIDE[target]}"
     if not target.startswith("docs/"):
         return f"{URL}/blob/main/{target}{heading}"
-    return os.path.relpath(target.removeprefix("docs/"), os.path.dirname(page)) + heading  # noqa: PTH120
+    return posixpath.relpath(target.removeprefix("docs/"), posixpath.dirname(page)) + heading

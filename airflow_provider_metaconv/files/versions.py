@@ -77,7 +77,7 @@ def recounted(row: Row, messages: Iterable[Row]) -> Row:
     messages = list(messages)
     times = sorted(message["created_time"] for message in messages)
     unavailable = unavailable_messages(messages)
-    recounted = row | {
+    changed = row | {
         "messages_extracted": len(messages) - unavailable,
         "messages_unavailable": unavailable,
         "oldest_message_time": times[0] if times else None,
@@ -85,5 +85,5 @@ def recounted(row: Row, messages: Iterable[Row]) -> Row:
     }
     if unavailable and row["reason_code"] is None:
         # Known from the earlier result alone: Meta has shown all that it still has.
-        recounted |= {"reason_code": ReasonCode.CONTENT_UNAVAILABLE.value, "reason": without_content(unavailable)}
-    return {name: recounted.get(name) for name in CONVERSATIONS.column_names}
+        changed |= {"reason_code": ReasonCode.CONTENT_UNAVAILABLE.value, "reason": without_content(unavailable)}
+    return {name: changed.get(name) for name in CONVERSATIONS.column_names}

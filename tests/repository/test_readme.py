@@ -12,40 +12,12 @@ import pytest
 
 from airflow_provider_metaconv.dag_settings import SETTINGS
 from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES
-from airflow_provider_metaconv.graph.errors import (
-    BlockedError,
-    CursorError,
-    FieldRefusedError,
-    GraphError,
-    InvalidRequestError,
-    ItemUnavailableError,
-    LimitTooHighError,
-    PermissionDeniedError,
-    RateLimitError,
-    TokenError,
-    TooMuchDataError,
-    TransientError,
-)
 from airflow_provider_metaconv.schema import TABLES, Table
-from tools.reference_pages import with_generated
+from tools.reference_pages import WHAT_THE_TASK_DOES, with_generated
 
 REPOSITORY = Path(__file__).parents[2]
 URL = "https://github.com/airflow-provider-metaconv/airflow-provider-metaconv"
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-
-WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
-    RateLimitError: "waits up to 30 s itself; longer: frees the worker and comes back when Meta says, no retry spent",
-    TransientError: "tries again, 5 times with back-off; then an ordinary retry",
-    TooMuchDataError: "asks for half as much, and again",
-    LimitTooHighError: "asks for as many rows as Meta allows",
-    CursorError: "starts the list again",
-    ItemUnavailableError: "goes on; the ledger names the conversation",
-    TokenError: "fails at once; the message says what a person must do",
-    PermissionDeniedError: "fails at once; the message names the permission",
-    BlockedError: "fails at once; no further call is sent",
-    InvalidRequestError: "fails at once; the message says what to change",
-    FieldRefusedError: "leaves the field out; a warning and the manifest name it",
-}
 
 
 def page(name: str) -> str:

@@ -7,8 +7,7 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from tests.repository.test_distribution import REPOSITORY
-
+REPOSITORY = Path(__file__).parents[3]
 PLUGIN = "airflow_provider_metaconv.pytest_plugin"
 USERS_TESTS = """
 import os
