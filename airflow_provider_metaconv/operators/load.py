@@ -22,7 +22,7 @@ from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.storage import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.load.load import LoadError, load_through, verified_files
-from airflow_provider_metaconv.load.origin import origin
+from airflow_provider_metaconv.load.provenance import origin
 from airflow_provider_metaconv.load.verify import StorageOpener
 from airflow_provider_metaconv.observability.lineage import TablesPlace, load_lineage
 from airflow_provider_metaconv.observability.links import ConversationsTableLink, MessagesTableLink, push_links

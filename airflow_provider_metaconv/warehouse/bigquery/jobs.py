@@ -17,7 +17,7 @@ from google.cloud.bigquery import LoadJob, QueryJob
 
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import job_error
-from airflow_provider_metaconv.warehouse.bigquery.step import JobReference
+from airflow_provider_metaconv.warehouse.bigquery.load_state import JobReference
 from airflow_provider_metaconv.warehouse.errors import WarehouseError
 
 AnyJob = TypeVar("AnyJob", LoadJob, QueryJob)

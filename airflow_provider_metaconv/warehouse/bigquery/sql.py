@@ -16,7 +16,7 @@ from airflow_provider_metaconv.schema import (
     ConversationStatus,
     Table,
 )
-from airflow_provider_metaconv.warehouse.bigquery.step import Staging
+from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 from airflow_provider_metaconv.warehouse.derived import compared_columns
 
 COLUMN_TYPES = {
@@ -113,7 +113,7 @@ _RESULTS = ("distinct", "incomplete", "updated", "inserted")
 
 @cache
 def _template(file_name: str) -> str:
-    return files(__package__).joinpath(file_name).read_text("utf-8").rstrip("\n")
+    return files(__package__).joinpath("templates", file_name).read_text("utf-8").rstrip("\n")
 
 
 def _filled(file_name: str, **names: str) -> str:

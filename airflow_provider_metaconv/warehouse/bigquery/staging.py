@@ -18,8 +18,8 @@ from google.cloud.bigquery import Table as BigQueryTable
 from airflow_provider_metaconv.schema import TABLES, ColumnType, Table, table_named
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, milliseconds, raise_if_failed, submit, wait
-from airflow_provider_metaconv.warehouse.bigquery.sources import Sources, opened
-from airflow_provider_metaconv.warehouse.bigquery.step import Staging
+from airflow_provider_metaconv.warehouse.bigquery.load_files import Sources, opened
+from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 from airflow_provider_metaconv.warehouse.bigquery.tables import field
 from airflow_provider_metaconv.warehouse.errors import RowCountError
 from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN

@@ -17,11 +17,11 @@ from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import one_line_errors
 from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, raise_if_failed, wait
-from airflow_provider_metaconv.warehouse.bigquery.merging import finish_merge, run_script, selected, submit_merge
-from airflow_provider_metaconv.warehouse.bigquery.sources import Sources, sources
+from airflow_provider_metaconv.warehouse.bigquery.load_files import Sources, sources
+from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep, Staging
+from airflow_provider_metaconv.warehouse.bigquery.merge import finish_merge, run_script, selected, submit_merge
 from airflow_provider_metaconv.warehouse.bigquery.sql import missing_script
 from airflow_provider_metaconv.warehouse.bigquery.staging import by_table, drop, stage, staged_rows
-from airflow_provider_metaconv.warehouse.bigquery.step import BigQueryStep, Staging
 from airflow_provider_metaconv.warehouse.bigquery.tables import dataset_location, ensure_tables, existing_columns
 from airflow_provider_metaconv.warehouse.errors import WarehouseRefusedError
 

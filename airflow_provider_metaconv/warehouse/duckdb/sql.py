@@ -74,7 +74,7 @@ def ledger_statement(file_name: str, schema: str) -> str:
 
 @cache
 def _template(file_name: str) -> str:
-    return files(__package__).joinpath(file_name).read_text("utf-8")
+    return files(__package__).joinpath("templates", file_name).read_text("utf-8")
 
 
 def _qualified(table: Table, schema: str) -> str:

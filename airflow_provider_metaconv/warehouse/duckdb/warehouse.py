@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_metaconv.schema import TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
+from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
 from airflow_provider_metaconv.warehouse.duckdb.errors import import_duckdb, one_line_errors
-from airflow_provider_metaconv.warehouse.duckdb.opening import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.sql import ledger_statement, statement
 from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, reach, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns

@@ -63,7 +63,7 @@ def verify(folder: Path, file_format: str) -> None:
 
 def send(folder: Path, file_format: str) -> None:
     """As a load into BigQuery reads files for its uploads, in pieces."""
-    from airflow_provider_metaconv.warehouse.bigquery.sources import opened
+    from airflow_provider_metaconv.warehouse.bigquery.load_files import opened
 
     for file in verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)[0].files:
         with opened(file.uri, file_format) as stream:

@@ -97,7 +97,7 @@ def test_duckdb_does_not_open_it(odd: Callable[[str], LocalStorage], tmp_path: P
 
 @pytest.mark.google
 def test_it_is_not_sent_to_bigquery(odd: Callable[[str], LocalStorage]) -> None:
-    from airflow_provider_metaconv.warehouse.bigquery.sources import opened
+    from airflow_provider_metaconv.warehouse.bigquery.load_files import opened
 
     uri = str(odd("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
     with pytest.raises(OSError, match=r"no regular file|No such"), opened(uri, "ndjson"):

@@ -17,7 +17,7 @@ pytest.importorskip("airflow.providers.google", reason="needs the extra google")
 
 from airflow_provider_metaconv.triggers.bigquery_jobs import BigQueryJobsTrigger
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse
-from airflow_provider_metaconv.warehouse.bigquery.step import Staging
+from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 
 
 class Jobs:

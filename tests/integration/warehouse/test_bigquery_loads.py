@@ -26,7 +26,7 @@ from airflow_provider_metaconv.warehouse import (
     WarehouseOpenError,
     WarehouseRefusedError,
 )
-from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merging, staging
+from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merge, staging
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, OneDataset, bigquery_client
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
@@ -304,9 +304,9 @@ def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, b
 
 def test_a_failure_in_the_second_table_undoes_the_first(dataset, files, monkeypatch):
     dataset.warehouse().load([files(message(text="held")), files(conversation(), table=CONVERSATIONS)])
-    script = merging.load_script
+    script = merge.load_script
     monkeypatch.setattr(
-        merging,
+        merge,
         "load_script",
         lambda *names: script(*names).replace("SET conversations_inserted", "SET conversations_inserted = 1 / 0; --"),
     )
@@ -339,8 +339,8 @@ def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
 
 
 def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeypatch):
-    monkeypatch.setattr(merging, "_TRIES_WHEN_BUSY", 2)
-    monkeypatch.setattr(merging.time, "sleep", lambda _: None)
+    monkeypatch.setattr(merge, "_TRIES_WHEN_BUSY", 2)
+    monkeypatch.setattr(merge.time, "sleep", lambda _: None)
     problem = "Transaction is aborted due to concurrent update against table x"
     monkeypatch.setattr(
         bigquery.QueryJob, "error_result", property(lambda _: {"reason": "invalidQuery", "message": problem})
@@ -494,7 +494,7 @@ def test_importing_the_warehouses_imports_no_google():
 
 @pytest.mark.parametrize("rule", ["dedupe", "merge"])
 def test_every_table_has_its_rules(rule):
-    folder = Path(merging.__file__).parent
+    folder = Path(merge.__file__).parent / "templates"
     assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}
 
 

@@ -419,5 +419,5 @@ def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files,
 
 @pytest.mark.parametrize("rule", ["dedupe", "merge"])
 def test_every_table_has_its_rules(rule):
-    folder = Path(sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__).parent
+    folder = Path(sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__).parent / "templates"
     assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}

@@ -8,7 +8,7 @@ import sys
 import duckdb
 import pytest
 
-from airflow_provider_metaconv.warehouse.duckdb.opening import OpenDatabase
+from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from tests.integration.warehouse.committed import copy_of
 from tests.integration.warehouse.test_duckdb import SHORTLY
 from tests.integration.warehouse.warehouse_contract import Files, message

@@ -16,9 +16,9 @@ from airflow_provider_metaconv.warehouse.base import LoadResult, TableResult
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import is_concurrent_update
 from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, raise_if_failed, submit, wait
+from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep
 from airflow_provider_metaconv.warehouse.bigquery.sql import load_script
 from airflow_provider_metaconv.warehouse.bigquery.staging import TRIES, by_table, digest
-from airflow_provider_metaconv.warehouse.bigquery.step import BigQueryStep
 from airflow_provider_metaconv.warehouse.errors import SourceFileError, WarehouseBusyError
 from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN
 
