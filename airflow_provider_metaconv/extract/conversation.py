@@ -31,7 +31,7 @@ from airflow_provider_metaconv.extract.requests import (
     MessagesRequest,
     ParticipantsRequest,
 )
-from airflow_provider_metaconv.extract.rows import ExtractionContext, message_row, text
+from airflow_provider_metaconv.extract.rows import ExtractionContext, identifier, message_row
 from airflow_provider_metaconv.extract.state import ConversationState, ExtractionState
 from airflow_provider_metaconv.graph.errors import (
     Action,
@@ -177,12 +177,12 @@ class ConversationReader:
         following = page.next_parameters
         if following is None or (conversation.tracked_ids is None and conversation.older_rows >= OLDER_ROWS):
             conversation.position = ENDED
-        elif conversation.behind and conversation.behind in {text(node.get("id")) for node in page.items}:
+        elif conversation.behind and conversation.behind in {identifier(node.get("id")) for node in page.items}:
             self._turn_in_a_circle(conversation, "they are ignored")
         elif not moved_on and conversation.verifying == "last" and page.items:
             is_alone = dict(following) == position
             conversation.verifying, conversation.position = "end", dict(following)
-            conversation.behind = "" if is_alone else text(page.items[0].get("id")) or ""
+            conversation.behind = "" if is_alone else identifier(page.items[0].get("id")) or ""
         elif position and dict(following) == position:
             self._meet_self(conversation, page, limit, moved_on=moved_on)
         elif conversation.stale_pages > MAX_STALE_PAGES + (conversation.seen if conversation.replayed_to else 0):
@@ -288,7 +288,7 @@ class ConversationReader:
 
     def _rows(self, conversation: ConversationState, nodes: Iterable[Mapping[str, Any]]) -> list[Row]:
         """The rows of a page's messages that are in the window; notes what else the page shows."""
-        page = [(text(node.get("id")), row_time(node.get("created_time")), node) for node in nodes]
+        page = [(identifier(node.get("id")), row_time(node.get("created_time")), node) for node in nodes]
         page_ids = [message_id for message_id, _, _ in page if message_id is not None]
         known = {*conversation.page_ids, *_undated_again(conversation, page)}
         read = []

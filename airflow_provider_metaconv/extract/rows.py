@@ -57,6 +57,11 @@ def text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
+def identifier(value: Any) -> str | None:
+    """The id of a message: a text or a number. None for anything else, which could stand for any message or for many."""
+    return str(value) if type(value) in (str, int) and value != "" else None
+
+
 def count(value: Any) -> int | None:
     """A value for an integer column: null for what is no count."""
     return value if type(value) is int and 0 <= value < 2**63 else None
