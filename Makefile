@@ -23,6 +23,7 @@ check: $(VENV)/installed-google .venv-audit/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python -m tools.lint_sql
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup tests/unit tests/repository/test_docs.py tests/repository/test_readme.py
 	@$(BIN)/python -m tests.simulation --seeds 300
 	@.venv-audit/bin/python -m tools.audit constraints.txt

@@ -58,7 +58,7 @@ def text(value: Any) -> str | None:
 
 
 def identifier(value: Any) -> str | None:
-    """The id of a message: a text or a number. None for anything else, which could stand for any message or for many."""
+    """The id of a message, which is a text or a number; None for anything else, which identifies no message."""
     return str(value) if type(value) in (str, int) and value != "" else None
 
 

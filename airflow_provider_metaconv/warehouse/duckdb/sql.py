@@ -1,21 +1,9 @@
-"""The SQL files beside, filled in with names that come from ``records`` and from nowhere else."""
+"""The statements for DuckDB: the templates beside, rendered for one schema."""
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
-
-from airflow_provider_metaconv.schema import (
-    CONVERSATION_GAPS,
-    CONVERSATIONS,
-    TABLES,
-    Column,
-    ColumnType,
-    ContentStatus,
-    ConversationStatus,
-    Table,
-)
-from airflow_provider_metaconv.warehouse.derived import compared_columns
+from airflow_provider_metaconv.schema import TABLES, Column, ColumnType, ContentStatus, ConversationStatus, Table
+from airflow_provider_metaconv.warehouse.table_sql import TableSql, render
 
 COLUMN_TYPES = {
     ColumnType.TEXT: "VARCHAR",
@@ -43,6 +31,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def target_name(table: Table, schema: str) -> str:
+    """The table that rows are merged into."""
+    return f"{identifier(schema)}.{identifier(table.name)}"
+
+
 def staging_name(table: Table) -> str:
     """The temporary table that the files of ``table`` are read into first."""
     return f"temp.main.{identifier('staging_' + table.name)}"
@@ -54,61 +47,38 @@ def column_definition(column: Column) -> str:
     return f"{identifier(column.name)} {COLUMN_TYPES[column.type]}{not_null}"
 
 
-def statement(file_name: str, table: Table, schema: str) -> str:
-    """The statements of one of the files beside, for one table: ``target`` is the table, ``source`` its staging."""
-    return _template(file_name).format(**_names(table, schema))
-
-
-def ledger_statement(file_name: str, schema: str) -> str:
-    """The statements of one of the files beside that derive the ledger, for which all tables have their names."""
-    tables = {table.name: _qualified(table, schema) for table in TABLES}
-    sources = {f"source_{table.name}": staging_name(table) for table in TABLES}
-    return _template(file_name).format(
-        **tables,
-        **sources,
-        conversation_key=_key(CONVERSATIONS),
-        gap_key=_key(CONVERSATION_GAPS),
-        conversation_statuses=", ".join(literal(status) for status in ConversationStatus),
+def load_statements(template: str, schema: str) -> str:
+    """The statements of a template that merges a table or derives the ledger, in which every table has its name."""
+    return render(
+        __package__,
+        template,
+        content_statuses=", ".join(map(literal, ContentStatus)),
+        conversation_statuses=", ".join(map(literal, ConversationStatus)),
+        **{table.name: _table_sql(table, schema) for table in TABLES},
     )
 
 
-@cache
-def _template(file_name: str) -> str:
-    return files(__package__).joinpath("templates", file_name).read_text("utf-8")
+def stage_statement(file_format: str, table: Table) -> str:
+    """The statement that reads ``$files`` of one format into the table's staging."""
+    return render(
+        __package__,
+        f"stage_{file_format}.sql",
+        staging=staging_name(table),
+        columns=", ".join(identifier(name) for name in table.column_names),
+        converted_columns=", ".join(map(_converted, table.columns)),
+        column_types=", ".join(f"{literal(each.name)}: {literal(COLUMN_TYPES[each.type])}" for each in table.columns),
+    )
 
 
-def _qualified(table: Table, schema: str) -> str:
-    return f"{identifier(schema)}.{identifier(table.name)}"
+def missing_statement(table: Table, schema: str, table_exists: bool) -> str:
+    """The query that counts the staged keys that the table lacks: all of them when there is no such table."""
+    return render(__package__, "missing.sql", table=_table_sql(table, schema), table_exists=table_exists)
 
 
-def _key(table: Table) -> str:
-    return ", ".join(identifier(name) for name in table.key)
-
-
-def _names(table: Table, schema: str) -> dict[str, str]:
-    columns = [identifier(name) for name in table.column_names]
-    values = [identifier(column.name) for column in table.columns if column.name not in table.key]
-    compared = [identifier(column.name) for column in compared_columns(table)]
-    return {
-        "target": _qualified(table, schema),
-        "source": staging_name(table),
-        "columns": ", ".join(columns),
-        "source_columns": ", ".join(f"source.{name}" for name in columns),
-        "converted_columns": ", ".join(_converted(column) for column in table.columns),
-        "column_types": _column_types(table),
-        "key": _key(table),
-        "same_key": " AND ".join(f"target.{identifier(name)} = source.{identifier(name)}" for name in table.key),
-        "source_values": ", ".join(f"{name} = source.{name}" for name in values),
-        "any_difference": " OR ".join(f"target.{name} IS DISTINCT FROM source.{name}" for name in compared),
-        "content_statuses": ", ".join(literal(status) for status in ContentStatus),
-    }
+def _table_sql(table: Table, schema: str) -> TableSql:
+    return TableSql(table, target_name(table, schema), staging_name(table), identifier)
 
 
 def _converted(column: Column) -> str:
     name = identifier(column.name)
     return f"json({name})" if column.type is ColumnType.JSON else name
-
-
-def _column_types(table: Table) -> str:
-    types = (f"{literal(column.name)}: {literal(COLUMN_TYPES[column.type])}" for column in table.columns)
-    return "{" + ", ".join(types) + "}"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from airflow_provider_metaconv.schema import Table
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.duckdb.errors import disk_error, import_duckdb
-from airflow_provider_metaconv.warehouse.duckdb.sql import column_definition, staging_name, statement
+from airflow_provider_metaconv.warehouse.duckdb.sql import column_definition, stage_statement, staging_name
 from airflow_provider_metaconv.warehouse.errors import RowCountError, SourceFileError
 from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN, check_kind, check_present, local_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_STATEMENTS = {"ndjson": "stage_ndjson.sql", "parquet": "stage_parquet.sql"}
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 _LINE = re.compile(r"in (line \d+)")
 
@@ -36,7 +35,7 @@ def reach(files: Sequence[SourceFile]) -> set[str]:
     return paths | {_not_a_pattern(path) for path in paths}
 
 
-def stage(connection: DuckDBPyConnection, table: Table, schema: str, files: Sequence[SourceFile]) -> int:
+def stage(connection: DuckDBPyConnection, table: Table, files: Sequence[SourceFile]) -> int:
     """Read the files into the table's staging in their order, and return how many rows they hold.
 
     Raises ``SourceFileError`` for a broken file and ``RowCountError`` when the rows are not as many as expected.
@@ -46,7 +45,7 @@ def stage(connection: DuckDBPyConnection, table: Table, schema: str, files: Sequ
     staged = 0
     # Consecutive files of one format are read at once; that keeps the order, in which later rows count as newer.
     for file_format, group in groupby(files, lambda file: file.file_format):
-        staged += _read(connection, statement(_STATEMENTS[file_format], table, schema), list(group))
+        staged += _read(connection, stage_statement(file_format, table), list(group))
     expected = sum(file.rows for file in files)
     if staged != expected:
         raise RowCountError(

@@ -15,7 +15,7 @@ from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, Tab
 from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
 from airflow_provider_metaconv.warehouse.duckdb.errors import import_duckdb, one_line_errors
-from airflow_provider_metaconv.warehouse.duckdb.sql import ledger_statement, statement
+from airflow_provider_metaconv.warehouse.duckdb.sql import load_statements, missing_statement, staging_name, target_name
 from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, reach, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
 from airflow_provider_metaconv.warehouse.errors import WarehouseError
@@ -70,7 +70,7 @@ class DuckDBWarehouse:
             for table in TABLES:
                 ensure_table(connection, table, self._schema)
             # Every table is staged and checked before the first is merged: a bad file is found before work is done.
-            staged = {table: stage(connection, table, self._schema, _files_of(table, files)) for table in TABLES}
+            staged = {table: stage(connection, table, _files_of(table, files)) for table in TABLES}
             result = self._merge_all(connection) if any(staged.values()) else LoadResult.nothing()
             for table in TABLES:
                 drop_staging(connection, table)
@@ -88,28 +88,27 @@ class DuckDBWarehouse:
             return {table.name: self._missing(connection, table, _files_of(table, files)) for table in TABLES}
 
     def _merge_all(self, connection: DuckDBPyConnection) -> LoadResult:
-        connection.execute(ledger_statement("adopt_earlier_gaps.sql", self._schema))
+        # Before the first merge: these gaps are found in conversations as they were.
+        connection.execute(load_statements("adopt_earlier_gaps.sql", self._schema))
         result = LoadResult({table.name: self._merge(connection, table) for table in TABLES})
-        for file_name in _LEDGER:
-            connection.execute(ledger_statement(file_name, self._schema))
+        for template in _LEDGER:
+            connection.execute(load_statements(template, self._schema))
         return result
 
     def _merge(self, connection: DuckDBPyConnection, table: Table) -> TableResult:
-        source = statement("count_staged.sql", table, self._schema)
-        target = statement("count.sql", table, self._schema)
-        if not (staged := _count(connection, source)):
+        source, target = staging_name(table), target_name(table, self._schema)
+        if not (staged := _rows(connection, source)):
             return TableResult()
-        connection.execute(statement(f"dedupe_{table.name}.sql", table, self._schema))
-        distinct, before = _count(connection, source), _count(connection, target)
-        written = _count(connection, statement(f"merge_{table.name}.sql", table, self._schema))
-        inserted = _count(connection, target) - before
+        before = _rows(connection, target)
+        merged = connection.execute(load_statements(f"merge_{table.name}.sql", self._schema))
+        written, distinct = _first(merged), _rows(connection, source)
+        inserted = _rows(connection, target) - before
         return TableResult(staged, inserted, written - inserted, distinct - written)
 
     def _missing(self, connection: DuckDBPyConnection, table: Table, files: list[SourceFile]) -> int:
-        stage(connection, table, self._schema, files)
-        if existing_columns(connection, table, self._schema):
-            return _count(connection, statement("missing.sql", table, self._schema))
-        return _count(connection, statement("distinct.sql", table, self._schema))
+        stage(connection, table, files)
+        table_exists = bool(existing_columns(connection, table, self._schema))
+        return _first(connection.execute(missing_statement(table, self._schema, table_exists)))
 
     @contextlib.contextmanager
     def _transaction(self, files: Sequence[SourceFile], keep: bool = True) -> Iterator[DuckDBPyConnection]:
@@ -132,7 +131,11 @@ def _files_of(table: Table, files: Sequence[SourceFile]) -> list[SourceFile]:
     return [file for file in files if file.table == table.name]
 
 
-def _count(connection: DuckDBPyConnection, sql: str) -> int:
-    """The number that a query selects, or the number of rows that a change touched."""
-    row = connection.execute(sql).fetchone()
+def _rows(connection: DuckDBPyConnection, table: str) -> int:
+    return _first(connection.execute(f"SELECT count(*) FROM {table}"))  # noqa: S608 (names of ours alone)
+
+
+def _first(executed: DuckDBPyConnection) -> int:
+    """The number that a query selected, or the number of rows that a change wrote."""
+    row = executed.fetchone()
     return int(row[0]) if row else 0

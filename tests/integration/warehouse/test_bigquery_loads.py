@@ -492,10 +492,9 @@ def test_importing_the_warehouses_imports_no_google():
     assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("rule", ["dedupe", "merge"])
-def test_every_table_has_its_rules(rule):
+def test_every_table_has_its_merge():
     folder = Path(merge.__file__).parent / "templates"
-    assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}
+    assert {f"merge_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob("merge_*.sql")}
 
 
 VERSIONS = st.lists(

@@ -417,7 +417,6 @@ def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files,
     assert [NOON, NOON] == [row["created_time"] for row in rows_in(path, "messages")]
 
 
-@pytest.mark.parametrize("rule", ["dedupe", "merge"])
-def test_every_table_has_its_rules(rule):
+def test_every_table_has_its_merge():
     folder = Path(sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__).parent / "templates"
-    assert {f"{rule}_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob(f"{rule}_*.sql")}
+    assert {f"merge_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob("merge_*.sql")}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.warehouse import WarehouseError, WarehouseRefusedError
-from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, opening
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, connection
 from tests.integration.warehouse.committed import copy_of
 from tests.integration.warehouse.warehouse_contract import Files, message
 
@@ -95,7 +95,8 @@ def test_staging_that_does_not_fit_beside_the_database_names_the_room_it_needs(d
     path = disk / "meta.duckdb"
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(0))])
-    monkeypatch.setattr(opening, "CONFIGURATION", opening.CONFIGURATION | {"memory_limit": "60MB", "threads": "1"})
+    little = connection.CONFIGURATION | {"memory_limit": "60MB", "threads": "1"}
+    monkeypatch.setattr(connection, "CONFIGURATION", little)
     said = r"the disk is full in|not enough memory to load into .*, or disk space"
     with pytest.raises(WarehouseError, match=said), DuckDBWarehouse(path) as warehouse:
         warehouse.load([_large(files, 1_000, 60_000)])

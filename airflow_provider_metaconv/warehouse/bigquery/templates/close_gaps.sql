@@ -3,8 +3,8 @@ CREATE TEMP TABLE examined_gap AS
 SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
     gap.window_since, gap.window_until, gap.extracted_time
-FROM {conversation_gaps} AS gap
-JOIN {source_extraction_windows} AS source ON source.platform = gap.platform
+FROM {{ conversation_gaps.target }} AS gap
+INNER JOIN {{ extraction_windows.source }} AS source ON source.platform = gap.platform
     AND source.page_id = gap.page_id
     AND source.folders = gap.folders
     AND source.user_id = gap.user_id
@@ -14,8 +14,8 @@ UNION DISTINCT
 SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
     gap.window_since, gap.window_until, gap.extracted_time
-FROM {conversation_gaps} AS gap
-JOIN {source_conversation_gaps} AS source ON source.platform = gap.platform
+FROM {{ conversation_gaps.target }} AS gap
+INNER JOIN {{ conversation_gaps.source }} AS source ON source.platform = gap.platform
     AND source.page_id = gap.page_id
     AND source.folders = gap.folders
     AND source.user_id = gap.user_id
@@ -35,7 +35,7 @@ spanning_window AS (
         gap_window.platform, gap_window.page_id, gap_window.folders, gap_window.user_id, gap_window.window_id,
         later.window_id AS later_window_id, later.extracted_time
     FROM gap_window
-    JOIN {extraction_windows} AS later ON later.platform = gap_window.platform
+    INNER JOIN {{ extraction_windows.target }} AS later ON later.platform = gap_window.platform
         AND later.page_id = gap_window.page_id
         AND later.folders = gap_window.folders
         AND later.user_id = gap_window.user_id
@@ -45,13 +45,13 @@ spanning_window AS (
 )
 SELECT gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id, later.later_window_id
 FROM examined_gap AS gap
-JOIN spanning_window AS later ON later.platform = gap.platform
+INNER JOIN spanning_window AS later ON later.platform = gap.platform
     AND later.page_id = gap.page_id
     AND later.folders = gap.folders
     AND later.user_id = gap.user_id
     AND later.window_id = gap.window_id
     AND later.extracted_time > gap.extracted_time
-LEFT JOIN {conversation_gaps} AS found_again ON found_again.platform = later.platform
+LEFT JOIN {{ conversation_gaps.target }} AS found_again ON found_again.platform = later.platform
     AND found_again.page_id = later.page_id
     AND found_again.folders = later.folders
     AND found_again.user_id = later.user_id
@@ -64,7 +64,7 @@ QUALIFY ROW_NUMBER() OVER (
     ORDER BY later.extracted_time, later.later_window_id
 ) = 1;
 
-UPDATE {conversation_gaps} AS gap
+UPDATE {{ conversation_gaps.target }} AS gap
 SET closed_by_window = examined.later_window_id
 FROM (
     SELECT

@@ -3,8 +3,8 @@ CREATE TEMP TABLE recounted_gap AS
 SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
     gap.window_since, gap.window_until
-FROM {conversation_gaps} AS gap
-JOIN {source_conversation_gaps} AS source ON source.platform = gap.platform
+FROM {{ conversation_gaps.target }} AS gap
+INNER JOIN {{ conversation_gaps.source }} AS source ON source.platform = gap.platform
     AND source.page_id = gap.page_id
     AND source.folders = gap.folders
     AND source.user_id = gap.user_id
@@ -14,10 +14,10 @@ UNION DISTINCT
 SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
     gap.window_since, gap.window_until
-FROM {conversation_gaps} AS gap
-JOIN (
+FROM {{ conversation_gaps.target }} AS gap
+INNER JOIN (
     SELECT platform, page_id, conversation_id, MIN(created_time) AS first_time, MAX(created_time) AS last_time
-    FROM {source_messages}
+    FROM {{ messages.source }}
     GROUP BY platform, page_id, conversation_id
 ) AS loaded ON loaded.platform = gap.platform
     AND loaded.page_id = gap.page_id
@@ -27,13 +27,13 @@ JOIN (
 
 -- Six small columns of messages are read, of the days that the windows of these gaps span: an hourly load reads a day.
 SET counted_begin = (
-    SELECT IF(COUNTIF(window_since IS NULL) > 0, {first_moment}, MIN(window_since)) FROM recounted_gap
+    SELECT IF(COUNTIF(window_since IS NULL) > 0, {{ first_moment }}, MIN(window_since)) FROM recounted_gap
 );
 SET counted_end = (SELECT MAX(window_until) FROM recounted_gap);
 
 -- What the rows of messages say, whichever window brought them. Messages without an id or a time are in no row: their
 -- number is what was known beyond the counts, before and after.
-UPDATE {conversation_gaps} AS gap
+UPDATE {{ conversation_gaps.target }} AS gap
 SET
     messages_known = counted.extracted + counted.unavailable + GREATEST(
         COALESCE(gap.messages_known, 0) - COALESCE(gap.messages_extracted, 0) - COALESCE(gap.messages_unavailable, 0), 0
@@ -48,7 +48,7 @@ FROM (
     FROM recounted_gap AS listed
     LEFT JOIN (
         SELECT platform, page_id, conversation_id, message_id, created_time, content_status
-        FROM {messages}
+        FROM {{ messages.target }}
         WHERE created_time BETWEEN counted_begin AND counted_end
     ) AS message ON message.platform = listed.platform
         AND message.page_id = listed.page_id

@@ -1,4 +1,8 @@
-{declarations}
+{% for table in tables %}
+DECLARE {{ table.name }}_distinct, {{ table.name }}_incomplete INT64 DEFAULT 0;
+DECLARE {{ table.name }}_updated, {{ table.name }}_inserted INT64 DEFAULT 0;
+DECLARE {{ table.name }}_begin, {{ table.name }}_end TIMESTAMP;
+{% endfor %}
 DECLARE conversation_gaps_adopted INT64 DEFAULT 0;
 DECLARE counted_begin, counted_end TIMESTAMP;
 DECLARE counted_pages ARRAY<STRING>;
@@ -8,7 +12,7 @@ DECLARE counted_pages ARRAY<STRING>;
 CREATE TEMP FUNCTION completeness_rank(
     status STRING, sender STRING, body STRING, attachments JSON, shares JSON, story JSON
 ) AS (
-    9 * CASE status {content_status_ranks} END
+    9 * CASE status {{ content_status_ranks }} END
     + 2 * IF(sender IS NULL, 1, 0)
     + 2 * IF(COALESCE(body, '') = '', 1, 0)
     + 2 * IF(attachments IS NULL, 1, 0)
@@ -17,29 +21,47 @@ CREATE TEMP FUNCTION completeness_rank(
 );
 
 -- Parquet cannot say "required", so staging does not either: rows that lack such a value are counted here.
-{staging_stats}
+{% for table in staged %}
+{% include "staging_stats.sql" %}
+{% endfor %}
 
-IF {nothing_incomplete} THEN
+IF {% for table in tables %}{{ "" if loop.first else " AND " }}{{ table.name }}_incomplete = 0{% endfor %} THEN
     -- Two transactions that only insert do not conflict, and both could insert the same key. Each load changes this one
     -- row first, so that of two loads at once one is refused, and tried again.
-    CREATE TABLE IF NOT EXISTS {lock}
+    CREATE TABLE IF NOT EXISTS {{ lock }}
     OPTIONS (description = 'One row that every load of conversations changes, so that two never merge at once.')
     AS SELECT CURRENT_TIMESTAMP() AS locked_time;
 
     BEGIN TRANSACTION;
-    UPDATE {lock} SET locked_time = CURRENT_TIMESTAMP() WHERE TRUE;
+    UPDATE {{ lock }}
+    SET locked_time = CURRENT_TIMESTAMP()
+    WHERE TRUE;
     IF @@row_count = 0 THEN
         -- Somebody has emptied it: a row that two loads insert at once would keep nobody out, but one of the next will.
-        INSERT INTO {lock} (locked_time) VALUES (CURRENT_TIMESTAMP());
+        INSERT INTO {{ lock }} (locked_time) VALUES (CURRENT_TIMESTAMP());
     END IF;
 
-{dedupes}
+{# Before the first merge: these gaps are found in conversations as they were. #}
+{% include "adopt_earlier_gaps.sql" %}
 
-{merges}
+{% for table in merged %}
+{% include "merge_" ~ table.name ~ ".sql" %}
 
-{ledger}
+{% endfor %}
+{% include "count_gaps.sql" %}
+
+{% include "close_gaps.sql" %}
+
+{% include "total_conversations.sql" %}
 
     COMMIT TRANSACTION;
 END IF;
 
-SELECT {results};
+SELECT
+{% for table in tables %}
+    {{ table.name }}_distinct AS {{ table.name }}_distinct,
+    {{ table.name }}_incomplete AS {{ table.name }}_incomplete,
+    {{ table.name }}_updated AS {{ table.name }}_updated,
+    {{ table.name }}_inserted AS {{ table.name }}_inserted,
+{% endfor %}
+    conversation_gaps_adopted AS conversation_gaps_adopted;

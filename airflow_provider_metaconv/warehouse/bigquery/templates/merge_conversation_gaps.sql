@@ -1,11 +1,35 @@
+-- Of all staged versions of a gap the one extracted last.
+CREATE TEMP TABLE source_conversation_gaps AS
+SELECT {{ conversation_gaps.columns }}
+FROM (
+    SELECT {{ conversation_gaps.columns }} FROM {{ conversation_gaps.staged }}
+    UNION ALL
+    SELECT {{ conversation_gaps.columns }} FROM adopted_gap
+) AS version
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY {{ conversation_gaps.key }} ORDER BY extracted_time DESC NULLS LAST, TO_JSON_STRING(version)
+) = 1;
+
+SET conversation_gaps_distinct = (SELECT COUNT(*) FROM source_conversation_gaps);
+SET conversation_gaps_inserted = (
+    SELECT COUNT(*)
+    FROM source_conversation_gaps AS source
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM {{ conversation_gaps.target }} AS target
+        WHERE {{ conversation_gaps.same_key }}
+    )
+);
+
 -- The version extracted last stays, with what its window says was listed without being a message of any row. The counts
 -- are then those of the rows (count_gaps.sql), and are not compared here.
-MERGE {target} AS target
+MERGE {{ conversation_gaps.target }} AS target
 USING source_conversation_gaps AS source
-ON {same_key}
+ON {{ conversation_gaps.same_key }}
 WHEN MATCHED
-    AND COALESCE(source.extracted_time, {first_moment}) >= COALESCE(target.extracted_time, {first_moment})
-    AND ({any_difference})
-    THEN UPDATE SET {source_values}
-WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({source_columns});
-SET {name}_updated = @@row_count - {name}_inserted;
+    AND COALESCE(source.extracted_time, {{ first_moment }}) >= COALESCE(target.extracted_time, {{ first_moment }})
+    AND ({{ conversation_gaps.any_difference }})
+    THEN UPDATE SET {{ conversation_gaps.source_values }}
+WHEN NOT MATCHED THEN INSERT ({{ conversation_gaps.columns }}) VALUES ({{ conversation_gaps.source_columns }});
+SET conversation_gaps_updated = @@row_count - conversation_gaps_inserted;

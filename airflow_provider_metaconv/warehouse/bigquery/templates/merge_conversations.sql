@@ -1,19 +1,45 @@
+-- Of all staged versions of a conversation the one that was updated last, and of those the one extracted last, with the
+-- oldest and the newest message of all of them: each window sees only its own.
+CREATE TEMP TABLE source_conversations AS
+SELECT
+    version.* REPLACE (
+        MIN(oldest_message_time) OVER (PARTITION BY {{ conversations.key }}) AS oldest_message_time,
+        MAX(newest_message_time) OVER (PARTITION BY {{ conversations.key }}) AS newest_message_time
+    )
+FROM {{ conversations.staged }} AS version
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY {{ conversations.key }}
+    ORDER BY updated_time DESC NULLS LAST, extracted_time DESC NULLS LAST, TO_JSON_STRING(version)
+) = 1;
+
+SET conversations_distinct = (SELECT COUNT(*) FROM source_conversations);
+SET conversations_inserted = (
+    SELECT COUNT(*)
+    FROM source_conversations AS source
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM {{ conversations.target }} AS target
+        WHERE {{ conversations.same_key }}
+    )
+);
+
 -- The version that was updated last stays. What is derived from other rows (total_conversations.sql) is not compared.
-MERGE {target} AS target
+MERGE {{ conversations.target }} AS target
 USING source_conversations AS source
-ON {same_key}
+ON {{ conversations.same_key }}
 WHEN MATCHED
     AND (
-        COALESCE(source.updated_time, {first_moment}) > COALESCE(target.updated_time, {first_moment})
+        COALESCE(source.updated_time, {{ first_moment }}) > COALESCE(target.updated_time, {{ first_moment }})
         OR (
-            COALESCE(source.updated_time, {first_moment}) = COALESCE(target.updated_time, {first_moment})
-            AND COALESCE(source.extracted_time, {first_moment}) >= COALESCE(target.extracted_time, {first_moment})
+            COALESCE(source.updated_time, {{ first_moment }}) = COALESCE(target.updated_time, {{ first_moment }})
+            AND COALESCE(source.extracted_time, {{ first_moment }}) >= COALESCE(target.extracted_time, {{ first_moment }})
         )
     )
     AND (
-        {any_difference}
-        OR source.oldest_message_time < COALESCE(target.oldest_message_time, {last_moment})
-        OR source.newest_message_time > COALESCE(target.newest_message_time, {first_moment})
+        {{ conversations.any_difference }}
+        OR source.oldest_message_time < COALESCE(target.oldest_message_time, {{ last_moment }})
+        OR source.newest_message_time > COALESCE(target.newest_message_time, {{ first_moment }})
     )
     THEN UPDATE SET
         updated_time = source.updated_time,
@@ -34,8 +60,8 @@ WHEN MATCHED
         )
 WHEN MATCHED
     AND (
-        source.oldest_message_time < COALESCE(target.oldest_message_time, {last_moment})
-        OR source.newest_message_time > COALESCE(target.newest_message_time, {first_moment})
+        source.oldest_message_time < COALESCE(target.oldest_message_time, {{ last_moment }})
+        OR source.newest_message_time > COALESCE(target.newest_message_time, {{ first_moment }})
     )
     THEN UPDATE SET
         oldest_message_time = COALESCE(
@@ -48,5 +74,5 @@ WHEN MATCHED
             target.newest_message_time,
             source.newest_message_time
         )
-WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({source_columns});
-SET {name}_updated = @@row_count - {name}_inserted;
+WHEN NOT MATCHED THEN INSERT ({{ conversations.columns }}) VALUES ({{ conversations.source_columns }});
+SET conversations_updated = @@row_count - conversations_inserted;

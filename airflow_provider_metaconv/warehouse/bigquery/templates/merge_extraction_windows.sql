@@ -1,14 +1,35 @@
+-- Of all staged versions of a window a complete one, and of those the one extracted last.
+CREATE TEMP TABLE source_extraction_windows AS
+SELECT {{ extraction_windows.columns }}
+FROM {{ extraction_windows.staged }} AS version
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY {{ extraction_windows.key }}
+    ORDER BY IF(status = 'complete', 0, 1), extracted_time DESC NULLS LAST, TO_JSON_STRING(version)
+) = 1;
+
+SET extraction_windows_distinct = (SELECT COUNT(*) FROM source_extraction_windows);
+SET extraction_windows_inserted = (
+    SELECT COUNT(*)
+    FROM source_extraction_windows AS source
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM {{ extraction_windows.target }} AS target
+        WHERE {{ extraction_windows.same_key }}
+    )
+);
+
 -- A complete version is never replaced by a partial one; otherwise the one extracted last stays.
-MERGE {target} AS target
+MERGE {{ extraction_windows.target }} AS target
 USING source_extraction_windows AS source
-ON {same_key}
+ON {{ extraction_windows.same_key }}
 WHEN MATCHED
     AND (source.status = 'complete' OR target.status <> 'complete')
     AND (
         (source.status = 'complete' AND target.status <> 'complete')
-        OR COALESCE(source.extracted_time, {first_moment}) >= COALESCE(target.extracted_time, {first_moment})
+        OR COALESCE(source.extracted_time, {{ first_moment }}) >= COALESCE(target.extracted_time, {{ first_moment }})
     )
-    AND ({any_difference})
-    THEN UPDATE SET {source_values}
-WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({source_columns});
-SET {name}_updated = @@row_count - {name}_inserted;
+    AND ({{ extraction_windows.any_difference }})
+    THEN UPDATE SET {{ extraction_windows.source_values }}
+WHEN NOT MATCHED THEN INSERT ({{ extraction_windows.columns }}) VALUES ({{ extraction_windows.source_columns }});
+SET extraction_windows_updated = @@row_count - extraction_windows_inserted;

@@ -1,12 +1,12 @@
--- Between these times lie the staged rows. BigQuery reads no partition beyond them: variables count as constants.
+-- The staged rows are between these times. BigQuery reads no partition beyond them: variables count as constants.
 FOR staged IN (
     SELECT
-        COUNTIF({lacks_required}) AS incomplete,
-        TIMESTAMP_SUB(MIN({partition_column}), INTERVAL 1 DAY) AS first_moment,
-        TIMESTAMP_ADD(MAX({partition_column}), INTERVAL 1 DAY) AS last_moment
-    FROM {staged_required}
+        COUNTIF({{ table.lacks_required }}) AS incomplete,
+        TIMESTAMP_SUB(MIN({{ table.partition_column }}), INTERVAL 1 DAY) AS first_moment,
+        TIMESTAMP_ADD(MAX({{ table.partition_column }}), INTERVAL 1 DAY) AS last_moment
+    FROM {{ table.staged_required }}
 ) DO
-    SET {name}_incomplete = (staged.incomplete);
-    SET {name}_begin = (staged.first_moment);
-    SET {name}_end = (staged.last_moment);
+    SET {{ table.name }}_incomplete = (staged.incomplete);
+    SET {{ table.name }}_begin = (staged.first_moment);
+    SET {{ table.name }}_end = (staged.last_moment);
 END FOR;

@@ -1,17 +1,17 @@
 -- Everything that was loaded or derived before concerns these conversations and no others.
 CREATE TEMP TABLE touched_conversation AS
-SELECT platform, page_id, conversation_id FROM {source_messages}
-UNION DISTINCT SELECT platform, page_id, conversation_id FROM {source_conversations}
-UNION DISTINCT SELECT platform, page_id, conversation_id FROM {source_conversation_gaps}
+SELECT platform, page_id, conversation_id FROM {{ messages.source }}
+UNION DISTINCT SELECT platform, page_id, conversation_id FROM {{ conversations.source }}
+UNION DISTINCT SELECT platform, page_id, conversation_id FROM {{ conversation_gaps.source }}
 UNION DISTINCT SELECT platform, page_id, conversation_id FROM examined_gap;
 
 -- Five small columns of messages are read: of these Pages, by which the table is clustered, and of the days since the
 -- oldest message of these conversations. The counts are those of all windows, so no fewer days would do.
 SET counted_pages = ARRAY(SELECT DISTINCT page_id FROM touched_conversation);
 SET counted_begin = (
-    SELECT IF(COUNTIF(conversation.oldest_message_time IS NULL) > 0, {first_moment}, MIN(conversation.oldest_message_time))
-    FROM {conversations} AS conversation
-    JOIN touched_conversation AS touched ON touched.platform = conversation.platform
+    SELECT IF(COUNTIF(conversation.oldest_message_time IS NULL) > 0, {{ first_moment }}, MIN(conversation.oldest_message_time))
+    FROM {{ conversations.target }} AS conversation
+    INNER JOIN touched_conversation AS touched ON touched.platform = conversation.platform
         AND touched.page_id = conversation.page_id
         AND touched.conversation_id = conversation.conversation_id
 );
@@ -22,8 +22,8 @@ WITH counted AS (
         message.platform, message.page_id, message.conversation_id,
         COUNTIF(message.content_status IS DISTINCT FROM 'unavailable') AS extracted,
         COUNTIF(message.content_status = 'unavailable') AS unavailable
-    FROM {messages} AS message
-    JOIN touched_conversation AS touched ON touched.platform = message.platform
+    FROM {{ messages.target }} AS message
+    INNER JOIN touched_conversation AS touched ON touched.platform = message.platform
         AND touched.page_id = message.page_id
         AND touched.conversation_id = message.conversation_id
     WHERE message.page_id IN UNNEST(counted_pages)
@@ -32,18 +32,18 @@ WITH counted AS (
 ),
 open_gap AS (
     SELECT gap.platform, gap.page_id, gap.conversation_id, gap.status, gap.reason_code, gap.reason
-    FROM {conversation_gaps} AS gap
-    JOIN touched_conversation AS touched ON touched.platform = gap.platform
+    FROM {{ conversation_gaps.target }} AS gap
+    INNER JOIN touched_conversation AS touched ON touched.platform = gap.platform
         AND touched.page_id = gap.page_id
         AND touched.conversation_id = gap.conversation_id
     WHERE gap.closed_by_window IS NULL
     QUALIFY ROW_NUMBER() OVER (
         PARTITION BY gap.platform, gap.page_id, gap.conversation_id
         ORDER BY
-            CASE gap.status {conversation_status_ranks} END DESC,
+            CASE gap.status {{ conversation_status_ranks }} END DESC,
             gap.extracted_time DESC NULLS LAST,
             gap.window_until DESC NULLS LAST,
-            gap.folders, gap.user_id, gap.window_id
+            gap.folders ASC, gap.user_id ASC, gap.window_id ASC
     ) = 1
 )
 SELECT
@@ -61,7 +61,7 @@ LEFT JOIN open_gap ON open_gap.platform = touched.platform
     AND open_gap.page_id = touched.page_id
     AND open_gap.conversation_id = touched.conversation_id;
 
-UPDATE {conversations} AS conversation
+UPDATE {{ conversations.target }} AS conversation
 SET
     messages_extracted = total.extracted,
     messages_unavailable = total.unavailable,

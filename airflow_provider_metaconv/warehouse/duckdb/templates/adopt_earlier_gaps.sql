@@ -1,6 +1,6 @@
 -- Releases without conversation_gaps said in conversations alone what was missing: a status without a reason_code, in
 -- their files and in their tables. It becomes a gap like any other, and the merge gives the conversation its reason_code.
-INSERT INTO {source_conversation_gaps} BY NAME
+INSERT INTO {{ conversation_gaps.source }} BY NAME
 SELECT
     platform,
     page_id,
@@ -20,8 +20,8 @@ SELECT
     coalesce(reason, 'an earlier release did not say why') AS reason,
     extracted_time
 FROM (
-    SELECT * FROM {source_conversations}
+    SELECT * FROM {{ conversations.source }}
     UNION ALL BY NAME
-    SELECT * FROM {conversations}
+    SELECT * FROM {{ conversations.target }}
 )
 WHERE status <> 'complete' AND reason_code IS NULL;

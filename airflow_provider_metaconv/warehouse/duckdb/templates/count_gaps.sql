@@ -1,16 +1,16 @@
 -- Gaps that are loaded, and those in whose window messages of the conversation were loaded.
 CREATE OR REPLACE TEMP TABLE recounted_gap AS
-SELECT {gap_key}, window_since, window_until
-FROM {conversation_gaps}
-SEMI JOIN {source_conversation_gaps} USING ({gap_key})
+SELECT {{ conversation_gaps.key }}, window_since, window_until
+FROM {{ conversation_gaps.target }}
+SEMI JOIN {{ conversation_gaps.source }} USING ({{ conversation_gaps.key }})
 UNION
-SELECT {gap_key}, window_since, window_until
-FROM {conversation_gaps} AS gap
+SELECT {{ conversation_gaps.key }}, window_since, window_until
+FROM {{ conversation_gaps.target }} AS gap
 SEMI JOIN (
-    SELECT {conversation_key}, min(created_time) AS first_time, max(created_time) AS last_time
-    FROM {source_messages}
-    SEMI JOIN {conversation_gaps} USING ({conversation_key})
-    GROUP BY {conversation_key}
+    SELECT {{ conversations.key }}, min(created_time) AS first_time, max(created_time) AS last_time
+    FROM {{ messages.source }}
+    SEMI JOIN {{ conversation_gaps.target }} USING ({{ conversations.key }})
+    GROUP BY {{ conversations.key }}
 ) AS loaded ON gap.platform = loaded.platform
     AND gap.page_id = loaded.page_id
     AND gap.conversation_id = loaded.conversation_id
@@ -24,7 +24,7 @@ SET VARIABLE counted_end = (SELECT max(window_until) FROM recounted_gap);
 
 -- What the rows of messages say, whichever window brought them. Messages without an id or a time are in no row: their
 -- number is what was known beyond the counts, before and after.
-UPDATE {conversation_gaps} AS gap
+UPDATE {{ conversation_gaps.target }} AS gap
 SET
     messages_known = counted.extracted + counted.unavailable
         + greatest(
@@ -38,7 +38,7 @@ FROM (
         count(message.message_id) FILTER (message.content_status IS DISTINCT FROM 'unavailable') AS extracted,
         count(message.message_id) FILTER (message.content_status = 'unavailable') AS unavailable
     FROM recounted_gap AS gap
-    LEFT JOIN {messages} AS message ON message.platform = gap.platform
+    LEFT JOIN {{ messages.target }} AS message ON message.platform = gap.platform
         AND message.page_id = gap.page_id
         AND message.conversation_id = gap.conversation_id
         AND message.created_time BETWEEN getvariable('counted_begin') AND getvariable('counted_end')

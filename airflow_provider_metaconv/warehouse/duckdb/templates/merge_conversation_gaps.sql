@@ -1,11 +1,19 @@
+-- Of all staged versions of a gap the one extracted last stays.
+DELETE FROM {{ conversation_gaps.source }}
+WHERE rowid IN (
+    SELECT rowid
+    FROM {{ conversation_gaps.source }}
+    QUALIFY row_number() OVER (PARTITION BY {{ conversation_gaps.key }} ORDER BY extracted_time DESC NULLS LAST, rowid DESC) > 1
+);
+
 -- The version extracted last stays, with what its window says was listed without being a message of any row. The counts
 -- are then those of the rows (count_gaps.sql), and are not compared here.
-MERGE INTO {target} AS target
-USING {source} AS source
-ON ({same_key})
+MERGE INTO {{ conversation_gaps.target }} AS target
+USING {{ conversation_gaps.source }} AS source
+ON ({{ conversation_gaps.same_key }})
 WHEN MATCHED
     AND coalesce(source.extracted_time, '-infinity'::TIMESTAMPTZ)
         >= coalesce(target.extracted_time, '-infinity'::TIMESTAMPTZ)
-    AND ({any_difference})
-    THEN UPDATE SET {source_values}
-WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({source_columns});
+    AND ({{ conversation_gaps.any_difference }})
+    THEN UPDATE SET {{ conversation_gaps.source_values }}
+WHEN NOT MATCHED THEN INSERT ({{ conversation_gaps.columns }}) VALUES ({{ conversation_gaps.source_columns }});

@@ -1,7 +1,31 @@
+-- Of all staged versions of a conversation the one stays that was updated last, and of those the one extracted last, with
+-- the oldest and the newest message of all of them: each window sees only its own.
+UPDATE {{ conversations.source }} AS source
+SET oldest_message_time = reach.oldest, newest_message_time = reach.newest
+FROM (
+    SELECT {{ conversations.key }}, min(oldest_message_time) AS oldest, max(newest_message_time) AS newest
+    FROM {{ conversations.source }}
+    GROUP BY {{ conversations.key }}
+    HAVING count(*) > 1
+) AS reach
+WHERE source.platform = reach.platform
+    AND source.page_id = reach.page_id
+    AND source.conversation_id = reach.conversation_id;
+
+DELETE FROM {{ conversations.source }}
+WHERE rowid IN (
+    SELECT rowid
+    FROM {{ conversations.source }}
+    QUALIFY row_number() OVER (
+        PARTITION BY {{ conversations.key }}
+        ORDER BY updated_time DESC NULLS LAST, extracted_time DESC NULLS LAST, rowid DESC
+    ) > 1
+);
+
 -- The version that was updated last stays. What is derived from other rows (total_conversations.sql) is not compared.
-MERGE INTO {target} AS target
-USING {source} AS source
-ON ({same_key})
+MERGE INTO {{ conversations.target }} AS target
+USING {{ conversations.source }} AS source
+ON ({{ conversations.same_key }})
 WHEN MATCHED
     AND (
         coalesce(source.updated_time, '-infinity'::TIMESTAMPTZ),
@@ -11,7 +35,7 @@ WHEN MATCHED
         coalesce(target.extracted_time, '-infinity'::TIMESTAMPTZ)
     )
     AND (
-        {any_difference}
+        {{ conversations.any_difference }}
         OR least(target.oldest_message_time, source.oldest_message_time) IS DISTINCT FROM target.oldest_message_time
         OR greatest(target.newest_message_time, source.newest_message_time) IS DISTINCT FROM target.newest_message_time
     )
@@ -32,4 +56,4 @@ WHEN MATCHED
     THEN UPDATE SET
         oldest_message_time = least(target.oldest_message_time, source.oldest_message_time),
         newest_message_time = greatest(target.newest_message_time, source.newest_message_time)
-WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({source_columns});
+WHEN NOT MATCHED THEN INSERT ({{ conversations.columns }}) VALUES ({{ conversations.source_columns }});

@@ -1,10 +1,21 @@
+-- Of all staged versions of a window a complete one stays, and of those the one extracted last.
+DELETE FROM {{ extraction_windows.source }}
+WHERE rowid IN (
+    SELECT rowid
+    FROM {{ extraction_windows.source }}
+    QUALIFY row_number() OVER (
+        PARTITION BY {{ extraction_windows.key }}
+        ORDER BY status = 'complete' DESC, extracted_time DESC NULLS LAST, rowid DESC
+    ) > 1
+);
+
 -- A complete version is never replaced by a partial one; otherwise the one extracted last stays.
-MERGE INTO {target} AS target
-USING {source} AS source
-ON ({same_key})
+MERGE INTO {{ extraction_windows.target }} AS target
+USING {{ extraction_windows.source }} AS source
+ON ({{ extraction_windows.same_key }})
 WHEN MATCHED
     AND (source.status = 'complete', coalesce(source.extracted_time, '-infinity'::TIMESTAMPTZ))
         >= (target.status = 'complete', coalesce(target.extracted_time, '-infinity'::TIMESTAMPTZ))
-    AND ({any_difference})
-    THEN UPDATE SET {source_values}
-WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({source_columns});
+    AND ({{ extraction_windows.any_difference }})
+    THEN UPDATE SET {{ extraction_windows.source_values }}
+WHEN NOT MATCHED THEN INSERT ({{ extraction_windows.columns }}) VALUES ({{ extraction_windows.source_columns }});

@@ -1,8 +1,32 @@
+-- Of all staged versions of a message the one stays that Meta gave most of, and of those the one extracted last. A version
+-- is less complete when Meta gave less of it, or the same with the sender, the text or what is attached missing.
+CREATE OR REPLACE TEMP MACRO completeness_rank(status, sender, body, attachments, shares, story) AS
+    9 * coalesce(list_position([{{ content_statuses }}], status), 1 + len([{{ content_statuses }}]))
+    + 2 * (sender IS NULL)::INTEGER + 2 * (coalesce(body, '') = '')::INTEGER
+    + 2 * (attachments IS NULL)::INTEGER + (shares IS NULL)::INTEGER + (story IS NULL)::INTEGER;
+
+DELETE FROM {{ messages.source }}
+WHERE rowid IN (
+    SELECT rowid
+    FROM {{ messages.source }}
+    QUALIFY row_number() OVER (
+        PARTITION BY {{ messages.key }}
+        ORDER BY
+            completeness_rank(content_status, sender_id, text, attachments, shares, story),
+            extracted_time DESC NULLS LAST,
+            rowid DESC
+    ) > 1
+);
+
+-- Between these times lie the staged rows. DuckDB reads no rows beyond them: variables count as constants.
+SET VARIABLE loaded_begin = (SELECT min(created_time) - INTERVAL 1 DAY FROM {{ messages.source }});
+SET VARIABLE loaded_end = (SELECT max(created_time) + INTERVAL 1 DAY FROM {{ messages.source }});
+
 -- A less complete or older version never replaces what is there, and only rows that differ are written.
-MERGE INTO {target} AS target
-USING {source} AS source
+MERGE INTO {{ messages.target }} AS target
+USING {{ messages.source }} AS source
 ON (
-    {same_key}
+    {{ messages.same_key }}
     AND (
         target.created_time BETWEEN getvariable('loaded_begin') AND getvariable('loaded_end')
         OR target.created_time IS NULL
@@ -16,6 +40,6 @@ WHEN MATCHED
         completeness_rank(target.content_status, target.sender_id, target.text, target.attachments, target.shares, target.story),
         -coalesce(epoch_us(target.extracted_time), 0)
     )
-    AND ({any_difference})
-    THEN UPDATE SET {source_values}
-WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({source_columns});
+    AND ({{ messages.any_difference }})
+    THEN UPDATE SET {{ messages.source_values }}
+WHEN NOT MATCHED THEN INSERT ({{ messages.columns }}) VALUES ({{ messages.source_columns }});

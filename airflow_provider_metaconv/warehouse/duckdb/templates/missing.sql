@@ -1,3 +1,5 @@
-SELECT count(*)
-FROM (SELECT DISTINCT {key} FROM {source}) AS source
-ANTI JOIN {target} AS target ON {same_key};
+SELECT count(*) AS missing
+FROM (SELECT DISTINCT {{ table.key }} FROM {{ table.source }}) AS source
+{%- if table_exists +%}
+ANTI JOIN {{ table.target }} AS target ON {{ table.same_key }}
+{%- endif %};

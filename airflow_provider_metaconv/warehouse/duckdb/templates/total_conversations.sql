@@ -1,54 +1,54 @@
 -- Everything that was loaded or derived before concerns these conversations and no others.
 CREATE OR REPLACE TEMP TABLE touched_conversation AS
-SELECT {conversation_key} FROM {source_messages}
-UNION SELECT {conversation_key} FROM {source_conversations}
-UNION SELECT {conversation_key} FROM {source_conversation_gaps}
-UNION SELECT {conversation_key} FROM examined_gap;
+SELECT {{ conversations.key }} FROM {{ messages.source }}
+UNION SELECT {{ conversations.key }} FROM {{ conversations.source }}
+UNION SELECT {{ conversations.key }} FROM {{ conversation_gaps.source }}
+UNION SELECT {{ conversations.key }} FROM examined_gap;
 
 -- The counts are those of all windows: since the oldest message of these conversations.
 SET VARIABLE counted_begin = (
     SELECT if(bool_or(oldest_message_time IS NULL), '-infinity'::TIMESTAMPTZ, min(oldest_message_time))
-    FROM {conversations}
-    SEMI JOIN touched_conversation USING ({conversation_key})
+    FROM {{ conversations.target }}
+    SEMI JOIN touched_conversation USING ({{ conversations.key }})
 );
 
 CREATE OR REPLACE TEMP TABLE conversation_total AS
 WITH counted AS (
     SELECT
-        {conversation_key},
+        {{ conversations.key }},
         count(*) FILTER (content_status IS DISTINCT FROM 'unavailable') AS extracted,
         count(*) FILTER (content_status = 'unavailable') AS unavailable
-    FROM {messages}
-    SEMI JOIN touched_conversation USING ({conversation_key})
+    FROM {{ messages.target }}
+    SEMI JOIN touched_conversation USING ({{ conversations.key }})
     WHERE created_time >= getvariable('counted_begin') OR created_time IS NULL
-    GROUP BY {conversation_key}
+    GROUP BY {{ conversations.key }}
 ),
 open_gap AS (
-    SELECT {conversation_key}, status, reason_code, reason
-    FROM {conversation_gaps}
-    SEMI JOIN touched_conversation USING ({conversation_key})
+    SELECT {{ conversations.key }}, status, reason_code, reason
+    FROM {{ conversation_gaps.target }}
+    SEMI JOIN touched_conversation USING ({{ conversations.key }})
     WHERE closed_by_window IS NULL
     QUALIFY row_number() OVER (
-        PARTITION BY {conversation_key}
+        PARTITION BY {{ conversations.key }}
         ORDER BY
-            list_position([{conversation_statuses}], status) DESC NULLS LAST,
+            list_position([{{ conversation_statuses }}], status) DESC NULLS LAST,
             extracted_time DESC NULLS LAST,
             window_until DESC NULLS LAST,
-            folders, user_id, window_id
+            folders ASC, user_id ASC, window_id ASC
     ) = 1
 )
 SELECT
-    {conversation_key},
+    {{ conversations.key }},
     coalesce(extracted, 0) AS extracted,
     coalesce(unavailable, 0) AS unavailable,
     coalesce(status, 'complete') AS status,
     reason_code,
     reason
 FROM touched_conversation
-LEFT JOIN counted USING ({conversation_key})
-LEFT JOIN open_gap USING ({conversation_key});
+LEFT JOIN counted USING ({{ conversations.key }})
+LEFT JOIN open_gap USING ({{ conversations.key }});
 
-UPDATE {conversations} AS conversation
+UPDATE {{ conversations.target }} AS conversation
 SET
     messages_extracted = total.extracted,
     messages_unavailable = total.unavailable,

@@ -14,11 +14,11 @@ SELECT
     window_since,
     window_until,
     status,
-    CASE
-        WHEN status = 'unreadable' THEN 'refused'
-        WHEN reason LIKE '%without an id or a time%' THEN 'unplaced_messages'
-        ELSE 'instagram_limit'
-    END AS reason_code,
+    IF(
+        status = 'unreadable',
+        'refused',
+        IF(reason LIKE '%without an id or a time%', 'unplaced_messages', 'instagram_limit')
+    ) AS reason_code,
     COALESCE(reason, 'an earlier release did not say why') AS reason,
     CAST(NULL AS INT64) AS messages_known,
     CAST(NULL AS INT64) AS messages_extracted,
@@ -27,19 +27,10 @@ SELECT
     extracted_time
 FROM (
     SELECT platform, page_id, conversation_id, window_since, window_until, status, reason_code, reason, extracted_time
-    FROM {staged_conversations}
+    FROM {{ conversations.staged }}
     UNION ALL
     SELECT platform, page_id, conversation_id, window_since, window_until, status, reason_code, reason, extracted_time
-    FROM {conversations}
+    FROM {{ conversations.target }}
 ) AS conversation
 WHERE status <> 'complete' AND reason_code IS NULL;
 SET conversation_gaps_adopted = (SELECT COUNT(*) FROM adopted_gap);
-
--- Of all staged versions of a gap the one extracted last.
-CREATE TEMP TABLE source_conversation_gaps AS
-SELECT {columns}
-FROM (SELECT {columns} FROM {staged} UNION ALL SELECT {columns} FROM adopted_gap) AS version
-WHERE TRUE
-QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY {key} ORDER BY extracted_time DESC NULLS LAST, TO_JSON_STRING(version)
-) = 1;

@@ -1,1 +1,0 @@
-SELECT COUNT(*) FROM (SELECT DISTINCT {key} FROM {staged_key})

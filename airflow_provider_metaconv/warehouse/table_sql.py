@@ -1,0 +1,83 @@
+"""SQL templates, and the parts of a table that they name; every name comes from ``schema`` and from nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from airflow_provider_metaconv.schema import Column, Table
+from airflow_provider_metaconv.warehouse.derived import compared_columns
+
+
+@dataclass(frozen=True, slots=True)
+class TableSql:
+    """A table as the templates name it: its ``target``, the staged ``source`` that is merged into it, and its columns.
+
+    ``quoted`` quotes a column's name. ``comparable`` makes an expression of a column one that can be compared; both
+    depend on the warehouse. Every property is a piece of SQL.
+    """
+
+    table: Table
+    target: str
+    source: str
+    quoted: Callable[[str], str]
+    comparable: Callable[[Column, str], str] = lambda _, expression: expression
+
+    @property
+    def columns(self) -> str:
+        """All columns, in the order of ``schema``."""
+        return self._joined(self.table.column_names)
+
+    @property
+    def key(self) -> str:
+        """The columns that identify a row."""
+        return self._joined(self.table.key)
+
+    @property
+    def source_columns(self) -> str:
+        """All columns of the source, in the order of ``columns``."""
+        return ", ".join(f"source.{self.quoted(name)}" for name in self.table.column_names)
+
+    @property
+    def same_key(self) -> str:
+        """Whether target and source are the same row."""
+        return " AND ".join(f"target.{self.quoted(name)} = source.{self.quoted(name)}" for name in self.table.key)
+
+    @property
+    def source_values(self) -> str:
+        """The assignments that take every value but the key from the source."""
+        values = (self.quoted(name) for name in self.table.column_names if name not in self.table.key)
+        return ", ".join(f"{name} = source.{name}" for name in values)
+
+    @property
+    def any_difference(self) -> str:
+        """Whether target and source differ in a column that is compared."""
+        return " OR ".join(
+            f"{self.comparable(column, f'target.{self.quoted(column.name)}')}"
+            f" IS DISTINCT FROM {self.comparable(column, f'source.{self.quoted(column.name)}')}"
+            for column in compared_columns(self.table)
+        )
+
+    def _joined(self, names: tuple[str, ...]) -> str:
+        return ", ".join(self.quoted(name) for name in names)
+
+
+def render(package: str, template: str, **names: Any) -> str:
+    """The SQL of one file in the folder ``templates`` of ``package``; a name that is not given is an error."""
+    return _environment(package).get_template(template).render(names)
+
+
+@cache
+def _environment(package: str) -> Environment:
+    # SQL is not HTML: nothing is escaped, and every name is quoted where it is made.
+    return Environment(  # noqa: S701
+        loader=PackageLoader(package),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

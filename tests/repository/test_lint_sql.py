@@ -1,0 +1,31 @@
+"""``make check`` lints every statement that the warehouses run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_metaconv.warehouse.duckdb import sql as duckdb
+from tools.lint_sql import duckdb_statements, findings
+
+BIGQUERY = Path(duckdb.__file__).parents[1] / "bigquery" / "templates"
+
+
+def test_every_template_for_duckdb_is_rendered():
+    rendered = {name for name, _ in duckdb_statements()}
+    templates = {path.stem for path in Path(duckdb.__file__).with_name("templates").iterdir()}
+    assert {stem for stem in templates if any(name.startswith(stem) for name in rendered)} == templates
+
+
+def test_every_template_for_bigquery_is_part_of_a_script():
+    scripts = "".join((BIGQUERY / name).read_text("utf-8") for name in ("load.sql", "missing.sql"))
+    included = {path.name for path in BIGQUERY.iterdir() if f'"{path.name}"' in scripts}
+    merges = {path.name for path in BIGQUERY.glob("merge_*.sql")}
+    assert included | merges | {"load.sql", "missing.sql"} == {path.name for path in BIGQUERY.iterdir()}
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "bigquery"])
+def test_a_statement_that_cannot_be_parsed_is_found(tmp_path, dialect):
+    said = findings(tmp_path / dialect, dialect, {"wrong.sql": "SELECT a FROM WHERE b;\n"})
+    assert "wrong.sql" in said

@@ -1,0 +1,89 @@
+"""Every statement that the warehouses run, rendered from its template and linted by sqlfluff in its own dialect."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from airflow_provider_metaconv.schema import TABLES
+from airflow_provider_metaconv.warehouse.bigquery import sql as bigquery
+from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
+from airflow_provider_metaconv.warehouse.duckdb import sql as duckdb
+
+_CONFIGURATION = """
+[sqlfluff]
+templater = raw
+large_file_skip_byte_limit = 0
+# Left out is what only concerns names and lists of columns, which are generated: quoted, and on one line however long;
+# what knows neither USING nor semi joins, which name a column once; a variable that is selected under its own name; and
+# a query of no rows at all, LIMIT 0.
+exclude_rules = layout.long_lines, layout.select_targets, layout.set_operators, layout.indent, layout.cte_newline,
+    references.quoting, references.keywords, references.qualification, structure.using, structure.subquery,
+    structure.join_condition_order, aliasing.required, aliasing.expression, aliasing.self_alias.column,
+    ambiguous.order_by_limit
+
+[sqlfluff:rules:capitalisation.types]
+extended_capitalisation_policy = upper
+# Parameters of a macro, which are taken for types.
+ignore_words = status, sender, body, attachments, shares, story
+
+[sqlfluff:rules:capitalisation.functions]
+ignore_words = completeness_rank
+"""
+
+
+def main() -> int:
+    """Prints sqlfluff's findings by dialect and file; 0 when there is none."""
+    dialects = {"duckdb": dict(duckdb_statements()), "bigquery": dict(bigquery_statements())}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as at_once:
+        texts = at_once.map(lambda item: findings(Path(folder, item[0]), *item), dialects.items())
+        print(text := "".join(texts), end="")
+    return int(text != "")
+
+
+def duckdb_statements() -> Iterator[tuple[str, str]]:
+    """File names and statements for DuckDB."""
+    for template in sorted(Path(duckdb.__file__).with_name("templates").glob("*.sql")):
+        if template.stem == "missing" or template.stem.startswith("stage_"):
+            continue
+        yield template.name, duckdb.load_statements(template.name, "main")
+    for table in TABLES:
+        yield f"missing_{table.name}.sql", duckdb.missing_statement(table, "main", table_exists=True)
+        yield f"missing_without_{table.name}.sql", duckdb.missing_statement(table, "main", table_exists=False)
+        for file_format in ("ndjson", "parquet"):
+            # sqlfluff does not know DuckDB's named parameters.
+            statement = duckdb.stage_statement(file_format, table).replace("$files", "['part']")
+            yield f"stage_{file_format}_{table.name}.sql", statement
+
+
+def bigquery_statements() -> Iterator[tuple[str, str]]:
+    """File names and scripts for BigQuery, which are whole only when every part has been rendered into them."""
+    both = {
+        table: [Staging(table.name, kind, f"staging_{table.name}_{kind}", 0, 1, ()) for kind in ("ndjson", "parquet")]
+        for table in TABLES
+    }
+    columns = {table: table.column_names for table in TABLES}
+    dataset = bigquery.identifier("project", "dataset")
+    yield "load.sql", bigquery.load_script(dataset, both)
+    yield "load_one_table.sql", bigquery.load_script(dataset, {TABLES[0]: both[TABLES[0]]})
+    yield "missing.sql", bigquery.missing_script(dataset, both, columns)
+    yield "missing_without_tables.sql", bigquery.missing_script(dataset, both, {})
+
+
+def findings(folder: Path, dialect: str, statements: dict[str, str]) -> str:
+    """What sqlfluff says of these statements, by file name; empty when it finds nothing. ``folder`` is made."""
+    folder.mkdir()
+    (folder / ".sqlfluff").write_text(_CONFIGURATION, "utf-8")
+    for name, statement in statements.items():
+        (folder / name).write_text(statement, "utf-8")
+    command = [Path(sys.executable).with_name("sqlfluff"), "lint", "--dialect", dialect, "--disable-progress-bar", "."]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"{dialect}\n{done.stdout}{done.stderr}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
