@@ -10,6 +10,7 @@ from airflow_provider_metaconv.files.errors import (
 )
 from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.manifest import (
+    FILE_FORMATS,
     MANIFEST_NAME,
     Manifest,
     ManifestFile,
@@ -17,7 +18,7 @@ from airflow_provider_metaconv.files.manifest import (
     window_folder,
     window_id,
 )
-from airflow_provider_metaconv.files.parts import FILE_FORMATS, PartsWriter
+from airflow_provider_metaconv.files.parts import PartsWriter
 from airflow_provider_metaconv.files.storage import Storage, open_storage
 
 __all__ = [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 
+RUN_AGAIN = "run the extract task again"
+"""What to do about files that are missing, damaged, or not what their manifest says."""
+
 
 class FilesError(Exception):
     """Something about the files of a run is not as it must be."""

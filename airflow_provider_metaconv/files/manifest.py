@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from airflow_provider_metaconv.files.errors import ManifestError
+from airflow_provider_metaconv.files.errors import RUN_AGAIN, ManifestError
 from airflow_provider_metaconv.schema import TABLES
 
 MANIFEST_NAME = "_manifest.json"
@@ -23,10 +23,10 @@ MOST_MANIFEST_BYTES = 16 * 1024 * 1024
 WINDOW_PREFIX = "window="
 """How the name of a window's folder begins; its id follows."""
 
-FORMAT_SUFFIXES = {"ndjson": ".ndjson.gz", "parquet": ".parquet"}
+FILE_FORMATS = {"ndjson": ".ndjson.gz", "parquet": ".parquet"}
+"""The values that ``file_format`` may have, with the suffix of their files."""
 """The file formats and how the names of their parts end."""
 
-_RUN_AGAIN = "run the extract task again"
 _PART_NAME = re.compile(r"-(\d{5,})\.(?:ndjson\.gz|parquet)$")
 _PAGE_ID = re.compile(r"[A-Za-z0-9_-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -45,7 +45,7 @@ class ManifestFile:
     @property
     def file_format(self) -> str:
         """The format that the name's ending means: ``ndjson`` or ``parquet``."""
-        return next(name for name, suffix in FORMAT_SUFFIXES.items() if self.path.endswith(suffix))
+        return next(name for name, suffix in FILE_FORMATS.items() if self.path.endswith(suffix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Manifest:
         window = _get(content, "window", dict, source)
         files = [_file(entry, source) for entry in _get(content, "files", list, source)]
         if len({file.path for file in files}) < len(files):
-            raise ManifestError(f"{source} names a file twice: {_RUN_AGAIN}")
+            raise ManifestError(f"{source} names a file twice: {RUN_AGAIN}")
         stats = _get(content, "stats", dict, source)
         # Release 0.1 wrote the gaps of a window among its counts, and nothing else about completeness.
         gaps = _texts({"gaps": stats.get("gaps")} | content, "gaps", source)
@@ -176,9 +176,9 @@ def _parse(data: bytes, source: str) -> dict[str, Any]:
     try:
         content = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise ManifestError(f"{source} is not JSON: {_RUN_AGAIN}") from None
+        raise ManifestError(f"{source} is not JSON: {RUN_AGAIN}") from None
     if not isinstance(content, dict):
-        raise ManifestError(f"{source} is not a JSON object: {_RUN_AGAIN}")
+        raise ManifestError(f"{source} is not a JSON object: {RUN_AGAIN}")
     version = content.get("version")
     if version != MANIFEST_VERSION:
         raise ManifestError(
@@ -192,37 +192,37 @@ def _get(content: dict[str, Any], key: str, type_: type, source: str) -> Any:
     value = content.get(key)
     if not isinstance(value, type_) or isinstance(value, bool):
         what = "lacks" if value is None else "has a wrong value for"
-        raise ManifestError(f"{source} {what} {key!r}: {_RUN_AGAIN}")
+        raise ManifestError(f"{source} {what} {key!r}: {RUN_AGAIN}")
     return value
 
 
 def _complete(content: dict[str, Any], gaps: tuple[str, ...], source: str) -> bool:
     complete = content.get("complete", not gaps)
     if not isinstance(complete, bool):
-        raise ManifestError(f"{source} has a wrong value for 'complete': {_RUN_AGAIN}")
+        raise ManifestError(f"{source} has a wrong value for 'complete': {RUN_AGAIN}")
     return complete
 
 
 def _texts(content: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
     texts = [] if content.get(key) is None else _get(content, key, list, source)
     if not all(isinstance(text, str) for text in texts):
-        raise ManifestError(f"{source} has a wrong value for {key!r}: {_RUN_AGAIN}")
+        raise ManifestError(f"{source} has a wrong value for {key!r}: {RUN_AGAIN}")
     return tuple(texts)
 
 
 def _file(entry: Any, source: str) -> ManifestFile:
     if not isinstance(entry, dict):
-        raise ManifestError(f"{source} has an entry in 'files' that is not an object: {_RUN_AGAIN}")
+        raise ManifestError(f"{source} has an entry in 'files' that is not an object: {RUN_AGAIN}")
     path, table = _get(entry, "path", str, source), _get(entry, "table", str, source)
     sha256 = _get(entry, "sha256", str, source)
     numbers = {key: _get(entry, key, int, source) for key in ("rows", "bytes")}
     if re.search(r"[/\\\0]", path) or path.startswith("."):
-        raise ManifestError(f"{source} names {path!r}, which is not in its own folder: {_RUN_AGAIN}")
+        raise ManifestError(f"{source} names {path!r}, which is not in its own folder: {RUN_AGAIN}")
     if table not in {known.name for known in TABLES}:
-        raise ManifestError(f"{source} names the unknown table {table!r}: {_RUN_AGAIN}")
-    if not path.endswith(tuple(FORMAT_SUFFIXES.values())):
-        endings = " or ".join(FORMAT_SUFFIXES.values())
-        raise ManifestError(f"{source} names {path!r}, which must end in {endings}: {_RUN_AGAIN}")
+        raise ManifestError(f"{source} names the unknown table {table!r}: {RUN_AGAIN}")
+    if not path.endswith(tuple(FILE_FORMATS.values())):
+        endings = " or ".join(FILE_FORMATS.values())
+        raise ManifestError(f"{source} names {path!r}, which must end in {endings}: {RUN_AGAIN}")
     if min(numbers.values()) < 0 or not _SHA256.fullmatch(sha256):
-        raise ManifestError(f"{source} has wrong numbers or a wrong sha256 for {path!r}: {_RUN_AGAIN}")
+        raise ManifestError(f"{source} has wrong numbers or a wrong sha256 for {path!r}: {RUN_AGAIN}")
     return ManifestFile(path, table, numbers["rows"], numbers["bytes"], sha256)

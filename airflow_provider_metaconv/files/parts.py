@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from airflow_provider_metaconv.files.errors import NameTakenError, storage_error
-from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES, ManifestFile, next_part_number
+from airflow_provider_metaconv.files.manifest import FILE_FORMATS, ManifestFile, next_part_number
 from airflow_provider_metaconv.files.ndjson import Keep, NdjsonWriter
 from airflow_provider_metaconv.files.parquet import ParquetWriter
 from airflow_provider_metaconv.files.sink import Sink
@@ -43,11 +43,8 @@ class RowWriter(Protocol):
         """Write what is still held; the sink stays open."""
 
 
-FILE_FORMATS: dict[str, Callable[[Sink, Table], RowWriter]] = {
-    "ndjson": NdjsonWriter,
-    "parquet": ParquetWriter,
-}
-"""The values that ``file_format`` may have, and what makes a writer of a table's rows to a sink."""
+_WRITERS: dict[str, Callable[[Sink, Table], RowWriter]] = {"ndjson": NdjsonWriter, "parquet": ParquetWriter}
+"""By format, what makes a writer of a table's rows to a sink."""
 
 
 class _Part:
@@ -90,8 +87,8 @@ class PartsWriter:
         if min(rows_per_part, bytes_per_part) < 1:
             raise ValueError("rows_per_part and bytes_per_part must be at least 1")
         self._storage, self._table = storage, table
-        self._factory = FILE_FORMATS[file_format]
-        self._suffix = FORMAT_SUFFIXES[file_format]
+        self._factory = _WRITERS[file_format]
+        self._suffix = FILE_FORMATS[file_format]
         self._rows_per_part, self._bytes_per_part = rows_per_part, bytes_per_part
         self._number = first_number
         self._columns = frozenset(table.column_names)

@@ -13,12 +13,11 @@ from airflow_provider_metaconv.files import (
     NotPublishedError,
     Storage,
 )
+from airflow_provider_metaconv.files.errors import RUN_AGAIN
 from airflow_provider_metaconv.files.manifest import MOST_MANIFEST_BYTES
 from airflow_provider_metaconv.load.belonging import NotOfManifestError, check_rows
 from airflow_provider_metaconv.stop import threads_of
 from airflow_provider_metaconv.warehouse import SourceFile
-
-_RUN_AGAIN = "run the extract task again"
 
 AT_ONCE = 8
 """How many files are read at a time: enough to hide a bucket's answer times, each with a block of 1 MiB in memory."""
@@ -69,7 +68,7 @@ def verify_manifests(uris: Sequence[str], open_storage: StorageOpener) -> list[V
 def _verified(locations: Sequence[_Location], manifests: Sequence[Manifest]) -> list[VerifiedManifest]:
     for location, manifest in zip(locations, manifests, strict=True):
         if not manifest.files:
-            raise LoadError(f"manifest {location.uri} names no files, which no extraction writes: {_RUN_AGAIN}")
+            raise LoadError(f"manifest {location.uri} names no files, which no extraction writes: {RUN_AGAIN}")
     parts = [
         _Part(location.storage, manifest, file)
         for location, manifest in zip(locations, manifests, strict=True)
@@ -123,7 +122,7 @@ def _manifest(location: _Location) -> Manifest:
     try:
         data = location.storage.read(location.name, MOST_MANIFEST_BYTES)
     except NotPublishedError:
-        raise LoadError(f"there is no manifest {location.uri}: the extract has not finished, {_RUN_AGAIN}") from None
+        raise LoadError(f"there is no manifest {location.uri}: the extract has not finished, {RUN_AGAIN}") from None
     return Manifest.from_bytes(data, source=location.uri)
 
 
@@ -133,11 +132,11 @@ def _source_file(part: _Part) -> SourceFile:
     try:
         size, sha256 = storage.stat(file.path, file.bytes)
     except NotPublishedError:
-        raise LoadError(f"file {uri} is missing: {_RUN_AGAIN}") from None
+        raise LoadError(f"file {uri} is missing: {RUN_AGAIN}") from None
     if size != file.bytes:
-        raise LoadError(f"file {uri} has {size} bytes, its manifest says {file.bytes}: {_RUN_AGAIN}")
+        raise LoadError(f"file {uri} has {size} bytes, its manifest says {file.bytes}: {RUN_AGAIN}")
     if sha256 != file.sha256:
-        raise LoadError(f"file {uri} was changed after it was written (its SHA-256 differs): {_RUN_AGAIN}")
+        raise LoadError(f"file {uri} was changed after it was written (its SHA-256 differs): {RUN_AGAIN}")
     _check_rows(part, uri)
     return SourceFile(uri, file.table, file.file_format, file.rows, sha256)
 
@@ -147,6 +146,6 @@ def _check_rows(part: _Part, uri: str) -> None:
         with part.storage.open(part.file.path) as stream:
             check_rows(part.manifest, part.file, stream)
     except NotPublishedError:
-        raise LoadError(f"file {uri} is missing: {_RUN_AGAIN}") from None
+        raise LoadError(f"file {uri} is missing: {RUN_AGAIN}") from None
     except NotOfManifestError as error:
-        raise LoadError(f"file {uri} {error}: {_RUN_AGAIN}") from None
+        raise LoadError(f"file {uri} {error}: {RUN_AGAIN}") from None

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote
 
 from airflow_provider_metaconv.access import is_regular
+from airflow_provider_metaconv.files.errors import RUN_AGAIN
+from airflow_provider_metaconv.files.manifest import FILE_FORMATS
+from airflow_provider_metaconv.files.storage import local_path
 from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
-
-FORMATS = ("ndjson", "parquet")
-RUN_AGAIN = "run the extract task again"
 
 
 def check_kind(file: SourceFile) -> None:
     """Raises ``SourceFileError`` for a table or format that no warehouse here knows."""
     names = sorted(table.name for table in TABLES)
-    if file.table not in names or file.file_format not in FORMATS:
+    if file.table not in names or file.file_format not in FILE_FORMATS:
         raise SourceFileError(
             f"{file.uri} is of table {file.table!r} and format {file.file_format!r}: "
-            f"tables are {', '.join(names)}, formats are {', '.join(FORMATS)}"
+            f"tables are {', '.join(names)}, formats are {', '.join(FILE_FORMATS)}"
         )
 
 
-def local_path(uri: str, taken: str, advice: str) -> Path:
-    """Where a path or a ``file://`` URI is on this machine.
+def path_of(uri: str, supported: str, advice: str) -> Path:
+    """Where a file is on this machine.
 
-    Raises ``SourceFileError`` for any other: the line says what is ``taken`` and what to do.
+    Raises ``SourceFileError`` for an address that is not on this machine: the line says what is ``supported`` and what
+    to do.
     """
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return Path(uri)
-    if scheme != "file":
-        raise SourceFileError(f"{taken}, not {uri}: {advice}")
-    return Path(unquote(rest.removeprefix("localhost")))
+    path = local_path(uri)
+    if path is None:
+        raise SourceFileError(f"{supported}, not {uri}: {advice}")
+    return path
 
 
 def check_present(uri: str, path: Path) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from airflow_provider_metaconv.access import open_regular
+from airflow_provider_metaconv.files.errors import RUN_AGAIN
 from airflow_provider_metaconv.schema import Table, table_named
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
-from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN, check_kind, check_present, local_path
+from airflow_provider_metaconv.warehouse.source_files import check_kind, check_present, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _check(file: SourceFile) -> None:
 
 
 def _path(uri: str) -> Path:
-    return local_path(uri, "BigQuery loads gs:// and local files", "extract to a bucket of Google's")
+    return path_of(uri, "BigQuery loads gs:// and local files", "extract to a bucket of Google's")
 
 
 def _sources(table: Table, file_format: str, files: Sequence[SourceFile]) -> Sources:

@@ -11,6 +11,7 @@ from functools import partial
 
 from google.cloud.bigquery import QueryJob, QueryJobConfig
 
+from airflow_provider_metaconv.files.errors import RUN_AGAIN
 from airflow_provider_metaconv.schema import CONVERSATION_GAPS, TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, TableResult
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
@@ -20,7 +21,6 @@ from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep
 from airflow_provider_metaconv.warehouse.bigquery.sql import load_script
 from airflow_provider_metaconv.warehouse.bigquery.staging import TRIES, by_table, digest
 from airflow_provider_metaconv.warehouse.errors import SourceFileError, WarehouseBusyError
-from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN
 
 _TRIES_WHEN_BUSY = 10
 _LONGEST_PAUSE = 30.0

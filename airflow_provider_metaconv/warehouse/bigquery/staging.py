@@ -15,6 +15,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery import LoadJob, LoadJobConfig, SchemaField, SourceFormat
 from google.cloud.bigquery import Table as BigQueryTable
 
+from airflow_provider_metaconv.files.errors import RUN_AGAIN
 from airflow_provider_metaconv.schema import TABLES, ColumnType, Table, table_named
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, milliseconds, raise_if_failed, submit, wait
@@ -22,7 +23,6 @@ from airflow_provider_metaconv.warehouse.bigquery.load_files import Sources, ope
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 from airflow_provider_metaconv.warehouse.bigquery.tables import field
 from airflow_provider_metaconv.warehouse.errors import RowCountError
-from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN
 
 TRIES = 20
 """So many names are tried before one is made up: each failed try of a load may have used one."""

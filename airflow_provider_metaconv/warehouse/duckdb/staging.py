@@ -8,12 +8,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_metaconv.files.errors import RUN_AGAIN
 from airflow_provider_metaconv.schema import Table
 from airflow_provider_metaconv.warehouse.base import SourceFile
 from airflow_provider_metaconv.warehouse.duckdb.errors import disk_error, import_duckdb
 from airflow_provider_metaconv.warehouse.duckdb.sql import column_definition, stage_statement, staging_name
 from airflow_provider_metaconv.warehouse.errors import RowCountError, SourceFileError
-from airflow_provider_metaconv.warehouse.source_files import RUN_AGAIN, check_kind, check_present, local_path
+from airflow_provider_metaconv.warehouse.source_files import check_kind, check_present, path_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -79,7 +80,7 @@ def _read(connection: DuckDBPyConnection, sql: str, files: list[SourceFile]) -> 
 
 
 def _path(uri: str) -> Path:
-    return local_path(uri, "DuckDB loads local files", "extract to a folder, or load into BigQuery")
+    return path_of(uri, "DuckDB loads local files", "extract to a folder, or load into BigQuery")
 
 
 def _not_a_pattern(path: str) -> str:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from airflow_provider_metaconv.files import (
-    FILE_FORMATS,
     Manifest,
     ManifestError,
     ManifestFile,
@@ -15,7 +14,6 @@ from airflow_provider_metaconv.files import (
     window_folder,
     window_id,
 )
-from airflow_provider_metaconv.files.manifest import FORMAT_SUFFIXES
 
 FILE = ManifestFile("messages-00000.ndjson.gz", "messages", 3, 120, "ab" * 32)
 MANIFEST = Manifest("100", "MESSENGER", "2026-11-20T00:00:00+00:00", "2026-11-21T00:00:00+00:00", (FILE,), {"calls": 7})
@@ -75,10 +73,6 @@ def test_people_can_read_it():
 def test_the_format_follows_from_the_name():
     names = ("messages-00000.ndjson.gz", "messages-00000.parquet")
     assert ["ndjson", "parquet"] == [replace(FILE, path=name).file_format for name in names]
-
-
-def test_every_file_format_has_its_ending():
-    assert FILE_FORMATS.keys() == FORMAT_SUFFIXES.keys()
 
 
 def _changed(**changes):
