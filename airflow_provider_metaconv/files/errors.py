@@ -74,3 +74,26 @@ def storage_error(action: str, place: object, error: OSError) -> StorageError:
     advice = _ADVICE.get(error.errno or 0) or error.strerror or type(error).__name__
     kind = StorageRefusedError if error.errno in _FOR_A_PERSON else StorageError
     return kind(f"cannot {action} {place}: {advice}")
+
+
+def not_published(place: object) -> NotPublishedError:
+    """What to raise when a file was asked for that is not there."""
+    return NotPublishedError(f"there is no file {place}: run the task that writes it first")
+
+
+def another_writer(folder: object, kind: type[StorageError] = StorageError) -> StorageError:
+    """What to raise when somebody else writes to the same folder."""
+    return kind(f"another task is writing to {folder}: let it finish, and give each task a window of its own")
+
+
+def changed_meanwhile(place: object) -> ChangedMeanwhileError:
+    """What to raise when a file was to be replaced that another task has written since it was read."""
+    return ChangedMeanwhileError(f"another task has changed {place} since it was read: read it again")
+
+
+def too_large(place: object, most_bytes: int) -> UnusableFileError:
+    """What to raise when a file that is read as a whole is larger than that may be."""
+    return UnusableFileError(
+        f"cannot read {place}: it is larger than {most_bytes:,} bytes, which no such file is: remove it, then run the "
+        "task that writes it again"
+    )

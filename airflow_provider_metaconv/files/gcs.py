@@ -17,20 +17,20 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import storage
 
 from airflow_provider_metaconv.access import create
-from airflow_provider_metaconv.files.errors import NameTakenError, NotPublishedError, StorageError, storage_error
+from airflow_provider_metaconv.files.errors import (
+    NameTakenError,
+    NotPublishedError,
+    StorageError,
+    another_writer,
+    changed_meanwhile,
+    not_published,
+    storage_error,
+    too_large,
+)
 from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
 from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
 from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, Checksums, GenerationMismatchError, upload
-from airflow_provider_metaconv.files.shared import (
-    MOST_BYTES_READ,
-    another_writer,
-    changed_meanwhile,
-    checked_name,
-    not_published,
-    remove,
-    size_and_checksum,
-    too_large,
-)
+from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ, checked_name, remove, size_and_checksum
 
 __all__ = ["GCSStorage", "parse_gs_uri"]
 

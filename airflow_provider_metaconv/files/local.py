@@ -26,19 +26,14 @@ from airflow_provider_metaconv.files.errors import (
     StorageError,
     StorageRefusedError,
     UnusableFileError,
-    storage_error,
-)
-from airflow_provider_metaconv.files.locks import ADVICE, NO_LOCKS, mount_of
-from airflow_provider_metaconv.files.shared import (
-    MOST_BYTES_READ,
     another_writer,
     changed_meanwhile,
-    checked_name,
     not_published,
-    remove,
-    size_and_checksum,
+    storage_error,
     too_large,
 )
+from airflow_provider_metaconv.files.locks import ADVICE, NO_LOCKS, mount_of
+from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ, checked_name, remove, size_and_checksum
 
 TEMPORARY_PREFIX = ".temporary-"
 LOCK_NAME = ".lock"

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.local import LocalStorage
-from airflow_provider_metaconv.files.shared import MOST_BYTES_READ
+from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _HALF_A_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")

@@ -1,4 +1,4 @@
-"""What every storage does alike: which names it takes, how it proves and how it removes a file."""
+"""One stored file, whatever stores it: which names it may have, its size and checksum, and how it is removed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_metaconv.files.errors import (
-    ChangedMeanwhileError,
-    NotPublishedError,
-    StorageError,
-    UnusableFileError,
-    storage_error,
-)
+from airflow_provider_metaconv.files.errors import StorageError, storage_error
 
 BLOCK_BYTES = 1024 * 1024
 
@@ -26,29 +20,6 @@ def checked_name(name: str, folder: object) -> str:
     if not name or name[0] == "." or "/" in name or "\\" in name or "\0" in name:
         raise StorageError(f"{name!r} is no name for a file in {folder}: use a plain file name")
     return name
-
-
-def not_published(place: object) -> NotPublishedError:
-    """What to raise when a file was asked for that is not there."""
-    return NotPublishedError(f"there is no file {place}: run the task that writes it first")
-
-
-def another_writer(folder: object, kind: type[StorageError] = StorageError) -> StorageError:
-    """What to raise when somebody else writes to the same folder."""
-    return kind(f"another task is writing to {folder}: let it finish, and give each task a window of its own")
-
-
-def changed_meanwhile(place: object) -> ChangedMeanwhileError:
-    """What to raise when a file was to be replaced that another task has written since it was read."""
-    return ChangedMeanwhileError(f"another task has changed {place} since it was read: read it again")
-
-
-def too_large(place: object, most_bytes: int) -> UnusableFileError:
-    """What to raise when a file that is read as a whole is larger than that may be."""
-    return UnusableFileError(
-        f"cannot read {place}: it is larger than {most_bytes:,} bytes, which no such file is: remove it, then run the "
-        "task that writes it again"
-    )
 
 
 def size_and_checksum(stream: BinaryIO, expected: int | None = None) -> tuple[int, str]:
