@@ -47,7 +47,7 @@ _ACCESS = {
     "group": Access(0o2770, 0o660, "o-rwx"),
 }
 
-_reported: set[Path] = set()
+already_reported: set[Path] = set()
 
 
 def file_access() -> Access:
@@ -113,9 +113,9 @@ def is_regular(path: Path) -> bool:
 def report_looser(path: Path) -> None:
     """Say once in a process that others can get at a folder or file which is there already, and how to change that."""
     access = file_access()
-    if path in _reported:
+    if path in already_reported:
         return
-    _reported.add(path)
+    already_reported.add(path)
     found = path.lstat().st_mode
     allowed = access.folder if stat.S_ISDIR(found) else access.file
     if not stat.S_ISLNK(found) and found & 0o777 & ~allowed:

@@ -27,7 +27,7 @@ def find_uv() -> Path | None:
 
 def find_python(version: str) -> Path:
     """Return a Python of that version, such as 3.13, that runs; raises PythonMissing."""
-    for candidate in _candidates(version):
+    for candidate in candidates(version):
         if _output([candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]) == version:
             return candidate
     raise PythonMissing(
@@ -40,7 +40,7 @@ def _variable(version: str) -> str:
     return f"METACONV_PYTHON{version.replace('.', '')}"
 
 
-def _candidates(version: str) -> Iterator[Path]:
+def candidates(version: str) -> Iterator[Path]:
     """Where it may be; what is there need not run, as a pyenv shim for another version does not."""
     named = os.environ.get(_variable(version))
     if named:

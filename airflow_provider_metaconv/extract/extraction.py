@@ -175,7 +175,7 @@ class _Extraction:
         self._folders = [edge.folder for edge in edges]
         self._checkpoint = Checkpoint(storage, _identity(edges, context, settings), settings.clock)
         name = f"{context.platform}/{context.page_id}"
-        self._stats = ExtractionStats(name, client.statistics.as_dict, _now(), observe, settings.clock)
+        self._stats = ExtractionStats(name, client.statistics.as_dict, now(), observe, settings.clock)
         self._earlier_parts: tuple[ManifestFile, ...] = ()
         self._writers: tuple[PartsWriter, ...] = ()
         self._in_flight: list[Request] = []
@@ -398,7 +398,7 @@ class _Extraction:
             "errors": total.errors,
             "started": total.started,
             # A clock that was set back in between makes no time run backwards.
-            "finished": max(total.started, _now()),
+            "finished": max(total.started, now()),
         }
         capped_from = self._context.window.capped_from
         return cost if capped_from is None else cost | {"until_capped_from": iso(capped_from)}
@@ -452,5 +452,6 @@ def _header(edges: Sequence[ConversationsEdge], context: ExtractionContext, sett
     )
 
 
-def _now() -> str:
+def now() -> str:
+    """The present, to the second: what the ledger says of when a window was read."""
     return iso(datetime.now(UTC).replace(microsecond=0))

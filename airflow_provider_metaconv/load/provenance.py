@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_metaconv.load.verify import StorageOpener, read_manifests
 
 
-def origin(manifest_uris: Sequence[str], open_storage: StorageOpener) -> dict[str, Any]:
+def provenance(manifest_uris: Sequence[str], open_storage: StorageOpener) -> dict[str, Any]:
     """What manifests speak of, in JSON types.
 
     ``{"pages": ["MESSENGER/100"], "window": {"since": …, "until": …}, "incomplete": 0}``: the window around all of

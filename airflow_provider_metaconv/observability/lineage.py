@@ -22,20 +22,20 @@ WINDOW_LEVEL = "window="
 
 
 @dataclass(frozen=True, slots=True)
-class TablesPlace:
+class TableNamespace:
     """Where a warehouse's tables are: the namespace, and the prefix of a table's name."""
 
     namespace: str
     prefix: str
 
     @classmethod
-    def duckdb(cls, database: str, schema: str) -> TablesPlace:
+    def duckdb(cls, database: str, schema: str) -> TableNamespace:
         """A DuckDB file, as dbt's integration names it."""
         path = Path(database).absolute()
         return cls(f"duckdb://{path}", f"{path.stem}.{schema}")
 
     @classmethod
-    def bigquery(cls, dataset: str) -> TablesPlace:
+    def bigquery(cls, dataset: str) -> TableNamespace:
         """A dataset with its project."""
         return cls("bigquery", dataset)
 
@@ -53,7 +53,7 @@ def extraction_lineage(page_id: str, platform: str, extraction: ExtractionResult
     return lineage(inputs=[source], outputs=[target])
 
 
-def load_lineage(manifests: Iterable[str], place: TablesPlace, result: LoadResult) -> Any:
+def load_lineage(manifests: Iterable[str], place: TableNamespace, result: LoadResult) -> Any:
     """Likewise: the folders of files to the tables, with their columns and how many rows were written."""
     facets, lineage = _openlineage()
     if lineage is None:

@@ -22,9 +22,9 @@ from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.storage import open_storage as open_storage_by_scheme
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.load.load import LoadError, load_through, verified_files
-from airflow_provider_metaconv.load.provenance import origin
+from airflow_provider_metaconv.load.provenance import provenance
 from airflow_provider_metaconv.load.verify import StorageOpener
-from airflow_provider_metaconv.observability.lineage import TablesPlace, load_lineage
+from airflow_provider_metaconv.observability.lineage import TableNamespace, load_lineage
 from airflow_provider_metaconv.observability.links import ConversationsTableLink, MessagesTableLink, push_links
 from airflow_provider_metaconv.operators.stopping import StoppableOperator, interruptible
 from airflow_provider_metaconv.operators.validation import Manifests, manifest_uris
@@ -70,7 +70,7 @@ class MetaConversationsLoadOperator(StoppableOperator):
         """What opens the folders of the manifests."""
 
     @abstractmethod
-    def tables_place(self) -> TablesPlace:
+    def table_namespace(self) -> TableNamespace:
         """Where the tables are, in OpenLineage's words; asked for when they are loaded."""
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -91,14 +91,14 @@ class MetaConversationsLoadOperator(StoppableOperator):
         self.log.info("Loaded: %s", counts)
         assets = [outlet for outlet in self.outlets if isinstance(outlet, Asset)]
         if assets:
-            extra = {name: {key: count[key] for key in WRITTEN} for name, count in counts.items()} | self._origin()
+            extra = {name: {key: count[key] for key in WRITTEN} for name, count in counts.items()} | self._provenance()
             for asset in assets:
                 context["outlet_events"][asset].extra.update(extra)
         return counts
 
-    def _origin(self) -> dict[str, Any]:
+    def _provenance(self) -> dict[str, Any]:
         try:
-            return origin(self.uris, self.storage_opener())
+            return provenance(self.uris, self.storage_opener())
         except (FilesError, LoadError) as error:
             # The rows are in the tables: whoever took a manifest away since must not make the task fail.
             self.log.warning("The assets' events do not say where the rows come from: %s", error)
@@ -108,7 +108,7 @@ class MetaConversationsLoadOperator(StoppableOperator):
         """What OpenLineage is told: from the folders of the files to the tables."""
         if self.result is None:
             return None
-        return load_lineage(self.uris, self.tables_place(), self.result)
+        return load_lineage(self.uris, self.table_namespace(), self.result)
 
 
 class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
@@ -137,9 +137,9 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
         """Local folders alone."""
         return open_storage_by_scheme
 
-    def tables_place(self) -> TablesPlace:
+    def table_namespace(self) -> TableNamespace:
         """The DuckDB file."""
-        return TablesPlace.duckdb(self.database, self.schema)
+        return TableNamespace.duckdb(self.database, self.schema)
 
 
 class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
@@ -204,11 +204,11 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         """Local folders and buckets."""
         return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage
 
-    def tables_place(self) -> TablesPlace:
+    def table_namespace(self) -> TableNamespace:
         """The dataset with its project, which may be the connection's."""
-        return TablesPlace.bigquery(self.full_dataset or self.dataset)
+        return TableNamespace.bigquery(self.full_dataset or self.dataset)
 
-    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Goes on after the triggerer saw the jobs of a step end; ``event`` is that step."""
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep
 
@@ -226,6 +226,9 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
                 step = replace(warehouse.begin(files), is_second_try=True)
             return self.finish(self._result_or_defer(step), context)
 
+    resume = execute_complete
+    """What tasks call that an earlier release has deferred."""
+
     def _result_or_defer(self, step: BigQueryStep) -> LoadResult:
         if step.result is not None:
             return step.result
@@ -237,7 +240,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
                 self.impersonation_chain,
                 self.poll_interval,
             ),
-            method_name="resume",
+            method_name="execute_complete",
         )
         raise AssertionError("defer() does not return")
 

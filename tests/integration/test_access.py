@@ -17,7 +17,7 @@ ROW = {"platform": "MESSENGER", "page_id": "1", "message_id": "m", "text": "x"}
 
 @pytest.fixture(autouse=True)
 def nothing_reported_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "_reported", set())
+    monkeypatch.setattr(access, "already_reported", set())
     monkeypatch.delenv(access.VARIABLE, raising=False)
 
 

@@ -23,7 +23,7 @@ from airflow_provider_metaconv.warehouse.errors import WarehouseError
 AnyJob = TypeVar("AnyJob", LoadJob, QueryJob)
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_GROWTH = 0.1, 10.0, 1.5
-_TRIES_TO_FIND = 6
+_ATTEMPTS_TO_FIND = 6
 _SECONDS_TO_CANCEL = 1.0
 
 
@@ -100,7 +100,7 @@ def milliseconds(moment: datetime | None) -> int:
 
 def _find(connection: Connection, job_id: str, location: str) -> LoadJob | QueryJob:
     # Right after "already exists" the service may still say "not found".
-    for attempt in range(_TRIES_TO_FIND - 1):
+    for attempt in range(_ATTEMPTS_TO_FIND - 1):
         with contextlib.suppress(NotFound):
             return get_job(connection, job_id, location)
         time.sleep(0.2 * 2**attempt)

@@ -19,7 +19,7 @@ from airflow_provider_metaconv.warehouse.source_files import check_kind, check_p
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class LoadFiles:
     """Files of one table and one format: ``remote`` ones that BigQuery reads itself, and those on this machine."""
 
     table: Table
@@ -36,14 +36,14 @@ class Sources:
         return [self.table.name, self.file_format, self.rows, self.remote, local, self.checksums]
 
 
-def sources(files: Sequence[SourceFile]) -> list[Sources]:
+def load_files(files: Sequence[SourceFile]) -> list[LoadFiles]:
     """The files by table and format; raises ``SourceFileError`` for one that is unknown or not there."""
     for file in files:
         _check(file)
     groups: dict[tuple[str, str], list[SourceFile]] = {}
     for file in files:
         groups.setdefault((file.table, file.file_format), []).append(file)
-    return [_sources(table_named(name), kind, groups[name, kind]) for name, kind in sorted(groups)]
+    return [_load_files(table_named(name), kind, groups[name, kind]) for name, kind in sorted(groups)]
 
 
 @contextlib.contextmanager
@@ -69,12 +69,12 @@ def _path(uri: str) -> Path:
     return path_of(uri, "BigQuery loads gs:// and local files", "extract to a bucket of Google's")
 
 
-def _sources(table: Table, file_format: str, files: Sequence[SourceFile]) -> Sources:
+def _load_files(table: Table, file_format: str, files: Sequence[SourceFile]) -> LoadFiles:
     # Naming a file twice is reading it twice, for BigQuery as for the row counts.
     remote = tuple(file.uri for file in files if _is_remote(file.uri))
     local = tuple(file.uri for file in files if not _is_remote(file.uri))
     checksums = tuple(file.sha256 for file in files)
-    return Sources(table, file_format, sum(file.rows for file in files), remote, local, checksums)
+    return LoadFiles(table, file_format, sum(file.rows for file in files), remote, local, checksums)
 
 
 def _is_remote(uri: str) -> bool:

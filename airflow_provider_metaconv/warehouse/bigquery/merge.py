@@ -19,10 +19,12 @@ from airflow_provider_metaconv.warehouse.bigquery.errors import is_concurrent_up
 from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, raise_if_failed, submit, wait
 from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep
 from airflow_provider_metaconv.warehouse.bigquery.sql import load_script
-from airflow_provider_metaconv.warehouse.bigquery.staging import TRIES, by_table, digest
+from airflow_provider_metaconv.warehouse.bigquery.staging import ATTEMPTS, by_table, digest
 from airflow_provider_metaconv.warehouse.errors import SourceFileError, WarehouseBusyError
 
-_TRIES_WHEN_BUSY = 10
+ATTEMPTS_WHEN_BUSY = 10
+"""How often a merge is sent when each time another load was faster."""
+
 _LONGEST_PAUSE = 30.0
 
 
@@ -30,7 +32,7 @@ def submit_merge(connection: Connection, step: BigQueryStep) -> BigQueryStep:
     """The step with its merge sent, or found when an earlier try has sent it for the same staging tables."""
     script = load_script(connection.quoted, by_table(step.stagings))
     prefix = f"metaconv_merge_{digest(connection.name, [staging.name for staging in step.stagings])}"
-    for ending in (*map(str, range(step.merge_tries, step.merge_tries + TRIES)), uuid.uuid4().hex[:12]):
+    for ending in (*map(str, range(step.merge_tries, step.merge_tries + ATTEMPTS)), uuid.uuid4().hex[:12]):
         job_id = f"{prefix}_{ending}"
         send = partial(run_script, connection, script, job_id, step.location)
         if submit(connection, send, job_id, step.location, max(each.created for each in step.stagings)) is not None:
@@ -46,7 +48,7 @@ def finish_merge(connection: Connection, step: BigQueryStep) -> BigQueryStep:
     job = get_job(connection, str(step.merge_job), step.location)
     wait(connection, job)
     if is_concurrent_update(job.error_result):
-        if step.merge_tries >= _TRIES_WHEN_BUSY:
+        if step.merge_tries >= ATTEMPTS_WHEN_BUSY:
             raise WarehouseBusyError(
                 f"others changed the tables in {connection.name} at the same time, {step.merge_tries} times in a row: "
                 "let the task try again, give the tasks that load there a pool with one slot"

@@ -19,33 +19,35 @@ from airflow_provider_metaconv.files.errors import RUN_AGAIN
 from airflow_provider_metaconv.schema import TABLES, ColumnType, Table, table_named
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, milliseconds, raise_if_failed, submit, wait
-from airflow_provider_metaconv.warehouse.bigquery.load_files import Sources, opened
+from airflow_provider_metaconv.warehouse.bigquery.load_files import LoadFiles, opened
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 from airflow_provider_metaconv.warehouse.bigquery.tables import field
 from airflow_provider_metaconv.warehouse.errors import RowCountError
 
-TRIES = 20
+ATTEMPTS = 20
 """So many names are tried before one is made up: each failed try of a load may have used one."""
 
 _EXPIRES_AFTER = timedelta(hours=24)
 _SECONDS_TO_DROP = 20.0
-_FILES_PER_JOB = 10_000
+FILES_PER_JOB = 10_000
+"""So many files may one load job name."""
+
 _FORMATS = {"ndjson": SourceFormat.NEWLINE_DELIMITED_JSON, "parquet": SourceFormat.PARQUET}
 
 
-def stage(connection: Connection, sources: Sources, location: str, token: str) -> Staging:
+def stage(connection: Connection, files: LoadFiles, location: str, token: str) -> Staging:
     """Send the load jobs of these files, or find those that an earlier try of the same ``token`` has sent.
 
     Does not wait. All jobs of one staging table are of one try: were one of them lost, rows would be missing or double.
     """
-    identity = digest(connection.name, token, sources.identity)
-    prefix = f"metaconv_staging_{sources.table.name}_{sources.file_format}_{identity}"
-    for ending in (*map(str, range(TRIES)), uuid.uuid4().hex[:12]):
+    identity = digest(connection.name, token, files.identity)
+    prefix = f"metaconv_staging_{files.table.name}_{files.file_format}_{identity}"
+    for ending in (*map(str, range(ATTEMPTS)), uuid.uuid4().hex[:12]):
         name = f"{prefix}_{ending}"
-        created = _make(connection, sources, name)
-        jobs = _submit_all(connection, sources, name, location, created)
+        created = _make(connection, files, name)
+        jobs = _submit_all(connection, files, name, location, created)
         if jobs is not None:
-            return Staging(sources.table.name, sources.file_format, name, created, sources.rows, jobs)
+            return Staging(files.table.name, files.file_format, name, created, files.rows, jobs)
         drop(connection, [name])
     raise AssertionError("a name that was made up just now cannot be taken")
 
@@ -94,9 +96,9 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
-def _make(connection: Connection, sources: Sources, name: str) -> int:
+def _make(connection: Connection, files: LoadFiles, name: str) -> int:
     """Make the staging table unless it is there, and return when it was made."""
-    wanted = BigQueryTable(connection.table(name), _schema(sources))
+    wanted = BigQueryTable(connection.table(name), _schema(files))
     wanted.expires = datetime.now(UTC) + _EXPIRES_AFTER
     wanted.labels = LABELS
     retry, timeout = connection.retry, connection.seconds_per_answer
@@ -107,21 +109,21 @@ def _make(connection: Connection, sources: Sources, name: str) -> int:
     return milliseconds(made.created)
 
 
-def _schema(sources: Sources) -> list[SchemaField]:
+def _schema(files: LoadFiles) -> list[SchemaField]:
     # Nothing is required here: BigQuery takes every column of a Parquet file for one that may be null.
-    fields = [field(column, required=False) for column in sources.table.columns]
-    if sources.file_format == "ndjson":
+    fields = [field(column, required=False) for column in files.table.columns]
+    if files.file_format == "ndjson":
         return fields
     # Nested values are JSON text in Parquet, which BigQuery does not load into JSON columns.
-    texts = {column.name for column in sources.table.columns if column.type is ColumnType.JSON}
+    texts = {column.name for column in files.table.columns if column.type is ColumnType.JSON}
     return [SchemaField(each.name, "STRING") if each.name in texts else each for each in fields]
 
 
 def _submit_all(
-    connection: Connection, sources: Sources, name: str, location: str, created: int
+    connection: Connection, files: LoadFiles, name: str, location: str, created: int
 ) -> tuple[str, ...] | None:
     jobs: list[str] = []
-    for send in _senders(connection, sources, name, location):
+    for send in _senders(connection, files, name, location):
         job_id = f"{name}_{len(jobs)}"
         if submit(connection, partial(send, job_id), job_id, location, not_before=created) is None:
             return None
@@ -129,10 +131,10 @@ def _submit_all(
     return tuple(jobs)
 
 
-def _senders(connection: Connection, sources: Sources, name: str, location: str) -> Iterator[Callable[[str], LoadJob]]:
+def _senders(connection: Connection, files: LoadFiles, name: str, location: str) -> Iterator[Callable[[str], LoadJob]]:
     config = LoadJobConfig(
-        source_format=_FORMATS[sources.file_format],
-        schema=_schema(sources),
+        source_format=_FORMATS[files.file_format],
+        schema=_schema(files),
         create_disposition="CREATE_NEVER",
         write_disposition="WRITE_APPEND",
         max_bad_records=0,
@@ -152,7 +154,7 @@ def _senders(connection: Connection, sources: Sources, name: str, location: str)
         )
 
     def from_here(uri: str, job_id: str) -> LoadJob:
-        with opened(uri, sources.file_format) as stream:
+        with opened(uri, files.file_format) as stream:
             return client.load_table_from_file(
                 stream,
                 table,
@@ -162,9 +164,9 @@ def _senders(connection: Connection, sources: Sources, name: str, location: str)
                 timeout=connection.seconds_per_answer,
             )
 
-    for start in range(0, len(sources.remote), _FILES_PER_JOB):
-        yield partial(from_bucket, sources.remote[start : start + _FILES_PER_JOB])
-    for uri in sources.local:
+    for start in range(0, len(files.remote), FILES_PER_JOB):
+        yield partial(from_bucket, files.remote[start : start + FILES_PER_JOB])
+    for uri in files.local:
         yield partial(from_here, uri)
 
 

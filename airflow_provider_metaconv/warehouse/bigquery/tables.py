@@ -15,7 +15,7 @@ from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, Ware
 
 _CLUSTERING = ("page_id", "platform", "conversation_id")
 _OTHER_NAMES = {"INT64": "INTEGER"}
-_TRIES_TO_ADD = 5
+_ATTEMPTS_TO_ADD = 5
 
 
 def dataset_location(connection: Connection, location: str | None, create: bool) -> str:
@@ -116,7 +116,7 @@ def _keep_for_ever(connection: Connection, made: BigQueryTable, wanted: BigQuery
 
 
 def _add_columns(connection: Connection, table: Table, held: BigQueryTable | None) -> None:
-    for _ in range(_TRIES_TO_ADD):
+    for _ in range(_ATTEMPTS_TO_ADD):
         names = {each.name.lower() for each in held.schema} if held else set()
         lacking = [column for column in table.columns if column.name not in names]
         if held is None or not lacking:

@@ -17,7 +17,7 @@ from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import one_line_errors
 from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, raise_if_failed, wait
-from airflow_provider_metaconv.warehouse.bigquery.load_files import Sources, sources
+from airflow_provider_metaconv.warehouse.bigquery.load_files import LoadFiles, load_files
 from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep, Staging
 from airflow_provider_metaconv.warehouse.bigquery.merge import finish_merge, run_script, selected, submit_merge
 from airflow_provider_metaconv.warehouse.bigquery.sql import missing_script
@@ -76,7 +76,7 @@ class BigQueryWarehouse:
 
     def begin(self, files: Sequence[SourceFile]) -> BigQueryStep:
         """Make sure of the tables and send the load jobs; does not wait for them."""
-        groups = sources(files)
+        groups = load_files(files)
         with self._one_line_errors():
             location = dataset_location(self._connection, self._location, self._create_tables)
             ensure_tables(self._connection, self._create_tables, self._partition_expiration)
@@ -110,7 +110,7 @@ class BigQueryWarehouse:
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """How many of the files' keys each table lacks; writes nothing to the tables."""
         counts = {table.name: 0 for table in TABLES}
-        if not (groups := sources(files)):
+        if not (groups := load_files(files)):
             return counts
         with self._one_line_errors():
             location = dataset_location(self._connection, self._location, self._create_tables)
@@ -126,7 +126,7 @@ class BigQueryWarehouse:
             finally:
                 drop(self._connection, [staging.name for staging in stagings])
 
-    def _stage(self, purpose: str, groups: Sequence[Sources], location: str) -> tuple[Staging, ...]:
+    def _stage(self, purpose: str, groups: Sequence[LoadFiles], location: str) -> tuple[Staging, ...]:
         token = f"{purpose} {self._load_id or uuid.uuid4()}"
         stagings: list[Staging] = []
         for group in groups:

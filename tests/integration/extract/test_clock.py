@@ -15,7 +15,7 @@ from tests.integration.extract.scene import scene, threads
 
 def test_a_clock_that_is_set_back_changes_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, hours = datetime(2026, 11, 20, tzinfo=UTC), itertools.count()
-    monkeypatch.setattr(extraction, "_now", lambda: (begin - timedelta(hours=next(hours))).isoformat())
+    monkeypatch.setattr(extraction, "now", lambda: (begin - timedelta(hours=next(hours))).isoformat())
     with scene(tmp_path, threads(30)) as page:
         page.add("190/463", route="conversations", match="after=", after_calls=3, times=1)
         page.failing_attempt(sizes=Sizes(5, 5))

@@ -19,7 +19,7 @@ def test_a_python_that_does_not_run_is_not_taken(tmp_path: Path, monkeypatch: py
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
-    monkeypatch.setattr(pythons, "_candidates", lambda version: iter([shim, tmp_path / "missing"]))
+    monkeypatch.setattr(pythons, "candidates", lambda version: iter([shim, tmp_path / "missing"]))
     with pytest.raises(
         pythons.PythonMissing, match=r"Python 3.13 is needed .*uv python install 3.13.*METACONV_PYTHON313"
     ):

@@ -121,7 +121,7 @@ def test_a_deferred_load_reads_it_once_more_as_well(
             try:
                 return step(context)
             except TaskDeferred as deferred:
-                step = partial(task.resume, event=deferred.trigger.state)
+                step = partial(task.execute_complete, event=deferred.trigger.state)
         raise AssertionError("the load does not end")
 
     if times == 1:

@@ -10,7 +10,12 @@ import pytest
 
 from airflow_provider_metaconv.extract.extraction import ExtractionResult
 from airflow_provider_metaconv.load.load import LoadResult
-from airflow_provider_metaconv.observability.lineage import TablesPlace, extraction_lineage, files_folder, load_lineage
+from airflow_provider_metaconv.observability.lineage import (
+    TableNamespace,
+    extraction_lineage,
+    files_folder,
+    load_lineage,
+)
 from airflow_provider_metaconv.operators.load import (
     MetaConversationsToBigQueryOperator,
     MetaConversationsToDuckDBOperator,
@@ -41,17 +46,17 @@ def test_a_windows_folder_counts_to_the_one_above_it(manifest: str, expected: tu
 
 def test_tables_are_named_by_their_warehouse() -> None:
     duckdb = MetaConversationsToDuckDBOperator(task_id="a", manifests=[], database="/data/meta.duckdb", schema="raw")
-    assert TablesPlace("duckdb:///data/meta.duckdb", "meta.raw") == duckdb.tables_place()
+    assert TableNamespace("duckdb:///data/meta.duckdb", "meta.raw") == duckdb.table_namespace()
     bigquery = MetaConversationsToBigQueryOperator(task_id="b", manifests=[], dataset="meta")
     bigquery.full_dataset = "my-project.meta"
-    assert TablesPlace("bigquery", "my-project.meta") == bigquery.tables_place()
+    assert TableNamespace("bigquery", "my-project.meta") == bigquery.table_namespace()
 
 
 def test_without_openlineage_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", None)  # type: ignore[arg-type]
     extraction = ExtractionResult(f"/data/{WINDOW}", 1, 1, 0, 1, complete=True)
     assert extraction_lineage("100", "MESSENGER", extraction) is None
-    assert load_lineage([f"/data/{WINDOW}"], TablesPlace.bigquery("p.d"), LoadResult.nothing()) is None
+    assert load_lineage([f"/data/{WINDOW}"], TableNamespace.bigquery("p.d"), LoadResult.nothing()) is None
 
 
 def test_a_task_that_has_done_nothing_reports_nothing() -> None:
@@ -63,7 +68,7 @@ def test_a_task_that_has_done_nothing_reports_nothing() -> None:
 def test_bigquerys_tables_have_their_columns_and_the_rows_that_were_written() -> None:
     counts = {"messages": TableResult(10, 5, 2, 3)}
     manifests = [f"gs://my-bucket/{FOLDER}/window=a/_manifest.json", f"gs://my-bucket/{FOLDER}/window=b/_manifest.json"]
-    lineage = load_lineage(manifests, TablesPlace.bigquery("p.d"), LoadResult(counts))
+    lineage = load_lineage(manifests, TableNamespace.bigquery("p.d"), LoadResult(counts))
     assert [("gs://my-bucket", FOLDER)] == [(source.namespace, source.name) for source in lineage.inputs]
     [table] = lineage.outputs
     assert ("bigquery", "p.d.messages", 7) == (

@@ -15,7 +15,7 @@ from airflow_provider_metaconv.extract import attempt, extraction, stats
 from airflow_provider_metaconv.get_provider_info import get_provider_info
 from airflow_provider_metaconv.graph import client
 from airflow_provider_metaconv.graph.client import BASE_URL
-from airflow_provider_metaconv.observability.lineage import WINDOW_LEVEL, TablesPlace, files_folder
+from airflow_provider_metaconv.observability.lineage import WINDOW_LEVEL, TableNamespace, files_folder
 from airflow_provider_metaconv.observability.metrics import METRICS
 from airflow_provider_metaconv.operators import extract, load
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
@@ -106,8 +106,8 @@ def test_the_names_in_lineage_are_the_codes() -> None:
     assert f"`{WINDOW_LEVEL}…`" in text
     assert {files_folder(f"{start}/a/m")[0] for start in ("gs://bucket", "")} == {"gs://bucket", "file"}
     assert ("bigquery", "project.dataset") == tuple(
-        getattr(TablesPlace.bigquery("project.dataset"), name) for name in ("namespace", "prefix")
+        getattr(TableNamespace.bigquery("project.dataset"), name) for name in ("namespace", "prefix")
     )
-    duckdb = TablesPlace.duckdb("/path/of/the.duckdb", "main")
+    duckdb = TableNamespace.duckdb("/path/of/the.duckdb", "main")
     assert f"`{duckdb.namespace}`" in text
     assert hasattr(MetaConversationsToLocalFilesystemOperator, "get_openlineage_facets_on_complete")

@@ -187,7 +187,7 @@ def test_a_failure_to_drop_the_staging_hides_nothing(dataset, files, bigquery_se
 
 
 def test_more_files_than_one_job_may_have_are_loaded_by_several_jobs(dataset, files, bigquery_server, monkeypatch):
-    monkeypatch.setattr(staging, "_FILES_PER_JOB", 2)
+    monkeypatch.setattr(staging, "FILES_PER_JOB", 2)
     sources = [files(message(number)) for number in range(5)]
     bigquery_server.forget_requests()
     step = dataset.warehouse().begin(sources)
@@ -339,7 +339,7 @@ def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
 
 
 def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeypatch):
-    monkeypatch.setattr(merge, "_TRIES_WHEN_BUSY", 2)
+    monkeypatch.setattr(merge, "ATTEMPTS_WHEN_BUSY", 2)
     monkeypatch.setattr(merge.time, "sleep", lambda _: None)
     problem = "Transaction is aborted due to concurrent update against table x"
     monkeypatch.setattr(
