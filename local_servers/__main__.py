@@ -17,6 +17,7 @@ from local_servers.pythons import PythonMissing
 from .environments import BIGQUERY, STORAGE
 from .servers import BigQueryServer, ServerFailed, StorageServer, client_environment
 
+PROJECT = "example-project"
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -32,7 +33,8 @@ def main(arguments: list[str]) -> int:
             environment.ensure(_say)
         with StorageServer() as storage, BigQueryServer(storage.direct_url) as bigquery:
             create_bucket(storage, options.bucket)
-            return run(options.command, client_environment(storage, bigquery))
+            demo = {"META_GCS_BUCKET": options.bucket, "GOOGLE_CLOUD_PROJECT": PROJECT}
+            return run(options.command, client_environment(storage, bigquery) | demo)
     except (PythonMissing, EnvironmentFailed, ServerFailed) as error:
         _say(str(error))
         return 1
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
 def create_bucket(storage: StorageServer, name: str) -> None:
     """Make a bucket; without Google's client, so that this command needs nothing but Python."""
     request = urllib.request.Request(
-        f"{storage.direct_url}/storage/v1/b?project=example-project",
+        f"{storage.direct_url}/storage/v1/b?project={PROJECT}",
         json.dumps({"name": name}).encode(),
         {"Content-Type": "application/json"},
     )

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud import bigquery, storage
 
-LOCAL_PROJECT = "example-project"
-LOCAL_BUCKET = "example-bucket"
 SECONDS_BETWEEN_LISTS = 2.0
 SECONDS_FOR_AN_ANSWER = 120
 
@@ -37,21 +35,20 @@ class GooglePlace:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], now: datetime | None = None) -> GooglePlace:
-        """The real bucket in ``META_GCS_BUCKET`` and project in ``GOOGLE_CLOUD_PROJECT``, or the local servers.
+        """The bucket in ``META_GCS_BUCKET`` and the project in ``GOOGLE_CLOUD_PROJECT``.
 
-        ``META_BIGQUERY_LOCATION`` is where the dataset is made, by default where BigQuery likes. Ends the program when
-        there is neither a bucket nor a local server.
+        Nobody logs in where ``STORAGE_EMULATOR_HOST`` names a local server. ``META_BIGQUERY_LOCATION`` is where the
+        dataset is made, by default where BigQuery likes. Ends the program when bucket or project is missing.
         """
         stamp = (now or datetime.now(UTC)).strftime("%Y%m%d_%H%M%S")
         bucket, project = environment.get("META_GCS_BUCKET", ""), environment.get("GOOGLE_CLOUD_PROJECT", "")
         location = environment.get("META_BIGQUERY_LOCATION") or None
-        if bucket and project:
-            return cls(project, bucket.removeprefix("gs://"), real=True, stamp=stamp, location=location)
-        if bucket:
+        if not bucket:
+            raise SystemExit("There is no bucket: set META_GCS_BUCKET and GOOGLE_CLOUD_PROJECT.")
+        if not project:
             raise SystemExit("META_GCS_BUCKET is set without a project: set GOOGLE_CLOUD_PROJECT as well.")
-        if "STORAGE_EMULATOR_HOST" not in environment:
-            raise SystemExit("There is no bucket: set META_GCS_BUCKET and GOOGLE_CLOUD_PROJECT, or run make demo-gcp.")
-        return cls(LOCAL_PROJECT, LOCAL_BUCKET, real=False, stamp=stamp)
+        real = "STORAGE_EMULATOR_HOST" not in environment
+        return cls(project, bucket.removeprefix("gs://"), real=real, stamp=stamp, location=location)
 
     @property
     def variable(self) -> dict[str, Any]:
