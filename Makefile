@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
-.PHONY: demo demo-gcp check test test-google test-all audit test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
+.PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
 	benchmark-gcp soak simulate fuzz docs trial trial-requirements help clean
 
 demo: $(VENV)/installed
@@ -17,16 +17,28 @@ demo-gcp: $(VENV)/installed-google
 	@$(if $(META_GCS_BUCKET),,$(BIN)/python -m local_servers --) \
 		$(BIN)/python -m airflow_provider_metaconv.demo --google --folder .demo-gcp
 
-# Before every commit: style, types, layers, the pure tests, 300 random worlds, known vulnerabilities.
+# Before every commit: style, types, layers, SQL, the pure tests, 300 random worlds; two at a time. Then known
+# vulnerabilities.
 check: $(VENV)/installed-google .venv-audit/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	@$(BIN)/python -m tools.lint_sql
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup tests/unit tests/repository/test_docs.py tests/repository/test_readme.py
-	@$(BIN)/python -m tests.simulation --seeds 300
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-types check-sql check-unit check-simulation check-style
 	@.venv-audit/bin/python -m tools.audit constraints.txt
+
+check-types:
+	@$(BIN)/mypy
+
+check-sql:
+	@$(BIN)/python -m tools.lint_sql
+
+check-unit:
+	@$(BIN)/python -m pytest tests/unit tests/repository/test_docs.py tests/repository/test_readme.py
+
+check-simulation:
+	@$(BIN)/python -m tests.simulation --seeds 300
+
+check-style:
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
 
 # All that needs nothing but Python: real sockets, files, DuckDB, and Airflow's dag.test().
 test: $(VENV)/installed
@@ -36,8 +48,9 @@ test: $(VENV)/installed
 test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m google
 
-# Everything, with the oldest Airflow that is supported at the end.
+# Everything, with 2,000 random worlds and the oldest Airflow that is supported at the end.
 test-all: check test test-google test-scheduler test-ui test-celery
+	$(BIN)/python -m tests.simulation --seeds 2000
 	$(MAKE) test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed

@@ -22,8 +22,6 @@ TESTS = (
     "tests/e2e/test_literal_arguments.py",
     "tests/e2e/test_observability.py",
     "tests/e2e/test_sample_dag.py",
-    "tests/integration/load",
-    "tests/integration/warehouse/test_duckdb.py",
 )
 INSTALL_SECONDS = 900
 TEST_SECONDS = 900
