@@ -6,6 +6,7 @@ It runs in its own environment; `servers` starts it there, see `main` for its op
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
@@ -18,7 +19,7 @@ DATASET = "default_dataset"
 
 def set_time_zone_late() -> None:
     """Let DuckDB set its time zone after connecting: as an option of connecting it would look for an extension."""
-    connect = duckdb.connect
+    connect: Callable[..., duckdb.DuckDBPyConnection] = duckdb.connect
 
     def connect_first(*arguments: Any, config: dict[str, Any] | None = None, **named: Any) -> duckdb.DuckDBPyConnection:
         options = dict(config or {})

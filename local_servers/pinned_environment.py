@@ -55,11 +55,12 @@ class PinnedEnvironment:
 
     def ensure(self, announce: Callable[[str], None] = lambda _: None) -> None:
         """Make it unless it is there; raises PythonMissing or EnvironmentFailed."""
-        if self.is_ready:
-            return
-        with _alone(self.requirements.parent):
-            if self.is_ready:
-                return  # another process made it while this one waited
+        if not self.is_ready:
+            with _alone(self.requirements.parent):
+                self._make_unless_ready(announce)
+
+    def _make_unless_ready(self, announce: Callable[[str], None]) -> None:
+        if not self.is_ready:  # another process may have made it while this one waited
             announce(f"Making {self.folder.name}, once; this takes some seconds")
             self._make()
 

@@ -151,7 +151,7 @@ class Journal:
             place[path[-1]] = value
 
 
-class RepairedStorage(Storage):
+class RepairedStorage(Storage):  # type: ignore[misc]  # its package has no types
     """The emulator's storage, which keeps its promises: each answered change survives a kill, chunks may come twice.
 
     Without a folder everything is in memory.

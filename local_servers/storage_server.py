@@ -290,9 +290,10 @@ def _refuse(response: Response, refused: Refused) -> None:
     response.json(refused.body())
 
 
-class Connection(server.RequestHandler):
+class Connection(server.RequestHandler):  # type: ignore[misc]  # its package has no types
     """One connection, which stays open for many requests."""
 
+    wfile: Any
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # headers and body leave together
