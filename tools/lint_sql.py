@@ -80,7 +80,8 @@ def findings(folder: Path, dialect: str, statements: dict[str, str]) -> str:
     (folder / ".sqlfluff").write_text(_CONFIGURATION, "utf-8")
     for name, statement in statements.items():
         (folder / name).write_text(statement, "utf-8")
-    command = [Path(sys.executable).with_name("sqlfluff"), "lint", "--dialect", dialect, "--disable-progress-bar", "."]
+    sqlfluff = str(Path(sys.executable).with_name("sqlfluff"))
+    command = [sqlfluff, "lint", "--dialect", dialect, "--disable-progress-bar", "."]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{dialect}\n{done.stdout}{done.stderr}"
 

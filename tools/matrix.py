@@ -82,9 +82,10 @@ def _tried(cell: Cell) -> tuple[str, float]:
 def _install(cell: Cell) -> None:
     uv = find_uv()
     assert uv is not None, "uv is missing: make installs it"
-    if not (cell.folder / "bin" / "python").exists():
+    python = cell.folder / "bin" / "python"
+    if not python.exists():
         _run([uv, "venv", "--quiet", "--no-project", "--python", find_python(cell.python), cell.folder])
-    install = [uv, "pip", "install", "--quiet", "--python", cell.folder / "bin" / "python", "--compile-bytecode"]
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python, "--compile-bytecode"]
     _run([*install, f"apache-airflow=={cell.airflow}", *cell.pins, "--editable", f".[{cell.extras}]"])
 
 
