@@ -138,8 +138,8 @@ def run(place: Place, calls: Callable[[], int], page_id: str, hour: int) -> tupl
             return place.open_storage(folder)
 
     since = FIRST + timedelta(hours=hour)
-    window = {"since": since, "until": since + timedelta(hours=1), "fill_gaps": True}
-    task = Extract(task_id="extract", page_id=page_id, platform="MESSENGER", **window)
+    until = since + timedelta(hours=1)
+    task = Extract(task_id="extract", page_id=page_id, platform="MESSENGER", since=since, until=until, fill_gaps=True)
     instance = SimpleNamespace(get_first_reschedule_date=lambda context: None, xcom_push=lambda key, value: None)
     dag_run = SimpleNamespace(run_type=DagRunType.SCHEDULED, start_date=since + timedelta(hours=1))
     logging.disable(logging.WARNING)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_metaconv.files import Manifest, PartsWriter
+from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, Row
 
@@ -56,7 +57,7 @@ def write_window(
     place: Storage, file_format: str, message_rows: Iterable[Row], conversation_rows: Iterable[Row] = ()
 ) -> Manifest:
     """Writes the parts and the manifest of a finished run."""
-    files = []
+    files: list[ManifestFile] = []
     with place.lock():
         for table, rows in ((MESSAGES, message_rows), (CONVERSATIONS, conversation_rows)):
             with PartsWriter(place, table, file_format) as writer:

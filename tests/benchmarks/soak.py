@@ -76,7 +76,9 @@ def tries(told: dict[str, Any], folder: Path, platform: str) -> Iterator[float]:
     for _ in range(TRIES):
         command = [sys.executable, "-m", "tests.benchmarks.soak", told["url"], told["page_tokens"]["100"]]
         done = subprocess.run([*command, str(folder), platform], capture_output=True, text=True)
-        figures = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {"ended": done.stderr[-2000:]}
+        if not done.stdout:
+            raise SystemExit(done.stderr[-2000:])
+        figures = json.loads(done.stdout.splitlines()[-1])
         print(f"  {platform}: {figures}", flush=True)
         yield figures["peak_megabytes"]
         if figures["ended"] == "done":
@@ -91,7 +93,7 @@ def check(told: dict[str, Any], folder: Path, platform: str) -> None:
 
     query = {"page_id": "100", "platform": platform, "folder": "all", "until": UNTIL.isoformat(), "ids": "true"}
     truth = requests.get(f"{told['url']}/_emulator/truth", params=query, timeout=600).json()
-    found = duckdb.sql(f"SELECT message_id FROM read_json('{folder}/messages-*.ndjson.gz')").fetchall()
+    found = duckdb.execute(f"SELECT message_id FROM read_json('{folder}/messages-*.ndjson.gz')").fetchall()
     ids = sorted(row[0] for row in found)
     assert truth["message_ids"] == ids, f"{len(truth['message_ids'])} expected, {len(ids)} found"
     stats = json.loads((folder / "_manifest.json").read_bytes())["stats"]

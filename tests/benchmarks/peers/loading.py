@@ -17,7 +17,7 @@ from airflow_provider_metaconv.schema import Row
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from local_servers.pinned_environment import REPOSITORY
 from tests.benchmarks.made_rows import DAY, MESSAGES_IN_A_CONVERSATION, conversations, messages, write_window
-from tests.benchmarks.peers.clients.measuring import peak_megabytes
+from tests.integration.peak_memory import peak_megabytes
 
 MESSAGES = 1_000_000
 CHANGED = MESSAGES // 100

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local_servers.pinned_environment import REPOSITORY
 from tests.benchmarks.peers.contestants import Contestant
@@ -88,21 +89,25 @@ def _measure_once(contestant: Contestant, shape: Shape) -> Result:
                 served = json.loads(answer.read())
         elapsed = time.perf_counter() - started
         others = max(0.0, (_busy_seconds() - busy) - (_own_seconds() - own)) / elapsed
-        common = {
+        common: dict[str, Any] = {
+            "shape": shape.name,
+            "latency_ms": shape.latency_ms,
+            "contestant": contestant.name,
+            "messages": shape.messages,
             "other_cores": round(others, 2),
             "calls": sum(served["calls"].values()),
             "calls_by_kind": served["calls"],
             "megabytes": served["bytes"] / 1e6,
             "largest_answer_mb": served["largest_answer"] / 1e6,
         }
-        place = (shape.name, shape.latency_ms, contestant.name, shape.messages)
         if done.returncode != 0:
-            return Result(*place, **common, failure=_last_line(done.stderr) or f"exit status {done.returncode}")
-        figures = json.loads(done.stdout.splitlines()[-1])
-        return Result(*place, **common, **figures, **_compared(Path(folder) / "ids.txt", shape))
+            return Result(**common, failure=_last_line(done.stderr) or f"exit status {done.returncode}")
+        figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        compared = _compared(Path(folder) / "ids.txt", shape)
+        return Result(**common, **figures, **compared)
 
 
-def _compared(path: Path, shape: Shape) -> dict[str, int]:
+def _compared(path: Path, shape: Shape) -> dict[str, Any]:
     found = path.read_text().split()
     ids, expected = set(found), shape.expected_ids()
     return {

@@ -42,7 +42,8 @@ class Shape:
             return self.length
         # Pareto's law at evenly spread places: half of them 3 or less, 8.5 on average, 4.2 % above 25, 0.7 % above 100.
         place = (thread * GOLDEN_RATIO) % 1 or 1.0
-        return max(1, min(LONGEST, round(2 * place**-0.8)))
+        length: int = round(2 * place**-0.8)
+        return max(1, min(LONGEST, length))
 
     @property
     def whole_task(self) -> bool:

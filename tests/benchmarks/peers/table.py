@@ -47,11 +47,11 @@ class Results:
 
 
 def calls_per_thousand(row: Figures) -> float:
-    return 1000 * row["calls"] / row["messages"]
+    return float(1000 * row["calls"] / row["messages"])
 
 
 def messages_per_second(row: Figures) -> float:
-    return row["messages"] / row["seconds"]
+    return float(row["messages"] / row["seconds"])
 
 
 def tables(results: Results) -> str:

@@ -61,7 +61,7 @@ def _manifest(job: Job) -> dict[str, Any]:
         {"fields": MESSAGE_FIELDS},
         job.shape.follow_up,
     )
-    parent = {
+    parent: dict[str, Any] = {
         "type": "ParentStreamConfig",
         "stream": conversations,
         "parent_key": "id",

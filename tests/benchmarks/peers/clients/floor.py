@@ -65,7 +65,8 @@ def _rest(session: requests.Session, job: Job, conversation: str, after: str) ->
 def _get(session: requests.Session, job: Job, path: str, query: dict[str, str]) -> dict[str, Any]:
     answer = session.get(f"{job.base_url}/v26.0/{path}", params=query, timeout=60)
     answer.raise_for_status()
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def _after(edge: dict[str, Any]) -> str:
