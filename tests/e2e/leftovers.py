@@ -27,7 +27,8 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from airflow_provider_metaconv.demo.source import PAGES
-from airflow_provider_metaconv.emulator.tokens import APP_SECRET, SYSTEM_USER_TOKEN, USER_TOKEN, TokenBook
+from airflow_provider_metaconv.emulator.settings import APP_SECRET
+from airflow_provider_metaconv.emulator.tokens import SYSTEM_USER_TOKEN, USER_TOKEN, TokenBook
 
 SHORTEST = 8
 """Shorter ones are found by chance."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_metaconv.files import LocalStorage, StorageError, local, locks
+from airflow_provider_metaconv.files import LocalStorage, StorageError, locks
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_file_system_that_answers_that_it_has_no_locks_is_refused(tmp_path, mo
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(local.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(StorageError, match=r"cannot lock .*: its file system has no locks that other machines see"):
         LocalStorage(tmp_path).lock().__enter__()
 

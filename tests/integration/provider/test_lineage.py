@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.extract.extraction import ExtractionResult
-from airflow_provider_metaconv.load.load import LoadResult
 from airflow_provider_metaconv.observability.lineage import (
     TableNamespace,
     extraction_lineage,
@@ -21,7 +20,7 @@ from airflow_provider_metaconv.operators.load import (
     MetaConversationsToDuckDBOperator,
 )
 from airflow_provider_metaconv.schema import MESSAGES
-from airflow_provider_metaconv.warehouse.base import TableResult
+from airflow_provider_metaconv.warehouse.base import LoadResult, TableResult
 
 FOLDER = "platform=messenger/page_id=100"
 WINDOW = "window=begin_20261120T000000Z/_manifest.json"
@@ -53,7 +52,7 @@ def test_tables_are_named_by_their_warehouse() -> None:
 
 
 def test_without_openlineage_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", None)
     extraction = ExtractionResult(f"/data/{WINDOW}", 1, 1, 0, 1, complete=True)
     assert extraction_lineage("100", "MESSENGER", extraction) is None
     assert load_lineage([f"/data/{WINDOW}"], TableNamespace.bigquery("p.d"), LoadResult.nothing()) is None

@@ -79,7 +79,8 @@ def test_airflow_finds_the_links_in_what_it_stores_of_a_dag() -> None:
         ).expand(page_id=["100", "101"])
         extract()
         MetaConversationsToBigQueryOperator(task_id="load", manifests=[], dataset="meta")
-    serialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    name = "DagSerialization" if hasattr(serialized_objects, "DagSerialization") else "SerializedDAG"
+    serialization = getattr(serialized_objects, name)
     stored = serialization.from_dict(serialization.to_dict(dag))
     assert {
         "mapped": ["Page inbox"],

@@ -15,8 +15,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from airflow.exceptions import AirflowException
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_world
 from airflow_provider_metaconv.files.local import LocalStorage

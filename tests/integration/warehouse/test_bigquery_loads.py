@@ -27,6 +27,7 @@ from airflow_provider_metaconv.warehouse import (
     WarehouseRefusedError,
 )
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merge, staging
+from airflow_provider_metaconv.warehouse.bigquery.sql import load_script
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, OneDataset, bigquery_client
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
@@ -304,11 +305,12 @@ def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, b
 
 def test_a_failure_in_the_second_table_undoes_the_first(dataset, files, monkeypatch):
     dataset.warehouse().load([files(message(text="held")), files(conversation(), table=CONVERSATIONS)])
-    script = merge.load_script
     monkeypatch.setattr(
         merge,
         "load_script",
-        lambda *names: script(*names).replace("SET conversations_inserted", "SET conversations_inserted = 1 / 0; --"),
+        lambda *names: load_script(*names).replace(
+            "SET conversations_inserted", "SET conversations_inserted = 1 / 0; --"
+        ),
     )
     with pytest.raises(WarehouseError, match="BigQuery refuses to work on dataset"):
         dataset.warehouse().load(
@@ -340,7 +342,7 @@ def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
 
 def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeypatch):
     monkeypatch.setattr(merge, "ATTEMPTS_WHEN_BUSY", 2)
-    monkeypatch.setattr(merge.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     problem = "Transaction is aborted due to concurrent update against table x"
     monkeypatch.setattr(
         bigquery.QueryJob, "error_result", property(lambda _: {"reason": "invalidQuery", "message": problem})
@@ -508,7 +510,7 @@ VERSIONS = st.lists(
 @given(VERSIONS, st.data())
 def test_however_versions_are_split_into_loads_the_same_one_stays(bigquery_server, storage_server, versions, data):
     """The model: of the richest versions of a message (status, then whether there is text), the one extracted last."""
-    model = {}
+    model: dict[int, tuple[tuple[bool, bool], str | None]] = {}
     for number, status, text in versions:
         poverty = (status != AVAILABLE, not text)
         if poverty <= model.get(number, ((True, True), None))[0]:
