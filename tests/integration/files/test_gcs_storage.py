@@ -179,8 +179,9 @@ def test_reading_and_measuring_a_file_are_one_request_each(bucket, server):
 def test_reading_and_replacing_by_version_are_one_request_each(bucket, server):
     storage = GCSStorage(bucket, "a")
     storage.replace_if_unchanged(b"first", "part", version=None)
-    _, version = storage.read_versioned("part")
-    storage.replace_if_unchanged(b"second", "part", version=version)
+    held = storage.read_versioned("part")
+    assert held is not None
+    storage.replace_if_unchanged(b"second", "part", version=held[1])
     assert kinds(server) == ["POST uploadType=multipart", "GET alt=media", "POST uploadType=multipart"]
 
 

@@ -97,11 +97,13 @@ def test_the_form_of_later_airflow_hides_secrets_and_what_is_not_used() -> None:
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
     [form] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "meta_graph"]
+    assert form.extra_fields is not None
     assert set(CONNECTION_FIELDS) == set(form.extra_fields)
     assert "password" == form.extra_fields["app_secret"]["schema"]["format"]
-    assert "Access token" == form.standard_fields.password.title
-    assert "https://graph.facebook.com" == form.standard_fields.host.placeholder
-    fields = (form.standard_fields.login, form.standard_fields.url_schema, form.standard_fields.port)
+    standard: Any = form.standard_fields
+    assert "Access token" == standard.password.title
+    assert "https://graph.facebook.com" == standard.host.placeholder
+    fields = (standard.login, standard.url_schema, standard.port)
     assert [True, True, False] == [bool(field.hidden) for field in fields]
 
 

@@ -6,7 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.timetables.interval import DeltaDataIntervalTimetable
 
 from airflow_provider_metaconv.dag import meta_conversations_dag, pages_and_platforms
@@ -52,6 +54,14 @@ def context(interval: bool = True, conf: dict[str, Any] | None = None) -> dict[s
     return {"params": {**dict.fromkeys(DECLARED), **(conf or {})}, "dag_run": run}
 
 
+def run_settings(dag: DAG, given: dict[str, Any]) -> dict[str, Any]:
+    """What the task settings returns."""
+    task = dag.get_task("settings")
+    assert isinstance(task, PythonOperator)
+    found: dict[str, Any] = task.python_callable(**given)
+    return found
+
+
 Settings = Callable[..., dict[str, Any]]
 
 
@@ -68,8 +78,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch) -> Settings:
     ) -> dict[str, Any]:
         monkeypatch.setenv("AIRFLOW_VAR_CONVERSATIONS", stored if isinstance(stored, str) else json.dumps(stored))
         dag = meta_conversations_dag(**{"warehouse": "duckdb", "variable": "conversations", **arguments})
-        found: dict[str, Any] = dag.get_task("settings").python_callable(**(given or context(conf=conf)))
-        return found
+        return run_settings(dag, given or context(conf=conf))
 
     return settings
 
@@ -98,7 +107,7 @@ def test_the_dag_of_bigquery_loads_into_bigquery_alone(warehouse: str) -> None:
         "load_into_bigquery": {"settings", "extract"},
         "check": {"settings", "targets", "extract", "load_into_bigquery"},
     }
-    settings = dag.get_task("settings").python_callable(**context())
+    settings = run_settings(dag, context())
     assert settings["dataset"] == warehouse.removeprefix("bigquery://")
 
 
@@ -164,6 +173,7 @@ def test_each_task_is_in_its_pool() -> None:
 
 def test_gaps_before_scheduled_runs_are_filled_by_the_extract_tasks() -> None:
     extract = meta_conversations_dag(**ARGUMENTS).get_task("extract")
+    assert isinstance(extract, MappedOperator)
     assert extract.partial_kwargs["fill_gaps"] is True
 
 
@@ -171,7 +181,9 @@ def test_a_backfill_which_would_run_beside_the_schedule_is_refused() -> None:
     dag = meta_conversations_dag(**ARGUMENTS)
     assert dag.max_active_runs == 1
     if hasattr(dag, "allowed_run_types"):  # from Airflow 3.2 on
-        assert "backfill" not in {getattr(kind, "value", kind) for kind in dag.allowed_run_types}
+        allowed = dag.allowed_run_types
+        assert isinstance(allowed, Collection)
+        assert "backfill" not in {getattr(kind, "value", kind) for kind in allowed}
 
 
 def test_ten_thousand_pages_are_twenty_five_dags_of_one_loop() -> None:
@@ -187,7 +199,7 @@ def test_ten_thousand_pages_are_twenty_five_dags_of_one_loop() -> None:
         for part in range(25)
     ]
     assert len({dag.dag_id for dag in dags}) == 25
-    read = [dag.get_task("settings").python_callable(**context())["pages"] for dag in dags]
+    read = [run_settings(dag, context())["pages"] for dag in dags]
     assert sorted(page_id for pages in read for page_id in pages) == page_ids
     # Airflow maps at most 1,024 tasks of one operator (core.max_map_length).
     assert max(len(pages) * 2 for pages in read) <= 1024
@@ -233,7 +245,7 @@ def test_the_window_of_a_run_without_interval_is_the_last_that_its_schedule_fini
 
 def test_a_dag_without_a_variable_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_META_CONVERSATIONS", '{"pages": ["666"]}')
-    settings = meta_conversations_dag(**ARGUMENTS).get_task("settings").python_callable(**context())
+    settings = run_settings(meta_conversations_dag(**ARGUMENTS), context())
     assert {name: settings[name] for name in ("pages", "destination", "database")} == {
         "pages": "all",
         "destination": "/data/meta",

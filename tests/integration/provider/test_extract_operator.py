@@ -156,6 +156,7 @@ def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
     with pytest.raises(TokenError if HAS_RETRY_POLICY else AirflowFailException) as caught:
         run(task)
     if HAS_RETRY_POLICY:
+        assert task.retry_policy is not None
         decision = task.retry_policy.evaluate(caught.value, 1, 3)
         assert "fail" == decision.action.value
     # Airflow 3.1 and 3.2 have no policies: there the operator says it itself.

@@ -260,6 +260,7 @@ def holder(path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
         assert "open\n" == process.stdout.readline()
         yield process
         process.kill()
@@ -377,6 +378,7 @@ def test_a_load_that_is_killed_changes_nothing(path, files):
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path), source.uri, "19999"], stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
         process.stdout.readline()
         process.kill()
     assert [message(text="held")] == rows_in(path, "messages")
@@ -393,7 +395,7 @@ VERSIONS = st.lists(
 @given(VERSIONS, st.data())
 def test_however_versions_are_split_into_loads_the_same_one_stays(versions, data):
     """The model: of the richest versions of a message (status, then whether there is text), the last."""
-    model = {}
+    model: dict[int, tuple[tuple[bool, bool], str | None]] = {}
     for number, status, text in versions:
         poverty = (status != AVAILABLE, not text)
         if poverty <= model.get(number, ((True, True), None))[0]:
@@ -418,5 +420,7 @@ def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files,
 
 
 def test_every_table_has_its_merge():
-    folder = Path(sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__).parent / "templates"
+    package = sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__
+    assert package is not None
+    folder = Path(package).parent / "templates"
     assert {f"merge_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob("merge_*.sql")}

@@ -27,6 +27,7 @@ def test_the_file_and_its_log_of_changes_are_for_whom_the_setting_says(tmp_path,
     monkeypatch.setenv(access.VARIABLE, setting)
     path = tmp_path / "new" / "meta.duckdb"
     with DuckDBWarehouse(path) as warehouse:
+        assert warehouse._database is not None
         connection = warehouse._database.reaching([])
         connection.execute("CREATE TABLE t AS SELECT 1 AS x")
         inside = modes(path.parent)

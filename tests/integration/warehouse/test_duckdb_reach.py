@@ -98,8 +98,8 @@ def test_a_load_makes_no_connection_and_opens_no_extension(tmp_path):
 
 def test_an_extension_that_is_installed_already_is_not_loaded(tmp_path):
     """Without a network, what could be loaded is what lies in the home folder: the place is not even asked for."""
-    version = duckdb.execute("SELECT library_version FROM pragma_version()").fetchone()[0]
-    platform = duckdb.execute("PRAGMA platform").fetchone()[0]
+    [(version,)] = duckdb.execute("SELECT library_version FROM pragma_version()").fetchall()
+    [(platform,)] = duckdb.execute("PRAGMA platform").fetchall()
     installed = tmp_path / "home" / ".duckdb" / "extensions" / version / platform
     installed.mkdir(parents=True)
     (installed / "sqlite_scanner.duckdb_extension").write_bytes(b"not an extension")
