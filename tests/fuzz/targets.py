@@ -143,7 +143,7 @@ def edge(data: bytes) -> None:
     """Cursors and ids of an answer that go into the next call stay in its parameters and its segment."""
     sent: list[Any] = []
 
-    def get(path: str, parameters: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Any]:
+    def get(path: str, parameters: Mapping[str, str] | None = None, *, parse: Any = None, retried: Any = ()) -> Any:
         sent.append((path, parameters))
         return answer
 
@@ -169,7 +169,7 @@ def connection(data: bytes) -> None:
     given = Connection(
         conn_id="meta_graph_default", conn_type="meta_graph", host=host or None, password=TOKEN, extra=extra or None
     )
-    hook.get_connection = lambda _: given  # type: ignore[method-assign, misc, assignment]
+    hook.get_connection = lambda _: given  # type: ignore[method-assign, assignment]
     try:
         hook.get_conn()
     except GraphError as error:

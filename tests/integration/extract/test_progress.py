@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,9 @@ class Endless:
         self.calls = 0
         self.numbers = itertools.count()
 
-    def get(self, path: str, parameters: dict[str, str], *, parse: Any, retried: Any) -> Any:
+    def get(
+        self, path: str, parameters: Mapping[str, str] | None = None, *, parse: Any = None, retried: Any = ()
+    ) -> Any:
         self.calls += 1
         assert self.calls <= MOST_CALLS, "it goes on for ever"
         return parse(self.answer(path.rpartition("/")[2]))
@@ -42,7 +45,8 @@ class Endless:
             rows = [self.conversation()] if not (self.endless == edge and self.rows == "none") else []
             return self.page(rows, edge)
         if edge == "messages":
-            return self.page({"none": [], "same": [MESSAGE], "odd": [{}]}[self.rows], edge)
+            messages: dict[str, list[Any]] = {"none": [], "same": [MESSAGE], "odd": [{}]}
+            return self.page(messages[self.rows], edge)
         return self.conversation()
 
     def conversation(self) -> dict[str, Any]:

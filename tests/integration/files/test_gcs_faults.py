@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from typing import Any
 
 import pytest
 import requests
@@ -38,7 +39,7 @@ def publish(storage, size, name="part", seed=0):
 
 # What passes
 
-BURSTS = {
+BURSTS: dict[str, dict[str, Any]] = {
     "unavailable": {"status": 503},
     "too many": {"status": 429, "reason": "rateLimitExceeded"},
     "reset": {"reset": True},
@@ -127,7 +128,7 @@ def test_a_server_that_dies_in_the_middle_of_an_upload_and_comes_back(tmp_path, 
             # The second chunk waits long enough for the server to die under it.
             server.fail("PUT .*upload_id.*", times=1, delay=0.01)
             server.fail("PUT .*upload_id.*", times=1, delay=1.0)
-            dying = threading.Timer(0.5, lambda: (server.kill(), server.restart(), again(server, keeps_its_disk)))
+            dying = threading.Timer(0.5, die_and_come_back, (server, keeps_its_disk))
             dying.start()
             data = publish(storage, LARGE)
             dying.join()
@@ -135,7 +136,9 @@ def test_a_server_that_dies_in_the_middle_of_an_upload_and_comes_back(tmp_path, 
     assert [] == local_files()
 
 
-def again(server, keeps_its_disk):
+def die_and_come_back(server, keeps_its_disk):
+    server.kill()
+    server.restart()
     if not keeps_its_disk:
         connect(server).create_bucket("bucket")
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-Serve = Callable[[socket.socket, threading.Event], None]
+Serve = Callable[[socket.socket, threading.Event], object]
 
 
 class RawServer:

@@ -157,7 +157,10 @@ def test_metas_own_estimate_is_taken_as_it_is() -> None:
 def test_calls_that_were_in_flight_together_count_once() -> None:
     clock = VirtualTime()
     waits = LimitWaits(clock)
-    sent_at = [clock() for _ in range(4) if clock.sleep(0.5) is None]
+    sent_at: list[float] = []
+    for _ in range(4):
+        clock.sleep(0.5)
+        sent_at.append(clock())
     waited = [waits.wait_after(moment, 5, is_estimate=False) for moment in sent_at]
     assert (waited, waits.consecutive) == ([5, 5, 5, 5], 1)
 

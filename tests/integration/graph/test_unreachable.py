@@ -139,7 +139,7 @@ def test_no_connection_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_metaconv.graph.client.TIMEOUT_SECONDS", (10.0, 0.2))
-    with RawServer(lambda _, over: over.wait(5) and None) as server:
+    with RawServer(lambda _, over: over.wait(5)) as server:
         place = server.url.removeprefix("http://")
         assert line_of(server.url).startswith(f"No answer from {place} within")
 

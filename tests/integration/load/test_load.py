@@ -15,6 +15,7 @@ from airflow_provider_metaconv.files import (
     PartsWriter,
     StorageError,
 )
+from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.load import CheckResult, LoadError, check_manifests, load_manifests
 from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, TABLES
 from airflow_provider_metaconv.warehouse import LoadResult, RowCountError, TableResult
@@ -36,7 +37,7 @@ def _extract(folder, *rows, file_format="ndjson", stats=None, rows_per_part=2, g
     """What an extract task leaves behind, and the manifest's path."""
     storage = LocalStorage(folder)
     conversation = KEY | {"messages_extracted": len(rows), "messages_unavailable": 0, "status": "complete"}
-    parts = []
+    parts: list[ManifestFile] = []
     for table, content in ((MESSAGES, rows), (CONVERSATIONS, [conversation])):
         with PartsWriter(storage, table, file_format, rows_per_part=rows_per_part) as writer:
             writer.write(content)
@@ -213,7 +214,7 @@ def test_the_check_of_nothing_finds_nothing(warehouse):
 
 def test_a_check_that_finds_everything_is_silent():
     result = CheckResult(1, EXTRACTED, {"messages": 0, "conversations": 0}, incomplete=4)
-    assert result.raise_unless_complete([("100", "MESSENGER")]) is None
+    result.raise_unless_complete([("100", "MESSENGER")])
 
 
 @pytest.mark.parametrize(
