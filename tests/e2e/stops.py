@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,10 +104,10 @@ def stops_in(home: Path) -> Iterator[Stops]:
         undisturbed_calls = server.statistics()["calls_by_page"]["100"]
     with EmulatorServer(build_world([_page(page_id) for page_id in (*PAGES.values(), ENDED_PAGE)], NOW)) as server:
         server.service.statistics = journal = Journal()
-        where = {"route": "messages", "after_calls": CALLS_BEFORE_THE_FAULT}
-        server.add_fault(Fault("hang", page_id=PAGES["hanging"], times=4, **where))
-        server.add_fault(Fault("613", page_id=PAGES["limited"], times=1, **where))
-        server.add_fault(Fault("hang", page_id=ENDED_PAGE, **where))
+        fault = partial(Fault, route="messages", after_calls=CALLS_BEFORE_THE_FAULT)
+        server.add_fault(fault("hang", page_id=PAGES["hanging"], times=4))
+        server.add_fault(fault("613", page_id=PAGES["limited"], times=1))
+        server.add_fault(fault("hang", page_id=ENDED_PAGE))
         yield Stops(server, journal, undisturbed_calls, [], home / "files", home / "airflow" / "logs")
 
 

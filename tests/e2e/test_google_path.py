@@ -184,7 +184,7 @@ def test_parquet_takes_the_same_path_to_the_same_rows(stage: Stage, local: dict[
 def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(stage: Stage) -> None:
     before = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     until = NOW + timedelta(minutes=1)
-    place = CLOUD | {"destination": "gs://no-such-bucket/meta", "pages": ["100"]}
+    place: dict[str, Any] = CLOUD | {"destination": "gs://no-such-bucket/meta", "pages": ["100"]}
     result = stage.airflow.run(since=NOW.isoformat(), until=until.isoformat(), **place)
     after = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     assert "failed" == result["state"]

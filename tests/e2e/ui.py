@@ -50,7 +50,8 @@ class AirflowUi:
 
     def source(self) -> str:
         """The page as the browser holds it now, with what scripts put into it."""
-        return self._page.content()
+        source: str = self._page.content()
+        return source
 
     def screenshot(self, path: Path, *, height: int | None = None) -> None:
         clip = {"x": 0, "y": 0, "width": WINDOW["width"], "height": height} if height else None
@@ -103,7 +104,8 @@ class AirflowUi:
             self._field(label).fill(value)
         self._form.get_by_role("button", name="Trigger", exact=True).click()
         self._page.wait_for_url(f"**/dags/{dag_id}/runs/*")
-        return urlsplit(self._page.url).path.strip("/")
+        url: str = self._page.url
+        return urlsplit(url).path.strip("/")
 
     def wait_for_task(self, task_id: str, state: str, seconds: float) -> None:
         """Returns when the table of the run that is open shows the task in that state, without a reload."""

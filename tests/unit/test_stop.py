@@ -75,5 +75,5 @@ def test_what_is_under_way_is_cut_and_what_has_ended_is_not() -> None:
 def test_nothing_begins_after_a_stop() -> None:
     stop = Stop()
     stop.request()
-    with pytest.raises(StoppedError), stop.cutting(pytest.fail):  # type: ignore[arg-type]
+    with pytest.raises(StoppedError), stop.cutting(pytest.fail):
         pytest.fail("it began")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_walk_finds_everything_exactly_once_at_any_page_size(
 @pytest.mark.parametrize(("limit", "expected"), [(None, 25), (1, 1), (200, 200), (1_000, 200)])
 def test_the_list_has_25_rows_and_at_most_200(limit: int | None, expected: int) -> None:
     with EmulatorServer(uniform_world(threads=300, messages_per_thread=1)) as server:
-        parameters = {} if limit is None else {"limit": limit}
+        parameters: dict[str, Any] = {} if limit is None else {"limit": limit}
         assert expected == len(get(server, "100/conversations", **parameters).json()["data"])
 
 
@@ -51,7 +52,7 @@ def test_nested_messages_are_25_and_at_most_100(limit: int | None, expected: int
         row = get(server, "100/conversations", fields=f"messages{argument}{{id}}").json()["data"][0]
         assert expected == len(row["messages"]["data"])
         assert "next" in row["messages"]["paging"]
-        direct = {} if limit is None else {"limit": limit}
+        direct: dict[str, Any] = {} if limit is None else {"limit": limit}
         assert expected == len(get(server, f"{row['id']}/messages", **direct).json()["data"])
 
 
@@ -162,7 +163,7 @@ def test_folders_divide_messenger_and_are_ignored_on_instagram() -> None:
         divided = [folders(name) for name in ("inbox", "page_done", "spam", "other")]
         assert all(divided)
         assert server.truth(folder="all").conversations == sum(map(len, divided)) == len(set().union(*divided))
-        instagram = {"platform": "INSTAGRAM", "limit": 200}
+        instagram: dict[str, Any] = {"platform": "INSTAGRAM", "limit": 200}
         assert rows(server, "100/conversations", **instagram) == rows(
             server, "100/conversations", folder="spam", **instagram
         )

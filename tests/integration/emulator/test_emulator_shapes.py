@@ -54,7 +54,7 @@ def test_a_page_that_names_itself_repeats_its_cursor(small: EmulatorServer, name
     small.add_fault(Fault(name))
     after, seen = None, []
     for _ in range(4):
-        parameters = {} if after is None else {"after": after}
+        parameters: dict[str, Any] = {} if after is None else {"after": after}
         paging = get(small, "100/conversations", limit=30, **parameters).json().get("paging", {})
         after = paging.get("cursors", {}).get("after")
         if after is None:
@@ -102,7 +102,7 @@ def test_only_the_first_page_is_short(small: EmulatorServer) -> None:
 def test_an_imposed_page_size_hides_nothing_and_repeats_the_limit(small: EmulatorServer, edge: str) -> None:
     small.add_fault(Fault("page_size", size=2, edge=edge))
     found = [message["id"] for _, messages in walk(small, limit=30, nested=3) for message in messages]
-    assert (set(found), len(found)) == (small.truth().message_ids, 90)
+    assert (frozenset(found), len(found)) == (small.truth().message_ids, 90)
     body = get(small, "100/conversations", limit=29, fields="messages.limit(3){id}").json()
     assert len(body["data"]) == (2 if edge == "conversations" else 29)
     assert {len(row["messages"]["data"]) for row in body["data"]} == {2 if edge == "messages" else 3}

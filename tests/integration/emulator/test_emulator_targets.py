@@ -98,7 +98,7 @@ def test_a_list_that_contains_one_conversation_hangs(small: EmulatorServer) -> N
 @pytest.mark.parametrize(("name", "expected"), [("1", 500), ("-2/2534084", 400), ("html_504", 504), ("100/limit", 400)])
 def test_a_refusal_depends_on_the_limit_alone(small: EmulatorServer, name: str, expected: int) -> None:
     small.add_fault(Fault(name, limit_over=4))
-    calls = [{"limit": 5}, {"limit": 4, "fields": NESTED}, {"limit": 4}, {}]
+    calls: list[dict[str, Any]] = [{"limit": 5}, {"limit": 4, "fields": NESTED}, {"limit": 4}, {}]
     assert codes(small, "100/conversations", *calls) == [expected, 200, 200, expected]
 
 

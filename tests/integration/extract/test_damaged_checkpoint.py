@@ -16,7 +16,7 @@ from airflow_provider_metaconv.files import LocalStorage
 from tests.integration.extract.scene import Scene, scene, threads
 
 SIZES = Sizes(5, 2, 3)
-VALUES = (None, True, False, 0, -1, 2**70, 1e308, "", "x", "\ud83d", [], [None], {}, {"x": []})
+VALUES: tuple[Any, ...] = (None, True, False, 0, -1, 2**70, 1e308, "", "x", "\ud83d", [], [None], {}, {"x": []})
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def thread(platform: str, count: int, newest: datetime = NOW - HOUR, **arguments: str) -> ThreadSpec:
+def thread(platform: str, count: int, newest: datetime = NOW - HOUR, **arguments: Any) -> ThreadSpec:
     messages = [MessageSpec(newest - timedelta(minutes=n), f"text {n}", from_page=n % 2 == 1) for n in range(count)]
     return ThreadSpec(platform, messages, **arguments)
 

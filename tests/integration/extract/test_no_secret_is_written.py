@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,11 @@ from tests.integration.graph.scripted_server import Reply, ScriptedServer, graph
 
 TOKEN, PAGE_TOKEN = "t0ken-of-the-connection", "t0ken-of-the-page"
 TIME = "2026-11-20T09:30:39+0000"
-ECHO = {"error_user_title": f"Title {TOKEN}", "error_user_msg": f"Words {PAGE_TOKEN}", "fbtrace_id": f"A{TOKEN}"}
+ECHO: dict[str, Any] = {
+    "error_user_title": f"Title {TOKEN}",
+    "error_user_msg": f"Words {PAGE_TOKEN}",
+    "fbtrace_id": f"A{TOKEN}",
+}
 
 
 def respond(path: str, query: dict[str, str]) -> Reply:

@@ -62,14 +62,15 @@ def stats(clock: Clock, calls: Calls, reported: list[AttemptStats] | None = None
 
 
 def test_a_line_is_written_once_a_minute_and_says_how_far_the_run_is(caplog: pytest.LogCaptureFixture) -> None:
-    clock, calls, told = Clock(), Calls(), []
+    told: list[AttemptStats] = []
+    clock, calls = Clock(), Calls()
     counted = stats(clock, calls, told)
     with caplog.at_level(logging.INFO):
-        for second in range(0, 121, 10):
-            clock.now = 1000.0 + second
-            calls.figures |= {"calls": second, "usage_percent": 34.0}
+        for passed in range(0, 121, 10):
+            clock.now = 1000.0 + passed
+            calls.figures |= {"calls": passed, "usage_percent": 34.0}
             # A minute of work for each hour of the list.
-            at = datetime(2026, 11, 20, tzinfo=UTC) - timedelta(minutes=second)
+            at = datetime(2026, 11, 20, tzinfo=UTC) - timedelta(minutes=passed)
             counted.add(batch(5, ("complete",)), place(at.isoformat()))
     first, second = (line.split("; ") for line in caplog.messages)
     assert [
@@ -119,7 +120,8 @@ def test_a_time_left_is_said_to_the_minute() -> None:
 
 
 def test_the_stats_of_an_attempt_leave_out_what_earlier_attempts_did() -> None:
-    clock, calls, told = Clock(), Calls(), []
+    told: list[AttemptStats] = []
+    clock, calls = Clock(), Calls()
     first = stats(clock, calls)
     first.add(batch(5, ("complete", "unreadable")), place(""))
     calls.figures |= {"calls": 3, "rate_limit_waits": 1, "usage_percent": 50.0}

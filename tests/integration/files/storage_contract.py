@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,7 +18,7 @@ class StorageContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def storage(self, open_folder) -> Storage:
+    def storage(self, open_folder: Callable[[str], Storage]) -> Storage:
         return open_folder("deep/folder")
 
     def test_an_unused_folder_is_empty(self, storage):

@@ -39,7 +39,7 @@ def commit(page: LocalStorage, since: int | None, until: int, complete: bool = T
     """A window's manifest, as a finished extraction leaves it."""
     begin = None if since is None else at(since)
     gaps = () if complete else ("the folder spam was refused",)
-    text = begin and begin.isoformat()
+    text = None if begin is None else begin.isoformat()
     manifest = Manifest("100", "MESSENGER", text, at(until).isoformat(), (), complete=complete, gaps=gaps)
     folder = LocalStorage(page.folder / f"window={window_id(begin, at(until))}")
     folder.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)

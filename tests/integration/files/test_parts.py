@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_metaconv.files import FILE_FORMATS, LocalStorage, PartsWriter
 from airflow_provider_metaconv.files.ndjson import read_ndjson
 from airflow_provider_metaconv.files.parquet import read_parquet
-from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, ColumnType
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, ColumnType, Row
 
 FORMATS = sorted(FILE_FORMATS)
 
@@ -30,7 +30,7 @@ def _row(number, **values):
 
 
 def _read(storage, table=MESSAGES):
-    rows = []
+    rows: list[Row] = []
     for name in storage.names():
         with storage.open(name) as stream:
             rows += read_ndjson(stream) if name.endswith(".ndjson.gz") else read_parquet(stream, table)
@@ -98,7 +98,7 @@ def test_any_rows_with_any_text_read_back_equal(table, file_format):
 def test_any_split_into_parts_has_the_same_union(writes, rows_per_part, bytes_per_part, roll, file_format):
     with tempfile.TemporaryDirectory() as folder:
         storage = LocalStorage(folder)
-        expected = []
+        expected: list[Row] = []
         with PartsWriter(
             storage, MESSAGES, file_format, rows_per_part=rows_per_part, bytes_per_part=bytes_per_part
         ) as writer:
@@ -197,7 +197,7 @@ def test_an_abort_leaves_only_what_was_published(tmp_path, file_format):
 
 
 def test_an_aborted_parquet_part_stays_silent_when_pyarrow_cleans_up(tmp_path, monkeypatch):
-    complaints = []
+    complaints: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES, "parquet")
     writer.write([_row(1)])

@@ -41,7 +41,7 @@ def window(
     return storage.uri(MANIFEST_NAME)
 
 
-FOREIGN = {
+FOREIGN: dict[str, tuple[Table, Mapping[str, Any], str]] = {
     "page": (MESSAGES, MESSAGE | {"page_id": "999"}, "another Page or platform"),
     "platform": (MESSAGES, MESSAGE | {"platform": "INSTAGRAM"}, "another Page or platform"),
     "earlier": (MESSAGES, MESSAGE | {"created_time": "2026-11-19T23:59:59+00:00"}, "of another time"),

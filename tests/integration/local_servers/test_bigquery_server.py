@@ -26,7 +26,7 @@ SCHEMA = [
     bigquery.SchemaField("tags", "RECORD", "REPEATED", fields=[bigquery.SchemaField("name", "STRING")]),
     bigquery.SchemaField("extra", "JSON"),
 ]
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "1", "created": "2026-01-02T03:04:05Z", "tags": [{"name": "x"}], "extra": {"k": [1]}},
     {"id": "2", "created": "2026-01-02T03:04:05.678Z", "tags": [], "extra": None},
 ]
@@ -143,6 +143,7 @@ def test_merge(client: bigquery.Client, dataset: str, bucket: storage.Bucket) ->
         "WHEN MATCHED THEN UPDATE SET extra = s.extra WHEN NOT MATCHED THEN INSERT ROW"
     )
     job.result(timeout=TIMEOUT)
+    assert job.dml_stats is not None
     assert (1, 1, 2) == (
         job.dml_stats.inserted_row_count,
         job.dml_stats.updated_row_count,
@@ -159,7 +160,7 @@ def test_merge(client: bigquery.Client, dataset: str, bucket: storage.Bucket) ->
 def test_a_job_id_is_taken_once(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
     uri = upload(bucket, "1.jsonl.gz", ROWS)
     job_id = f"load-{next(NUMBERS)}"
-    options = {"job_config": load_configuration(), "job_id": job_id}
+    options: dict[str, Any] = {"job_config": load_configuration(), "job_id": job_id}
     client.load_table_from_uri(uri, f"{dataset}.t", **options).result(timeout=TIMEOUT)
     with pytest.raises(exceptions.Conflict):
         client.load_table_from_uri(uri, f"{dataset}.t", **options)

@@ -3,6 +3,7 @@
 import collections
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ LAST_HOUR = 6
 SEVERITY = ("complete", "truncated_by_platform", "unreadable")
 REASON_CODES = {"complete": "content_unavailable", "truncated_by_platform": "instagram_limit", "unreadable": "refused"}
 PAGE = {"platform": "INSTAGRAM", "page_id": "100"}
+Counts = dict[tuple[Any, ...], list[int]]
 
 
 def hour(number):
@@ -30,7 +32,7 @@ class Seen:
     """What one extraction found of one conversation: the content status by hour, and messages that belong nowhere."""
 
     status: str
-    messages: dict
+    messages: dict[int, str]
     unplaced: int = 0
 
     @property
@@ -55,7 +57,7 @@ class Extraction:
     since: int | None
     until: int
     status: str
-    seen: dict
+    seen: dict[str, Seen]
 
     @property
     def window_id(self):
@@ -179,7 +181,7 @@ class Ledger:
 
     @staticmethod
     def _messages(extractions):
-        best = {}
+        best: dict[tuple[str, int], str] = {}
         for each in extractions:
             for name, seen in each.seen.items():
                 for at, status in seen.messages.items():
@@ -254,14 +256,14 @@ class Ledger:
 
     def answers(self):
         """What the documented queries must answer, rows in any order, counted from the rows of ``messages``."""
-        missed = collections.defaultdict(lambda: [0, 0, 0])
+        missed: Counts = collections.defaultdict(lambda: [0, 0, 0])
         for (folders, _, name), gap in self.gaps.items():
             window = self.windows_by_bounds[gap["window_since"], gap["window_until"]]
             row = missed[folders, gap["window_since"], gap["window_until"], gap["status"], gap["reason_code"]]
             row[0] += 1
             row[1] += gap["closed_by_window"] is not None
             row[2] += self.count(name, window.since, window.until)[1]
-        today = collections.defaultdict(lambda: [0, 0])
+        today: Counts = collections.defaultdict(lambda: [0, 0])
         for name, row in self.conversations.items():
             if row["reason_code"] or self.count(name)[1]:
                 today[row["status"], row["reason_code"]][0] += 1

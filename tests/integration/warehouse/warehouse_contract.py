@@ -59,9 +59,9 @@ def window(number=1, **values):
     row = dict.fromkeys(EXTRACTION_WINDOWS.column_names)
     row |= {"platform": "MESSENGER", "page_id": "100", "folders": "", "user_id": "", "window_id": f"begin_{number}"}
     row |= {"status": "complete", "window_until": at(11), "left_out_fields": ["reactions"]}
-    counts = ("conversations", "messages", "messages_unavailable", "incomplete_conversations")
-    counts += ("calls", "rate_limit_waits", "rate_limit_wait_seconds")
-    return row | dict.fromkeys(counts, 0) | values
+    found = ("conversations", "messages", "messages_unavailable", "incomplete_conversations")
+    cost = ("calls", "rate_limit_waits", "rate_limit_wait_seconds")
+    return row | dict.fromkeys((*found, *cost), 0) | values
 
 
 MAKE = {"messages": message, "conversations": conversation, "conversation_gaps": gap, "extraction_windows": window}
@@ -97,14 +97,14 @@ class Files:
     def __call__(self, *rows, table=MESSAGES, file_format="ndjson", said=None):
         self.number += 1
         extracted = {"extracted_time": f"2026-11-21T00:{self.number // 60:02d}:{self.number % 60:02d}+00:00"}
-        rows = [row if row["extracted_time"] else row | extracted for row in rows]
+        dated = [row if row["extracted_time"] else row | extracted for row in rows]
         ending = {"ndjson": "ndjson.gz", "parquet": "parquet"}[file_format]
         path = self.folder / f"{table.name}-{self.number:05d}.{ending}"
         if file_format == "ndjson":
-            path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), 1))
+            path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in dated).encode(), 1))
         else:
-            _write_parquet(path, table, rows)
-        return SourceFile(str(path), table.name, file_format, len(rows) if said is None else said)
+            _write_parquet(path, table, dated)
+        return SourceFile(str(path), table.name, file_format, len(dated) if said is None else said)
 
 
 def _write_parquet(path, table, rows):

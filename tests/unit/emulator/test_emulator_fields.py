@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,17 +36,17 @@ trees = st.recursive(
 )
 
 
-def written(tree: object) -> str:
+def written(tree: Any) -> str:
     if isinstance(tree, str):
         return tree
-    name, children = tree  # type: ignore[misc]
+    name, children = tree
     return f"{name}.limit(3){{{','.join(map(written, children))}}}"
 
 
 @given(st.lists(trees, min_size=1, max_size=4))
-def test_any_well_formed_list_is_read(forest: list[object]) -> None:
+def test_any_well_formed_list_is_read(forest: list[Any]) -> None:
     parsed = parse_fields(",".join(map(written, forest)))
-    assert {each if isinstance(each, str) else each[0] for each in forest} == {each.name for each in parsed}  # type: ignore[index]
+    assert {each if isinstance(each, str) else each[0] for each in forest} == {each.name for each in parsed}
 
 
 @given(st.text())

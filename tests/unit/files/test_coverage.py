@@ -98,7 +98,7 @@ def test_every_hour_before_the_end_of_the_coverage_is_in_a_complete_window(found
 
 
 @given(spans, st.randoms())
-def test_the_order_in_which_windows_are_committed_does_not_matter(found, random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_in_which_windows_are_committed_does_not_matter(found, random) -> None:
     windows = [(at(since), at(since + hours), complete) for since, hours, complete in found]
     shuffled = random.sample(windows, len(windows))
     one, other = Coverage(), Coverage()
@@ -166,6 +166,19 @@ VALID = {
     "claims": [],
 }
 SPAN, LATER = ["2026-11-20T09:00:00+00:00", "2026-11-20T10:00:00+00:00"], ["2026-11-20T11:00:00+00:00"] * 2
+DAMAGED: tuple[dict[str, object], ...] = (
+    {"version": 2},
+    {"asked_since": 5},
+    {"asked_since": "2026-11-20T09:00:00"},
+    {"asked_since": "0001-01-01T00:00:00+05:00"},
+    {"complete": None},
+    {"complete": [SPAN[:1]]},
+    {"complete": [SPAN[::-1]]},
+    {"complete": [LATER]},
+    {"complete": [SPAN, SPAN]},
+    {"complete": [["yesterday", "today"]]},
+    {"claims": {}},
+)
 
 
 def test_the_json_is_the_documented_one() -> None:
@@ -183,22 +196,7 @@ def test_the_json_is_the_documented_one() -> None:
         "{",
         "[]",
         "null",
-        *(
-            json.dumps(VALID | changed)
-            for changed in (
-                {"version": 2},
-                {"asked_since": 5},
-                {"asked_since": "2026-11-20T09:00:00"},
-                {"asked_since": "0001-01-01T00:00:00+05:00"},
-                {"complete": None},
-                {"complete": [SPAN[:1]]},
-                {"complete": [SPAN[::-1]]},
-                {"complete": [LATER]},
-                {"complete": [SPAN, SPAN]},
-                {"complete": [["yesterday", "today"]]},
-                {"claims": {}},
-            )
-        ),
+        *(json.dumps(VALID | changed) for changed in DAMAGED),
         json.dumps(VALID)[:-20],
     ],
 )
