@@ -5,13 +5,12 @@ from importlib.util import find_spec
 if not all(map(find_spec, ("starlette", "uvicorn"))):
     raise ImportError("The emulator needs its server: pip install 'airflow-provider-metaconv[emulator]'")
 
-from .attachments import CONTENT_KINDS
-from .builders import MessageSpec, PageSpec, ThreadSpec, build_world, uniform_world
+from .corpus import CONTENT_KINDS
+from .dataset import MessageSpec, PageSpec, ThreadSpec, build_world, uniform_world
 from .faults import FAULTS, Fault, FaultKind
+from .models import Truth, World
 from .server import EmulatorServer
 from .settings import CallArrivals, EmulatorSettings, WorldSettings
-from .truth import Truth
-from .world import World
 
 __all__ = [
     "CONTENT_KINDS",

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from .admin import example_commands
 from .faults import FAULTS, Fault
-from .landing import example_commands
+from .models import World
 from .server import EmulatorServer
 from .settings import EmulatorSettings, WorldSettings
-from .world import World
 
 
 class _Parser(argparse.ArgumentParser):

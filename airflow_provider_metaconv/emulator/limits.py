@@ -1,13 +1,17 @@
-"""Rate limits with real counters: who exceeds one is blocked until the block ends."""
+"""Rate limits with real counters, the usage headers Graph sends, and counts of what clients did."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from .calls import Call
 from .errors import GraphError, known_error
+from .requests import Call
+from .serialization import to_json
 from .settings import EmulatorSettings
 
 BUCKET_SECONDS = 10.0
@@ -150,3 +154,118 @@ def _scope(code: int, page_id: str | None) -> str:
 
 def _percent(count: int, limit: int) -> int:
     return count * FULL // max(1, limit)
+
+
+POOL_OF_CODE = {80001: "pages", 80002: "instagram"}
+ADS_ACCOUNT_ID = "9000000000000009"
+
+
+@dataclass(frozen=True)
+class ForeignUsage:
+    """The usage of another business object, or of another type of the same object."""
+
+    object_id: str
+    pool: str
+    percent: int
+    regain_minutes: int
+
+
+def usage_headers(
+    call: Call, usage: Usage, floor: int, code: int | None = None, foreign: Sequence[ForeignUsage] = ()
+) -> dict[str, str]:
+    """Return the usage headers of one answer; below ``floor`` percent there are none, as with Graph."""
+    headers = {}
+    if usage.app >= floor:
+        headers["x-app-usage"] = to_json(
+            {"call_count": usage.app, "total_cputime": usage.app // 3, "total_time": usage.app // 2}
+        )
+    objects: dict[str, list[dict[str, Any]]] = {}
+    # Those of others stand first, so that nobody gets away with reading the first entry.
+    for each in foreign:
+        objects.setdefault(each.object_id, []).append(_pool(each.pool, each.percent, each.regain_minutes))
+    if call.page_id is not None and (usage.page >= floor or usage.regain_minutes):
+        default = "messenger" if call.is_conversation_api else "pages"
+        pool = _pool(POOL_OF_CODE.get(code or 0, default), usage.page, usage.regain_minutes)
+        objects.setdefault(call.page_id, []).append(pool)
+    if objects:
+        headers["x-business-use-case-usage"] = to_json(objects)
+    return headers
+
+
+def _pool(name: str, percent: int, regain_minutes: int) -> dict[str, Any]:
+    return {
+        "type": name,
+        "call_count": percent,
+        "total_cputime": percent // 3,
+        "total_time": percent // 2,
+        "estimated_time_to_regain_access": regain_minutes,
+    }
+
+
+class Statistics:
+    """Counts Graph calls by Page, platform and route, and their answers by error code."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[tuple[str | None, str | None, str]] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._recent: defaultdict[str, RollingCount] = defaultdict(lambda: RollingCount(BUCKET_SECONDS))
+        self._peaks: dict[str, int] = {}
+        self._unreadable = 0
+
+    def count_call(self, call: Call, now: float) -> None:
+        """Count one Graph call."""
+        self._calls[call.page_id, call.platform, call.route] += 1
+        if call.page_id is not None:
+            peak = self._recent[call.page_id].add(now)
+            self._peaks[call.page_id] = max(peak, self._peaks.get(call.page_id, 0))
+
+    def count_unreadable(self) -> None:
+        """Count a Graph call whose path leads nowhere."""
+        self._unreadable += 1
+
+    def count_error(self, label: str) -> None:
+        """Count one error answer by its code and subcode."""
+        self._errors[label] += 1
+
+    def count_fault(self, name: str) -> None:
+        """Count one fault that struck."""
+        self._faults[name] += 1
+
+    def report(self, blocks: list[Block], now: float) -> dict[str, Any]:
+        """Return everything as one JSON-ready dict."""
+        per_page: Counter[str] = Counter()
+        routes: Counter[str] = Counter()
+        for (page_id, _, route), count in self._calls.items():
+            routes[route] += count
+            if page_id is not None:
+                per_page[page_id] += count
+        rows = [
+            {"page_id": page_id, "platform": platform, "route": route, "calls": count}
+            for (page_id, platform, route), count in self._calls.items()
+        ]
+        return {
+            "calls": self._calls.total() + self._unreadable,
+            "calls_by_page": dict(per_page),
+            "calls_by_route": dict(routes),
+            "calls_by_page_platform_route": rows,
+            "errors": dict(self._errors),
+            "faults": dict(self._faults),
+            "blocks": [_block_row(block, now) for block in blocks],
+            "max_calls_in_10_seconds": dict(self._peaks),
+        }
+
+
+def _block_row(block: Block, now: float) -> dict[str, Any]:
+    return {
+        "page_id": block.page_id,
+        "scope": block.scope.partition(":")[0],
+        "code": block.error.body["error"]["code"],
+        "blocked_until": iso_time(block.until),
+        "seconds_left": round(block.until - now, 3),
+    }
+
+
+def iso_time(epoch: float) -> str:
+    """Write epoch seconds as ISO 8601 in UTC, for people and for the control routes."""
+    return datetime.fromtimestamp(epoch, tz=UTC).isoformat(timespec="seconds")

@@ -1,23 +1,34 @@
-"""A server for tests and for the command line: its own thread, a real socket, stopped within a moment."""
+"""The HTTP server: its own thread, a real socket, the ASGI application, and the faults only a connection can show."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import socket
+import struct
 import threading
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .application import create_application
+from .admin import Control
+from .errors import JSON_TYPE, GraphError, error_body
 from .faults import Fault
-from .service import GraphService
+from .models import Bound, Truth, World, truth
+from .requests import NEWEST_VERSION, Request
+from .serialization import to_json
+from .service import Answer, GraphService
 from .settings import EmulatorSettings
 from .tokens import SYSTEM_USER_TOKEN, USER_TOKEN
-from .truth import Bound, Truth, truth
-from .world import World
 
 DATE_HEADER_SECONDS = 1.0
 START_TIMEOUT_SECONDS = 30.0
@@ -178,3 +189,130 @@ def _listen(address: tuple[str, int]) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+BEARER = "bearer "
+TRACE_HEADERS = {"facebook-api-version": f"v{NEWEST_VERSION}.0", "x-fb-trace-id": "Emu", "x-fb-rev": "1"}
+
+
+def create_application(service: GraphService) -> ASGIApp:
+    """Return the ASGI application of one emulated API."""
+    routes = [
+        Mount("/_emulator", routes=Control(service).routes()),
+        Route("/{path:path}", partial(_graph, service), methods=METHODS),
+    ]
+    application = Starlette(routes=routes, lifespan=lambda _: _live_traffic(service))
+
+    async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+        # The server's send belongs to its connection; faults that reset it need to get there.
+        scope[CONNECTION] = getattr(send, "__self__", None)
+        await application(scope, receive, send)
+
+    return with_connection
+
+
+async def _graph(service: GraphService, http: HttpRequest) -> Response:
+    answer = service.answer(_request(http)) if http.method == "GET" else _unsupported_method(http.method)
+    if answer.delay_seconds:
+        await asyncio.sleep(answer.delay_seconds)
+    accepts_gzip = "gzip" in http.headers.get("accept-encoding", "")
+    for name, value in TRACE_HEADERS.items():  # a path that leads nowhere gets them too
+        answer.headers.setdefault(name, value)
+    return to_response(answer, may_gzip=accepts_gzip and service.settings.gzip)
+
+
+def _request(http: HttpRequest) -> Request:
+    parameters = dict(http.query_params)
+    token = parameters.pop("access_token", None)
+    authorization = http.headers.get("authorization", "")
+    if authorization.lower().startswith(BEARER):
+        token = authorization[len(BEARER) :].strip()
+    target = f"{http.url.path}?{http.url.query}" if http.url.query else http.url.path
+    return Request(http.url.path, target, parameters, token, f"{http.url.scheme}://{http.url.netloc}")
+
+
+def _unsupported_method(method: str) -> Answer:
+    message = f"Unsupported {method.lower()} request. The emulator only reads."
+    error = GraphError(400, error_body(100, message, "GraphMethodException"))
+    return Answer(error.status, to_json(error.body))
+
+
+@contextlib.asynccontextmanager
+async def _live_traffic(service: GraphService) -> AsyncIterator[None]:
+    """Let messages arrive all the time while the application runs, if the settings want it."""
+    rate = service.settings.arrivals_per_minute
+    task = asyncio.create_task(_arrive_forever(service, 60 / rate)) if rate > 0 else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+
+
+async def _arrive_forever(service: GraphService, seconds: float) -> None:
+    seed = 0
+    while True:
+        await asyncio.sleep(seconds)
+        seed += 1
+        service.world.arrive(1, seed=seed, created_time=max(service.now(), service.world.now))
+
+
+CONNECTION = "emulator.connection"
+GZIP_FROM_BYTES = 1_000
+
+
+def to_response(answer: Answer, *, may_gzip: bool) -> Response:
+    """Return the HTTP response of an answer, in one piece where nothing is wrong."""
+    body = answer.text.encode("ascii")
+    if answer.wire is not None:
+        return _faulty(answer.wire, body, answer.headers)
+    headers = dict(answer.headers)
+    if may_gzip and len(body) > GZIP_FROM_BYTES:
+        body = gzip.compress(body, 1, mtime=0)
+        headers["content-encoding"] = "gzip"
+        headers["vary"] = "Accept-Encoding"
+    return Response(body, answer.status, headers, answer.content_type)
+
+
+def _faulty(fault: Fault, body: bytes, headers: Mapping[str, str]) -> Response:
+    match fault.outcome:
+        case "redirect":
+            return Response(b"", 302, {**headers, "location": fault.url}, JSON_TYPE)
+        case "truncated_gzip":
+            packed = gzip.compress(body, 1, mtime=0)
+            shortened = packed[: len(packed) // 2]
+            return Response(shortened, 200, {**headers, "content-encoding": "gzip"}, JSON_TYPE)
+        case "truncated_json":
+            return Response(body[: len(body) // 2], 200, dict(headers), JSON_TYPE)
+        case "reset_before":
+            return Reset(b"", 0, headers)
+        case _:
+            return Reset(body[: len(body) // 2], len(body), headers)
+
+
+class Reset(Response):
+    """A response whose connection is reset, before it begins or in the middle of its body."""
+
+    def __init__(self, part: bytes, announced: int, headers: Mapping[str, str]) -> None:
+        super().__init__(b"", 200, {**headers, "content-length": str(announced)}, JSON_TYPE)
+        self._part = part
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the part there is to send, then reset the connection."""
+        if self._part:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._part, "more_body": True})
+        reset_connection(scope)
+
+
+def reset_connection(scope: Scope) -> None:
+    """Reset the connection of a request, so that the client sees no orderly end."""
+    transport: Any = getattr(scope.get(CONNECTION), "transport", None)
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        # Lingering for no time turns the close into a reset.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

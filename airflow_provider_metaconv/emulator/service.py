@@ -8,24 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import edges
-from .accounts import AccountRoutes
-from .calls import Call, Request, read_call
-from .counters import Statistics
-from .errors import ERRORS, GraphError
-from .fault_answers import fault_error
-from .fault_registry import NOTHING_TRIGGERED, FaultRegistry, Triggered
+from . import handlers
+from .errors import ERRORS, JSON_TYPE, ODD_ANSWERS, GraphError
+from .fault_injection import NOTHING_TRIGGERED, FaultRegistry, Triggered, change_answer, fault_error
 from .faults import Fault
-from .jsontext import to_json
-from .limits import FULL, Limiter, Usage
-from .messages import Context
-from .odd_answers import JSON_TYPE, ODD_ANSWERS
-from .reading import Reading
-from .response_faults import change_answer
+from .handlers import AccountRoutes
+from .limits import ADS_ACCOUNT_ID, FULL, ForeignUsage, Limiter, Statistics, Usage, usage_headers
+from .models import World
+from .requests import Call, Reading, Request, read_call
+from .serialization import Context, to_json
 from .settings import EmulatorSettings
 from .tokens import Token, TokenBook, check_proof
-from .usage import ADS_ACCOUNT_ID, ForeignUsage, usage_headers
-from .world import World
 
 RATE_LIMIT_CODES = frozenset({4, 17, 32, 341, 613, 80001, 80002, 80006})
 UNESTIMATED_CODES = frozenset({613})
@@ -59,13 +52,13 @@ class GraphService:
         self.statistics = Statistics()
         self._graph_calls = 0
         self._arrivals = 0
-        self._routes: Mapping[str, Callable[[Call, edges.Reader], str]] = {
-            "conversations": edges.conversations,
-            "conversation": edges.conversation,
-            "messages": edges.messages,
-            "participants": edges.participants,
-            "message": edges.message,
-            "attachments": edges.attachments,
+        self._routes: Mapping[str, Callable[[Call, handlers.Reader], str]] = {
+            "conversations": handlers.conversations,
+            "conversation": handlers.conversation,
+            "messages": handlers.messages,
+            "participants": handlers.participants,
+            "message": handlers.message,
+            "attachments": handlers.attachments,
             **AccountRoutes(self.tokens, settings).routes,
         }
 
@@ -134,10 +127,10 @@ class GraphService:
         headers = self._headers(call, self._usage(call, triggered), triggered)
         return Answer(200, text, headers, delay)
 
-    def _reader(self, call: Call, token: Token, triggered: Triggered) -> edges.Reader:
+    def _reader(self, call: Call, token: Token, triggered: Triggered) -> handlers.Reader:
         with_time = self.settings.instagram_old_rows == "id_and_time"
         context = Context(call.base_url, token.value, with_time, triggered.shapes)
-        return edges.Reader(self.world, token, context)
+        return handlers.Reader(self.world, token, context)
 
     def _refusal(self, call: Call, error: GraphError, triggered: Triggered, delay: float) -> Answer:
         """Return an error answer; a fault with block_seconds makes the error last."""

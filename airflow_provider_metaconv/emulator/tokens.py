@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .errors import ERRORS, GraphError, known_error
-from .model import INSTAGRAM
+from .models import INSTAGRAM, to_epoch
 from .settings import APP_SECRET
-from .times import to_epoch
 
 USER_TOKEN = "emulator-user-token"  # noqa: S105  (trial values, they open nothing)
 SYSTEM_USER_TOKEN = "emulator-system-user-token"  # noqa: S105

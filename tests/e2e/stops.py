@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpec, PageSpec, ThreadSpec, build_world
-from airflow_provider_metaconv.emulator.calls import Call
-from airflow_provider_metaconv.emulator.counters import Statistics
+from airflow_provider_metaconv.emulator.limits import Statistics
+from airflow_provider_metaconv.emulator.requests import Call
 from airflow_provider_metaconv.files.manifest import window_folder
 from tests.e2e.scheduler import Scheduler, Seen, as_time
 from tests.integration.extract.extraction import extract, written

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from airflow_provider_metaconv.emulator.calls import Call
-from airflow_provider_metaconv.emulator.fault_conditions import conditions_of
-from airflow_provider_metaconv.emulator.fault_registry import FaultRegistry
-from airflow_provider_metaconv.emulator.faults import FAULTS, Fault
-from airflow_provider_metaconv.emulator.odd_answers import JSON_TYPE, ODD_ANSWERS
-from airflow_provider_metaconv.emulator.reading import Reading
+from airflow_provider_metaconv.emulator.errors import JSON_TYPE, ODD_ANSWERS
+from airflow_provider_metaconv.emulator.fault_injection import FaultRegistry
+from airflow_provider_metaconv.emulator.faults import FAULTS, Fault, conditions_of
+from airflow_provider_metaconv.emulator.requests import Call, Reading
 from tests.simulation.clock import VirtualClock
 from tests.simulation.scenario import FaultPlan
 

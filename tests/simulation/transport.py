@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 import requests
 
-from airflow_provider_metaconv.emulator.calls import Request
-from airflow_provider_metaconv.emulator.model import Thread
+from airflow_provider_metaconv.emulator.models import Thread
+from airflow_provider_metaconv.emulator.requests import Request
 from airflow_provider_metaconv.emulator.service import Answer, GraphService
 from tests.simulation.clock import VirtualClock
 from tests.simulation.faults import HONEST, LEADING_BACK, REFUSING, FaultSchedule, Strike

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_metaconv.emulator.model import Thread
+from airflow_provider_metaconv.emulator.models import Thread
 from tests.simulation.findings import Finding
 from tests.simulation.result import Result
 from tests.simulation.scenario import START, WorldPlan

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_metaconv.emulator.generate import make_page
-from airflow_provider_metaconv.emulator.model import INSTAGRAM, Message, Thread
-from airflow_provider_metaconv.emulator.world import World
+from airflow_provider_metaconv.emulator.dataset import make_page
+from airflow_provider_metaconv.emulator.models import INSTAGRAM, Message, Thread, World
 from tests.simulation.scenario import PAGE_ID, START, Content, ConversationPlan, WorldPlan
 
 OTHER_PAGE_ID = "101"

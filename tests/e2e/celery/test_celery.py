@@ -24,8 +24,8 @@ from airflow_provider_metaconv.emulator import (
     ThreadSpec,
     build_world,
 )
-from airflow_provider_metaconv.emulator.calls import Call
-from airflow_provider_metaconv.emulator.counters import Statistics
+from airflow_provider_metaconv.emulator.limits import Statistics
+from airflow_provider_metaconv.emulator.requests import Call
 from tests.e2e.celery.cluster import HEARTBEAT_TIMEOUT, WORKERS, Cluster, Try, copied_dags
 from tests.e2e.celery.servers import Servers, servers
 from tests.e2e.conftest import REPOSITORY

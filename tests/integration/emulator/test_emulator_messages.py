@@ -14,7 +14,7 @@ from airflow_provider_metaconv.emulator import (
     build_world,
     uniform_world,
 )
-from airflow_provider_metaconv.emulator.texts import HUGE_TEXT, ODD_TEXTS
+from airflow_provider_metaconv.emulator.corpus import HUGE_TEXT, ODD_TEXTS
 
 from .emulator_reader import MESSAGE_FIELDS, get, rows, walk
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_metaconv.emulator import EmulatorSettings, Fault, uniform_world
-from airflow_provider_metaconv.emulator.calls import Request
+from airflow_provider_metaconv.emulator.requests import Request
 from airflow_provider_metaconv.emulator.service import GraphService
 
 LIST = Request(

@@ -9,7 +9,7 @@ from airflow_provider_metaconv.emulator import (
     World,
     WorldSettings,
 )
-from airflow_provider_metaconv.emulator.texts import HUGE_TEXT, ODD_TEXTS
+from airflow_provider_metaconv.emulator.corpus import HUGE_TEXT, ODD_TEXTS
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -6,15 +6,63 @@ is gone from below, and nothing else shifts. That is the trap a client has to su
 
 from __future__ import annotations
 
+import base64
+import binascii
+import dataclasses
+import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
 from .errors import GraphError, error_body, invalid_parameter
-from .model import Message, Thread
-from .opaque import from_cursor, to_cursor
+
+if TYPE_CHECKING:
+    from .faults import Fault
+    from .models import Message, Thread
+
+_ESCAPES = {"Z": "ZA", "+": "ZB", "/": "ZC", "=": "ZD"}
+_PLAIN = {escaped: plain for plain, escaped in _ESCAPES.items()}
+_ESCAPE_TABLE = str.maketrans(_ESCAPES)
+_CURSOR_PREFIX = "QVFI"
+
+
+def to_opaque(text: str) -> str:
+    """Encode a text so that only letters and digits remain, ``0`` becomes ``MAZDZD``."""
+    return base64.b64encode(text.encode()).decode().translate(_ESCAPE_TABLE)
+
+
+def from_opaque(text: str) -> str:
+    """Decode what `to_opaque` encoded; raises ValueError for anything else."""
+    plain = re.sub(r"Z(.?)", _unescape, text)
+    try:
+        return base64.b64decode(plain, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ValueError("not an opaque text") from error
+
+
+def _unescape(match: re.Match[str]) -> str:
+    try:
+        return _PLAIN[match[0]]
+    except KeyError:
+        raise ValueError("not an opaque text") from None
+
+
+def to_cursor(position: int, tie: str, note: str = "") -> str:
+    """Encode the row a page ended with: its sort value and its tie breaker; a note changes only the looks."""
+    return _CURSOR_PREFIX + to_opaque(f"{position}|{tie}|{note}")
+
+
+def from_cursor(cursor: str) -> tuple[int, str]:
+    """Decode what `to_cursor` encoded; raises ValueError for anything else."""
+    if not cursor.startswith(_CURSOR_PREFIX):
+        raise ValueError("not a cursor")
+    parts = from_opaque(cursor.removeprefix(_CURSOR_PREFIX)).split("|")
+    if len(parts) != 3:
+        raise ValueError("not a cursor")
+    return int(parts[0]), parts[1]
+
 
 DEFAULT_LIMIT = 25
 CONVERSATIONS_CAP = 200
@@ -219,3 +267,73 @@ def _cursor(window: Window) -> tuple[int, str] | None:
 
 def _bad_cursor() -> GraphError:
     return GraphError(400, error_body(100, "(#100) Invalid cursors values"))
+
+
+def plain_page(rows: list[str], link: Link, parameters: Mapping[str, str]) -> str:
+    """Return one page of the rows; raises (#100) for a bad limit or cursor."""
+    window = read_window(parameters, CONVERSATIONS_CAP)
+    start = _number_cursor(window)
+    end = min(len(rows), start + window.limit)
+    part = Slice(start, end, end < len(rows), earlier=start > 0)
+    cursors = (to_opaque(str(start)), to_opaque(str(end))) if rows[start:end] else None
+    return envelope(rows[start:end], cursors, link, part, window)
+
+
+def _number_cursor(window: Window) -> int:
+    try:
+        if window.after is not None:
+            return int(from_opaque(window.after))
+        return 0 if window.before is None else max(0, int(from_opaque(window.before)) - window.limit)
+    except ValueError:
+        raise invalid_parameter("Invalid cursors values") from None
+
+
+Edge = Literal["conversations", "messages"]
+
+
+def _resized(shape: PageShape, fault: Fault) -> PageShape:
+    return dataclasses.replace(shape, size=fault.size)
+
+
+def _first_resized(shape: PageShape, fault: Fault) -> PageShape:
+    return dataclasses.replace(shape, first_size=fault.size)
+
+
+SHAPES: Mapping[str, Callable[[PageShape, Fault], PageShape]] = {
+    "short_page": lambda shape, _: dataclasses.replace(shape, divisor=2),
+    "page_size": _resized,
+    "first_page": _first_resized,
+    "empty_tail": lambda shape, _: dataclasses.replace(shape, tail="empty"),
+    "empty_self_tail": lambda shape, _: dataclasses.replace(shape, tail="empty_self"),
+    "self_tail": lambda shape, _: dataclasses.replace(shape, tail="self"),
+    "same_cursors": lambda shape, _: dataclasses.replace(shape, same_cursors=True),
+    "ignored_cursor": lambda shape, _: dataclasses.replace(shape, ignores_place=True),
+    "time_paging": lambda shape, _: dataclasses.replace(shape, by_time=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The page shapes that hold for one call."""
+
+    faults: Sequence[Fault] = ()
+    route: str = ""
+
+    def of(self, edge: Edge, thread_id: str | None = None) -> PageShape:
+        """Return how the pages of an edge are cut; ``thread_id`` is the conversation of a messages edge."""
+        shape = PLAIN
+        for fault in self.faults:
+            if self._holds(fault, edge, thread_id):
+                shape = SHAPES[fault.name](shape, fault)
+        return shape
+
+    def _holds(self, fault: Fault, edge: Edge, thread_id: str | None) -> bool:
+        kind = fault.kind
+        if fault.thread_id is not None and fault.thread_id != thread_id:
+            return False
+        if fault.edge is not None:
+            return fault.edge == edge
+        return edge in kind.edges and (kind.nested or edge == self.route)
+
+
+NO_SHAPES = Shapes()

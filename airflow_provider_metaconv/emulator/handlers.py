@@ -1,20 +1,126 @@
-"""The routes about the caller: Pages, ``/me``, ``/me/accounts``, ``/me/permissions``, ``/app`` and ``/debug_token``."""
+"""The Graph routes: one function per route, a `Call` and its `Reader` in, the JSON text of the answer out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from .calls import Call
-from .edges import Reader
-from .errors import GraphError, error_body, known_error, no_such_field, no_such_object
-from .fields import Selection, parse_fields
-from .jsontext import pick_node, to_json
-from .model import Page
-from .paging import Link
+from .errors import MESSAGE_GONE, GraphError, error_body, invalid_parameter, known_error, no_such_field, no_such_object
+from .models import Page, World
+from .pagination import MESSAGES_CAP, Link, envelope, from_opaque, plain_page, read_window, thread_cursor
+from .requests import Call, Field, Selection, conversation_page, parse_fields
+from .serialization import (
+    ATTACHMENT_FIELDS,
+    Context,
+    attachments_page,
+    check_fields,
+    check_people,
+    message_writer,
+    messages_edge,
+    participants_page,
+    pick_node,
+    thread_writer,
+    to_json,
+)
 from .settings import EmulatorSettings
-from .short_lists import plain_page
-from .tokens import APP_ID, APP_NAME, SCOPES, Token, TokenBook
+from .tokens import APP_ID, APP_NAME, SCOPES, Token, TokenBook, page_only, permitted
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads what: the world, the caller's token, and what rows and pages look like."""
+
+    world: World
+    token: Token
+    context: Context
+
+
+def conversations(call: Call, reader: Reader) -> str:
+    """Return one page of a Page's conversations, newest ``updated_time`` first."""
+    page_id = _own_page(call, reader)
+    writer = thread_writer(_selection(call))
+    shape = reader.context.shapes.of("conversations")
+    page = conversation_page(call, reader.world, shape)
+    rows = [writer.write(thread, reader.context) for thread in page.threads]
+    cursors = (thread_cursor(page.threads[0]), thread_cursor(page.threads[-1])) if page.threads else None
+    repeated = ("platform", "folder", "user_id", "fields")
+    parameters = {name: call.parameters[name] for name in repeated if name in call.parameters}
+    link = Link(f"{call.base_url}/{page_id}/conversations", reader.token.value, parameters)
+    return envelope(rows, cursors, link, page.part, page.window, shape)
+
+
+def conversation(call: Call, reader: Reader) -> str:
+    """Return one conversation."""
+    _own_page(call, reader)
+    writer = thread_writer(_selection(call))
+    return writer.write(reader.world.threads[call.object_id], reader.context)
+
+
+def messages(call: Call, reader: Reader) -> str:
+    """Return one page of a conversation's messages, newest first."""
+    _own_page(call, reader)
+    field = Field("messages", (), _selection(call), call.parameters.get("fields", ""))
+    message_writer(field.children)
+    window = read_window(call.parameters, MESSAGES_CAP)
+    thread = reader.world.threads[call.object_id]
+    return messages_edge(thread, field, window, reader.context, call.parameters.get("until"))
+
+
+def message(call: Call, reader: Reader) -> str:
+    """Return one message; 9000001 for one whose details are gone."""
+    _own_page(call, reader)
+    thread, found = reader.world.messages[call.object_id]
+    writer = message_writer(_selection(call))
+    if found.deleted or thread.place(found) < thread.first_detailed:
+        raise GraphError(400, error_body(9000001, MESSAGE_GONE))
+    return writer.write(thread, found, reader.context)
+
+
+def attachments(call: Call, reader: Reader) -> str:
+    """Return the attachments of one message; behind the last one there is an empty page."""
+    _own_page(call, reader)
+    found = reader.world.messages[call.object_id][1]
+    selection = _selection(call)
+    if isinstance(found.content.get("attachments"), Mapping):
+        return to_json(found.content["attachments"])
+    check_fields(selection, dict.fromkeys(ATTACHMENT_FIELDS), "MessageAttachment")
+    rows = list(found.content.get("attachments", ()))
+    after = call.parameters.get("after")
+    if after is not None:
+        try:
+            rows = rows[int(from_opaque(after)) + 1 :]
+        except ValueError:
+            raise invalid_parameter("Invalid cursors values") from None
+    if not rows:
+        return '{"data":[]}'
+    parameters = {name: call.parameters[name] for name in ("fields",) if name in call.parameters}
+    link = Link(f"{call.base_url}/{call.object_id}/attachments", reader.token.value, parameters)
+    return to_json(attachments_page(rows, selection, link))
+
+
+def participants(call: Call, reader: Reader) -> str:
+    """Return one page of the people of a conversation."""
+    _own_page(call, reader)
+    field = Field("participants", (), _selection(call), call.parameters.get("fields", ""))
+    check_people(field)
+    return participants_page(reader.world.threads[call.object_id], field, call.parameters, reader.context)
+
+
+def _own_page(call: Call, reader: Reader) -> str:
+    error = page_only(reader.token, call.page_id or "")
+    error = error or permitted(reader.token, call.platform)
+    if error is not None:
+        raise error
+    if call.page_id is None:
+        raise known_error("190/page_token")
+    return call.page_id
+
+
+def _selection(call: Call) -> Selection:
+    text = call.parameters.get("fields", "")
+    return parse_fields(text) if text.strip() else ()
+
 
 TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
 PAGE_FIELDS = frozenset(
@@ -46,12 +152,12 @@ class AccountRoutes:
 
     def page(self, call: Call, reader: Reader) -> str:
         """Return a Page; its token only to those who have a role on it."""
-        return to_json(self._page_node(call.object_id, reader, _selection(call, "id,name")))
+        return to_json(self._page_node(call.object_id, reader, _selection_or(call, "id,name")))
 
     def me(self, call: Call, reader: Reader) -> str:
         """Return the user the token belongs to; a Page token is led to its Page."""
         _no_app(reader)
-        selection = _selection(call, "id,name")
+        selection = _selection_or(call, "id,name")
         name = "Emulator User" if reader.token.kind == "USER" else "Emulator System User"
         for each in selection:
             if each.name not in ("id", "name"):
@@ -60,7 +166,7 @@ class AccountRoutes:
 
     def app(self, call: Call, _: Reader) -> str:
         """Return the app that issued the token."""
-        selection = _selection(call, "link,name,id")
+        selection = _selection_or(call, "link,name,id")
         return to_json(pick_node({"link": "https://www.facebook.com/", "name": APP_NAME, "id": APP_ID}, selection))
 
     def accounts(self, call: Call, reader: Reader) -> str:
@@ -68,7 +174,7 @@ class AccountRoutes:
         _no_app(reader)
         if reader.token.kind == "PAGE":
             raise no_such_field("accounts", "Page")
-        selection = _selection(call, ACCOUNTS_FIELDS)
+        selection = _selection_or(call, ACCOUNTS_FIELDS)
         page_ids = [page_id for page_id in reader.world.pages if self._tokens.has_role(page_id)]
         if "pages_show_list" not in reader.token.permissions:
             page_ids = []
@@ -169,5 +275,5 @@ def _granular(token: Token, name: str) -> dict[str, Any]:
     return {"scope": name} if targets is None else {"scope": name, "target_ids": list(targets)}
 
 
-def _selection(call: Call, default: str) -> Selection:
+def _selection_or(call: Call, default: str) -> Selection:
     return parse_fields(call.parameters.get("fields", "").strip() or default)
