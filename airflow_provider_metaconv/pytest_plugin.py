@@ -63,9 +63,9 @@ class MetaGraph:
         """The token of one Page."""
         return self.server.page_token(page_id)
 
-    def truth(self, page_id: str = "100", platform: str = "MESSENGER", **window: Any) -> Any:
+    def ground_truth(self, page_id: str = "100", platform: str = "MESSENGER", **window: Any) -> Any:
         """What a complete extraction has to find: ``message_ids`` and more."""
-        return self.server.truth(page_id, platform, **window)
+        return self.server.ground_truth(page_id, platform, **window)
 
     @property
     def connection(self) -> dict[str, Any]:

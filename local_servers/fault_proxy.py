@@ -86,7 +86,7 @@ class FaultProxy:
         self._thread.join()
 
     def add_fault(self, fault: Fault) -> None:
-        """Add a trouble to come; of several that fit a request, the oldest strikes."""
+        """Add a trouble to come; of several that fit a request, the oldest triggers."""
         re.compile(fault.match)
         with self._lock:
             self._faults.append(fault)
@@ -115,7 +115,7 @@ class FaultProxy:
         with self._lock:
             self._requests.append(line)
 
-    def strike(self, line: str) -> Fault | None:
+    def trigger(self, line: str) -> Fault | None:
         """Return the trouble for this request, if there is one, and count it."""
         with self._lock:
             for fault in self._faults:
@@ -150,7 +150,7 @@ class _ProxyConnection(BaseHTTPRequestHandler):
         proxy = self.server.proxy
         line = f"{self.command} {self.path}"
         body = self._read_body()
-        fault = proxy.strike(line)
+        fault = proxy.trigger(line)
         if fault is not None and fault.delay is not None:
             time.sleep(fault.delay)
         if fault is not None and fault.status is not None:

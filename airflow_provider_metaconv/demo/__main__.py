@@ -108,7 +108,7 @@ class _Demo:
         self._stack.close()
 
     def run_emulated(self, emulator: Emulator, now: datetime) -> int:
-        """The full history, then new messages, then the next interval; both compared with the truth."""
+        """The full history, then new messages, then the next interval; both compared with the ground truth."""
         self._emulator = emulator
         self._prepare_airflow(emulator.connection, [])
         if not (self._is_prepared() and self._extract(None, now)):
@@ -117,7 +117,7 @@ class _Demo:
         self._console.rule("The next interval")
         emulator.let_messages_arrive(NEW_MESSAGES, now)
         until = datetime.now(UTC).replace(microsecond=0)
-        new = sum(row["messages"] for row in emulator.truth(now, until).values())
+        new = sum(row["messages"] for row in emulator.ground_truth(now, until).values())
         self._console.print(f"Meanwhile {new} new messages arrived. The next run fetches these and no others:")
         if not self._extract(now, until):
             return 1
@@ -204,13 +204,13 @@ class _Demo:
             extracted = list(results.windows_until(until, self._place.manifests()))
             began = extracted[0].since if extracted else since
             found = {each.name: each.stats for each in extracted}
-            differences += _differences(f"files until {screen.day(until)}", emulator.truth(began, until), found)
-        everything = emulator.truth(None, windows[-1][1])
+            differences += _differences(f"files until {screen.day(until)}", emulator.ground_truth(began, until), found)
+        everything = emulator.ground_truth(None, windows[-1][1])
         differences += _differences("tables", everything, results.counts_by_page(self._place.ask(COUNTS)))
         errors = emulator.statistics()["errors"]
         differences += [f"no {code} was answered" for code in ("80006", "613") if not errors.get(code)]
         for difference in differences:
-            self._console.print(f"[red]Differs from the emulator's truth:[/red] {difference}")
+            self._console.print(f"[red]Differs from the emulator's ground truth:[/red] {difference}")
         if differences:
             return 1
         told = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))

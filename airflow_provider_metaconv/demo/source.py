@@ -85,10 +85,10 @@ class Emulator:
         counts: dict[str, Any] = self._get("statistics")
         return counts
 
-    def truth(self, since: datetime | None, until: datetime) -> dict[tuple[str, str], dict[str, int]]:
+    def ground_truth(self, since: datetime | None, until: datetime) -> dict[tuple[str, str], dict[str, int]]:
         """What there is in a window, by Page and platform."""
         window = {"folder": "all", "until": until.isoformat()} | ({"since": since.isoformat()} if since else {})
-        return {(row["page_id"], row["platform"]): row for row in self._get("truth?" + urlencode(window))}
+        return {(row["page_id"], row["platform"]): row for row in self._get("ground_truth?" + urlencode(window))}
 
     def let_messages_arrive(self, messages: int, since: datetime) -> None:
         """New messages from that moment on, in old and new conversations, about two a second."""

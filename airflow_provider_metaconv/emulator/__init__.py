@@ -8,22 +8,22 @@ if not all(map(find_spec, ("starlette", "uvicorn"))):
 from .corpus import CONTENT_KINDS
 from .dataset import MessageSpec, PageSpec, ThreadSpec, build_world, uniform_world
 from .faults import FAULTS, Fault, FaultKind
-from .models import Truth, World
+from .models import GroundTruth, World
 from .server import EmulatorServer
-from .settings import CallArrivals, EmulatorSettings, WorldSettings
+from .settings import EmulatorSettings, LiveTraffic, WorldSettings
 
 __all__ = [
     "CONTENT_KINDS",
     "FAULTS",
-    "CallArrivals",
     "EmulatorServer",
     "EmulatorSettings",
     "Fault",
     "FaultKind",
+    "GroundTruth",
+    "LiveTraffic",
     "MessageSpec",
     "PageSpec",
     "ThreadSpec",
-    "Truth",
     "World",
     "WorldSettings",
     "build_world",

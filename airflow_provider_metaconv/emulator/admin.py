@@ -1,4 +1,4 @@
-"""The control routes under ``/_emulator/``: truth, counters, faults, arrivals and tokens; they are no Graph calls."""
+"""The admin routes under ``/_emulator/``: ground truth, statistics, faults, arrivals and tokens."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from .faults import Fault
-from .models import PLATFORMS, Truth, truth
+from .models import PLATFORMS, GroundTruth, ground_truth
 from .service import GraphService
 from .tokens import SYSTEM_USER_TOKEN, USER_TOKEN
 
 
-class Control:
-    """The control routes of one emulated API."""
+class Admin:
+    """The admin routes of one emulated API."""
 
     def __init__(self, service: GraphService) -> None:
         self._service = service
@@ -26,9 +26,9 @@ class Control:
     def routes(self) -> list[Route]:
         """Return the routes to mount under ``/_emulator``."""
         return [
-            Route("/", self.landing),
+            Route("/", self.index),
             Route("/health", self.health),
-            Route("/truth", _clear(self.truth)),
+            Route("/ground_truth", _clear(self.ground_truth)),
             Route("/statistics", self.statistics),
             Route("/faults", _clear(self.faults), methods=["GET", "POST", "DELETE"]),
             Route("/arrivals", _clear(self.arrivals), methods=["POST"]),
@@ -36,9 +36,9 @@ class Control:
             Route("/tokens", _clear(self.tokens), methods=["GET", "POST"]),
         ]
 
-    async def landing(self, request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         """Show people what there is to try."""
-        return HTMLResponse(landing_page(self._service, str(request.base_url).rstrip("/").removesuffix("/_emulator")))
+        return HTMLResponse(index_page(self._service, str(request.base_url).rstrip("/").removesuffix("/_emulator")))
 
     async def health(self, _: Request) -> Response:
         """Say that the emulator answers, and how large its world is."""
@@ -46,7 +46,7 @@ class Control:
         counts = {"pages": len(world.pages), "threads": len(world.threads), "messages": len(world.messages)}
         return JSONResponse({"status": "ok", **counts})
 
-    async def truth(self, request: Request) -> Response:
+    async def ground_truth(self, request: Request) -> Response:
         """Return what there is to read; for every Page and platform when none is named."""
         query = request.query_params
         page_ids = [query["page_id"]] if "page_id" in query else list(self._service.world.pages)
@@ -55,7 +55,9 @@ class Control:
         folder = query.get("folder", "inbox")
         with_ids = query.get("ids", "false").lower() == "true"
         rows = [
-            _truth_row(truth(self._service.world, page_id, platform, since, until, folder), with_ids=with_ids)
+            _ground_truth_row(
+                ground_truth(self._service.world, page_id, platform, since, until, folder), with_ids=with_ids
+            )
             for page_id in page_ids
             for platform in platforms
         ]
@@ -67,16 +69,16 @@ class Control:
 
     async def faults(self, request: Request) -> Response:
         """Show the faults to come, add one or a list of them, or forget them all with the blocks they caused."""
-        book = self._service.faults
+        registry = self._service.faults
         if request.method == "POST":
             body = await _json(request)
             faults = [Fault.from_mapping(row) for row in (body if isinstance(body, list) else [body])]
             for fault in faults:
-                book.add(fault)
+                registry.add(fault)
         if request.method == "DELETE":
-            book.clear()
+            registry.clear()
             self._service.limiter.clear_blocks()
-        return JSONResponse(book.rows())
+        return JSONResponse(registry.rows())
 
     async def arrivals(self, request: Request) -> Response:
         """Let messages arrive, now unless ``created_time`` says when, and return their ids."""
@@ -110,20 +112,20 @@ def change_tokens(service: GraphService, body: Mapping[str, Any]) -> None:
     actions = [name for name in ("expire", "restore", "rotate", "describe") if body.get(name)]
     if len(actions) != 1:
         raise ValueError("say one of expire, restore, rotate or describe")
-    action, book = actions[0], service.tokens
+    action, store = actions[0], service.tokens
     page_id = str(body.get("page_id", ""))
-    value = body[action] if isinstance(body[action], str) else book.page_tokens.get(page_id, "")
+    value = body[action] if isinstance(body[action], str) else store.page_tokens.get(page_id, "")
     if action == "rotate":
-        book.rotate(page_id, body.get("subcode", 460))
+        store.rotate(page_id, body.get("subcode", 460))
     elif action == "expire":
-        book.expire(value, body.get("subcode", 463))
+        store.expire(value, body.get("subcode", 463))
     elif action == "describe":
-        book.describe(value, {name: body[name] for name in body if name not in ("describe", "page_id")})
+        store.describe(value, {name: body[name] for name in body if name not in ("describe", "page_id")})
     else:
-        book.restore(value)
+        store.restore(value)
 
 
-def _truth_row(found: Truth, *, with_ids: bool) -> dict[str, Any]:
+def _ground_truth_row(found: GroundTruth, *, with_ids: bool) -> dict[str, Any]:
     row = {name: getattr(found, name) for name in ("page_id", "platform", "conversations", "messages", "unavailable")}
     if with_ids:
         row["message_ids"] = sorted(found.message_ids)
@@ -151,7 +153,7 @@ def _clear(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request
 STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em 1em;text-align:left}"
 
 
-def landing_page(service: GraphService, url: str) -> str:
+def index_page(service: GraphService, url: str) -> str:
     """Return the HTML page; everything on it is a trial value."""
     world, tokens = service.world, service.tokens.page_tokens
     rows = "".join(
@@ -181,7 +183,7 @@ def example_commands(service: GraphService, url: str) -> list[str]:
     return [
         f"curl '{url}/v26.0/me/accounts?access_token={USER_TOKEN}'",
         f"curl -g {bearer} '{url}/v26.0/{page_id}/conversations?platform=MESSENGER&limit=3&fields={fields}'",
-        f"curl '{url}/_emulator/truth'",
+        f"curl '{url}/_emulator/ground_truth'",
         f"curl '{url}/_emulator/statistics'",
         f"""curl '{url}/_emulator/faults' -d '{{"name": "80006", "times": 1, "block_seconds": 60}}'""",
         f"""curl '{url}/_emulator/arrivals' -d '{{"messages": 10, "seed": 7}}'""",

@@ -43,12 +43,12 @@ NOTHING_TRIGGERED = Triggered()
 
 
 class _Armed:
-    """A fault with its count of calls seen and of strikes."""
+    """A fault with its count of calls seen and of triggers."""
 
     def __init__(self, fault: Fault, added_at: float) -> None:
         self.fault = fault
         self.seen = 0
-        self.struck = 0
+        self.triggered = 0
         self._begins = added_at + fault.from_seconds
         self._ends = math.inf if fault.until_seconds is None else added_at + fault.until_seconds
         self._conditions = conditions_of(fault)
@@ -57,7 +57,7 @@ class _Armed:
     def triggers(self, call: Call, reading: Reading, now: float) -> bool:
         """Whether the fault holds for a call, which is counted if the fault is about it."""
         fault = self.fault
-        if not self._begins <= now < self._ends or (fault.times is not None and self.struck >= fault.times):
+        if not self._begins <= now < self._ends or (fault.times is not None and self.triggered >= fault.times):
             return False
         for condition in self._conditions:
             if not condition(call, reading):
@@ -68,7 +68,7 @@ class _Armed:
             return False
         if self._random is not None and self._random.random() >= fault.probability:
             return False
-        self.struck += 1
+        self.triggered += 1
         return True
 
 
@@ -93,7 +93,9 @@ class FaultRegistry:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the faults with their counters, JSON-ready."""
-        return [{**dataclasses.asdict(each.fault), "seen": each.seen, "struck": each.struck} for each in self._armed]
+        return [
+            {**dataclasses.asdict(each.fault), "seen": each.seen, "triggered": each.triggered} for each in self._armed
+        ]
 
     def trigger(self, call: Call, world: World, now: float) -> Triggered:
         """Return the faults that hold for this call."""

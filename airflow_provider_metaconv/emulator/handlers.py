@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import MESSAGE_GONE, GraphError, error_body, invalid_parameter, known_error, no_such_field, no_such_object
 from .models import Page, World
-from .pagination import MESSAGES_CAP, Link, envelope, from_opaque, plain_page, read_window, thread_cursor
+from .pagination import MESSAGES_CAP, Link, envelope, from_base64, plain_page, read_window, thread_cursor
 from .requests import Call, Field, Selection, conversation_page, parse_fields
 from .serialization import (
     ATTACHMENT_FIELDS,
@@ -24,7 +24,7 @@ from .serialization import (
     to_json,
 )
 from .settings import EmulatorSettings
-from .tokens import APP_ID, APP_NAME, SCOPES, Token, TokenBook, page_only, permitted
+from .tokens import APP_ID, APP_NAME, SCOPES, Token, TokenStore, page_only, permitted
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def attachments(call: Call, reader: Reader) -> str:
     after = call.parameters.get("after")
     if after is not None:
         try:
-            rows = rows[int(from_opaque(after)) + 1 :]
+            rows = rows[int(from_base64(after)) + 1 :]
         except ValueError:
             raise invalid_parameter("Invalid cursors values") from None
     if not rows:
@@ -138,7 +138,7 @@ NOT_AN_INSPECTOR = (
 class AccountRoutes:
     """Answers that depend on who calls."""
 
-    def __init__(self, tokens: TokenBook, settings: EmulatorSettings) -> None:
+    def __init__(self, tokens: TokenStore, settings: EmulatorSettings) -> None:
         self._tokens = tokens
         self._settings = settings
         self.routes: Mapping[str, Callable[[Call, Reader], str]] = {

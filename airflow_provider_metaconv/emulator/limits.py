@@ -229,7 +229,7 @@ class Statistics:
         self._errors[label] += 1
 
     def count_fault(self, name: str) -> None:
-        """Count one fault that struck."""
+        """Count one fault that triggered."""
         self._faults[name] += 1
 
     def report(self, blocks: list[Block], now: float) -> dict[str, Any]:
@@ -267,5 +267,5 @@ def _block_row(block: Block, now: float) -> dict[str, Any]:
 
 
 def iso_time(epoch: float) -> str:
-    """Write epoch seconds as ISO 8601 in UTC, for people and for the control routes."""
+    """Write epoch seconds as ISO 8601 in UTC, for people and for the admin routes."""
     return datetime.fromtimestamp(epoch, tz=UTC).isoformat(timespec="seconds")

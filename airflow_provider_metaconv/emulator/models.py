@@ -11,7 +11,7 @@ from datetime import datetime
 from math import ceil
 from typing import Any
 
-from .pagination import to_opaque
+from .pagination import to_base64
 from .settings import WorldSettings
 
 
@@ -156,7 +156,7 @@ def thread_id(page: Page, platform: str, number: int) -> str:
     """Return the id of a Page's n-th thread, shaped as Meta's."""
     if platform == INSTAGRAM:
         name = 340282366841710300949128000000000000000 + number
-        return to_opaque(f"ig_dm:1:IGMessageThread:{page.instagram_id}:{name}")
+        return to_base64(f"ig_dm:1:IGMessageThread:{page.instagram_id}:{name}")
     digest = hashlib.blake2b(f"{page.id}:{number}".encode(), digest_size=7).digest()
     return f"t_{10**15 + int.from_bytes(digest) % (9 * 10**15)}"
 
@@ -167,7 +167,7 @@ def message_id(thread: Thread, sequence: int) -> str:
     if thread.is_instagram:
         item = int.from_bytes(digest.digest()[:12])
         name = f"ig_dm_item:1:IGMessageID:{thread.page.instagram_id}:{thread.number}:{item}"
-        return to_opaque(name)
+        return to_base64(name)
     return f"m_{digest.hexdigest()}"
 
 
@@ -305,7 +305,7 @@ ALL_FOLDERS = "all"
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """The messages of one window that a complete walk finds now.
 
     ``messages`` counts every listed message; ``unavailable`` those of them whose details Instagram does not hand
@@ -321,9 +321,9 @@ class Truth:
     unavailable_ids: frozenset[str]
 
 
-def truth(
+def ground_truth(
     world: World, page_id: str, platform: str, since: Bound = None, until: Bound = None, folder: str = "inbox"
-) -> Truth:
+) -> GroundTruth:
     """Return what there is with ``since <= created_time < until``; ``folder="all"`` looks into every folder."""
     platform = platform.upper()
     if page_id not in world.pages or platform not in PLATFORMS or folder not in (*FOLDERS, ALL_FOLDERS):
@@ -337,7 +337,7 @@ def truth(
             conversations += bool(found)
             message_ids.update(identifier for identifier, _ in found)
             unavailable.update(identifier for identifier, is_there in found if not is_there)
-    return Truth(
+    return GroundTruth(
         page_id,
         platform,
         conversations,

@@ -28,37 +28,37 @@ _ESCAPE_TABLE = str.maketrans(_ESCAPES)
 _CURSOR_PREFIX = "QVFI"
 
 
-def to_opaque(text: str) -> str:
+def to_base64(text: str) -> str:
     """Encode a text so that only letters and digits remain, ``0`` becomes ``MAZDZD``."""
     return base64.b64encode(text.encode()).decode().translate(_ESCAPE_TABLE)
 
 
-def from_opaque(text: str) -> str:
-    """Decode what `to_opaque` encoded; raises ValueError for anything else."""
+def from_base64(text: str) -> str:
+    """Decode what `to_base64` encoded; raises ValueError for anything else."""
     plain = re.sub(r"Z(.?)", _unescape, text)
     try:
         return base64.b64decode(plain, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError("not an opaque text") from error
+        raise ValueError("not base64 in Meta's alphabet") from error
 
 
 def _unescape(match: re.Match[str]) -> str:
     try:
         return _PLAIN[match[0]]
     except KeyError:
-        raise ValueError("not an opaque text") from None
+        raise ValueError("not base64 in Meta's alphabet") from None
 
 
 def to_cursor(position: int, tie: str, note: str = "") -> str:
     """Encode the row a page ended with: its sort value and its tie breaker; a note changes only the looks."""
-    return _CURSOR_PREFIX + to_opaque(f"{position}|{tie}|{note}")
+    return _CURSOR_PREFIX + to_base64(f"{position}|{tie}|{note}")
 
 
 def from_cursor(cursor: str) -> tuple[int, str]:
     """Decode what `to_cursor` encoded; raises ValueError for anything else."""
     if not cursor.startswith(_CURSOR_PREFIX):
         raise ValueError("not a cursor")
-    parts = from_opaque(cursor.removeprefix(_CURSOR_PREFIX)).split("|")
+    parts = from_base64(cursor.removeprefix(_CURSOR_PREFIX)).split("|")
     if len(parts) != 3:
         raise ValueError("not a cursor")
     return int(parts[0]), parts[1]
@@ -275,15 +275,15 @@ def plain_page(rows: list[str], link: Link, parameters: Mapping[str, str]) -> st
     start = _number_cursor(window)
     end = min(len(rows), start + window.limit)
     part = Slice(start, end, end < len(rows), earlier=start > 0)
-    cursors = (to_opaque(str(start)), to_opaque(str(end))) if rows[start:end] else None
+    cursors = (to_base64(str(start)), to_base64(str(end))) if rows[start:end] else None
     return envelope(rows[start:end], cursors, link, part, window)
 
 
 def _number_cursor(window: Window) -> int:
     try:
         if window.after is not None:
-            return int(from_opaque(window.after))
-        return 0 if window.before is None else max(0, int(from_opaque(window.before)) - window.limit)
+            return int(from_base64(window.after))
+        return 0 if window.before is None else max(0, int(from_base64(window.before)) - window.limit)
     except ValueError:
         raise invalid_parameter("Invalid cursors values") from None
 

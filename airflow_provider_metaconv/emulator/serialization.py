@@ -23,7 +23,7 @@ from .pagination import (
     plain_page,
     read_window,
     slice_messages,
-    to_opaque,
+    to_base64,
     until_time,
 )
 from .requests import Field, Selection, parse_fields
@@ -66,7 +66,7 @@ def graph_time(epoch: int) -> str:
     return _minute(minute) + _SECONDS[second]
 
 
-FIRST_ATTACHMENT = to_opaque("0")
+FIRST_ATTACHMENT = to_base64("0")
 DEFAULT_MESSAGE_FIELDS = parse_fields("id,created_time")
 
 
@@ -169,7 +169,7 @@ def _attachments(_: Thread, message: Message, field: Field, context: Context) ->
 
 def attachments_page(rows: list[Mapping[str, Any]], selection: Selection, link: Link) -> dict[str, Any]:
     """Return the attachments of one message; ``next`` is there even when there is nothing more."""
-    last = to_opaque(str(len(rows) - 1))
+    last = to_base64(str(len(rows) - 1))
     cursors = {"before": FIRST_ATTACHMENT, "after": last}
     data = [pick_node(row, selection) for row in rows]
     return {"data": data, "paging": {"cursors": cursors, "next": link.to(25, "after", last)}}

@@ -20,10 +20,10 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .admin import Control
+from .admin import Admin
 from .errors import JSON_TYPE, GraphError, error_body
 from .faults import Fault
-from .models import Bound, Truth, World, truth
+from .models import Bound, GroundTruth, World, ground_truth
 from .requests import NEWEST_VERSION, Request
 from .serialization import to_json
 from .service import Answer, GraphService
@@ -108,16 +108,16 @@ class EmulatorServer:
             self.service.faults.clear()
             self.service.limiter.clear_blocks()
 
-    def truth(
+    def ground_truth(
         self,
         page_id: str = "100",
         platform: str = "MESSENGER",
         since: Bound = None,
         until: Bound = None,
         folder: str = "inbox",
-    ) -> Truth:
+    ) -> GroundTruth:
         """Return what a complete walk of one Page and platform finds now."""
-        return truth(self.world, page_id, platform, since, until, folder)
+        return ground_truth(self.world, page_id, platform, since, until, folder)
 
     def statistics(self) -> dict[str, Any]:
         """Return the counters, the same dict as over HTTP."""
@@ -199,7 +199,7 @@ TRACE_HEADERS = {"facebook-api-version": f"v{NEWEST_VERSION}.0", "x-fb-trace-id"
 def create_application(service: GraphService) -> ASGIApp:
     """Return the ASGI application of one emulated API."""
     routes = [
-        Mount("/_emulator", routes=Control(service).routes()),
+        Mount("/_emulator", routes=Admin(service).routes()),
         Route("/{path:path}", partial(_graph, service), methods=METHODS),
     ]
     application = Starlette(routes=routes, lifespan=lambda _: _live_traffic(service))
@@ -265,8 +265,8 @@ GZIP_FROM_BYTES = 1_000
 def to_response(answer: Answer, *, may_gzip: bool) -> Response:
     """Return the HTTP response of an answer, in one piece where nothing is wrong."""
     body = answer.text.encode("ascii")
-    if answer.wire is not None:
-        return _faulty(answer.wire, body, answer.headers)
+    if answer.transport_fault is not None:
+        return _faulty(answer.transport_fault, body, answer.headers)
     headers = dict(answer.headers)
     if may_gzip and len(body) > GZIP_FROM_BYTES:
         body = gzip.compress(body, 1, mtime=0)

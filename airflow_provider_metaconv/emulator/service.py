@@ -18,7 +18,7 @@ from .models import World
 from .requests import Call, Reading, Request, read_call
 from .serialization import Context, to_json
 from .settings import EmulatorSettings
-from .tokens import Token, TokenBook, check_proof
+from .tokens import Token, TokenStore, check_proof
 
 RATE_LIMIT_CODES = frozenset({4, 17, 32, 341, 613, 80001, 80002, 80006})
 UNESTIMATED_CODES = frozenset({613})
@@ -26,7 +26,7 @@ UNESTIMATED_CODES = frozenset({613})
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back over HTTP; ``wire`` is a fault that the connection itself has to carry out.
+    """What goes back over HTTP; ``transport_fault`` is a fault that the connection itself has to carry out.
 
     ``faults`` are those that the call met, for observers; nobody outside sees them.
     """
@@ -35,7 +35,7 @@ class Answer:
     text: str
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
-    wire: Fault | None = None
+    transport_fault: Fault | None = None
     content_type: str = JSON_TYPE
     faults: tuple[Fault, ...] = ()
 
@@ -46,7 +46,7 @@ class GraphService:
     def __init__(self, world: World, settings: EmulatorSettings) -> None:
         self.world = world
         self.settings = settings
-        self.tokens = TokenBook(world.pages, settings.pages_without_role, settings.app_secret, settings.clock)
+        self.tokens = TokenStore(world.pages, settings.pages_without_role, settings.app_secret, settings.clock)
         self.limiter = Limiter(settings)
         self.faults = FaultRegistry(settings.clock)
         self.statistics = Statistics()
@@ -113,7 +113,7 @@ class GraphService:
         if triggered.changes:
             answer = dataclasses.replace(answer, text=change_answer(triggered.changes, call, answer.text))
         if fault is not None and fault.outcome != "hang":
-            answer = dataclasses.replace(answer, wire=fault)
+            answer = dataclasses.replace(answer, transport_fault=fault)
         return answer
 
     def _read(self, call: Call, triggered: Triggered, delay: float) -> Answer:
@@ -179,7 +179,7 @@ class GraphService:
 
     def _let_messages_arrive(self) -> None:
         self._graph_calls += 1
-        plan = self.settings.call_arrivals
+        plan = self.settings.live_traffic
         if plan is None or self._graph_calls % plan.every_calls:
             return
         if plan.times is not None and self._arrivals >= plan.times:

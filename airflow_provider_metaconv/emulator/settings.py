@@ -32,7 +32,7 @@ class WorldSettings:
 
 
 @dataclass(frozen=True)
-class CallArrivals:
+class LiveTraffic:
     """Live traffic for tests: after every so many Graph calls, so many messages arrive, at most ``times`` times."""
 
     every_calls: int = 5
@@ -66,7 +66,7 @@ class EmulatorSettings:
     gzip: bool = True
     instagram_old_rows: Literal["id_and_time", "id_only"] = "id_and_time"
     arrivals_per_minute: float = 0
-    call_arrivals: CallArrivals | None = None
+    live_traffic: LiveTraffic | None = None
     pages_without_role: frozenset[str] = frozenset()
     pages_without_instagram: frozenset[str] = frozenset()
     pages_are_public: bool = False

@@ -47,7 +47,7 @@ class Token:
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class TokenBook:
+class TokenStore:
     """The tokens the emulator knows, and what became of those that no longer work."""
 
     def __init__(

@@ -92,7 +92,7 @@ def check(told: dict[str, Any], folder: Path, platform: str) -> None:
     import duckdb
 
     query = {"page_id": "100", "platform": platform, "folder": "all", "until": UNTIL.isoformat(), "ids": "true"}
-    truth = requests.get(f"{told['url']}/_emulator/truth", params=query, timeout=600).json()
+    truth = requests.get(f"{told['url']}/_emulator/ground_truth", params=query, timeout=600).json()
     found = duckdb.execute(f"SELECT message_id FROM read_json('{folder}/messages-*.ndjson.gz')").fetchall()
     ids = sorted(row[0] for row in found)
     assert truth["message_ids"] == ids, f"{len(truth['message_ids'])} expected, {len(ids)} found"

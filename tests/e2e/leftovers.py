@@ -28,7 +28,7 @@ from urllib.parse import quote, quote_plus
 
 from airflow_provider_metaconv.demo.source import PAGES
 from airflow_provider_metaconv.emulator.settings import APP_SECRET
-from airflow_provider_metaconv.emulator.tokens import SYSTEM_USER_TOKEN, USER_TOKEN, TokenBook
+from airflow_provider_metaconv.emulator.tokens import SYSTEM_USER_TOKEN, USER_TOKEN, TokenStore
 
 SHORTEST = 8
 """Shorter ones are found by chance."""
@@ -72,9 +72,9 @@ def places_of_messages(folder: Path) -> list[Path]:
 
 def credentials(page_ids: Iterable[str], app_secret: str = APP_SECRET) -> dict[str, str]:
     """All that the emulator's clients keep secret: its tokens, its app secret, and the proofs that are made of both."""
-    book = TokenBook(page_ids, frozenset(), app_secret)
-    tokens = {"user token": USER_TOKEN, "system-user token": SYSTEM_USER_TOKEN, "app token": book.app_token}
-    tokens |= {f"token of Page {page_id}": value for page_id, value in book.page_tokens.items()}
+    store = TokenStore(page_ids, frozenset(), app_secret)
+    tokens = {"user token": USER_TOKEN, "system-user token": SYSTEM_USER_TOKEN, "app token": store.app_token}
+    tokens |= {f"token of Page {page_id}": value for page_id, value in store.page_tokens.items()}
     proofs = {
         f"proof of the {name}": hmac.new(app_secret.encode(), value.encode(), hashlib.sha256).hexdigest()
         for name, value in tokens.items()

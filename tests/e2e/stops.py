@@ -147,7 +147,7 @@ class StopsContract:
         # Those that hung or were refused, those since the last checkpoint, the Page's token once more.
         assert stops.undisturbed_calls < calls <= stops.undisturbed_calls + 4 + 2 + 4
         assert 2 == result.manifest["stats"]["attempts"]
-        assert sorted(stops.server.truth(PAGES[task_id], until=NOW).message_ids) == sorted(result.message_ids)
+        assert sorted(stops.server.ground_truth(PAGES[task_id], until=NOW).message_ids) == sorted(result.message_ids)
 
     def test_a_task_that_a_person_ends_while_a_call_hangs_ends_at_once(self, stops: Stops) -> None:
         told = stops.logged(ENDED, "Terminating process")

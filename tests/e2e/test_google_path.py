@@ -142,7 +142,7 @@ def test_every_message_is_in_bigquery_once(stage: Stage, cloud: dict[str, Any]) 
         message_id
         for page in ("100", "101")
         for platform, folder in (("MESSENGER", "all"), ("INSTAGRAM", "inbox"))
-        for message_id in stage.graph.truth(page, platform, None, NOW, folder=folder).message_ids
+        for message_id in stage.graph.ground_truth(page, platform, None, NOW, folder=folder).message_ids
     ]
     assert sorted(truth) == sorted(row["message_id"] for row in stage.bigquery_rows("messages"))
 

@@ -49,10 +49,10 @@ class Stage:
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
             return [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
 
-    def truth(self, pages: tuple[str, ...], since: datetime | None, until: datetime) -> set[str]:
+    def ground_truth(self, pages: tuple[str, ...], since: datetime | None, until: datetime) -> set[str]:
         query = [("MESSENGER", "all"), ("INSTAGRAM", "inbox")]
         parts = [
-            self.server.truth(page, platform, since, until, folder=folder).message_ids
+            self.server.ground_truth(page, platform, since, until, folder=folder).message_ids
             for page in pages
             for platform, folder in query
         ]
@@ -97,7 +97,7 @@ def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_w
 
 
 def test_the_table_holds_every_message_of_every_folder_once(stage: Stage, first: dict[str, Any]) -> None:
-    assert sorted(stage.truth(("100", "101", "102"), None, NOW)) == sorted(stage.ids())
+    assert sorted(stage.ground_truth(("100", "101", "102"), None, NOW)) == sorted(stage.ids())
 
 
 def test_what_was_read_is_on_record_for_each_page_and_platform(stage: Stage, first: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, first: di
 
 def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str, Any]) -> None:
     result = stage.airflow.run("2026-11-19T20:30:00+00:00")
-    expected = stage.truth(("100", "101", "102"), NOW - timedelta(hours=17), NOW - timedelta(hours=16))
+    expected = stage.ground_truth(("100", "101", "102"), NOW - timedelta(hours=17), NOW - timedelta(hours=16))
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
     assert {"window=20261119T190000Z_20261119T200000Z"} == {Path(e["manifest"]).parent.name for e in extracted}
     assert len(expected) == sum(e["messages"] for e in extracted) > 0
@@ -127,7 +127,7 @@ def test_a_dag_that_has_all_settings_by_its_arguments_needs_no_variable(stage: S
     assert {task["state"] for task in result["tasks"].values()} == {"success"}
     with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
         found = {row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()}
-    assert found == stage.truth(("100",), None, NOW)
+    assert found == stage.ground_truth(("100",), None, NOW)
 
 
 def test_a_run_from_cli_or_api_has_no_interval_and_reads_the_last_hour_that_has_ended(
@@ -177,7 +177,7 @@ def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage:
     assert {1} == {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")}
     assert ("success", "failed") == (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"])
     assert "failed" == result["state"]
-    assert stage.truth(("100", "102"), NOW, until) <= set(stage.ids())
+    assert stage.ground_truth(("100", "102"), NOW, until) <= set(stage.ids())
     assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.log.read_text()
 
 

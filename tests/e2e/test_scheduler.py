@@ -218,7 +218,7 @@ def test_the_manifest_counts_both_tries_and_the_wait(story: Story, way: str) -> 
 @for_each_way_to_wait
 def test_every_message_of_the_page_is_in_the_files_once(story: Story, way: str) -> None:
     found = written(story.folder(PAGES[way])).message_ids
-    assert sorted(story.server.truth(PAGES[way], until=NOW).message_ids) == sorted(found)
+    assert sorted(story.server.ground_truth(PAGES[way], until=NOW).message_ids) == sorted(found)
 
 
 def test_what_others_sent_into_mapped_arguments_is_not_rendered(story: Story) -> None:

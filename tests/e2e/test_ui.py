@@ -137,7 +137,7 @@ def fill_connection(ui: AirflowUi, server: EmulatorServer) -> tuple[dict[str, st
 def messages(server: EmulatorServer) -> set[str]:
     """The messages that there are to find."""
     queries = [(page, *query) for page in PAGES for query in (("MESSENGER", "all"), ("INSTAGRAM", "inbox"))]
-    found = [server.truth(page, platform, until=NOW, folder=folder) for page, platform, folder in queries]
+    found = [server.ground_truth(page, platform, until=NOW, folder=folder) for page, platform, folder in queries]
     return set().union(*(each.message_ids for each in found))
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tests.simulation.attempts import simulate
-from tests.simulation.coverage import TABLE_WIDTH, coverage_tables, never_struck
+from tests.simulation.coverage import TABLE_WIDTH, coverage_tables, never_triggered
 from tests.simulation.generator import scenario
 from tests.simulation.runner import Totals, run_seeds
 from tests.simulation.scenario import Scenario
@@ -83,8 +83,8 @@ def _summary(totals: Totals, seconds: float, *, quiet: bool) -> None:
         return
     # As wide as the table is, whatever the terminal: cells that are cut off say nothing.
     Console(width=max(console.width, TABLE_WIDTH), highlight=False).print(*coverage_tables(totals.covered), sep="\n\n")
-    if unmet := never_struck(totals.covered):
-        console.print(f"Never struck: {', '.join(unmet)}", markup=False)
+    if unmet := never_triggered(totals.covered):
+        console.print(f"Never triggered: {', '.join(unmet)}", markup=False)
     rate, per_core = totals.seeds / seconds, totals.seeds / max(totals.seconds, 1e-9)
     console.print(
         f"{totals.seeds} seeds, {totals.attempts} attempts, {totals.calls} calls in {seconds:.0f} s: "

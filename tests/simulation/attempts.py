@@ -45,7 +45,7 @@ SECRETS = (USER_TOKEN, OWN_TOKEN, OTHER_TOKEN)
 WINDOW, EARLIER_WINDOW = "window", "earlier"
 
 Covered = tuple[str, str, int]
-"""A fault's name, the phase of the walk that it struck, the attempt."""
+"""A fault's name, the phase of the walk in which it triggered, the attempt."""
 
 
 @dataclass
@@ -270,7 +270,7 @@ class _Simulation:
             LOGS.lines,
             tuple(files),
             tuple(data for name, data in files.items() if name in ("_manifest.json", "_checkpoint.json")),
-            bool(process.struck),
+            bool(process.triggered),
             self._clock.now - began,
             self._clock.now,
             SECRETS,
@@ -286,7 +286,7 @@ class _Simulation:
         for call in sent:
             for name in call.events:
                 self.report.covered[name, call.phase, number] += 1
-        for what in process.struck:
+        for what in process.triggered:
             self.report.covered[what, sent[-1].phase if sent else PHASES[0], number] += 1
         self.report.findings += self._oracle.check(self._seen)
         return outcome

@@ -103,7 +103,7 @@ def check_limits(history: Sequence[Sent], attempt: Sequence[Sent], ended: float,
 
 
 def _is_limited(call: Sent) -> bool:
-    return any(is_limit(strike.name) for strike in call.strikes)
+    return any(is_limit(fault.name) for fault in call.triggered)
 
 
 def _last_run(sent: Iterable[Sent]) -> list[Sent]:

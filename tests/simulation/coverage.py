@@ -39,7 +39,7 @@ def coverage_tables(covered: Counter[Covered]) -> list[Table]:
     return [_table(covered, attempt) for attempt in range(1, LAST_ATTEMPT + 1)]
 
 
-def never_struck(covered: Counter[Covered]) -> list[str]:
+def never_triggered(covered: Counter[Covered]) -> list[str]:
     """What nothing of the run has met."""
     met = {name for name, _, _ in covered}
     return [name for name in EVENTS if name not in met]
@@ -47,7 +47,7 @@ def never_struck(covered: Counter[Covered]) -> list[str]:
 
 def _table(covered: Counter[Covered], attempt: int) -> Table:
     later = " and later" if attempt == LAST_ATTEMPT else ""
-    table = Table(title=f"Struck in attempt {attempt}{later}", header_style="bold", box=None, padding=(0, 1, 0, 0))
+    table = Table(title=f"Triggered in attempt {attempt}{later}", header_style="bold", box=None, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for phase in PHASES:
         table.add_column(_HEADINGS.get(phase, phase), justify="right", no_wrap=True)

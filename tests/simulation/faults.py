@@ -1,4 +1,4 @@
-"""The schedule of faults: which of them is active when a call comes, and what it struck."""
+"""The schedule of faults: which of them is active when a call comes, and what it triggered on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LIMITS_WITHOUT_HINT = ("613", "613/1996", "80006")
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class TriggeredFault:
     """A fault that one call met; ``target`` is the conversation or folder that it is about, None for any."""
 
     name: str
@@ -57,16 +57,16 @@ class _Scheduled:
         self.plan = plan
         self.fault = Fault(plan.name, route=plan.route, thread_id=plan.target, **dict(plan.options))
         self.is_habit = is_habit
-        self.strike = Strike(plan.name, plan.target or self.fault.folder)
+        self.triggered_fault = TriggeredFault(plan.name, plan.target or self.fault.folder)
         self._conditions = conditions_of(self.fault)
         self._schedule = schedule
-        self._seen = self._struck = 0
+        self._seen = self._count = 0
         self._began: float | None = None
 
     def triggers(self, call: Call, reading: Reading, now: float) -> bool:
-        """Whether it strikes a call; counts it."""
+        """Whether it triggers for a call; counts it."""
         plan, schedule = self.plan, self._schedule
-        if schedule.call_number < plan.first_call or (plan.calls is not None and self._struck >= plan.calls):
+        if schedule.call_number < plan.first_call or (plan.calls is not None and self._count >= plan.calls):
             return False
         if plan.seconds is not None and self._began is not None and now - self._began >= plan.seconds:
             return False
@@ -74,32 +74,32 @@ class _Scheduled:
             if not condition(call, reading):
                 return False
         # Two such changes of one answer may cancel each other out.
-        if _may_cancel(plan.name, schedule.strikes):
+        if _may_cancel(plan.name, schedule.triggered):
             return False
         if self._began is None:
             self._began = now
         self._seen += 1
         if (self._seen - 1) % plan.every:
             return False
-        self._struck += 1
+        self._count += 1
         if self.is_habit:
             schedule.habits_met.append(plan.name)
         else:
-            schedule.strikes.append(self.strike)
+            schedule.triggered.append(self.triggered_fault)
         return True
 
 
 class FaultSchedule(FaultRegistry):
     """The faults of a scenario in place of the emulator's own: they begin at a call and last as long as planned.
 
-    ``habits`` are how Meta answers at any time; ``habits_met`` and ``strikes`` are those and the other faults that the
-    call met that is being answered.
+    ``habits`` are how Meta answers at any time; ``habits_met`` and ``triggered`` are those and the other faults that
+    the call met that is being answered.
     """
 
     def __init__(self, habits: Iterable[FaultPlan], plans: Iterable[FaultPlan], clock: VirtualClock) -> None:
         super().__init__(clock)
         self.call_number = 0
-        self.strikes: list[Strike] = []
+        self.triggered: list[TriggeredFault] = []
         self.habits_met: list[str] = []
         self._scheduled = [_Scheduled(plan, self, is_habit=False) for plan in plans]
         self._habits = [_Scheduled(plan, self, is_habit=True) for plan in habits]
@@ -108,10 +108,10 @@ class FaultSchedule(FaultRegistry):
     def next_call(self) -> None:
         """Another call comes."""
         self.call_number += 1
-        self.strikes, self.habits_met = [], []
+        self.triggered, self.habits_met = [], []
 
     def stop(self) -> None:
-        """No fault strikes any more; habits stay."""
+        """No fault triggers any more; habits stay."""
         self.clear()
         self._arm(self._habits)
 
@@ -121,13 +121,13 @@ class FaultSchedule(FaultRegistry):
             self._by_stage.setdefault(each.fault.kind.stage, []).append(each)  # type: ignore[arg-type]
 
 
-def _may_cancel(name: str, strikes: Iterable[Strike]) -> bool:
-    """Whether a fault, beside what has struck already, might make an answer look whole that is not."""
+def _may_cancel(name: str, triggered: Iterable[TriggeredFault]) -> bool:
+    """Whether a fault, beside what has triggered already, might make an answer look whole that is not."""
     is_change = FAULTS[name].stage == "change"
-    for strike in strikes:
-        if name in MALFORMED and (strike.name in MALFORMED or FAULTS[strike.name].stage == "change"):
+    for fault in triggered:
+        if name in MALFORMED and (fault.name in MALFORMED or FAULTS[fault.name].stage == "change"):
             return True
-        if is_change and strike.name in MALFORMED:
+        if is_change and fault.name in MALFORMED:
             return True
     return False
 

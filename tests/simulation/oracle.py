@@ -83,9 +83,11 @@ class Oracle:
         self._learn(seen)
         found = [*self._check_outcome(seen), *self._check_costs(seen), *_check_secrets(seen)]
         if seen.after is not None:
-            now = {strike.target or call.object_id for call in seen.sent for strike in call.strikes}
-            people = {call.object_id for call in seen.sent if call.route == "participants" and call.strikes}
-            own = Counter(call.object_id for call in seen.sent if call.route in ("object", "messages") and call.strikes)
+            now = {fault.target or call.object_id for call in seen.sent for fault in call.triggered}
+            people = {call.object_id for call in seen.sent if call.route == "participants" and call.triggered}
+            own = Counter(
+                call.object_id for call in seen.sent if call.route in ("object", "messages") and call.triggered
+            )
             refusals = Refusals(frozenset(self.refused), frozenset(now), frozenset(people), own)
             found += self.truth.check(seen.after, seen.before, refusals, is_new=seen.is_new)
             if seen.is_new:
@@ -116,9 +118,9 @@ class Oracle:
         for call in seen.sent:
             if call.ends_list:
                 self.lists_ended.add(call.folder)
-            for strike in call.strikes:
+            for fault in call.triggered:
                 self.faults_so_far = True
-                self.refused.add(strike.target or call.object_id)
+                self.refused.add(fault.target or call.object_id)
 
     def _check_outcome(self, seen: Observed) -> Iterator[Finding]:
         outcome = seen.outcome
@@ -130,8 +132,8 @@ class Oracle:
             if outcome.kind == "success":
                 yield Finding("G1", "a success with the token of another Page")
             return
-        struck = [strike for call in seen.sent for strike in call.strikes]
-        if outcome.kind in ("retry", "fail", "reschedule") and not seen.was_disturbed and not struck:
+        triggered = [fault for call in seen.sent for fault in call.triggered]
+        if outcome.kind in ("retry", "fail", "reschedule") and not seen.was_disturbed and not triggered:
             yield Finding("G7", f"a healthy Page fails: {outcome.error}")
         elif outcome.kind in ("retry", "fail") and not seen.was_disturbed and self._concern_one(seen):
             yield Finding("G6", f"one conversation stops the Page: {outcome.error}")
@@ -144,29 +146,31 @@ class Oracle:
 
     def _concern_one(self, seen: Observed) -> bool:
         """Whether all that was refused is one conversation, in a way that says nothing about the Page."""
-        struck = [strike for call in seen.sent for strike in call.strikes if strike.name not in HONEST]
-        targets = {strike.target for strike in struck}
-        is_confined = all(strike.name in CONFINED for strike in struck)
+        triggered = [fault for call in seen.sent for fault in call.triggered if fault.name not in HONEST]
+        targets = {fault.target for fault in triggered}
+        is_confined = all(fault.name in CONFINED for fault in triggered)
         # Past a conversation that spoils each list, whatever is asked of it, no cursor leads.
-        is_confined &= not any(call.route == "conversations" and call.limit == 1 and call.strikes for call in seen.sent)
+        is_confined &= not any(
+            call.route == "conversations" and call.limit == 1 and call.triggered for call in seen.sent
+        )
         # Empty pages that lead to themselves are refused by nobody, and no list all the same.
-        is_confined &= not any(strike.name == "empty_page" for call in seen.sent for strike in call.strikes)
+        is_confined &= not any(fault.name == "empty_page" for call in seen.sent for fault in call.triggered)
         is_confined &= len(targets) == 1 and targets <= self.live.conversation_ids
         return is_confined and len(self.truth.required) > 1
 
     # Calls and waiting
 
     def _check_costs(self, seen: Observed) -> Iterator[Finding]:
-        struck = {strike for call in seen.sent for strike in call.strikes}
+        triggered = {fault for call in seen.sent for fault in call.triggered}
         plain = budgets.plain_calls(self.scenario, self.live)
         is_success = seen.outcome.kind == "success" and not seen.was_disturbed
         if is_success and not self.faults_so_far and len(seen.sent) > (most := budgets.healthy_calls(plain)):
             yield Finding("G7", f"{len(seen.sent)} calls for a healthy Page, {most} are the most")
         waited = budgets.waited(seen.sent, seen.seconds)
-        if not struck and waited > SLACK_SECONDS:
+        if not triggered and waited > SLACK_SECONDS:
             yield Finding("G7", f"{waited:.0f} s of waiting though nothing is wrong")
-        if is_success and seen.number == 1 and struck and self._is_only_spoiled:
-            bad, listed = len({strike.target for strike in struck}), len(self.live.conversation_ids)
+        if is_success and seen.number == 1 and triggered and self._is_only_spoiled:
+            bad, listed = len({fault.target for fault in triggered}), len(self.live.conversation_ids)
             unreadable = sum(bool(dict(each.options).get("alone")) for each in self.scenario.faults)
             most = (
                 budgets.isolation_calls(plain, bad, self.scenario, listed) + budgets.CALLS_PER_UNREADABLE * unreadable
@@ -224,7 +228,7 @@ class Oracle:
         if not refused:
             yield Finding("G2", f"the list {folder or ''} is given up, and nothing of it was refused in this attempt")
             return
-        for_good = any(strike.name in REFUSALS_FOR_GOOD for call in refused for strike in call.strikes)
+        for_good = any(fault.name in REFUSALS_FOR_GOOD for call in refused for fault in call.triggered)
         if not self.scenario.accepts_partial or for_good:
             return
         refused = [call for call in refused if call.limit <= 1]

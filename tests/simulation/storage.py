@@ -44,7 +44,7 @@ class Process:
     effects: int = 0
     reads: int = 0
     calls: int = 0
-    struck: list[str] = field(default_factory=list)
+    triggered: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raises ``Killed`` in a dead process."""
@@ -54,7 +54,7 @@ class Process:
     def die(self, kind: str, reason: str) -> None:
         """Ends the process."""
         self.is_dead = True
-        self.struck.append(KILLED[kind])
+        self.triggered.append(KILLED[kind])
         self.trace(f"killed {reason}")
         raise Killed
 
@@ -63,7 +63,7 @@ class Process:
         self.check()
         self.reads += 1
         if any(fault.reads and 0 <= self.reads - fault.effect < fault.effects for fault in self.storage_faults):
-            self.struck.append(STORAGE_IS_MUTE)
+            self.triggered.append(STORAGE_IS_MUTE)
             self.trace(f"not readable: {what}")
             raise StorageError(f"cannot read {what}: the storage does not answer")
 
@@ -223,14 +223,14 @@ class MemoryStorage:
             (f for f in process.storage_faults if not f.reads and 0 <= process.effects - f.effect < f.effects), None
         )
         if fault is not None and not fault.happened:
-            process.struck.append(STORAGE_REFUSES)
+            process.triggered.append(STORAGE_REFUSES)
             process.trace(f"refused {what}")
             raise StorageError(f"cannot write {self._folder}: the storage fails")
         before = self._disk.copy(self._folder)
         act()
         process.trace(what)
         if fault is not None:
-            process.struck.append(STORAGE_DOUBTS)
+            process.triggered.append(STORAGE_DOUBTS)
             process.trace("... which is reported as a failure")
             raise StorageError(f"cannot write {self._folder}: the storage does not answer")
         if crash == "lost" and not durable:

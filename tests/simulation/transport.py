@@ -16,7 +16,7 @@ from airflow_provider_metaconv.emulator.models import Thread
 from airflow_provider_metaconv.emulator.requests import Request
 from airflow_provider_metaconv.emulator.service import Answer, GraphService
 from tests.simulation.clock import VirtualClock
-from tests.simulation.faults import HONEST, LEADING_BACK, REFUSING, FaultSchedule, Strike
+from tests.simulation.faults import HONEST, LEADING_BACK, REFUSING, FaultSchedule, TriggeredFault
 from tests.simulation.scenario import START
 from tests.simulation.storage import Process
 
@@ -52,7 +52,7 @@ class Sent:
     folder: str | None
     limit: int
     status: int
-    strikes: tuple[Strike, ...]
+    triggered: tuple[TriggeredFault, ...]
     habits: tuple[str, ...]
     ends_list: bool
     timed_out: bool = False
@@ -60,12 +60,12 @@ class Sent:
     @property
     def events(self) -> tuple[str, ...]:
         """What the call met, as the coverage names it."""
-        return (*(strike.name for strike in self.strikes), *(f"habit: {name}" for name in self.habits))
+        return (*(fault.name for fault in self.triggered), *(f"habit: {name}" for name in self.habits))
 
     @property
     def is_refused(self) -> bool:
         """Whether the answer was not what was asked for."""
-        return self.timed_out or any(strike.name not in HONEST or strike.name in REFUSING for strike in self.strikes)
+        return self.timed_out or any(fault.name not in HONEST or fault.name in REFUSING for fault in self.triggered)
 
 
 @dataclass(slots=True)
@@ -131,10 +131,10 @@ class SimulatedSession(requests.Session):
 
     def _note(self, call: _Call, status: int, body: str, failure: str) -> None:
         wire, schedule = self._wire, self._wire.schedule
-        strikes = tuple(schedule.strikes)
+        triggered = tuple(schedule.triggered)
         # What changes one conversation of a list leaves the list itself as it is.
         is_honest = status == 200 and all(
-            each.name in HONEST or each.name in LEADING_BACK or each.is_of_one_row for each in strikes
+            each.name in HONEST or each.name in LEADING_BACK or each.is_of_one_row for each in triggered
         )
         wire.sent.append(
             Sent(
@@ -147,17 +147,17 @@ class SimulatedSession(requests.Session):
                 call.folder,
                 call.limit,
                 status,
-                strikes,
+                triggered,
                 tuple(schedule.habits_met),
                 is_honest and call.route == "conversations" and self._ends_list(call, body),
                 failure == requests.ReadTimeout.__name__,
             )
         )
         if wire.trace is not None:
-            struck = f" [{', '.join(each.name for each in strikes)}]" if strikes else ""
+            met = f" [{', '.join(each.name for each in triggered)}]" if triggered else ""
             wire.trace(
                 f"call {schedule.call_number} at {wire.clock.now - START - 86_400:.0f} s: {wire.phase} {call.shown}"
-                f" -> {failure or status}{struck} {_shown(body) if status else ''}"
+                f" -> {failure or status}{met} {_shown(body) if status else ''}"
             )
         wire.after_call(schedule.call_number)
 
@@ -169,10 +169,10 @@ class SimulatedSession(requests.Session):
             return False
         last = rows[-1] if rows else None
         thread = None if last is None else self._wire.service.world.threads.get(last["id"])
-        strikes = {each.name for each in self._wire.schedule.strikes}
-        if strikes & LEADING_BACK:
+        triggered = {each.name for each in self._wire.schedule.triggered}
+        if triggered & LEADING_BACK:
             # Some lists end so: the last page names itself, or an empty one behind it.
-            return self._is_oldest(thread) if thread is not None else not rows and "empty_page" not in strikes
+            return self._is_oldest(thread) if thread is not None else not rows and "empty_page" not in triggered
         following = body.get("paging", {}).get("next")
         if following is None:
             return True
@@ -216,11 +216,11 @@ def _received(answer: Answer, timeout: float, clock: VirtualClock) -> Response:
         raise requests.ReadTimeout("no answer")
     clock.sleep(answer.delay_seconds)
     data, headers = answer.text.encode(), {**answer.headers, "content-type": answer.content_type}
-    if answer.wire is None:
+    if answer.transport_fault is None:
         return Response(answer.status, headers, data)
-    match answer.wire.outcome:
+    match answer.transport_fault.outcome:
         case "redirect":
-            return Response(302, {**headers, "location": answer.wire.url}, b"")
+            return Response(302, {**headers, "location": answer.transport_fault.url}, b"")
         case "truncated_json":
             return Response(200, headers, data[: len(data) // 2])
         case "truncated_gzip":

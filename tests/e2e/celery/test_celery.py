@@ -92,7 +92,7 @@ class Story:
     folder: Path
     beside: Servers
     killed: datetime
-    struck: list[Try]
+    interrupted: list[Try]
     first: Run
     second: Run
     backfill: str
@@ -177,10 +177,10 @@ def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path
         return len(progress) > 1 and max(progress) >= CALLS_BEFORE_THE_END
 
     cluster.wait(SECONDS_FOR_HALF, is_half_done, lambda: str(at_work()))
-    struck = at_work()
+    interrupted = at_work()
     killed = datetime.fromtimestamp(cluster.kill(DYING), UTC)
     one, other = _ended(cluster, first), _ended(cluster, second)
-    return Story(server, journal, home, beside, killed, struck, one, other, backfill, cluster.printed())
+    return Story(server, journal, home, beside, killed, interrupted, one, other, backfill, cluster.printed())
 
 
 def _ended(cluster: Cluster, path: str) -> Run:
@@ -203,7 +203,7 @@ def test_both_runs_succeed_though_a_worker_died(story: Story) -> None:
 
 
 def test_the_tasks_of_the_dead_worker_and_no_others_are_tried_again_on_the_other_one(story: Story) -> None:
-    assert {(each.label, 2, OTHER) for each in story.struck} == {
+    assert {(each.label, 2, OTHER) for each in story.interrupted} == {
         (each.label, each.number, each.machine) for each in story.retried()
     }
 
@@ -220,7 +220,7 @@ def test_every_message_is_in_the_warehouse_once(story: Story) -> None:
         message_id
         for page_id in PAGES
         for platform in PLATFORMS
-        for message_id in story.server.truth(page_id, platform, until=NOW, folder=FOLDERS[platform]).message_ids
+        for message_id in story.server.ground_truth(page_id, platform, until=NOW, folder=FOLDERS[platform]).message_ids
     ]
     assert sorted(truth) == sorted(found)
 
@@ -235,7 +235,7 @@ def test_a_task_goes_on_from_the_checkpoint_of_the_dead_worker(story: Story) -> 
 
 
 def test_both_platforms_of_a_page_are_read_at_the_same_time_by_two_workers(story: Story) -> None:
-    machine = {each.label: each.machine for each in [*story.first.tries, *story.struck]}
+    machine = {each.label: each.machine for each in [*story.first.tries, *story.interrupted]}
     calls = story.journal.within(story.first.start, story.killed)
     pairs = [[f"{platform}/{page_id}" for platform in PLATFORMS] for page_id in PAGES]
     apart = [

@@ -74,7 +74,7 @@ ERRORS = {
 ODD_ANSWERS = {
     "html_400", "html_500", "html_502", "html_504", "service_unavailable_200", "old_style_error", "empty_object",
 }  # fmt: skip
-TROUBLES = {
+FAULT_KINDS = {
     "hang", "too_much_data", "poisoned_thread", "beyond_detailed", "reset_before", "reset_middle", "truncated_gzip",
     "truncated_json", "redirect", "short_page", "page_size", "first_page", "empty_tail", "empty_self_tail", "self_tail",
     "same_cursors", "ignored_cursor", "time_paging", "empty_page", "repeated_cursor", "foreign_next", "no_paging_next",
@@ -84,13 +84,13 @@ TROUBLES = {
 
 
 def test_every_fault_is_known_to_these_tests() -> None:
-    assert set(FAULTS) == set(ERRORS) | ODD_ANSWERS | TROUBLES
+    assert set(FAULTS) == set(ERRORS) | ODD_ANSWERS | FAULT_KINDS
 
 
-def test_the_documentation_describes_every_kind_of_trouble() -> None:
+def test_the_documentation_describes_every_fault_kind() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "emulator.md").read_text("utf-8")
     described = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page.partition("| kind |")[2], re.MULTILINE))
-    assert described == {name: FAULTS[name].description for name in ODD_ANSWERS | TROUBLES}
+    assert described == {name: FAULTS[name].description for name in ODD_ANSWERS | FAULT_KINDS}
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -116,21 +116,21 @@ def test_an_unknown_fault_is_refused_with_the_names_there_are(small: EmulatorSer
         assert 400 == requests.post(f"{small.url}/_emulator/faults", json=bad, timeout=5).status_code
 
 
-def test_a_fault_strikes_when_it_is_told_to(small: EmulatorServer) -> None:
+def test_a_fault_triggers_when_it_is_told_to(small: EmulatorServer) -> None:
     small.add_fault(Fault("2", after_calls=2, every=3, times=2))
     assert [200, 200, 500, 200, 200, 500, 200, 200, 200] == [get(small, "100").status_code for _ in range(9)]
     small.add_fault(Fault("2", after_calls=2, times=2))
     assert [200, 200, 500, 500, 200] == [get(small, "100").status_code for _ in range(5)]
 
 
-def test_a_fault_strikes_by_chance_and_the_same_way_each_time(small: EmulatorServer) -> None:
-    def struck() -> list[int]:
+def test_a_fault_triggers_by_chance_and_the_same_way_each_time(small: EmulatorServer) -> None:
+    def triggered() -> list[int]:
         small.clear_faults()
         small.add_fault(Fault("2", probability=0.5, seed=7))
         return [get(small, "100").status_code for _ in range(20)]
 
-    first = struck()
-    assert first == struck()
+    first = triggered()
+    assert first == triggered()
     assert {200, 500} == set(first)
 
 
@@ -212,7 +212,7 @@ def test_empty_and_short_pages_hide_nothing_from_who_follows_next(
         times = None if name == "short_page" or every > 1 else 4
         server.add_fault(Fault(name, every=every, after_calls=after_calls, times=times))
         found = [row["id"] for _, messages in walk(server, limit=limit, nested=2) for row in messages]
-        assert server.truth().message_ids == set(found)
+        assert server.ground_truth().message_ids == set(found)
         assert len(found) == len(set(found))
 
 
@@ -295,10 +295,10 @@ def test_a_poisoned_thread_spoils_the_pages_that_contain_it(
 
 
 def test_faults_are_set_shown_and_forgotten_over_http(small: EmulatorServer) -> None:
-    control = f"{small.url}/_emulator/faults"
+    admin = f"{small.url}/_emulator/faults"
     body = json.dumps([{"code": 190, "subcode": 463, "times": 1}, {"name": "80006", "block_seconds": 60}])
-    assert ["190/463", "80006"] == [row["name"] for row in requests.post(control, data=body, timeout=5).json()]
+    assert ["190/463", "80006"] == [row["name"] for row in requests.post(admin, data=body, timeout=5).json()]
     assert [190, 80006, 80006] == [get(small, "100/conversations").json()["error"]["code"] for _ in range(3)]
-    assert [1, 1] == [row["struck"] for row in requests.get(control, timeout=5).json()]
-    assert [] == requests.delete(control, timeout=5).json()
+    assert [1, 1] == [row["triggered"] for row in requests.get(admin, timeout=5).json()]
+    assert [] == requests.delete(admin, timeout=5).json()
     assert 200 == get(small, "100/conversations").status_code

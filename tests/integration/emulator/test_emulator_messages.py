@@ -120,14 +120,17 @@ def test_only_the_20_newest_messages_of_an_instagram_thread_have_details() -> No
         old, new = get(server, messages[20]["id"]), get(server, messages[19]["id"], fields="message")
         assert (400, 9000001) == (old.status_code, old.json()["error"]["code"])
         assert 200 == new.status_code
-        assert (50, 30) == (server.truth(platform="INSTAGRAM").messages, server.truth(platform="INSTAGRAM").unavailable)
+        assert (50, 30) == (
+            server.ground_truth(platform="INSTAGRAM").messages,
+            server.ground_truth(platform="INSTAGRAM").unavailable,
+        )
 
 
 def test_messenger_threads_have_all_details() -> None:
     with EmulatorServer(uniform_world(threads=1, messages_per_thread=50)) as server:
         ((_, messages),) = walk(server)
         assert all("message" in row for row in messages)
-        assert 0 == server.truth().unavailable
+        assert 0 == server.ground_truth().unavailable
 
 
 def test_old_instagram_rows_can_come_with_their_id_only() -> None:
@@ -144,7 +147,7 @@ def test_a_deleted_instagram_message_is_an_id_and_a_time() -> None:
         ((_, messages),) = walk(server, platform="INSTAGRAM")
         assert {"id", "created_time"} == set(messages[0])
         assert 9000001 == get(server, messages[0]["id"]).json()["error"]["code"]
-        assert 1 == server.truth(platform="INSTAGRAM").unavailable
+        assert 1 == server.ground_truth(platform="INSTAGRAM").unavailable
 
 
 def test_a_conversation_can_be_read_alone_with_all_its_fields(varied: EmulatorServer) -> None:

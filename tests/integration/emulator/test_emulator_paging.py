@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.emulator import (
-    CallArrivals,
     EmulatorServer,
     EmulatorSettings,
+    LiveTraffic,
     World,
     WorldSettings,
     uniform_world,
@@ -34,7 +34,7 @@ def test_a_walk_finds_everything_exactly_once_at_any_page_size(
     walked: EmulatorServer, limit: int, nested: int, platform: str
 ) -> None:
     found = [row["id"] for _, messages in walk(walked, "100", platform, limit, nested) for row in messages]
-    assert walked.truth("100", platform).message_ids == set(found)
+    assert walked.ground_truth("100", platform).message_ids == set(found)
     assert len(set(found)) == len(found)
 
 
@@ -110,11 +110,11 @@ def test_a_thread_that_gets_a_message_leaves_its_place_and_shifts_nothing_else(s
 
 
 def test_messages_can_arrive_while_somebody_reads() -> None:
-    plan = CallArrivals(every_calls=2, messages=3, times=4, platform="MESSENGER")
-    with EmulatorServer(uniform_world(threads=40), EmulatorSettings(call_arrivals=plan)) as server:
-        before = server.truth().messages
+    plan = LiveTraffic(every_calls=2, messages=3, times=4, platform="MESSENGER")
+    with EmulatorServer(uniform_world(threads=40), EmulatorSettings(live_traffic=plan)) as server:
+        before = server.ground_truth().messages
         found = {row["id"] for row in rows(server, "100/conversations", limit=5)}
-        assert before + 12 == server.truth().messages
+        assert before + 12 == server.ground_truth().messages
         assert len(found) < len(server.world.threads)
 
 
@@ -162,7 +162,7 @@ def test_folders_divide_messenger_and_are_ignored_on_instagram() -> None:
         }
         divided = [folders(name) for name in ("inbox", "page_done", "spam", "other")]
         assert all(divided)
-        assert server.truth(folder="all").conversations == sum(map(len, divided)) == len(set().union(*divided))
+        assert server.ground_truth(folder="all").conversations == sum(map(len, divided)) == len(set().union(*divided))
         instagram: dict[str, Any] = {"platform": "INSTAGRAM", "limit": 200}
         assert rows(server, "100/conversations", **instagram) == rows(
             server, "100/conversations", folder="spam", **instagram

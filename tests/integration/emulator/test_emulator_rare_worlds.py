@@ -79,7 +79,7 @@ def test_an_unsent_message_vanishes_and_its_conversation_keeps_its_place() -> No
         assert get(server, "100/conversations").json()["data"] == before
         assert [row["id"] for row in get(server, "t_1/messages").json()["data"]] == ["m_t_1_1"]
         assert get(server, "m_t_1_9").status_code == 400
-        assert server.truth().message_ids == {"m_t_1_1", "m_t_2_5"}
+        assert server.ground_truth().message_ids == {"m_t_1_1", "m_t_2_5"}
 
 
 def test_an_unsent_message_can_leave_its_id_and_time() -> None:
@@ -88,7 +88,7 @@ def test_an_unsent_message_can_leave_its_id_and_time() -> None:
         found = get(server, "t_1/messages", fields="id,created_time,message,from").json()["data"]
         assert [sorted(row) for row in found] == [["created_time", "id"], ["created_time", "from", "id", "message"]]
         assert get(server, "m_t_1_9").json()["error"]["code"] == 9000001
-        assert server.truth().unavailable_ids == {"m_t_1_9"}
+        assert server.ground_truth().unavailable_ids == {"m_t_1_9"}
 
 
 def test_a_conversation_can_lose_all_its_messages_and_get_new_ones() -> None:

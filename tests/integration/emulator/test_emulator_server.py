@@ -41,30 +41,30 @@ def test_truth_is_what_a_plain_walk_collects(varied: EmulatorServer) -> None:
                 for row in messages
                 if since[:19] <= row["created_time"][:19] < until[:19]
             }
-            truth = varied.truth(page_id, platform, since, until)
+            truth = varied.ground_truth(page_id, platform, since, until)
             assert set(found) == truth.message_ids
             assert (len(found), list(found.values()).count(False)) == (truth.messages, truth.unavailable)
             query = {"page_id": page_id, "platform": platform, "since": since, "until": until, "ids": "true"}
-            over_http = requests.get(f"{varied.url}/_emulator/truth", params=query, timeout=5).json()
+            over_http = requests.get(f"{varied.url}/_emulator/ground_truth", params=query, timeout=5).json()
             assert sorted(found) == over_http["message_ids"]
             assert (truth.conversations, truth.messages) == (over_http["conversations"], over_http["messages"])
 
 
 def test_truth_over_all_folders_adds_up_to_the_world(varied: EmulatorServer) -> None:
-    found = requests.get(f"{varied.url}/_emulator/truth?folder=all", timeout=5).json()
+    found = requests.get(f"{varied.url}/_emulator/ground_truth?folder=all", timeout=5).json()
     assert (4, 3_000) == (len(found), sum(row["messages"] for row in found))
 
 
 @pytest.mark.parametrize("bad", ["page_id=9", "platform=x", "since=yesterday", "until=2026-01-01T00:00:00", "folder=x"])
 def test_a_bad_question_for_the_truth_is_a_clear_400(varied: EmulatorServer, bad: str) -> None:
-    answer = requests.get(f"{varied.url}/_emulator/truth?{bad}", timeout=5)
+    answer = requests.get(f"{varied.url}/_emulator/ground_truth?{bad}", timeout=5)
     assert (400, ["error"]) == (answer.status_code, list(answer.json()))
 
 
 def test_arrivals_over_http_are_repeatable_and_can_be_read(small: EmulatorServer) -> None:
     body = {"messages": 5, "seed": 9, "created_time": "2026-11-21T00:00:00Z", "platform": "INSTAGRAM"}
     arrived = requests.post(f"{small.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
-    assert set(arrived) == small.truth(platform="INSTAGRAM", since="2026-11-21T00:00:00+00:00").message_ids
+    assert set(arrived) == small.ground_truth(platform="INSTAGRAM", since="2026-11-21T00:00:00+00:00").message_ids
     with EmulatorServer(uniform_world(threads=30, messages_per_thread=3)) as other:
         assert arrived == requests.post(f"{other.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
     assert 200 == requests.post(f"{small.url}/_emulator/arrivals", timeout=5).status_code
@@ -152,7 +152,7 @@ def test_the_official_sdk_reads_pages_conversations_and_messages(varied: Emulato
     FacebookAdsApi.init(access_token=pages[0]["access_token"], **options)
     for platform in ("MESSENGER", "INSTAGRAM"):
         threads = list(Page("100").get_conversations(fields=["id"], params={"platform": platform, "limit": 100}))
-        truth = varied.truth("100", platform)
+        truth = varied.ground_truth("100", platform)
         assert truth.conversations == len(threads)
         longest = max(threads[:40], key=lambda each: len(varied.world.threads[each["id"]].messages))
         found = {message["id"] for message in longest.get_messages(fields=["id", "message"])}
@@ -173,9 +173,9 @@ def test_the_command_line_serves_says_when_and_stops_cleanly(tmp_path: Path) -> 
             facts = json.loads(ready.read_text())
             url = f"{facts['url']}/v26.0/100/conversations?access_token={facts['page_tokens']['100']}"
             assert [500, 200, 200, 400] == [requests.get(url, timeout=5).status_code for _ in range(4)]
-            expected = EmulatorServer(World.generate(WorldSettings(messages=400, pages=2))).truth()
+            expected = EmulatorServer(World.generate(WorldSettings(messages=400, pages=2))).ground_truth()
             query = {"page_id": "100", "platform": "MESSENGER"}
-            truth = requests.get(f"{facts['url']}/_emulator/truth", params=query, timeout=5).json()
+            truth = requests.get(f"{facts['url']}/_emulator/ground_truth", params=query, timeout=5).json()
             assert expected.messages == truth["messages"]
         finally:
             process.send_signal(signal.SIGTERM)

@@ -102,7 +102,7 @@ def test_only_the_first_page_is_short(small: EmulatorServer) -> None:
 def test_an_imposed_page_size_hides_nothing_and_repeats_the_limit(small: EmulatorServer, edge: str) -> None:
     small.add_fault(Fault("page_size", size=2, edge=edge))
     found = [message["id"] for _, messages in walk(small, limit=30, nested=3) for message in messages]
-    assert (frozenset(found), len(found)) == (small.truth().message_ids, 90)
+    assert (frozenset(found), len(found)) == (small.ground_truth().message_ids, 90)
     body = get(small, "100/conversations", limit=29, fields="messages.limit(3){id}").json()
     assert len(body["data"]) == (2 if edge == "conversations" else 29)
     assert {len(row["messages"]["data"]) for row in body["data"]} == {2 if edge == "messages" else 3}
@@ -133,7 +133,7 @@ def test_messages_are_paged_by_time(small: EmulatorServer, nested: bool) -> None
     query.pop("access_token")
     rest = get(small, f"{thread}/messages", **query).json()
     found = [row["id"] for row in body["data"] + rest["data"]]
-    assert (len(found), set(found) <= small.truth().message_ids, "next" in rest["paging"]) == (3, True, False)
+    assert (len(found), set(found) <= small.ground_truth().message_ids, "next" in rest["paging"]) == (3, True, False)
 
 
 def test_until_alone_begins_at_that_second_again(small: EmulatorServer) -> None:

@@ -98,18 +98,18 @@ def test_a_proof_is_checked_when_given_and_missed_when_required() -> None:
 
 
 def test_tokens_expire_come_back_and_rotate_over_http(small: EmulatorServer) -> None:
-    control = f"{small.url}/_emulator/tokens"
+    admin = f"{small.url}/_emulator/tokens"
     old = small.page_token("100")
-    requests.post(control, json={"expire": True, "page_id": "100", "subcode": 463}, timeout=5)
+    requests.post(admin, json={"expire": True, "page_id": "100", "subcode": 463}, timeout=5)
     assert (400, 190, 463) == error_of(get(small, "100", old))
-    requests.post(control, json={"restore": old}, timeout=5)
+    requests.post(admin, json={"restore": old}, timeout=5)
     assert 200 == get(small, "100", old).status_code
-    new = requests.post(control, json={"rotate": True, "page_id": "100"}, timeout=5).json()["page_tokens"]["100"]
+    new = requests.post(admin, json={"rotate": True, "page_id": "100"}, timeout=5).json()["page_tokens"]["100"]
     assert new == small.page_token("100") != old
     assert (400, 190, 460) == error_of(get(small, "100", old))
     assert 200 == get(small, "100", new).status_code
     assert new == get(small, "100", small.user_token, fields="access_token").json()["access_token"]
-    requests.post(control, json={"expire": small.user_token, "subcode": 467}, timeout=5)
+    requests.post(admin, json={"expire": small.user_token, "subcode": 467}, timeout=5)
     assert (400, 190, 467) == error_of(get(small, "me", small.user_token))
 
 

@@ -30,7 +30,7 @@ def test_faults_are_those_of_the_emulator(meta_graph):
     assert requests.get(url, {"access_token": token}).json()["error"]["code"] == 190
     meta_graph.faults.clear()
     assert requests.get(url, {"access_token": token}).json()["id"] == "100"
-    assert meta_graph.truth().message_ids
+    assert meta_graph.ground_truth().message_ids
 
 
 def test_nothing_of_it_stays():

@@ -140,9 +140,9 @@ class Scene:
         """The conversations of the ledger that are not complete."""
         return {name: status for name, status in self.statuses.items() if status != "complete"}
 
-    def truth(self, since: datetime | None = None, folder: str = "inbox") -> list[str]:
+    def ground_truth(self, since: datetime | None = None, folder: str = "inbox") -> list[str]:
         """The ids of the messages that there are, sorted."""
-        return sorted(self.server.truth("100", self.platform, since, UNTIL, folder).message_ids)
+        return sorted(self.server.ground_truth("100", self.platform, since, UNTIL, folder).message_ids)
 
     @property
     def message_ids(self) -> list[str]:

@@ -23,7 +23,7 @@ def test_lists_that_are_too_large_are_asked_for_in_smaller_parts(tmp_path: Path)
     ]
     with scene(tmp_path, specs) as page:
         assert page.attempt(session=graph_session(BOUNDS)).complete
-        assert (page.truth(), {}) == (page.message_ids, page.incomplete)
+        assert (page.ground_truth(), {}) == (page.message_ids, page.incomplete)
 
 
 def test_a_message_that_is_too_large_by_itself_is_the_only_one_that_lacks(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_message_that_is_too_large_by_itself_is_the_only_one_that_lacks(tmp_pa
     specs[7] = replace(specs[7], messages=[*specs[7].messages, huge])
     with scene(tmp_path, specs) as page:
         assert page.attempt(session=graph_session(BOUNDS)).complete
-        assert page.truth() == page.message_ids
+        assert page.ground_truth() == page.message_ids
         without = [row["message_id"] for row in page.written.messages if row["content_status"] == "unavailable"]
         assert (["m_huge"], {"t_7": "truncated_by_platform"}) == (without, page.incomplete)
 

@@ -21,6 +21,6 @@ def test_a_clock_that_is_set_back_changes_no_result(tmp_path: Path, monkeypatch:
         page.failing_attempt(sizes=Sizes(5, 5))
         earlier = (begin - timedelta(days=2)).isoformat()
         assert page.attempt(sizes=Sizes(5, 5), extracted_time=earlier).complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         [window] = page.written.windows
         assert window["started_time"] <= window["finished_time"]

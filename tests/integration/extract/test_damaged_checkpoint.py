@@ -66,7 +66,7 @@ def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_undamaged_it_is_used(restored: Scene, left: dict[str, bytes]) -> None:
     assert loaded(restored.folder, left) is not None
     assert restored.attempt(sizes=SIZES, rows_per_part=40).complete
-    assert (restored.message_ids, restored.incomplete) == (restored.truth(), {})
+    assert (restored.message_ids, restored.incomplete) == (restored.ground_truth(), {})
 
 
 def test_with_any_value_in_place_of_any_other_it_is_not_used(restored: Scene, left: dict[str, bytes]) -> None:
@@ -108,7 +108,7 @@ def test_an_attempt_after_the_damage_starts_over_and_loses_nothing(
             path = restored.folder / name
             path.write_bytes(path.read_bytes()[:-9])
     assert restored.attempt(sizes=SIZES, rows_per_part=40).complete
-    assert (restored.message_ids, restored.incomplete) == (restored.truth(), {})
+    assert (restored.message_ids, restored.incomplete) == (restored.ground_truth(), {})
 
 
 def test_what_is_no_regular_file_in_its_place_is_replaced(restored: Scene) -> None:
@@ -116,4 +116,4 @@ def test_what_is_no_regular_file_in_its_place_is_replaced(restored: Scene) -> No
     path.unlink()
     path.symlink_to("/dev/zero")
     assert restored.attempt(sizes=SIZES, rows_per_part=40).complete
-    assert (restored.message_ids, restored.incomplete) == (restored.truth(), {})
+    assert (restored.message_ids, restored.incomplete) == (restored.ground_truth(), {})

@@ -31,7 +31,7 @@ def test_a_rerun_that_fails_leaves_the_earlier_result_byte_for_byte(tmp_path: Pa
         page.server.clear_faults()
         page.clock.skip(3_700)
         assert page.attempt(sizes=Sizes(4, 4)).complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
 @pytest.mark.parametrize("kind", ["10", "100/33", "2", "html_500", "empty_object", "1"])
@@ -42,7 +42,7 @@ def test_a_conversation_refused_in_a_rerun_keeps_its_earlier_rows_and_status(tmp
         page.server.world.post("t_4", created_time=UNTIL - MINUTE)
         page.add(kind, thread_id="t_7", reach=("alone",))
         assert page.attempt(sizes=Sizes(10, 3, 3)).complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert len(page.message_ids) == len(before.message_ids) + 1
         assert page.incomplete == {}
         [row] = [row for row in page.written.conversations if row["conversation_id"] == "t_7"]
@@ -82,7 +82,7 @@ def test_a_richer_rerun_replaces_a_poorer_result(tmp_path: Path) -> None:
         assert page.incomplete == {"t_7": "unreadable"}
         page.server.clear_faults()
         page.attempt(sizes=Sizes(10, 3, 3))
-        assert (page.message_ids, page.incomplete, page.written.gaps) == (page.truth(), {}, [])
+        assert (page.message_ids, page.incomplete, page.written.gaps) == (page.ground_truth(), {}, [])
 
 
 def test_what_both_runs_read_is_there_once(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_both_runs_read_is_there_once(tmp_path: Path) -> None:
         page.server.clear_faults()
         page.add("10", thread_id="t_3", reach=("alone",))
         page.attempt(sizes=Sizes(10, 3, 3))
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         assert page.written.manifest["stats"]["messages"] == len(page.message_ids)
         assert [row["messages"] for row in page.written.windows] == [len(page.message_ids)]
 
@@ -121,7 +121,7 @@ def test_an_attempt_after_one_that_was_killed_once_it_had_published_makes_no_lis
         assert result.complete
         assert page.calls_of("conversations") == lists
         assert page.published() == earlier
-        assert result.messages == len(page.truth())
+        assert result.messages == len(page.ground_truth())
         # Cleaned up: the run after it reads the window again.
         assert page.attempt(sizes=Sizes(5, 5)).complete
         assert page.calls_of("conversations") > lists
@@ -135,7 +135,7 @@ def test_a_checkpoint_of_an_unfinished_rerun_does_not_make_the_earlier_result_co
         page.failing_attempt(sizes=Sizes(5, 5))
         page.clock.skip(1_900)
         assert page.attempt(sizes=Sizes(5, 5)).complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
 
 
 def test_an_unreadable_conversation_that_was_seen_by_an_earlier_attempt_is_asked_again(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_an_unreadable_conversation_that_was_seen_by_an_earlier_attempt_is_asked
         page.failing_attempt(sizes=Sizes(5, 3, 3))
         page.server.clear_faults()
         assert page.attempt(sizes=Sizes(5, 3, 3)).complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
 class Mute(LocalStorage):
@@ -165,4 +165,4 @@ def test_an_earlier_result_that_cannot_be_read_for_the_moment_is_not_given_up(tm
             extract(page.server, Mute(page.folder), until=UNTIL, sizes=Sizes(10, 3, 3), clock=page.clock)
         assert earlier.items() <= page.published().items()
         assert page.attempt(sizes=Sizes(10, 3, 3)).complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})

@@ -39,7 +39,7 @@ def test_a_generated_world_is_extracted_whole_on_both_platforms(tmp_path: Path) 
     with EmulatorServer(world) as server:
         for platform in ("MESSENGER", "INSTAGRAM"):
             extract(server, tmp_path / platform, platform=platform, until=NOW)
-            truth = server.truth("100", platform, None, NOW)
+            truth = server.ground_truth("100", platform, None, NOW)
             assert sorted(truth.message_ids) == sorted(written(tmp_path / platform).message_ids)
 
 
@@ -127,7 +127,7 @@ def test_too_much_data_halves_what_is_asked_for_until_it_fits(tmp_path: Path) ->
     with EmulatorServer(world) as server:
         server.add_fault(Fault("too_much_data", more_than=30))
         extract(server, tmp_path, until=NOW, sizes=Sizes(50, 25))
-        assert sorted(server.truth("100", "MESSENGER").message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(server.ground_truth("100", "MESSENGER").message_ids) == sorted(written(tmp_path).message_ids)
 
 
 def test_one_conversation_that_is_gone_does_not_hold_back_the_others(tmp_path: Path) -> None:

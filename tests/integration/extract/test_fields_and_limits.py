@@ -30,7 +30,7 @@ def test_where_only_calls_for_one_row_are_answered_all_rows_are_read(tmp_path: P
         page.add(kind, limit_over=1)
         page.add(kind, nested_limit_over=1)
         assert page.attempts().complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         # One call for each conversation and message, and for each conversation's id once more; the rest is refused.
         assert page.calls <= 15 + 15 * 6 + 15 + 180
 
@@ -40,7 +40,7 @@ def test_where_only_calls_for_one_row_are_answered_in_time_all_rows_are_read(tmp
         page.add("hang", limit_over=1)
         page.add("hang", nested_limit_over=1)
         assert page.attempts(session=impatient_session(), sizes=Sizes(4, 4, 4)).complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
 @pytest.mark.parametrize("kind", ["1", "-2/2534084", "html_504"])
@@ -52,7 +52,7 @@ def test_the_size_that_works_is_remembered_by_the_next_attempt(tmp_path: Path, k
         page.clock.skip(3_700)
         lists = RecordedLists()
         assert page.attempt(session=lists.session).complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         whole = [call for call in lists.calls if call[1]]
         # It may try two conversations now and then after successes, but does not begin with more than one.
         assert (whole[0][0], whole[0][2], max(limit for limit, _, _ in whole)) == (1, 200, 2)
@@ -69,7 +69,7 @@ def test_a_refused_message_field_is_left_out_its_column_is_null_and_its_name_is_
         page.add(kind, field=field)
         result = page.attempt(sizes=Sizes(10, 3, 3))
         assert result.complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         assert {str(row[field]) for row in page.written.messages} == {"None"}
         assert page.written.manifest["left_out_fields"] == [field]
         assert [row["left_out_fields"] for row in page.written.windows] == [[field]]
@@ -83,7 +83,7 @@ def test_a_refused_conversation_field_is_left_out_too(tmp_path: Path, kind: str,
     with scene(tmp_path, threads(5)) as page:
         page.add(kind, field=field)
         assert page.attempt().complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert {str(row[field]) for row in page.written.conversations} == {"None"}
         assert page.written.manifest["left_out_fields"] == [field]
 
@@ -97,7 +97,7 @@ def test_two_refused_fields_are_both_left_out_and_remembered_by_the_next_attempt
         page.clock.skip(3_700)
         before = page.errors
         assert page.attempt(sizes=Sizes(3, 3)).complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.errors == before
         assert sorted(page.written.manifest["left_out_fields"]) == ["reactions", "tags"]
 
@@ -108,7 +108,7 @@ def test_a_refused_limit_becomes_the_maximum_and_is_remembered(tmp_path: Path, m
         page.add("100/limit", limit_over=maximum)
         page.add("80006", route="conversations", after_calls=6, times=1, regain_minutes=60)
         page.attempts(apart=3_700)
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         # Of several calls in flight each may be refused once; no later one is.
         assert page.server.statistics()["errors"].get("100", 0) <= 5
 
@@ -117,7 +117,7 @@ def test_a_limit_that_is_refused_without_saying_a_maximum_is_lowered_until_it_fi
     with scene(tmp_path, threads(30, messages=4)) as page:
         page.add("100/limit", limit_over=5, text="(#100) param limit must be lower")
         assert page.attempt().complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         assert page.errors <= 15
 
 
@@ -138,7 +138,7 @@ def test_a_limit_without_a_hint_that_lasts_an_hour_costs_at_most_twenty_calls(
         assert page.calls <= 20
         assert waits == sorted(waits)
         assert page.attempt().complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         # The worker was freed: hardly any waiting happened within a call. An attempt that begins with a limited call
         # waits for it up to 40 s, and knows nothing of the attempts before it.
         within_calls = page.clock.skipped - sum(waits) - 2 * len(waits)
@@ -152,7 +152,7 @@ def test_usage_of_other_objects_and_types_neither_slows_nor_stops(tmp_path: Path
         page.add("613", route="conversations", times=1, after_calls=1)
         result = page.attempt(sizes=Sizes(5, 5))
         assert result.complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.clock.skipped <= 10
 
 
@@ -173,7 +173,7 @@ def test_participants_that_meta_refuses_are_told_by_a_marker(tmp_path: Path) -> 
         [row] = page.written.conversations
         assert len(row["participants"]) == 101
         assert row["participants"][-1] == {"id": None, "name": "(more, whom Meta does not return)"}
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
 
 
 def test_an_attachments_edge_without_data_is_null(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_messages_that_meta_lists_late_are_read_by_the_next_window_within_its_lo
         page.attempt(since=since, lookback=10 * MINUTE)
         assert missed in page.message_ids
         assert too_old not in page.message_ids
-        assert page.message_ids == page.truth(since - 10 * MINUTE)
+        assert page.message_ids == page.ground_truth(since - 10 * MINUTE)
         [window] = page.written.windows
         assert window["window_since"] == since.isoformat()
 
@@ -229,4 +229,4 @@ def test_a_checkpoint_of_another_lookback_is_not_continued(tmp_path: Path) -> No
             page.attempt(since=since, sizes=Sizes(9, 9))
         page.clock.skip(3_700)
         page.attempt(since=since, lookback=20 * MINUTE, sizes=Sizes(9, 9))
-        assert page.message_ids == page.truth(since - 20 * MINUTE)
+        assert page.message_ids == page.ground_truth(since - 20 * MINUTE)

@@ -58,7 +58,7 @@ def undisturbed(server: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 def finish_and_compare(server: EmulatorServer, folder: Path) -> None:
     assert 0 == start(server, folder).wait()
     found = written(folder)
-    assert sorted(server.truth("100").message_ids) == sorted(found.message_ids)
+    assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
     assert 300 == len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
     assert {9} == {row["messages_extracted"] for row in found.conversations}
     left = {path.name for path in folder.iterdir()}
@@ -120,5 +120,5 @@ def test_a_destination_that_vanishes_ends_the_try_and_the_next_one_starts_over(
     # The process may have made the folder anew; what it wrote there never counts as a finished window by mistake.
     if child.returncode == 0:
         found = written(folder)
-        assert sorted(server.truth("100").message_ids) == sorted(found.message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
     finish_and_compare(server, folder)

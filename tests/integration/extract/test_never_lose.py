@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.emulator import (
-    CallArrivals,
     EmulatorServer,
     EmulatorSettings,
     Fault,
+    LiveTraffic,
     MessageSpec,
     PageSpec,
     ThreadSpec,
@@ -47,12 +47,12 @@ def numbered(count: int, platform: str = "MESSENGER", messages: int = 2) -> list
 
 def test_threads_that_move_to_the_top_during_the_walk_are_read_from_there(tmp_path: Path) -> None:
     # Two known threads move with each call; most of them before the walk, on its way down, has come to them.
-    arrivals = CallArrivals(every_calls=1, messages=2, new_thread_share=0.0, times=6)
-    with EmulatorServer(
-        build_world([PageSpec("100", numbered(30))], END), EmulatorSettings(call_arrivals=arrivals)
-    ) as s:
+    traffic = LiveTraffic(every_calls=1, messages=2, new_thread_share=0.0, times=6)
+    with EmulatorServer(build_world([PageSpec("100", numbered(30))], END), EmulatorSettings(live_traffic=traffic)) as s:
         extract(s, tmp_path, until=END, sizes=Sizes(5, 5))
-        assert sorted(s.truth("100", "MESSENGER", None, END).message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(s.ground_truth("100", "MESSENGER", None, END).message_ids) == sorted(
+            written(tmp_path).message_ids
+        )
 
 
 @pytest.mark.parametrize("position", [0, 1, 37, 63, 99])
@@ -62,7 +62,7 @@ def test_one_thread_that_spoils_every_list_is_isolated_in_few_calls_and_read_by_
     with EmulatorServer(build_world([PageSpec("100", numbered(100))], END)) as server:
         server.add_fault(Fault("poisoned_thread", thread_id=f"t_{position}"))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(64, 16))
-        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
     assert 0 == extraction.incomplete
     undisturbed = 1 + 2 + 1
     assert extraction.calls <= undisturbed + 3 * ceil(log2(64)) + 4
@@ -100,7 +100,7 @@ def test_a_cursor_that_fails_costs_a_way_down_from_the_top_and_nothing_else(tmp_
     with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
         server.add_fault(Fault(fault, route="conversations", after_calls=3, times=1))
         extract(server, tmp_path, until=END, sizes=Sizes(5, 5))
-        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 
 
 def test_a_list_whose_cursors_never_work_ends_in_an_error_and_nothing_is_published(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_page_that_names_itself_is_the_end_only_when_nothing_more_comes_behind
         except CursorError:
             assert not (tmp_path / "_manifest.json").exists()
         else:
-            assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+            assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
         assert server.statistics()["calls"] < 600
 
 
@@ -144,7 +144,7 @@ def test_a_list_out_of_order_is_read_to_its_end(tmp_path: Path, caplog: pytest.L
         server.add_fault(Fault("unordered_page", route="conversations"))
         begin = END - timedelta(seconds=60 * 40)
         extract(server, tmp_path, since=begin, until=END, sizes=Sizes(7, 5))
-        truth = server.truth("100", "MESSENGER", begin, END)
+        truth = server.ground_truth("100", "MESSENGER", begin, END)
     assert sorted(truth.message_ids) == sorted(written(tmp_path).message_ids)
     assert "not in order" in caplog.text
 
@@ -194,7 +194,7 @@ def test_a_single_message_that_cannot_be_read_is_stepped_over_and_counted(tmp_pa
         server.add_fault(Fault("1", route="messages", match=r"from.*limit=1&", after_calls=1, times=1))
         server.add_fault(Fault("1", route="messages", match=r"limit=[2-9]"))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(1, 3, 2))
-        truth = server.truth("100")
+        truth = server.ground_truth("100")
     found = written(tmp_path)
     assert sorted(truth.message_ids) == sorted(found.message_ids)
     assert ["unavailable"] == [r["content_status"] for r in found.messages if r["content_status"] != "available"]
@@ -252,7 +252,7 @@ def test_a_token_that_dies_keeps_the_checkpoint_and_a_new_one_goes_on(tmp_path: 
             extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
         calls = server.statistics()["calls"]
         extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
-        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
         assert server.statistics()["calls"] - calls < 12
 
 
@@ -265,7 +265,7 @@ def test_a_stored_cursor_that_no_longer_holds_is_replaced_by_the_way_down_from_t
         server.add_fault(Fault("100/cursor", match="after=", times=4))
         extract(server, tmp_path, until=END, sizes=Sizes(5, 3, 3))
         found = written(tmp_path)
-        assert sorted(server.truth("100").message_ids) == sorted(found.message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
     assert {"complete"} == set(statuses(found).values())
 
 
@@ -293,7 +293,7 @@ def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, dama
             assert old in text
             (tmp_path / "_checkpoint.json").write_text(text.replace(old, new))
         extract(server, tmp_path, until=END, sizes=Sizes(10, 3))
-        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 
 
 def test_two_tasks_that_write_the_same_window_one_wins_whole_and_the_other_fails_clearly(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_two_tasks_that_write_the_same_window_one_wins_whole_and_the_other_fails
         ):
             extract(server, tmp_path, until=END)
         extract(server, tmp_path, until=END)
-        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 
 
 def test_parquet_goes_on_from_a_checkpoint_too(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_parquet_goes_on_from_a_checkpoint_too(tmp_path: Path) -> None:
             for path in sorted(tmp_path.glob("messages-*.parquet"))
             for value in pyarrow.parquet.read_table(path)["message_id"].to_pylist()
         ]
-        assert sorted(server.truth("100").message_ids) == sorted(ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(ids)
 
 
 class FailsOnce(LocalStorage):
@@ -343,4 +343,4 @@ def test_a_part_that_could_not_be_published_is_neither_lost_nor_there_twice(tmp_
         with pytest.raises(StorageError):
             extract(server, storage, until=END, sizes=Sizes(20, 5), rows_per_part=120)
         extract(server, storage, until=END, sizes=Sizes(20, 5), rows_per_part=120)
-        assert sorted(server.truth("100").message_ids) == sorted(written(tmp_path).message_ids)
+        assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)

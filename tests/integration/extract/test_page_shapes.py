@@ -45,7 +45,7 @@ def test_a_quiet_page_is_complete_in_at_most_three_times_the_calls_of_its_list(
             page.add(fault["name"], edge="conversations", **{k: v for k, v in fault.items() if k != "name"})
         result = page.attempt()
         assert result.complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.incomplete == {}
         pages = ceil(count / IMPOSED.get(shape, 100)) or 1
         assert page.calls_of("conversations") <= 3 * (pages + len(SHAPES[shape])) + 5
@@ -58,7 +58,7 @@ def test_a_quiet_page_of_ties_is_complete_whatever_pages_meta_imposes(tmp_path: 
         page.add("page_size", size=size, edge="conversations")
         result = page.attempt()
         assert result.complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.calls_of("conversations") <= 3 * ceil(9 / size) + 5
 
 
@@ -69,7 +69,7 @@ def test_a_window_of_a_quiet_page_is_complete_too(tmp_path: Path, shape: str) ->
         for fault in SHAPES[shape]:
             page.add(fault["name"], edge="conversations", **{k: v for k, v in fault.items() if k != "name"})
         assert page.attempt(since=since).complete
-        assert page.message_ids == page.truth(since)
+        assert page.message_ids == page.ground_truth(since)
 
 
 @pytest.mark.parametrize("shape", [name for name in SHAPES if not name.startswith("empty page")])
@@ -80,7 +80,7 @@ def test_pages_of_messages_of_any_shape_are_read_whole(tmp_path: Path, shape: st
             page.add(fault["name"], edge="messages", **{k: v for k, v in fault.items() if k != "name"})
         result = page.attempt()
         assert result.complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.incomplete == {}
         size = IMPOSED.get(shape, 100)
         assert result.calls <= 5 + 3 * (3 * ceil(messages / size) + 3)
@@ -93,7 +93,7 @@ def test_one_old_row_anywhere_on_a_page_hides_nothing_behind_it(tmp_path: Path, 
     with scene(tmp_path, threads(10 * pages, messages=1)) as page:
         page.add("stale_updated_time", position=position, seconds=9 * 86_400, times=1)
         assert page.attempt(since=since, sizes=Sizes(10, 5)).complete
-        assert page.message_ids == page.truth(since)
+        assert page.message_ids == page.ground_truth(since)
 
 
 def test_an_old_row_on_every_page_hides_nothing_either(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_old_row_on_every_page_hides_nothing_either(tmp_path: Path) -> None:
     with scene(tmp_path, threads(60, messages=1)) as page:
         page.add("stale_updated_time", position=-1, seconds=9 * 86_400)
         assert page.attempt(since=since, sizes=Sizes(10, 5)).complete
-        assert page.message_ids == page.truth(since)
+        assert page.message_ids == page.ground_truth(since)
 
 
 def test_messages_in_the_very_answer_count_although_the_conversations_time_is_older(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_messages_in_the_very_answer_count_although_the_conversations_time_is_ol
     with scene(tmp_path, specs) as page:
         # Its place is the end of the list, behind everything else.
         assert page.attempt(since=since, sizes=Sizes(10, 5)).complete
-        assert page.message_ids == page.truth(since)
+        assert page.message_ids == page.ground_truth(since)
         assert page.statuses["t_4"] == "complete"
 
 
@@ -121,7 +121,7 @@ def test_a_stale_time_of_one_conversation_loses_none_of_its_messages(tmp_path: P
     with scene(tmp_path, threads(30)) as page:
         page.add("stale_updated_time", thread_id=thread, seconds=9 * 86_400)
         assert page.attempt(since=since).complete
-        assert page.message_ids == page.truth(since)
+        assert page.message_ids == page.ground_truth(since)
 
 
 def test_messages_are_paged_by_until_and_token_where_there_are_no_cursors(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_messages_are_paged_by_until_and_token_where_there_are_no_cursors(tmp_pa
         page.add("time_paging")
         result = page.attempt(sizes=Sizes(10, 5, 5))
         assert result.complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.incomplete == {}
 
 
@@ -140,14 +140,14 @@ def test_paging_by_time_neither_loses_nor_doubles_messages_of_one_second(tmp_pat
         page.attempt(sizes=Sizes(10, 5, 5))
         ids = page.message_ids
         assert len(ids) == len(set(ids))
-        assert ids == page.truth() or page.incomplete == {"t_0": "unreadable"}
+        assert ids == page.ground_truth() or page.incomplete == {"t_0": "unreadable"}
 
 
 def test_a_last_page_of_messages_that_names_itself_is_the_end(tmp_path: Path) -> None:
     with scene(tmp_path, threads(3, messages=12)) as page:
         page.add("self_tail", edge="messages", thread_id="t_1")
         assert page.attempt(sizes=Sizes(10, 5, 5)).complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.incomplete == {}
 
 
@@ -158,7 +158,7 @@ def test_a_cursor_that_repeats_within_one_conversation_concerns_that_one_alone(t
     with scene(tmp_path, specs) as page:
         page.add("repeated_cursor", route="messages", match="t_2/")
         assert page.attempt(sizes=Sizes(10, 3, 3)).complete
-        missing = set(page.truth()) - set(page.message_ids)
+        missing = set(page.ground_truth()) - set(page.message_ids)
         if messages == 12:
             # The whole rest fits into the call with which the repeated page is verified.
             assert (set(), {}) == (missing, page.incomplete)
@@ -173,7 +173,7 @@ def test_a_next_that_names_another_host_is_never_followed_there(tmp_path: Path) 
     with scene(tmp_path, threads(30, messages=8)) as page:
         page.add("foreign_next")
         page.attempt(sizes=Sizes(10, 3, 3))
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])
@@ -183,7 +183,7 @@ def test_times_as_unix_seconds_are_read(tmp_path: Path, edge: str, every: int) -
     with scene(tmp_path, threads(40, messages=7)) as page:
         page.add("unix_times", edge=edge, every_row=every)
         assert page.attempt(since=since, sizes=Sizes(10, 3, 3)).complete
-        assert page.message_ids == page.truth(since)
+        assert page.message_ids == page.ground_truth(since)
         assert {row["created_time"][-6:] for row in page.written.messages} == {"+00:00"}
 
 
@@ -192,4 +192,4 @@ def test_a_list_out_of_order_is_read_to_its_end(tmp_path: Path) -> None:
     with scene(tmp_path, threads(40)) as page:
         page.add("unordered_page", route="conversations")
         assert page.attempt(since=since, sizes=Sizes(7, 5)).complete
-        assert page.message_ids == page.truth(since)
+        assert page.message_ids == page.ground_truth(since)

@@ -19,7 +19,7 @@ def others(page: Scene, *refused: str) -> list[str]:
     """The ids of all messages but those of some conversations."""
     world = page.server.world
     gone = {message.id for thread in refused for message in world.threads[thread].messages}
-    return [each for each in page.truth() if each not in gone]
+    return [each for each in page.ground_truth() if each not in gone]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_refused_conversation_is_asked_again_by_the_next_attempt_and_then_comp
         page.server.clear_faults()
         page.clock.skip(600)
         assert page.attempt(sizes=Sizes(4, 3, 20)).complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
 @pytest.mark.parametrize("kind", ["10", "200", "230"])
@@ -96,7 +96,7 @@ def test_five_conversations_among_sixty_that_spoil_every_list_cost_few_calls_and
         # The waits of calls that are in flight at once are added up here: up to four conversations wait side by side.
         assert page.clock.skipped <= (120 if readable_alone or kind.startswith("1") else 360)
         if readable_alone:
-            assert (page.message_ids, page.incomplete) == (page.truth(), {})
+            assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         else:
             assert page.message_ids == others(page, *poisoned)
             assert page.incomplete == dict.fromkeys(poisoned, "unreadable")
@@ -134,7 +134,7 @@ def test_a_200_that_is_not_the_conversation_is_never_complete_without_messages(
         page.add(kind, route=route, match="/t_3")
         page.attempt(sizes=Sizes(10, 3, 3))
         assert set(page.message_ids) >= set(others(page, "t_3"))
-        if set(page.message_ids) != set(page.truth()):
+        if set(page.message_ids) != set(page.ground_truth()):
             assert set(page.incomplete) == {"t_3"}
             [gap] = page.written.gaps
             assert gap["reason"]
@@ -150,14 +150,14 @@ def test_a_conversation_answered_oddly_once_is_read_whole(tmp_path: Path, kind: 
         page.add("missing_messages", route="conversations", thread_id="t_3")
         page.add(kind, route=route, times=1)
         page.attempt(sizes=Sizes(10, 3, 3))
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
 def test_rows_that_are_no_messages_are_counted_and_those_beside_them_read(tmp_path: Path) -> None:
     with scene(tmp_path, threads(8, messages=5)) as page:
         page.add("null_row", edge="messages", thread_id="t_3")
         assert page.attempt().complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.incomplete == {"t_3": "truncated_by_platform"}
         [gap] = page.written.gaps
         known = [gap[f"messages_{which}"] for which in ("known", "extracted", "unavailable")]
@@ -178,7 +178,7 @@ def test_instagrams_lists_that_one_conversation_spoils_are_isolated_as_well(tmp_
     with scene(tmp_path, threads(30, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.add(kind, thread_id="t_11", reach=("nested_lists",))
         assert page.attempt().complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
         assert page.calls <= 60
 
 
@@ -186,7 +186,7 @@ def test_conversations_listed_without_their_messages_are_read_by_themselves(tmp_
     with scene(tmp_path, threads(8, messages=3)) as page:
         page.add("missing_messages", route="conversations")
         assert page.attempt().complete
-        assert (page.message_ids, page.incomplete) == (page.truth(), {})
+        assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
 def test_messages_beyond_instagrams_twenty_that_are_refused_leave_the_twenty(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_ids_and_times_beyond_instagrams_twenty_are_kept_where_only_the_content_
     with scene(tmp_path, threads(4, messages=27, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.add("beyond_detailed", reach=("alone", "nested_lists"))
         assert page.attempt().complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.statuses == {f"t_{n}": "truncated_by_platform" for n in range(4)}
         assert {row["messages_unavailable"] for row in page.written.conversations} == {7}
 
@@ -212,6 +212,6 @@ def test_instagrams_twenty_one_messages_and_one_dead_cursor_are_truncated_and_no
     with scene(tmp_path, threads(2, messages=21, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.add("100/cursor", route="messages", times=1)
         page.attempt(sizes=Sizes(10, 5, 5))
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.statuses == {"t_0": "truncated_by_platform", "t_1": "truncated_by_platform"}
         assert {row["messages_unavailable"] for row in page.written.conversations} == {1}

@@ -35,7 +35,7 @@ def test_attempts_fail_while_the_list_is_refused_and_then_the_result_is_complete
         page.clock.skip(1_500)
         result = page.attempt()
         assert result.complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert page.incomplete == {}
 
 
@@ -62,7 +62,7 @@ def test_a_refusal_in_the_middle_of_the_list_is_no_end_of_it(tmp_path: Path) -> 
         page.failing_attempt(sizes=Sizes(5, 5))
         page.clock.skip(3_000)
         assert page.attempt(sizes=Sizes(5, 5)).complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
 
 
 def test_timeouts_of_every_list_call_fail_the_attempt_and_are_forgotten_by_the_next(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_timeouts_of_every_list_call_fail_the_attempt_and_are_forgotten_by_the_n
         assert not page.has_manifest
         page.server.clear_faults()
         assert page.attempt().complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
 
 
 def earlier_window(page: Scene) -> None:
@@ -98,7 +98,7 @@ def test_known_conversations_stand_in_only_after_three_refusals_over_ten_minutes
         assert [window["reason"]] == page.written.manifest["gaps"]
         page.server.clear_faults()
         assert page.attempt(since=UNTIL - timedelta(hours=2), accept_partial=True).complete
-        assert page.message_ids == page.truth(UNTIL - timedelta(hours=2))
+        assert page.message_ids == page.ground_truth(UNTIL - timedelta(hours=2))
         assert [row["status"] for row in page.written.windows] == ["complete"]
 
 
@@ -119,7 +119,7 @@ def test_a_list_refused_for_nine_minutes_is_read_and_the_result_complete(tmp_pat
         earlier_window(page)
         page.add("1/99", route="conversations", until_seconds=540)
         assert page.attempt(since=UNTIL - timedelta(hours=2), accept_partial=True).complete
-        assert page.message_ids == page.truth(UNTIL - timedelta(hours=2))
+        assert page.message_ids == page.ground_truth(UNTIL - timedelta(hours=2))
 
 
 def test_without_on_incomplete_warn_known_conversations_never_stand_in(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_lost_checkpoint_while_the_list_is_refused_is_never_green_and_empty(tm
         assert not page.has_manifest
         page.server.clear_faults()
         assert page.attempt(sizes=Sizes(5, 5)).complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
 
 
 @pytest.mark.parametrize("kind", ["old_style_error", "empty_object", "foreign_object", "service_unavailable_200"])
@@ -178,7 +178,7 @@ def test_an_odd_200_once_is_an_ordinary_retry(tmp_path: Path, kind: str, route: 
         page.add(kind, route=route, times=1)
         result = page.attempt()
         assert result.complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         assert result.calls == undisturbed + 1
 
 
@@ -187,7 +187,7 @@ def test_a_list_with_odd_rows_once_is_an_ordinary_retry(tmp_path: Path, kind: st
     with scene(tmp_path, threads(12)) as page:
         page.add(kind, route="conversations", edge="conversations", times=1)
         assert page.attempt().complete
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
 
 
 @pytest.mark.parametrize("kind", ["10", "200", "1/99", "html_500"])
@@ -206,10 +206,10 @@ def test_one_refused_folder_makes_the_window_partial_and_the_others_are_read(tmp
         assert [(row["status"], row["reason"], row["folders"]) for row in page.written.windows] == [
             ("partial", reason, "inbox,spam")
         ]
-        assert page.message_ids == page.truth()
+        assert page.message_ids == page.ground_truth()
         page.server.clear_faults()
         assert page.attempt(list_folders=("inbox", "spam")).complete
-        assert page.message_ids == page.truth(folder="all")
+        assert page.message_ids == page.ground_truth(folder="all")
         assert [row["status"] for row in page.written.windows] == ["complete"]
 
 

@@ -92,7 +92,7 @@ def test_an_interrupted_extraction_goes_on_where_it_ended(graph, bucket, tmp_pat
         graph.clear_faults()
     resumed = extract(graph, GCSStorage(bucket, FOLDER), **ARGUMENTS)
     found = copied(bucket, tmp_path / "remote")
-    assert sorted(graph.truth("100").message_ids) == sorted(found.message_ids)
+    assert sorted(graph.ground_truth("100").message_ids) == sorted(found.message_ids)
     assert (4, True) == (found.manifest["stats"]["attempts"], resumed.calls <= undisturbed.calls + 4 * 5)
     assert [*finished(found)] == [name for name in names(bucket) if "page" not in name and "else" not in name]
     assert [] == local_files()
@@ -185,7 +185,7 @@ def check(graph: EmulatorServer, bucket: Bucket, folder: Path) -> None:
         with storage.open(file.path) as stream:
             assert file.bytes == len(stream.read())
         assert (file.bytes, file.sha256) == storage.stat(file.path)
-    assert sorted(graph.truth("100").message_ids) == sorted(found.message_ids)
+    assert sorted(graph.ground_truth("100").message_ids) == sorted(found.message_ids)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

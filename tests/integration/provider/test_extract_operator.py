@@ -67,7 +67,7 @@ def test_all_arguments_but_the_policies_are_templates() -> None:
 
 def test_the_result_says_where_the_manifest_is_and_how_much_is_in_it(server: EmulatorServer, tmp_path: Path) -> None:
     result = run(operator(tmp_path))
-    truth = server.truth("100", "MESSENGER", None, NOW)
+    truth = server.ground_truth("100", "MESSENGER", None, NOW)
     place = tmp_path / "platform=messenger/page_id=100/window=begin_20261120T000000Z/_manifest.json"
     calls, incomplete = result.pop("calls"), result.pop("incomplete")
     assert result == {

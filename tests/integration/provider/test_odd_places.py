@@ -103,7 +103,7 @@ def test_a_folder_of_any_name_is_written_and_loaded(
 ) -> None:
     manifest = extracted(f"{tmp_path}/{name}", file_format=file_format)
     assert Path(manifest).is_relative_to(tmp_path / name)
-    assert server.truth("100", "MESSENGER", None, NOW).messages == loaded([manifest], tmp_path / "x.duckdb") > 0
+    assert server.ground_truth("100", "MESSENGER", None, NOW).messages == loaded([manifest], tmp_path / "x.duckdb") > 0
 
 
 @pytest.mark.parametrize(("name", "says"), REFUSED.values(), ids=REFUSED)
@@ -122,7 +122,7 @@ def test_a_window_since_the_beginning_of_the_calendar_holds_every_message(
     server: EmulatorServer, tmp_path: Path, since: str
 ) -> None:
     manifest = extracted(str(tmp_path / "files"), since=since)
-    assert server.truth("100", "MESSENGER", None, NOW).messages == loaded([manifest], tmp_path / "x.duckdb")
+    assert server.ground_truth("100", "MESSENGER", None, NOW).messages == loaded([manifest], tmp_path / "x.duckdb")
     again = extracted(str(tmp_path / "files"), since=since)
     assert manifest == again
 
@@ -164,7 +164,7 @@ def test_bigquery_loads_what_is_in_folders_of_any_name(server: EmulatorServer, g
     manifests = [extracted(place, since=SINCE[0]) for place in places]
     with google.warehouse() as warehouse:
         found = load_manifests(manifests, warehouse, GoogleCloud().open_storage).tables["messages"]
-    truth = server.truth("100", "MESSENGER", None, NOW).messages
+    truth = server.ground_truth("100", "MESSENGER", None, NOW).messages
     assert (len(places) * truth, truth) == (found.staged, found.inserted)
 
 

@@ -125,7 +125,7 @@ def test_an_extraction_ends_at_once_whatever_it_is_doing(
     result = operator(tmp_path).execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert (result["complete"], result["messages"]) == (True, 30 * 120)
     [manifest] = tmp_path.rglob("_manifest.json")
-    assert sorted(server.truth("100", until=NOW).message_ids) == sorted(written(manifest.parent).message_ids)
+    assert sorted(server.ground_truth("100", until=NOW).message_ids) == sorted(written(manifest.parent).message_ids)
     assert (2 if had_begun else 1) == written(manifest.parent).manifest["stats"]["attempts"]
     assert had_begun is (doing != "its first call hangs")
 
