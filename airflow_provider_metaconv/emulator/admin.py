@@ -81,14 +81,13 @@ class Admin:
         return JSONResponse(registry.rows())
 
     async def arrivals(self, request: Request) -> Response:
-        """Let messages arrive, now unless ``created_time`` says when, and return their ids."""
+        """Let messages arrive, now unless ``created_time`` says when but never later than now; return their ids."""
         body = await _json(request)
-        world = self._service.world
         count, seed = int(body.pop("messages", 1)), int(body.pop("seed", 1))
+        now = self._service.now()
         created_time = body.pop("created_time", None)
-        if created_time is None:
-            created_time = max(self._service.now(), world.now + 1)
-        return JSONResponse({"message_ids": world.arrive(count, seed, created_time, **body)})
+        created_time = now if created_time is None else created_time
+        return JSONResponse({"message_ids": self._service.world.arrive(count, seed, created_time, **body, latest=now)})
 
     async def unsent(self, request: Request) -> Response:
         """Take back the message ``message_id``; with ``vanish`` false its id and time remain."""

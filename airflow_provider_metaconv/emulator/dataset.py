@@ -333,6 +333,7 @@ def arrive(
     page_id: str | None,
     platform: str | None,
     new_thread_share: float,
+    latest: float | None,
 ) -> list[str]:
     """Add messages to the world and return their ids; see `World.arrive`."""
     pages, platforms = _choices(world, page_id, platform)
@@ -341,6 +342,7 @@ def arrive(
     moment = world.now + 1 if created_time is None else to_epoch(created_time)
     identifiers = []
     for _ in range(messages):
+        moment = moment if latest is None else min(moment, int(latest))
         page, chosen = random.choice(pages), random.choice(platforms)
         thread, is_new = _receiving_thread(world, random, page, chosen, new_thread_share)
         from_page = not is_new and random.random() < FROM_PAGE_SHARE

@@ -288,16 +288,17 @@ class World:
         page_id: str | None = None,
         platform: str | None = None,
         new_thread_share: float = 0.3,
+        latest: float | None = None,
     ) -> list[str]:
         """Let messages arrive in known and new threads and return their ids; the same seed repeats itself.
 
         The first arrives at ``created_time``, which defaults to one second after everything there is; each
-        following one at the same second or the next.
+        following one at the same second or the next, and none after ``latest`` (epoch seconds).
         """
         from .dataset import arrive  # the arrivals build on this module
 
         with self.lock:
-            return arrive(self, messages, seed, created_time, page_id, platform, new_thread_share)
+            return arrive(self, messages, seed, created_time, page_id, platform, new_thread_share, latest)
 
 
 Bound = datetime | str | float | None

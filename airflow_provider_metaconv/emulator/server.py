@@ -255,7 +255,7 @@ async def _arrive_forever(service: GraphService, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         seed += 1
-        service.world.arrive(1, seed=seed, created_time=max(service.now(), service.world.now))
+        service.world.arrive(1, seed=seed, created_time=service.now())
 
 
 CONNECTION = "emulator.connection"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ from airflow_provider_metaconv.emulator import (
 )
 
 from .emulator_reader import get, walk
+
+NOON = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp())
+
+
+def wait_for_messages(server: EmulatorServer, count: int) -> None:
+    deadline = time.monotonic() + 5
+    while len(server.world.messages) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(server.world.messages) >= count
 
 
 def test_truth_is_what_a_plain_walk_collects(varied: EmulatorServer) -> None:
@@ -61,22 +71,44 @@ def test_a_bad_question_for_the_truth_is_a_clear_400(varied: EmulatorServer, bad
     assert (400, ["error"]) == (answer.status_code, list(answer.json()))
 
 
-def test_arrivals_over_http_are_repeatable_and_can_be_read(small: EmulatorServer) -> None:
-    body = {"messages": 5, "seed": 9, "created_time": "2026-11-21T00:00:00Z", "platform": "INSTAGRAM"}
-    arrived = requests.post(f"{small.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
-    assert set(arrived) == small.ground_truth(platform="INSTAGRAM", since="2026-11-21T00:00:00+00:00").message_ids
-    with EmulatorServer(uniform_world(threads=30, messages_per_thread=3)) as other:
+def test_arrivals_over_http_are_repeatable_and_can_be_read() -> None:
+    body = {"messages": 5, "seed": 9, "created_time": "2026-11-20T11:00:00Z", "platform": "INSTAGRAM"}
+    settings = EmulatorSettings(clock=lambda: NOON)
+    with (
+        EmulatorServer(uniform_world(threads=30, messages_per_thread=3), settings) as server,
+        EmulatorServer(uniform_world(threads=30, messages_per_thread=3), settings) as other,
+    ):
+        arrived = requests.post(f"{server.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
+        since = "2026-11-20T11:00:00+00:00"
+        assert set(arrived) == server.ground_truth(platform="INSTAGRAM", since=since).message_ids
         assert arrived == requests.post(f"{other.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
-    assert 200 == requests.post(f"{small.url}/_emulator/arrivals", timeout=5).status_code
-    assert 400 == requests.post(f"{small.url}/_emulator/arrivals", json={"page_id": "9"}, timeout=5).status_code
+        assert 200 == requests.post(f"{server.url}/_emulator/arrivals", timeout=5).status_code
+        assert 400 == requests.post(f"{server.url}/_emulator/arrivals", json={"page_id": "9"}, timeout=5).status_code
+
+
+@pytest.mark.parametrize(
+    "when", [{}, {"created_time": "2026-11-20T11:59:59Z"}, {"created_time": "2026-11-21T00:00:00Z"}]
+)
+def test_arrivals_over_http_are_never_dated_in_the_future(when: dict[str, str]) -> None:
+    with EmulatorServer(uniform_world(3, 1), EmulatorSettings(clock=lambda: NOON)) as server:
+        body = {"messages": 20, **when}
+        arrived = requests.post(f"{server.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
+        times = [server.world.messages[each][1].created_time for each in arrived]
+        assert (len(times), max(times)) == (20, NOON)
+
+
+def test_live_traffic_is_never_dated_in_the_future() -> None:
+    settings = EmulatorSettings(arrivals_per_minute=3_000, clock=lambda: NOON)
+    with EmulatorServer(uniform_world(3, 1, now=datetime(2026, 11, 21, tzinfo=UTC)), settings) as server:
+        known = set(server.world.messages)
+        wait_for_messages(server, 8)
+        arrived = [message for key, (_, message) in server.world.messages.copy().items() if key not in known]
+        assert {message.created_time for message in arrived} == {NOON}
 
 
 def test_messages_keep_arriving_if_wanted() -> None:
     with EmulatorServer(uniform_world(3, 1), EmulatorSettings(arrivals_per_minute=3_000)) as server:
-        deadline = time.monotonic() + 5
-        while len(server.world.messages) < 8 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert len(server.world.messages) >= 8
+        wait_for_messages(server, 8)
 
 
 def test_statistics_count_graph_calls_only(small: EmulatorServer) -> None:
