@@ -16,6 +16,8 @@ from .models import PLATFORMS, GroundTruth, ground_truth
 from .service import GraphService
 from .tokens import SYSTEM_USER_TOKEN, USER_TOKEN
 
+STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em 1em;text-align:left}"
+
 
 class Admin:
     """The admin routes of one emulated API."""
@@ -147,9 +149,6 @@ def _clear(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
 
     return answer
-
-
-STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em 1em;text-align:left}"
 
 
 def index_page(service: GraphService, url: str) -> str:

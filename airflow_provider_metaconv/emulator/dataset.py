@@ -36,6 +36,14 @@ from .settings import DEFAULT_NOW, WorldSettings
 TIED_SHARE = 0.04
 OTHER_FOLDERS = ("page_done", "spam", "other")
 PLATFORM_WEIGHTS = (0.62, 0.38)
+SMALL_WEIGHTS = (20, 18, 14, 11, 9, 8, 6, 5, 5, 4)  # of 1, 2, … 10 messages
+DAY = 86_400
+# The weight of each hour of the day, UTC: quiet nights, busy noons and evenings.
+HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 11, 14, 15, 15, 16, 14, 12, 12, 12, 13, 15, 17, 16, 11, 7, 4)
+CUMULATED_HOURS = tuple(accumulate(HOURS))
+TYPICAL_REPLY_SECONDS = 1_500.0
+SAME_SECOND_SHARE = 0.05
+FROM_PAGE_SHARE = 0.4
 
 
 def seeded(*seed: object) -> Random:
@@ -104,9 +112,6 @@ def make_thread(random: Random, page: Page, platform: str, number: int) -> Threa
     return Thread(thread_id(page, platform, number), page, platform, number, customer, folder)
 
 
-SMALL_WEIGHTS = (20, 18, 14, 11, 9, 8, 6, 5, 5, 4)  # of 1, 2, … 10 messages
-
-
 def shares(total: int, weights: Sequence[float]) -> list[int]:
     """Divide a total by weights into whole numbers that sum up to it exactly."""
     whole = sum(weights)
@@ -137,14 +142,6 @@ def thread_sizes(random: Random, total: int, *, largest: bool) -> list[int]:
         rest -= sizes[-1]
     random.shuffle(sizes)
     return sizes
-
-
-DAY = 86_400
-# The weight of each hour of the day, UTC: quiet nights, busy noons and evenings.
-HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 11, 14, 15, 15, 16, 14, 12, 12, 12, 13, 15, 17, 16, 11, 7, 4)
-CUMULATED_HOURS = tuple(accumulate(HOURS))
-TYPICAL_REPLY_SECONDS = 1_500.0
-SAME_SECOND_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -320,9 +317,6 @@ def _built_content(thread: Thread, sequence: int, content: str | Mapping[str, An
     earlier = message_id(thread, max(0, sequence - 1))
     number = 10**12 + thread.number * 10**5 + sequence
     return CONTENT_KINDS[content](Origin(number, thread.platform, thread.customer, earlier))
-
-
-FROM_PAGE_SHARE = 0.4
 
 
 def arrive(

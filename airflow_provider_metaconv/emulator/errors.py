@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-Body = dict[str, Any]
 TRACE_ID = "AeMuLaToRtRaCe0123456789"
 RATE_LIMITING_PAGE = "https://developers.facebook.com/docs/graph-api/overview/rate-limiting"
 EXPIRED = (
@@ -36,6 +35,18 @@ NO_SUCH_FIELD = "(#100) Tried accessing nonexisting field ({field}) on node type
 DEPRECATED_FIELD = "(#12) {field} field is deprecated for versions v2.4 and higher"
 LIMIT_TOO_LARGE = "(#100) The 'limit' parameter should not exceed {limit}"
 REDUCE = "Please reduce the amount of data you're asking for, then retry your request"
+# Errors whose text names what the call asked for.
+TEMPLATES = {
+    "12": DEPRECATED_FIELD,
+    "100/33": UNSUPPORTED_GET,
+    "100/field": NO_SUCH_FIELD,
+    "100/limit": LIMIT_TOO_LARGE,
+}
+JSON_TYPE = "application/json; charset=UTF-8"
+HTML_TYPE = "text/html; charset=utf-8"
+
+
+Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -230,15 +241,6 @@ ERRORS: dict[str, ErrorAnswer] = {
 }
 
 
-# Errors whose text names what the call asked for.
-TEMPLATES = {
-    "12": DEPRECATED_FIELD,
-    "100/33": UNSUPPORTED_GET,
-    "100/field": NO_SUCH_FIELD,
-    "100/limit": LIMIT_TOO_LARGE,
-}
-
-
 def known_error(name: str) -> GraphError:
     """Return the error of one row, ready to raise."""
     answer = ERRORS[name]
@@ -264,10 +266,6 @@ def invalid_parameter(message: str) -> GraphError:
 def unknown_path(path: str) -> GraphError:
     """Return 2500 for a path or a version that does not exist."""
     return GraphError(400, error_body(2500, f"Unknown path components: {path}"))
-
-
-JSON_TYPE = "application/json; charset=UTF-8"
-HTML_TYPE = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True)

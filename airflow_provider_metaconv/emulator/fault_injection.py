@@ -22,6 +22,11 @@ from .pagination import NEWER_THAN_ALL, NO_SHAPES, Shapes, from_cursor, to_curso
 from .requests import Call, Reading
 from .serialization import graph_time, to_json
 
+FIRST_FIELD = "x"
+USUAL_MAXIMUM = 100
+FOREIGN_ID = "t_1000000000000000"
+TIME_FIELDS = {"updated_time": "conversations", "created_time": "messages"}
+
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
@@ -119,10 +124,6 @@ class FaultRegistry:
         return () if armed is None else tuple(each.fault for each in armed if each.triggers(call, reading, now))
 
 
-FIRST_FIELD = "x"
-USUAL_MAXIMUM = 100
-
-
 def fault_error(fault: Fault, call: Call, reading: Reading) -> GraphError:
     """Return the error of a fault: the row it names, with the texts of the fault and the names of the call."""
     row = ERRORS[fault.outcome]
@@ -141,8 +142,6 @@ def fault_error(fault: Fault, call: Call, reading: Reading) -> GraphError:
 
 
 Node = dict[str, Any]
-FOREIGN_ID = "t_1000000000000000"
-TIME_FIELDS = {"updated_time": "conversations", "created_time": "messages"}
 
 
 def change_answer(faults: Sequence[Fault], call: Call, text: str) -> str:

@@ -26,6 +26,18 @@ from .serialization import (
 from .settings import EmulatorSettings
 from .tokens import APP_ID, APP_NAME, SCOPES, Token, TokenStore, page_only, permitted
 
+TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
+PAGE_FIELDS = frozenset(
+    {
+        "id", "name", "access_token", "tasks", "category", "link", "username",
+        "instagram_business_account", "connected_instagram_account",
+    }
+)  # fmt: skip
+ACCOUNTS_FIELDS = "access_token,category,name,id,tasks"
+NOT_AN_INSPECTOR = (
+    "(#100) You must provide an app access token, or a user access token that is an owner or developer of the app"
+)
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -117,24 +129,6 @@ def _own_page(call: Call, reader: Reader) -> str:
     return call.page_id
 
 
-def _selection(call: Call) -> Selection:
-    text = call.parameters.get("fields", "")
-    return parse_fields(text) if text.strip() else ()
-
-
-TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
-PAGE_FIELDS = frozenset(
-    {
-        "id", "name", "access_token", "tasks", "category", "link", "username",
-        "instagram_business_account", "connected_instagram_account",
-    }
-)  # fmt: skip
-ACCOUNTS_FIELDS = "access_token,category,name,id,tasks"
-NOT_AN_INSPECTOR = (
-    "(#100) You must provide an app access token, or a user access token that is an owner or developer of the app"
-)
-
-
 class AccountRoutes:
     """Answers that depend on who calls."""
 
@@ -152,12 +146,12 @@ class AccountRoutes:
 
     def page(self, call: Call, reader: Reader) -> str:
         """Return a Page; its token only to those who have a role on it."""
-        return to_json(self._page_node(call.object_id, reader, _selection_or(call, "id,name")))
+        return to_json(self._page_node(call.object_id, reader, _selection(call, "id,name")))
 
     def me(self, call: Call, reader: Reader) -> str:
         """Return the user the token belongs to; a Page token is led to its Page."""
         _no_app(reader)
-        selection = _selection_or(call, "id,name")
+        selection = _selection(call, "id,name")
         name = "Emulator User" if reader.token.kind == "USER" else "Emulator System User"
         for each in selection:
             if each.name not in ("id", "name"):
@@ -166,7 +160,7 @@ class AccountRoutes:
 
     def app(self, call: Call, _: Reader) -> str:
         """Return the app that issued the token."""
-        selection = _selection_or(call, "link,name,id")
+        selection = _selection(call, "link,name,id")
         return to_json(pick_node({"link": "https://www.facebook.com/", "name": APP_NAME, "id": APP_ID}, selection))
 
     def accounts(self, call: Call, reader: Reader) -> str:
@@ -174,7 +168,7 @@ class AccountRoutes:
         _no_app(reader)
         if reader.token.kind == "PAGE":
             raise no_such_field("accounts", "Page")
-        selection = _selection_or(call, ACCOUNTS_FIELDS)
+        selection = _selection(call, ACCOUNTS_FIELDS)
         page_ids = [page_id for page_id in reader.world.pages if self._tokens.has_role(page_id)]
         if "pages_show_list" not in reader.token.permissions:
             page_ids = []
@@ -275,5 +269,6 @@ def _granular(token: Token, name: str) -> dict[str, Any]:
     return {"scope": name} if targets is None else {"scope": name, "target_ids": list(targets)}
 
 
-def _selection_or(call: Call, default: str) -> Selection:
-    return parse_fields(call.parameters.get("fields", "").strip() or default)
+def _selection(call: Call, default: str = "") -> Selection:
+    text = call.parameters.get("fields", "").strip() or default
+    return parse_fields(text) if text else ()

@@ -20,6 +20,8 @@ APP = "app"
 APP_CODES = frozenset({4, 17, 341})
 PAGE_CODES = frozenset({32, 80001})
 FULL = 100
+POOL_OF_CODE = {80001: "pages", 80002: "instagram"}
+ADS_ACCOUNT_ID = "9000000000000009"
 
 
 @dataclass(frozen=True)
@@ -154,10 +156,6 @@ def _scope(code: int, page_id: str | None) -> str:
 
 def _percent(count: int, limit: int) -> int:
     return count * FULL // max(1, limit)
-
-
-POOL_OF_CODE = {80001: "pages", 80002: "instagram"}
-ADS_ACCOUNT_ID = "9000000000000009"
 
 
 @dataclass(frozen=True)

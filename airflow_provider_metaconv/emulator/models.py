@@ -14,33 +14,31 @@ from typing import Any
 from .pagination import to_base64
 from .settings import WorldSettings
 
-
-def to_epoch(value: datetime | str | float) -> int:
-    """Read an aware datetime, an ISO text with a zone or epoch seconds; raises ValueError for a naive time."""
-    if isinstance(value, int | float):
-        return int(value)
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if moment.tzinfo is None:
-        raise ValueError(f"the time {value} has no zone: add one, such as +00:00")
-    return int(moment.timestamp())
-
-
-def to_exact_epoch(value: datetime | str | float) -> float:
-    """Read a window bound like `to_epoch`, keeping fractions of a second."""
-    if isinstance(value, int | float):
-        return float(value)
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if moment.tzinfo is None:
-        raise ValueError(f"the time {value} has no zone: add one, such as +00:00")
-    return moment.timestamp()
-
-
 MESSENGER = "MESSENGER"
 INSTAGRAM = "INSTAGRAM"
 PLATFORMS = (MESSENGER, INSTAGRAM)
 FOLDERS = ("inbox", "page_done", "spam", "other", "pending")
 INSTAGRAM_DETAILED_MESSAGES = 20
 NOTHING: Mapping[str, Any] = {}
+ALL_FOLDERS = "all"
+
+
+def to_epoch(value: datetime | str | float) -> int:
+    """Return a time as whole epoch seconds; see `to_exact_epoch`."""
+    return int(to_exact_epoch(value))
+
+
+def to_exact_epoch(value: datetime | str | float) -> float:
+    """Return an aware datetime, an ISO 8601 text with a zone or epoch seconds as epoch seconds.
+
+    Raises ValueError for a time without a zone.
+    """
+    if isinstance(value, int | float):
+        return float(value)
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {value} has no zone: add one, such as +00:00")
+    return moment.timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +169,6 @@ def message_id(thread: Thread, sequence: int) -> str:
     return f"m_{digest.hexdigest()}"
 
 
-Key = tuple[int, str]
-
-
 class World:
     """Everything there is to read, kept in order while messages arrive; use `lock` to read it consistently."""
 
@@ -302,7 +297,6 @@ class World:
 
 
 Bound = datetime | str | float | None
-ALL_FOLDERS = "all"
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 from .errors import GraphError, error_body, invalid_parameter
@@ -22,10 +21,18 @@ if TYPE_CHECKING:
     from .faults import Fault
     from .models import Message, Thread
 
+
 _ESCAPES = {"Z": "ZA", "+": "ZB", "/": "ZC", "=": "ZD"}
 _PLAIN = {escaped: plain for plain, escaped in _ESCAPES.items()}
 _ESCAPE_TABLE = str.maketrans(_ESCAPES)
 _CURSOR_PREFIX = "QVFI"
+DEFAULT_LIMIT = 25
+CONVERSATIONS_CAP = 200
+MESSAGES_CAP = 100
+# Places no row is at: newer than every row, and the last of its second.
+NEWER_THAN_ALL = 2**40
+LAST_TIE = str(2**31)
+TIME_TOKEN_PREFIX = "enc_"  # noqa: S105  (Meta's paging token is a cursor, it opens nothing)
 
 
 def to_base64(text: str) -> str:
@@ -62,15 +69,6 @@ def from_cursor(cursor: str) -> tuple[int, str]:
     if len(parts) != 3:
         raise ValueError("not a cursor")
     return int(parts[0]), parts[1]
-
-
-DEFAULT_LIMIT = 25
-CONVERSATIONS_CAP = 200
-MESSAGES_CAP = 100
-# Places no row is at: newer than every row, and the last of its second.
-NEWER_THAN_ALL = 2**40
-LAST_TIE = str(2**31)
-TIME_TOKEN_PREFIX = "enc_"  # noqa: S105  (Meta's paging token is a cursor, it opens nothing)
 
 
 @dataclass(frozen=True)
@@ -184,26 +182,18 @@ def until_time(window: Window, until: str | None) -> Window:
 
 def slice_threads(threads: list[Thread], window: Window) -> Slice:
     """Return which threads the window shows, newest ``updated_time`` first."""
-    place = _cursor(window)
-    if place is None:
-        return _slice(len(threads), window, None)
-    if window.after is not None:
-        return _slice(len(threads), window, bisect_left(threads, place, key=lambda each: each.key))
-    return _slice(len(threads), window, bisect_right(threads, place, key=lambda each: each.key))
+    return _slice(threads, window, _cursor(window))
 
 
 def slice_messages(messages: list[Message], window: Window) -> Slice:
     """Return which messages the window shows, newest first."""
     place = _cursor(window)
     if place is None:
-        return _slice(len(messages), window, None)
+        return _slice(messages, window, None)
     position, tie = place
     if not tie.isdecimal():
         raise _bad_cursor()
-    key = (position, int(tie))
-    if window.after is not None:
-        return _slice(len(messages), window, bisect_left(messages, key, key=lambda each: each.key))
-    return _slice(len(messages), window, bisect_right(messages, key, key=lambda each: each.key))
+    return _slice(messages, window, (position, int(tie)))
 
 
 def thread_cursor(thread: Thread) -> str:
@@ -244,15 +234,18 @@ def envelope(
     return f'{{"data":[{data}],"paging":{{{",".join(paging)}}}}}' if paging else f'{{"data":[{data}]}}'
 
 
-def _slice(length: int, window: Window, place: int | None) -> Slice:
-    if place is None:
+def _slice(rows: list[Any], window: Window, key: tuple[int, int | str] | None) -> Slice:
+    length = len(rows)
+    if key is None:
         start = max(0, length - window.limit)
         return Slice(start, length, start > 0, earlier=False)
     if window.after is not None:
-        start = max(0, place - window.limit)
-        return Slice(start, place, start > 0, earlier=place < length)
-    end = min(length, place + window.limit)
-    return Slice(place, end, place > 0, earlier=end < length)
+        end = bisect_left(rows, key, key=lambda each: each.key)
+        start = max(0, end - window.limit)
+        return Slice(start, end, start > 0, earlier=end < length)
+    start = bisect_right(rows, key, key=lambda each: each.key)
+    end = min(length, start + window.limit)
+    return Slice(start, end, start > 0, earlier=end < length)
 
 
 def _cursor(window: Window) -> tuple[int, str] | None:
@@ -291,24 +284,16 @@ def _number_cursor(window: Window) -> int:
 Edge = Literal["conversations", "messages"]
 
 
-def _resized(shape: PageShape, fault: Fault) -> PageShape:
-    return dataclasses.replace(shape, size=fault.size)
-
-
-def _first_resized(shape: PageShape, fault: Fault) -> PageShape:
-    return dataclasses.replace(shape, first_size=fault.size)
-
-
 SHAPES: Mapping[str, Callable[[PageShape, Fault], PageShape]] = {
-    "short_page": lambda shape, _: dataclasses.replace(shape, divisor=2),
-    "page_size": _resized,
-    "first_page": _first_resized,
-    "empty_tail": lambda shape, _: dataclasses.replace(shape, tail="empty"),
-    "empty_self_tail": lambda shape, _: dataclasses.replace(shape, tail="empty_self"),
-    "self_tail": lambda shape, _: dataclasses.replace(shape, tail="self"),
-    "same_cursors": lambda shape, _: dataclasses.replace(shape, same_cursors=True),
-    "ignored_cursor": lambda shape, _: dataclasses.replace(shape, ignores_place=True),
-    "time_paging": lambda shape, _: dataclasses.replace(shape, by_time=True),
+    "short_page": lambda shape, _: replace(shape, divisor=2),
+    "page_size": lambda shape, fault: replace(shape, size=fault.size),
+    "first_page": lambda shape, fault: replace(shape, first_size=fault.size),
+    "empty_tail": lambda shape, _: replace(shape, tail="empty"),
+    "empty_self_tail": lambda shape, _: replace(shape, tail="empty_self"),
+    "self_tail": lambda shape, _: replace(shape, tail="self"),
+    "same_cursors": lambda shape, _: replace(shape, same_cursors=True),
+    "ignored_cursor": lambda shape, _: replace(shape, ignores_place=True),
+    "time_paging": lambda shape, _: replace(shape, by_time=True),
 }
 
 

@@ -28,6 +28,22 @@ OLDEST_VERSION = 20
 CONVERSATION_ROUTES = frozenset({"conversations", "conversation", "messages", "participants", "message", "attachments"})
 _VERSION_LIKE = re.compile(r"v?\d+\.\d+")
 _VERSION = re.compile(r"v(\d+)\.0")
+_TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*|[{},.])\s*")
+_ARGUMENT = re.compile(r"\(\s*([^()]*?)\s*\)")
+READING_ROUTES = frozenset({"conversations", "conversation", "messages"})
+LIGHT_FIELDS = frozenset({"id", "created_time"})
+NODE_TYPES = {
+    "conversations": "UnifiedThread",
+    "conversation": "UnifiedThread",
+    "messages": "UnifiedMessage",
+    "message": "UnifiedMessage",
+    "participants": "User",
+    "senders": "User",
+    "from": "User",
+    "to": "User",
+    "attachments": "MessageAttachment",
+    "shares": "MessageShare",
+}
 
 
 @dataclass(frozen=True)
@@ -106,10 +122,6 @@ def _platform(parameters: Mapping[str, str]) -> str | None:
     """Return the platform asked for; an unknown one is refused later, after the token."""
     name = parameters.get("platform", MESSENGER).upper()
     return name if name in PLATFORMS else None
-
-
-_TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*|[{},.])\s*")
-_ARGUMENT = re.compile(r"\(\s*([^()]*?)\s*\)")
 
 
 @dataclass(frozen=True)
@@ -225,22 +237,6 @@ def _listed(call: Call, page_id: str, platform: str, world: World) -> list[Threa
     if platform != INSTAGRAM and folder not in FOLDERS:
         raise invalid_parameter(f"Param folder must be one of {{{', '.join(FOLDERS)}}}")
     return world.conversations(page_id, platform, folder)
-
-
-READING_ROUTES = frozenset({"conversations", "conversation", "messages"})
-LIGHT_FIELDS = frozenset({"id", "created_time"})
-NODE_TYPES = {
-    "conversations": "UnifiedThread",
-    "conversation": "UnifiedThread",
-    "messages": "UnifiedMessage",
-    "message": "UnifiedMessage",
-    "participants": "User",
-    "senders": "User",
-    "from": "User",
-    "to": "User",
-    "attachments": "MessageAttachment",
-    "shares": "MessageShare",
-}
 
 
 class Reading:

@@ -28,6 +28,28 @@ from .pagination import (
 )
 from .requests import Field, Selection, parse_fields
 
+_SECONDS = tuple(f"{second:02d}+0000" for second in range(60))
+FIRST_ATTACHMENT = to_base64("0")
+DEFAULT_MESSAGE_FIELDS = parse_fields("id,created_time")
+PEOPLE_FIELDS = frozenset({"id", "name", "email", "username", "user_id"})
+ATTACHMENT_FIELDS = frozenset(
+    {"id", "mime_type", "name", "size", "image_data", "video_data", "file_url", "generic_template"}
+)
+SHARE_FIELDS = frozenset({"id", "link", "name", "description", "template"})
+CHILDREN: Mapping[str, tuple[str, frozenset[str]]] = {
+    "from": ("User", PEOPLE_FIELDS),
+    "to": ("User", PEOPLE_FIELDS),
+    "attachments": ("MessageAttachment", ATTACHMENT_FIELDS),
+    "shares": ("MessageShare", SHARE_FIELDS),
+}
+CONTENT_FIELDS = frozenset(
+    {"attachments", "shares", "story", "reactions", "reply_to", "sticker", "is_unsupported", "thread_id"}
+)
+DEFAULT_THREAD_FIELDS = parse_fields("id,updated_time")
+SNIPPET_LENGTH = 80
+PEOPLE_EDGES = frozenset({"participants", "senders", "former_participants"})
+
+
 to_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 text_to_json = encode_basestring_ascii
 
@@ -51,9 +73,6 @@ def pick_node(value: Mapping[str, Any], selection: Selection) -> Any:
     return picked if "id" in picked or "id" not in value else {**picked, "id": value["id"]}
 
 
-_SECONDS = tuple(f"{second:02d}+0000" for second in range(60))
-
-
 @lru_cache(maxsize=65_536)
 def _minute(minute_number: int) -> str:
     return datetime.fromtimestamp(minute_number * 60, tz=UTC).strftime("%Y-%m-%dT%H:%M:")
@@ -64,10 +83,6 @@ def graph_time(epoch: int) -> str:
     # strftime per message would cost more than the rest of its row, so it is asked once per minute.
     minute, second = divmod(epoch, 60)
     return _minute(minute) + _SECONDS[second]
-
-
-FIRST_ATTACHMENT = to_base64("0")
-DEFAULT_MESSAGE_FIELDS = parse_fields("id,created_time")
 
 
 @dataclass(frozen=True)
@@ -81,17 +96,6 @@ class Context:
 
 
 MessageRender = Callable[[Thread, Message, Field, Context], str]
-PEOPLE_FIELDS = frozenset({"id", "name", "email", "username", "user_id"})
-ATTACHMENT_FIELDS = frozenset(
-    {"id", "mime_type", "name", "size", "image_data", "video_data", "file_url", "generic_template"}
-)
-SHARE_FIELDS = frozenset({"id", "link", "name", "description", "template"})
-CHILDREN: Mapping[str, tuple[str, frozenset[str]]] = {
-    "from": ("User", PEOPLE_FIELDS),
-    "to": ("User", PEOPLE_FIELDS),
-    "attachments": ("MessageAttachment", ATTACHMENT_FIELDS),
-    "shares": ("MessageShare", SHARE_FIELDS),
-}
 
 
 def _people(thread: Thread, part: tuple[str, bool], selection: Selection) -> str:
@@ -105,18 +109,6 @@ def _people(thread: Thread, part: tuple[str, bool], selection: Selection) -> str
         known = to_json(node if name == "from" else {"data": [node]})
         thread.rendered[part, selection] = known
     return known
-
-
-def _id(_: Thread, message: Message, _field: Field, _context: Context) -> str:
-    return f'"{message.id}"'
-
-
-def _created_time(_: Thread, message: Message, _field: Field, _context: Context) -> str:
-    return f'"{graph_time(message.created_time)}"'
-
-
-def _text(_: Thread, message: Message, _field: Field, _context: Context) -> str:
-    return text_to_json(message.text)
 
 
 def _from(thread: Thread, message: Message, field: Field, _: Context) -> str:
@@ -175,16 +167,12 @@ def attachments_page(rows: list[Mapping[str, Any]], selection: Selection, link: 
     return {"data": data, "paging": {"cursors": cursors, "next": link.to(25, "after", last)}}
 
 
-def _no_message_value(_: Thread, _message: Message, _field: Field, _context: Context) -> str:
-    return ""
-
-
 MESSAGE_FIELDS: Mapping[str, MessageRender] = {
-    "id": _id,
-    "created_time": _created_time,
+    "id": lambda _thread, message, _field, _context: f'"{message.id}"',
+    "created_time": lambda _thread, message, _field, _context: f'"{graph_time(message.created_time)}"',
     "from": _from,
     "to": _to,
-    "message": _text,
+    "message": lambda _thread, message, _field, _context: text_to_json(message.text),
     "attachments": _attachments,
     "shares": _shares,
     "story": _carried,
@@ -193,11 +181,8 @@ MESSAGE_FIELDS: Mapping[str, MessageRender] = {
     "sticker": _carried,
     "tags": _tags,
     "is_unsupported": _carried,
-    "thread_id": _no_message_value,
+    "thread_id": lambda *_: "",
 }
-CONTENT_FIELDS = frozenset(
-    {"attachments", "shares", "story", "reactions", "reply_to", "sticker", "is_unsupported", "thread_id"}
-)
 
 
 class MessageWriter:
@@ -255,8 +240,6 @@ def check_fields(selection: Selection, known: Mapping[str, Any], node_type: str)
                 raise no_such_field(child.name, child_type)
 
 
-DEFAULT_THREAD_FIELDS = parse_fields("id,updated_time")
-SNIPPET_LENGTH = 80
 ThreadRender = Callable[[Thread, Field, Context], str]
 
 
@@ -320,10 +303,6 @@ def _messenger(render: Callable[[Thread], str]) -> ThreadRender:
     return lambda thread, _field, _context: "" if thread.is_instagram else render(thread)
 
 
-def _no_thread_value(_: Thread, _field: Field, _context: Context) -> str:
-    return ""
-
-
 THREAD_FIELDS: Mapping[str, ThreadRender] = {
     "id": lambda thread, _field, _context: f'"{thread.id}"',
     "updated_time": lambda thread, _field, _context: f'"{graph_time(thread.updated_time)}"',
@@ -340,13 +319,9 @@ THREAD_FIELDS: Mapping[str, ThreadRender] = {
     "is_subscribed": _messenger(lambda _: "true"),
     "scoped_thread_key": _messenger(lambda thread: f'"{thread.id}"'),
     "folder": _messenger(lambda thread: f'"{thread.folder}"'),
-    "name": _no_thread_value,
-    "subject": _no_thread_value,
-    "wallpaper": _no_thread_value,
-    "linked_group": _no_thread_value,
-    "tags": _no_thread_value,
+    # Graph knows these fields and leaves them out of every row.
+    **dict.fromkeys(("name", "subject", "wallpaper", "linked_group", "tags"), lambda *_: ""),
 }
-PEOPLE_EDGES = frozenset({"participants", "senders", "former_participants"})
 
 
 def check_people(field: Field) -> None:

@@ -32,6 +32,11 @@ from .tokens import SYSTEM_USER_TOKEN, USER_TOKEN
 
 DATE_HEADER_SECONDS = 1.0
 START_TIMEOUT_SECONDS = 30.0
+METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+BEARER = "bearer "
+TRACE_HEADERS = {"facebook-api-version": f"v{NEWEST_VERSION}.0", "x-fb-trace-id": "Emu", "x-fb-rev": "1"}
+CONNECTION = "emulator.connection"
+GZIP_FROM_BYTES = 1_000
 
 
 class EmulatorServer:
@@ -191,11 +196,6 @@ def _listen(address: tuple[str, int]) -> socket.socket:
     return listener
 
 
-METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
-BEARER = "bearer "
-TRACE_HEADERS = {"facebook-api-version": f"v{NEWEST_VERSION}.0", "x-fb-trace-id": "Emu", "x-fb-rev": "1"}
-
-
 def create_application(service: GraphService) -> ASGIApp:
     """Return the ASGI application of one emulated API."""
     routes = [
@@ -256,10 +256,6 @@ async def _arrive_forever(service: GraphService, seconds: float) -> None:
         await asyncio.sleep(seconds)
         seed += 1
         service.world.arrive(1, seed=seed, created_time=service.now())
-
-
-CONNECTION = "emulator.connection"
-GZIP_FROM_BYTES = 1_000
 
 
 def to_response(answer: Answer, *, may_gzip: bool) -> Response:
