@@ -1,6 +1,6 @@
-"""The pytest fixture ``meta_graph``: a local Graph API for tests of your own DAGs; needs the extra ``emulator``.
+"""The pytest fixture ``meta_graph``: a local Graph API for tests of your own DAGs; requires the extra ``emulator``.
 
-pytest finds this module by itself. It imports nothing of the emulator before a test asks for the fixture.
+pytest loads this module as a plugin. It imports the emulator only when a test requests the fixture.
 """
 
 from __future__ import annotations
@@ -20,56 +20,56 @@ CONNECTION = "AIRFLOW_CONN_META_GRAPH_DEFAULT"
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The faults that are still to come."""
+    """The emulator's faults."""
 
     _server: EmulatorServer
 
     def add(self, name: str, **options: Any) -> None:
-        """Adds a fault by its name or Meta's code, such as ``add("80006", page_id="100", times=1)``.
+        """Add a fault by its name or Meta's code, such as ``add("80006", page_id="100", times=1)``.
 
-        Raises ``ValueError`` or ``TypeError`` for a fault or an option that does not exist.
+        Raises ``ValueError`` or ``TypeError`` for an unknown fault or option.
         """
         from airflow_provider_metaconv.emulator import Fault
 
         self._server.add_fault(Fault(name, **options))
 
     def clear(self) -> None:
-        """Removes all faults, and ends what they caused."""
+        """Remove all faults and the blocks they caused."""
         self._server.clear_faults()
 
 
 @dataclass(frozen=True, slots=True)
 class MetaGraph:
-    """A running emulator, its tokens and faults; Airflow's connection ``meta_graph_default`` leads to it."""
+    """A running emulator with its tokens and faults; Airflow's connection ``meta_graph_default`` points to it."""
 
     server: EmulatorServer
 
     @property
     def url(self) -> str:
-        """The address that it answers on, on this machine alone."""
+        """The emulator's URL, reachable from this machine only."""
         return self.server.url
 
     @property
     def faults(self) -> Faults:
-        """What is to go wrong."""
+        """The faults to inject."""
         return Faults(self.server)
 
     @property
     def user_token(self) -> str:
-        """A token that can read every Page."""
+        """A user token, which can fetch every Page's token."""
         return self.server.user_token
 
     def page_token(self, page_id: str = "100") -> str:
-        """The token of one Page."""
+        """Return the token of a Page."""
         return self.server.page_token(page_id)
 
     def ground_truth(self, page_id: str = "100", platform: str = "MESSENGER", **window: Any) -> Any:
-        """What a complete extraction has to find: ``message_ids`` and more."""
+        """Return what a complete extraction must find: ``message_ids`` and more."""
         return self.server.ground_truth(page_id, platform, **window)
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The Airflow connection, as a dict; a thousand calls a second, so that no test waits for its pace."""
+        """The Airflow connection as a dict; it allows 1,000 calls a second, so that tests do not wait for the rate limit."""
         return {
             "conn_type": "meta_graph",
             "host": self.url,
@@ -80,7 +80,7 @@ class MetaGraph:
 
 @pytest.fixture
 def meta_graph_world() -> World:
-    """Two Pages with 200 messages; define a fixture of this name to have another world."""
+    """Two Pages with 200 messages; override this fixture to use another world."""
     from airflow_provider_metaconv.emulator import World, WorldSettings
 
     return World.generate(WorldSettings(pages=2, messages=200))
@@ -88,7 +88,7 @@ def meta_graph_world() -> World:
 
 @pytest.fixture
 def meta_graph(meta_graph_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[MetaGraph]:
-    """A local Graph API that the connection ``meta_graph_default`` leads to, until the test ends."""
+    """A local Graph API for the duration of a test; the connection ``meta_graph_default`` points to it."""
     from airflow_provider_metaconv.emulator import EmulatorServer
 
     with EmulatorServer(meta_graph_world) as server:

@@ -1,9 +1,9 @@
-"""A local emulator of Meta's Graph API for conversations: try, test and teach without a Meta account."""
+"""A local emulator of Meta's Graph API for conversations, for tests and demos without a Meta account."""
 
 from importlib.util import find_spec
 
 if not all(map(find_spec, ("starlette", "uvicorn"))):
-    raise ImportError("The emulator needs its server: pip install 'airflow-provider-metaconv[emulator]'")
+    raise ImportError("The emulator requires starlette and uvicorn: pip install 'airflow-provider-metaconv[emulator]'")
 
 from .corpus import CONTENT_KINDS
 from .dataset import MessageSpec, PageSpec, ThreadSpec, build_world, uniform_world

@@ -21,14 +21,14 @@ from .settings import EmulatorSettings, WorldSettings
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the options."""
+    """An argument parser that reports a bad option in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status."""
+    """Serve until SIGTERM or SIGINT, and return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     stopped = threading.Event()
@@ -57,19 +57,19 @@ def _parser() -> _Parser:
     parser = _Parser(prog="emulator", description="A local emulator of Meta's Graph API for conversations.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed, another world")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the generated world")
     parser.add_argument("--pages", type=int, default=4, help="number of Pages")
-    parser.add_argument("--messages", type=int, default=50_000, help="number of messages, all Pages together")
-    parser.add_argument("--now", help="ISO time at which the world ends (default: the current minute)")
-    parser.add_argument("--days", type=float, default=30, help="days the world reaches back")
-    parser.add_argument("--faults", help="faults to come: JSON, or @file with JSON")
-    parser.add_argument("--calls-per-second", type=float, help="per Page and platform; more is answered with 613")
-    parser.add_argument("--messenger-limit", help="N/SECONDS per Page; more is answered with 80006")
-    parser.add_argument("--app-limit", help="N/SECONDS for the app; more is answered with 4")
-    parser.add_argument("--require-proof", action="store_true", help="insist on appsecret_proof")
-    parser.add_argument("--latency-ms", type=float, default=0, help="delay of every answer")
-    parser.add_argument("--arrivals-per-minute", type=float, default=0, help="messages that keep arriving")
-    parser.add_argument("--ready-file", type=Path, help="written as JSON once connections are accepted")
+    parser.add_argument("--messages", type=int, default=50_000, help="number of messages on all Pages together")
+    parser.add_argument("--now", help="ISO 8601 time at which the world ends (default: the current minute)")
+    parser.add_argument("--days", type=float, default=30, help="number of days the world covers")
+    parser.add_argument("--faults", help="faults to inject: JSON, or @file with JSON")
+    parser.add_argument("--calls-per-second", type=float, help="per Page and platform; calls beyond it get error 613")
+    parser.add_argument("--messenger-limit", help="N/SECONDS per Page; calls beyond it get error 80006")
+    parser.add_argument("--app-limit", help="N/SECONDS for the app; calls beyond it get error 4")
+    parser.add_argument("--require-proof", action="store_true", help="require appsecret_proof")
+    parser.add_argument("--latency-ms", type=float, default=0, help="delay of every response")
+    parser.add_argument("--arrivals-per-minute", type=float, default=0, help="messages that arrive per minute")
+    parser.add_argument("--ready-file", type=Path, help="file to write as JSON once connections are accepted")
     return parser
 
 
@@ -101,7 +101,7 @@ def _limit(text: str | None) -> tuple[int, float] | None:
     except ValueError:
         limit = (0, 0.0)
     if not separator or min(limit) <= 0:
-        raise ValueError(f"a limit is written N/SECONDS, such as 200/3600, not {text!r}")
+        raise ValueError(f"a limit must have the form N/SECONDS, such as 200/3600, not {text!r}")
     return limit
 
 
@@ -113,7 +113,7 @@ def _faults(text: str | None) -> list[Fault]:
     try:
         rows = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"--faults is no JSON: {error}") from None
+        raise ValueError(f"--faults must be valid JSON: {error}") from None
     return [Fault.from_mapping(row) for row in (rows if isinstance(rows, list) else [rows])]
 
 
@@ -146,7 +146,7 @@ def _write_ready_file(server: EmulatorServer, path: Path) -> None:
         "app_secret": server.app_secret,
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    # It holds tokens: for nobody else, from its first byte on.
+    # The file holds tokens, so only its owner may ever read it.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(json.dumps(facts, indent=2) + "\n")

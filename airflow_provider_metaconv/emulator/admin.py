@@ -1,4 +1,4 @@
-"""The admin routes under ``/_emulator/``: ground truth, statistics, faults, arrivals and tokens."""
+"""The admin API under ``/_emulator/``: ground truth, statistics, faults, arrivals, tokens and an index page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{paddin
 
 
 class Admin:
-    """The admin routes of one emulated API."""
+    """The admin API of one emulated Graph API. Its calls do not count as Graph calls."""
 
     def __init__(self, service: GraphService) -> None:
         self._service = service
@@ -39,17 +39,17 @@ class Admin:
         ]
 
     async def index(self, request: Request) -> Response:
-        """Show people what there is to try."""
+        """Show the index page."""
         return HTMLResponse(index_page(self._service, str(request.base_url).rstrip("/").removesuffix("/_emulator")))
 
     async def health(self, _: Request) -> Response:
-        """Say that the emulator answers, and how large its world is."""
+        """Report that the emulator is up, and the size of its world."""
         world = self._service.world
         counts = {"pages": len(world.pages), "threads": len(world.threads), "messages": len(world.messages)}
         return JSONResponse({"status": "ok", **counts})
 
     async def ground_truth(self, request: Request) -> Response:
-        """Return what there is to read; for every Page and platform when none is named."""
+        """Return the ground truth, for every Page and platform unless the query names one."""
         query = request.query_params
         page_ids = [query["page_id"]] if "page_id" in query else list(self._service.world.pages)
         platforms = [query["platform"]] if "platform" in query else list(PLATFORMS)
@@ -66,11 +66,11 @@ class Admin:
         return JSONResponse(rows[0] if "page_id" in query and "platform" in query else rows)
 
     async def statistics(self, _: Request) -> Response:
-        """Return the counters and the current blocks."""
+        """Return the statistics and the current blocks."""
         return JSONResponse(self._service.report())
 
     async def faults(self, request: Request) -> Response:
-        """Show the faults to come, add one or a list of them, or forget them all with the blocks they caused."""
+        """List the faults; POST adds one or a list of them, DELETE removes all of them and the blocks they caused."""
         registry = self._service.faults
         if request.method == "POST":
             body = await _json(request)
@@ -83,7 +83,7 @@ class Admin:
         return JSONResponse(registry.rows())
 
     async def arrivals(self, request: Request) -> Response:
-        """Let messages arrive, now unless ``created_time`` says when but never later than now; return their ids."""
+        """Let messages arrive and return their IDs; ``created_time`` defaults to now and is never later than now."""
         body = await _json(request)
         count, seed = int(body.pop("messages", 1)), int(body.pop("seed", 1))
         now = self._service.now()
@@ -92,27 +92,29 @@ class Admin:
         return JSONResponse({"message_ids": self._service.world.arrive(count, seed, created_time, **body, latest=now)})
 
     async def unsent(self, request: Request) -> Response:
-        """Take back the message ``message_id``; with ``vanish`` false its id and time remain."""
+        """Unsend the message ``message_id``; if ``vanish`` is false, its ID and time remain."""
         body = await _json(request)
         self._service.world.unsend(str(body["message_id"]), vanish=bool(body.get("vanish", True)))
         return JSONResponse({"message_id": body["message_id"]})
 
     async def tokens(self, request: Request) -> Response:
-        """Show the tokens; expire, restore, rotate or describe one, named by its value or its Page."""
+        """List the Page tokens; POST expires, restores, rotates or describes one, given by its value or Page."""
         if request.method == "POST":
             change_tokens(self._service, await _json(request))
         return JSONResponse({"page_tokens": self._service.tokens.page_tokens})
 
 
 def change_tokens(service: GraphService, body: Mapping[str, Any]) -> None:
-    """Expire, restore or rotate: ``{"expire": <token or true>, "page_id": …, "subcode": …}``, raises ValueError.
+    """Expire, restore, rotate or describe a token; raises ValueError for a bad request.
 
-    Or say what a token may do and for how long: ``{"describe": <token or true>, "page_id": …, "expires_at": …,
-    "data_access_expires_at": …, "permissions": […], "targets": {…}}``; times as ISO 8601 or epoch, 0 for no end.
+    ``{"expire": <token or true>, "page_id": …, "subcode": …}``, and likewise ``restore`` and ``rotate``. To set
+    permissions and expiry times: ``{"describe": <token or true>, "page_id": …, "expires_at": …,
+    "data_access_expires_at": …, "permissions": […], "targets": {…}}``. Times are ISO 8601 or epoch seconds, 0 for
+    never.
     """
     actions = [name for name in ("expire", "restore", "rotate", "describe") if body.get(name)]
     if len(actions) != 1:
-        raise ValueError("say one of expire, restore, rotate or describe")
+        raise ValueError("the body must contain exactly one of expire, restore, rotate and describe")
     action, store = actions[0], service.tokens
     page_id = str(body.get("page_id", ""))
     value = body[action] if isinstance(body[action], str) else store.page_tokens.get(page_id, "")
@@ -140,7 +142,7 @@ async def _json(request: Request) -> Any:
 
 
 def _clear(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the route with bad input answered as HTTP 400 and one clear line."""
+    """Return the route with bad input reported as HTTP 400 and a one-line error."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -152,7 +154,7 @@ def _clear(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request
 
 
 def index_page(service: GraphService, url: str) -> str:
-    """Return the HTML page; everything on it is a trial value."""
+    """Return the index page as HTML; all its tokens and secrets are test values."""
     world, tokens = service.world, service.tokens.page_tokens
     rows = "".join(
         f"<tr><td>{escape(page.id)}</td><td>{escape(page.name)}</td><td><code>{escape(tokens[page.id])}</code></td>"
@@ -163,8 +165,8 @@ def index_page(service: GraphService, url: str) -> str:
     commands = "\n".join(escape(line) for line in example_commands(service, url))
     return (
         f"<!DOCTYPE html><html><head><title>Graph API emulator</title><style>{STYLE}</style></head><body>"
-        "<h1>Graph API emulator</h1><p>A local stand-in for Meta's Conversations API. "
-        "Nothing here is real: neither people nor tokens.</p>"
+        "<h1>Graph API emulator</h1><p>A local emulator of Meta's Conversations API. "
+        "All people and tokens are made up.</p>"
         f"<p>User token <code>{USER_TOKEN}</code>, system user token <code>{SYSTEM_USER_TOKEN}</code>, "
         f"app secret <code>{escape(service.settings.app_secret)}</code>.</p>"
         "<table><tr><th>Page</th><th>Name</th><th>Page token</th><th>Messenger threads</th>"
@@ -174,7 +176,7 @@ def index_page(service: GraphService, url: str) -> str:
 
 
 def example_commands(service: GraphService, url: str) -> list[str]:
-    """Return curl lines that work as they stand."""
+    """Return curl commands that work as written."""
     page_id, token = next(iter(service.tokens.page_tokens.items()))
     fields = "id,updated_time,messages.limit(5){id,created_time,from,message}"
     bearer = f"-H 'Authorization: Bearer {token}'"

@@ -1,6 +1,6 @@
-"""What people are called and write, and everything a message may carry besides text."""
+"""The corpus of generated messages: names, texts, content besides text, and the author who picks from them."""
 
-# ruff: noqa: RUF001  (the look-alike letters of other scripts are the point)
+# ruff: noqa: RUF001  (ambiguous letters of other scripts are intended)
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def person_name(random: Random) -> str:
 
 
 def ordinary_text(random: Random, *, from_page: bool) -> str:
-    """Return an everyday question of a customer or answer of a Page."""
+    """Return a customer's everyday question or a Page's answer."""
     template = random.choice(ANSWERS if from_page else QUESTIONS)
     if "{" not in template:
         return template
@@ -105,7 +105,7 @@ EU_NOTICE = "Media not available due to new privacy rules in Europe. See the mes
 
 @dataclass(frozen=True)
 class Origin:
-    """What a kind needs to know of its message: a number unique to it, the platform and the people."""
+    """The message that content belongs to: its unique number, its platform, its customer and the message before it."""
 
     number: int
     platform: str
@@ -114,7 +114,7 @@ class Origin:
 
     @property
     def is_instagram(self) -> bool:
-        """Whether the message came over Instagram."""
+        """Whether it is an Instagram message."""
         return self.platform == "INSTAGRAM"
 
 
@@ -125,7 +125,7 @@ def _media_url(origin: Origin, name: str) -> str:
 
 
 def _attachment(origin: Origin, name: str, mime_type: str, **data: Any) -> Content:
-    if origin.is_instagram:  # Instagram often gives nothing but the URL
+    if origin.is_instagram:  # Instagram often returns only the URL
         return {"attachments": [data]}
     row = {"id": str(origin.number), "mime_type": mime_type, "name": name, "size": 1_000 + origin.number % 90_000}
     return {"attachments": [{**row, **data}]}
@@ -146,14 +146,14 @@ def image(origin: Origin) -> Content:
 
 
 def gif(origin: Origin) -> Content:
-    """Return an animated picture."""
+    """Return an animated GIF."""
     url = _media_url(origin, "animated.gif")
     data = {**_image_data(origin, "animated.gif"), "animated_gif_url": url, "animated_gif_preview_url": url}
     return _attachment(origin, f"gif-{origin.number}", "image/gif", image_data={**data, "raw_gif_image": url})
 
 
 def video(origin: Origin) -> Content:
-    """Return a film with its measures."""
+    """Return a video with its dimensions."""
     url = _media_url(origin, "video.mp4")
     data = {"width": 720, "height": 1280, "url": url, "preview_url": f"{url}&preview=1"}
     if not origin.is_instagram:
@@ -162,13 +162,13 @@ def video(origin: Origin) -> Content:
 
 
 def audio(origin: Origin) -> Content:
-    """Return a voice message, which is a file of an audio type."""
+    """Return a voice message, a file with an audio type."""
     name = f"audioclip-{origin.number}.mp4"
     return _attachment(origin, name, "audio/mp4", file_url=_media_url(origin, name))
 
 
 def file(origin: Origin) -> Content:
-    """Return a document whose size Meta does not know."""
+    """Return a document without a known size."""
     content = _attachment(origin, "invoice.pdf", "application/pdf", file_url=_media_url(origin, "invoice.pdf"))
     row = dict(content["attachments"][0])
     return {"attachments": [row if origin.is_instagram else {**row, "size": None}]}
@@ -181,19 +181,19 @@ def two_images(origin: Origin) -> Content:
 
 
 def template(origin: Origin) -> Content:
-    """Return a card with a button."""
+    """Return a generic template with a button."""
     cta = {"title": "Open", "type": "open_url", "url": "https://example.org/order"}
     card = {"title": f"Order {origin.number}", "subtitle": "On its way", "media_url": "https://example.org/c.png"}
     return {"attachments": [{"id": str(origin.number), "generic_template": {**card, "cta": cta}}]}
 
 
 def eu_placeholder(origin: Origin) -> Content:
-    """Return an attachment withheld under European privacy rules: a name and no URL."""
+    """Return an attachment withheld under European privacy rules, with a name but no URL."""
     return {"attachments": [{"id": str(origin.number), "name": EU_NOTICE}]}
 
 
 def share(origin: Origin) -> Content:
-    """Return a shared link; Instagram gives the media URL only."""
+    """Return a shared link; on Instagram only the media URL."""
     if origin.is_instagram:
         return {"shares": [{"link": _media_url(origin, "post.jpg")}]}
     link = f"https://example.org/p/{origin.number}.png"
@@ -201,7 +201,7 @@ def share(origin: Origin) -> Content:
 
 
 def product_share(origin: Origin) -> Content:
-    """Return a shared product of an Instagram shop; its id is 0 when the business cannot see it."""
+    """Return a shared product of an Instagram shop; its ID is 0 if the business cannot see it."""
     product_id = "0" if origin.number % 3 == 0 else str(origin.number)
     element = {"id": product_id, "retailer_id": "SKU-1", "image_url": "https://example.org/s.jpg"}
     elements = {"data": [{**element, "name": "Shirt", "price": "$10"}]}
@@ -218,7 +218,7 @@ def story_reply(origin: Origin) -> Content:
 
 
 def story_mention(origin: Origin) -> Content:
-    """Return a mention of the account in somebody's story."""
+    """Return a mention of the account in a customer's story."""
     return {"story": {"mention": _story(origin)}}
 
 
@@ -229,27 +229,27 @@ def reactions(origin: Origin) -> Content:
 
 
 def reply(origin: Origin) -> Content:
-    """Return a reply to an earlier message of the thread, which may be deleted by now."""
+    """Return a reply to an earlier message of the thread, which may have been deleted."""
     return {"reply_to": {"mid": origin.earlier_message_id, "is_self_reply": origin.number % 5 == 0}}
 
 
 def sticker(origin: Origin) -> Content:
-    """Return a sticker: its URL, and an empty text."""
+    """Return a sticker with an empty text."""
     return {"sticker": _media_url(origin, "sticker.png"), "message": ""}
 
 
 def unsupported(_: Origin) -> Content:
-    """Return a message whose kind the API does not hand over."""
+    """Return a message of a kind that the API does not support."""
     return {"is_unsupported": True, "message": ""}
 
 
 def attachments_without_data(_: Origin) -> Content:
-    """Return an attachments edge that holds paging and no data."""
+    """Return an attachments edge with paging but without data."""
     return {"attachments": {"paging": {"cursors": {"before": "MAZDZD", "after": "MAZDZD"}}}}
 
 
 def without_text(kind: Callable[[Origin], Content]) -> Callable[[Origin], Content]:
-    """Return the kind for messages that carry nothing but it."""
+    """Return a content kind for messages without text."""
     return lambda origin: {**kind(origin), "message": ""}
 
 
@@ -275,7 +275,7 @@ INSTAGRAM_KINDS: Mapping[str, Callable[[Origin], Content]] = {
     "story_reply": story_reply,
     "story_mention": without_text(story_mention),
 }
-# Kinds for hand-made worlds; generated ones have none of them.
+# Only for hand-made worlds; generated worlds never contain these.
 RARE_KINDS: Mapping[str, Callable[[Origin], Content]] = {"attachments_without_data": attachments_without_data}
 CONTENT_KINDS: Mapping[str, Callable[[Origin], Content]] = {**MESSENGER_KINDS, **INSTAGRAM_KINDS, **RARE_KINDS}
 
@@ -287,7 +287,7 @@ HUGE_EVERY, HUGE_FIRST = 17_011, 701
 
 @dataclass
 class Author:
-    """Writes messages; odd texts and contents take turns, so that each of them occurs."""
+    """Writes messages; cycles through the odd texts and the content kinds, so that each of them occurs."""
 
     random: Random
     odd_texts: bool = True
@@ -302,7 +302,7 @@ class Author:
     )
 
     def write(self, thread: Thread, created_time: int, *, from_page: bool) -> Message:
-        """Return the thread's next message, without adding it."""
+        """Return the thread's next message without adding it to the thread."""
         self.written += 1
         sequence = thread.next_sequence
         text = self._text(from_page=from_page)
@@ -321,7 +321,7 @@ class Author:
         return ordinary_text(self.random, from_page=from_page)
 
     def _content(self, thread: Thread, sequence: int) -> Content:
-        # Every 100 kB text stands in a message without content, so that it is not emptied.
+        # Messages with a 100 kB text have no content, because some content kinds empty the text.
         if not self.contents or self.written % HUGE_EVERY == HUGE_FIRST:
             return NOTHING
         if self.random.random() >= CONTENT_SHARE:

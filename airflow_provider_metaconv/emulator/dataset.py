@@ -1,4 +1,4 @@
-"""Worlds generated from a seed, small worlds made by hand, and messages that arrive later."""
+"""Datasets: worlds generated from a seed, hand-made worlds, and messages that arrive later."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ FROM_PAGE_SHARE = 0.4
 
 
 def seeded(*seed: object) -> Random:
-    """Return a source of repeatable choices; nothing here is a secret."""
+    """Return a reproducible random generator; not for secrets."""
     return Random(":".join(map(str, seed)))  # noqa: S311
 
 
 def generate(settings: WorldSettings) -> World:
-    """Return the world of these settings; it has exactly the number of messages asked for."""
+    """Return the world generated from the settings, with exactly as many messages as they say."""
     now = int(settings.now.timestamp())
     random = seeded("world", settings.seed)
     pages = [make_page(number) for number in range(settings.pages)]
@@ -68,7 +68,7 @@ def generate(settings: WorldSettings) -> World:
 
 
 def make_page(number: int, page_id: str | None = None, name: str | None = None) -> Page:
-    """Return the n-th Page of a world, with its Instagram account."""
+    """Return the n-th Page of a world with its Instagram account."""
     page_id = page_id or str(100 + number)
     name = name or PAGE_NAMES[number % len(PAGE_NAMES)] + ("" if number < len(PAGE_NAMES) else f" {number}")
     instagram_id = f"1784140{int(page_id) if page_id.isdigit() else number:010d}"
@@ -76,7 +76,7 @@ def make_page(number: int, page_id: str | None = None, name: str | None = None) 
 
 
 def make_customer(random: Random, page: Page, platform: str, number: int) -> dict[str, str]:
-    """Return the n-th customer of a Page, as the platform shows people."""
+    """Return the n-th customer of a Page, with the fields that the platform returns."""
     scope = sum(map(ord, page.id)) % 900
     if platform == INSTAGRAM:
         username = f"{random.choice(USERNAMES)}.{number}"
@@ -86,7 +86,7 @@ def make_customer(random: Random, page: Page, platform: str, number: int) -> dic
 
 
 def _threads(author: Author, page: Page, platform: str, count: int, window: Window) -> list[Thread]:
-    """Return the threads of one Page on one platform, some of them updated in the very same second."""
+    """Return the threads of a Page on one platform, some of them with the same ``updated_time``."""
     random = author.random
     threads = []
     previous_end = None
@@ -105,7 +105,7 @@ def _threads(author: Author, page: Page, platform: str, count: int, window: Wind
 
 
 def make_thread(random: Random, page: Page, platform: str, number: int) -> Thread:
-    """Return the n-th thread of a Page, still empty; a few Messenger threads lie outside the inbox."""
+    """Return the n-th thread of a Page, without messages; a few Messenger threads are not in the inbox."""
     customer = make_customer(random, page, platform, number)
     elsewhere = platform == MESSENGER and number % 40 == 39
     folder = OTHER_FOLDERS[number // 40 % len(OTHER_FOLDERS)] if elsewhere else "inbox"
@@ -113,7 +113,7 @@ def make_thread(random: Random, page: Page, platform: str, number: int) -> Threa
 
 
 def shares(total: int, weights: Sequence[float]) -> list[int]:
-    """Divide a total by weights into whole numbers that sum up to it exactly."""
+    """Divide a total by weights into whole numbers with exactly that sum."""
     whole = sum(weights)
     parts = [int(total * weight / whole) for weight in weights]
     parts[0] += total - sum(parts)
@@ -121,10 +121,10 @@ def shares(total: int, weights: Sequence[float]) -> list[int]:
 
 
 def thread_sizes(random: Random, total: int, *, largest: bool) -> list[int]:
-    """Return thread sizes that sum up to the total, in random order.
+    """Return thread sizes that sum to the total, in random order: most threads are short, a few are very long.
 
-    About a sixth of the messages lies in threads of hundreds and a sixth in threads of dozens; with
-    ``largest`` there is one thread of more than 1,000 where the total permits.
+    About a sixth of the messages are in threads of hundreds and a sixth in threads of dozens; with ``largest`` one
+    thread has more than 1,000 messages if the total permits.
     """
     sizes = []
     rest = total
@@ -146,27 +146,30 @@ def thread_sizes(random: Random, total: int, *, largest: bool) -> list[int]:
 
 @dataclass(frozen=True)
 class Window:
-    """The time the world covers, epoch seconds: start included, end excluded."""
+    """The time that the world covers, in epoch seconds: start included, end excluded."""
 
     start: int
     end: int
 
     def inside(self, moment: int) -> int:
-        """Return the moment, wrapped around into the window."""
+        """Return the time, wrapped around into the window."""
         return self.start + (moment - self.start) % (self.end - self.start)
 
 
 def message_times(random: Random, size: int, window: Window) -> list[tuple[int, bool]]:
-    """Return for each message of a thread its time and whether the Page wrote it, oldest first."""
+    """Return the time of each message of a thread and whether the Page wrote it, oldest first.
+
+    People write by day rather than by night, in bursts, and are answered minutes to hours later.
+    """
     times: list[tuple[int, bool]] = []
     while len(times) < size:
         times += _session(random, window)
-    # Sessions of one thread may overlap; sorting keeps the order and leaves the mix of directions.
+    # Exchanges of one thread may overlap, so their messages are sorted by time.
     return sorted(times[:size], key=lambda each: each[0])
 
 
 def _session(random: Random, window: Window) -> list[tuple[int, bool]]:
-    """Return one exchange: the customer writes a little, the Page mostly answers."""
+    """Return one exchange: one or more messages of the customer, and usually an answer."""
     moment = window.inside(_start(random, window))
     session = [(moment, False)]
     while random.random() < 0.35:
@@ -182,7 +185,7 @@ def _session(random: Random, window: Window) -> list[tuple[int, bool]]:
 
 
 def _within(random: Random, session: list[tuple[int, bool]], window: Window) -> list[tuple[int, bool]]:
-    """Return the session, moved back by an hour or two more than needed where it runs over the end."""
+    """Return the exchange; if it runs past the end, it is moved back, by up to two hours more than needed."""
     back = session[-1][0] - (window.end - 1)
     if back <= 0:
         return session
@@ -201,7 +204,7 @@ def _start(random: Random, window: Window) -> int:
 class MessageSpec:
     """One message; ``content`` is a kind from `CONTENT_KINDS` or the Graph fields themselves.
 
-    With a ``sender_id`` the sender writes under another id, with the same name or username.
+    ``sender_id`` gives the sender another ID, with the same name or username.
     """
 
     created_time: datetime | str | float
@@ -215,10 +218,10 @@ class MessageSpec:
 
 @dataclass(frozen=True)
 class ThreadSpec:
-    """One conversation; what is left out is made up.
+    """One conversation; fields left out are made up.
 
-    ``participants`` counts everybody, customer and Page included. ``updated_time`` is shown and sorted by instead of
-    the newest message's time, until a newer message arrives.
+    ``participants`` counts everyone, including the customer and the Page. ``updated_time`` replaces the newest
+    message's time, in the response and for sorting, until a newer message arrives.
     """
 
     platform: str = MESSENGER
@@ -241,7 +244,7 @@ class PageSpec:
 
 
 def build_world(pages: Sequence[PageSpec], now: datetime = DEFAULT_NOW) -> World:
-    """Return a world of exactly these messages; raises ValueError for what cannot be."""
+    """Return a world of exactly these Pages, threads and messages; raises ValueError for an invalid one."""
     made = [make_page(number, spec.page_id, spec.name) for number, spec in enumerate(pages)]
     threads = [
         _built_thread(page, number, thread_spec)
@@ -260,7 +263,7 @@ def uniform_world(
     now: datetime = DEFAULT_NOW,
     spacing_seconds: int = 60,
 ) -> World:
-    """Return one Page with equally long threads: the n-th newest message of the n-th newest thread is predictable.
+    """Return one Page with threads of equal length and predictable times.
 
     Thread i (from 0) has its j-th newest message ``(i + j + 1) * spacing_seconds`` before now.
     """
@@ -278,7 +281,7 @@ def uniform_world(
 def _built_thread(page: Page, number: int, spec: ThreadSpec) -> Thread:
     platform = spec.platform.upper()
     if platform not in PLATFORMS or spec.folder not in FOLDERS:
-        raise ValueError(f"a thread needs a platform of {PLATFORMS} and a folder of {FOLDERS}, not {spec}")
+        raise ValueError(f"platform must be one of {PLATFORMS} and folder one of {FOLDERS}, not {spec}")
     customer = make_customer(seeded("customer", page.id, number), page, platform, number)
     if spec.customer_name is not None:
         customer["name" if platform == MESSENGER else "username"] = spec.customer_name
@@ -313,7 +316,7 @@ def _built_content(thread: Thread, sequence: int, content: str | Mapping[str, An
     if not isinstance(content, str):
         return content or {}
     if content not in CONTENT_KINDS:
-        raise ValueError(f"no content kind {content!r}; there are {', '.join(CONTENT_KINDS)}")
+        raise ValueError(f"unknown content kind {content!r}; known kinds: {', '.join(CONTENT_KINDS)}")
     earlier = message_id(thread, max(0, sequence - 1))
     number = 10**12 + thread.number * 10**5 + sequence
     return CONTENT_KINDS[content](Origin(number, thread.platform, thread.customer, earlier))
@@ -329,7 +332,7 @@ def arrive(
     new_thread_share: float,
     latest: float | None,
 ) -> list[str]:
-    """Add messages to the world and return their ids; see `World.arrive`."""
+    """Add messages to the world and return their IDs; see `World.arrive`."""
     pages, platforms = _choices(world, page_id, platform)
     random = seeded("arrivals", seed)
     author = Author(random)
@@ -354,9 +357,9 @@ def arrive(
 
 def _choices(world: World, page_id: str | None, platform: str | None) -> tuple[list[Page], tuple[str, ...]]:
     if page_id is not None and page_id not in world.pages:
-        raise ValueError(f"there is no Page {page_id}")
+        raise ValueError(f"Page {page_id} does not exist")
     if platform is not None and platform.upper() not in PLATFORMS:
-        raise ValueError(f"there is no platform {platform}")
+        raise ValueError(f"platform must be one of {', '.join(PLATFORMS)}, not {platform}")
     pages = list(world.pages.values()) if page_id is None else [world.pages[page_id]]
     return pages, PLATFORMS if platform is None else (platform.upper(),)
 
@@ -369,7 +372,7 @@ def _receiving_thread(
         return random.choice(known), False
     number = len(world.all_conversations(page.id, platform))
     thread = make_thread(random, page, platform, number)
-    while thread.id in world.threads:  # hand-made worlds choose their own ids
+    while thread.id in world.threads:  # hand-made worlds may use any ID
         number += 1
         thread = make_thread(random, page, platform, number)
     thread.folder = "inbox"

@@ -1,7 +1,7 @@
-"""Graph's error answers as data: one row per error, with its HTTP status and its body.
+"""Graph's errors as data: one row per error with its HTTP status and body; and other responses without data.
 
-Statuses and texts follow what Meta documents and what was observed in public; where nobody has published a
-status, the row takes the one its siblings have. Meta asks clients to decide by ``code``, never by the text.
+Statuses and texts follow Meta's documentation and public reports. If no status has been published, a row has the
+status of similar errors. Meta asks clients to decide by ``code``, never by the text.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO_SUCH_FIELD = "(#100) Tried accessing nonexisting field ({field}) on node type
 DEPRECATED_FIELD = "(#12) {field} field is deprecated for versions v2.4 and higher"
 LIMIT_TOO_LARGE = "(#100) The 'limit' parameter should not exceed {limit}"
 REDUCE = "Please reduce the amount of data you're asking for, then retry your request"
-# Errors whose text names what the call asked for.
+# Errors whose text depends on the call.
 TEMPLATES = {
     "12": DEPRECATED_FIELD,
     "100/33": UNSUPPORTED_GET,
@@ -51,14 +51,14 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class ErrorAnswer:
-    """One error as Graph answers it: HTTP status and JSON body."""
+    """One error of Graph: HTTP status and JSON body."""
 
     status: int
     body: Body
 
 
 class GraphError(Exception):
-    """A call that ends with an error answer."""
+    """A Graph call failed with an error."""
 
     def __init__(self, status: int, body: Body) -> None:
         super().__init__(body["error"]["message"])
@@ -67,7 +67,7 @@ class GraphError(Exception):
 
     @property
     def label(self) -> str:
-        """The code as statistics count it, ``190/463`` or ``613``."""
+        """The code and subcode, as in ``190/463`` or ``613``."""
         error = self.body["error"]
         subcode = error.get("error_subcode")
         return str(error["code"]) if subcode is None else f"{error['code']}/{subcode}"
@@ -83,7 +83,7 @@ def _row(status: int, code: int, message: str, **more: Any) -> ErrorAnswer:
 
 
 def _bare(status: int, code: int, message: str, **more: Any) -> ErrorAnswer:
-    # Some 500 bodies carry neither type nor fbtrace_id; clients must not insist on them.
+    # Some bodies of HTTP 500 have neither type nor fbtrace_id; clients must not require them.
     return ErrorAnswer(status, {"error": {"code": code, "message": message, **more}})
 
 
@@ -242,13 +242,13 @@ ERRORS: dict[str, ErrorAnswer] = {
 
 
 def known_error(name: str) -> GraphError:
-    """Return the error of one row, ready to raise."""
+    """Return the error of one row of `ERRORS`, ready to raise."""
     answer = ERRORS[name]
     return GraphError(answer.status, answer.body)
 
 
 def no_such_object(object_id: str) -> GraphError:
-    """Return 100/33: there is no such object, or the caller may not see it."""
+    """Return 100/33: the object does not exist, or the caller may not see it."""
     message = UNSUPPORTED_GET.format(id=object_id)
     return GraphError(400, error_body(100, message, "GraphMethodException", error_subcode=33))
 
@@ -259,18 +259,18 @@ def no_such_field(name: str, node_type: str) -> GraphError:
 
 
 def invalid_parameter(message: str) -> GraphError:
-    """Return (#100) for a parameter value that Graph refuses."""
+    """Return (#100) for an invalid parameter value."""
     return GraphError(400, error_body(100, f"(#100) {message}"))
 
 
 def unknown_path(path: str) -> GraphError:
-    """Return 2500 for a path or a version that does not exist."""
+    """Return 2500 for an unknown path or version."""
     return GraphError(400, error_body(2500, f"Unknown path components: {path}"))
 
 
 @dataclass(frozen=True)
 class OddAnswer:
-    """One answer as it is sent, and what it is."""
+    """One response that is not a Graph error, and its description."""
 
     status: int
     text: str
@@ -292,7 +292,7 @@ ODD_ANSWERS: dict[str, OddAnswer] = {
     "old_style_error": OddAnswer(
         200,
         '{"error_code":1,"error_msg":"An unknown error occurred"}',
-        "HTTP 200 with error_code and error_msg, as errors were written long ago",
+        "HTTP 200 with error_code and error_msg, Meta's old error format",
         JSON_TYPE,
     ),
     "empty_object": OddAnswer(200, "{}", "HTTP 200 with an empty object", JSON_TYPE),

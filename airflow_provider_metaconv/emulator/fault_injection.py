@@ -1,4 +1,4 @@
-"""The faults to come: which of them hold for a call, and what they do to its answer."""
+"""Fault injection: which faults a call triggers, and how they change its response."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TIME_FIELDS = {"updated_time": "conversations", "created_time": "messages"}
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """The faults that one call meets: the one that decides it, and those that shape or change its answer."""
+    """The faults that one call triggered: the decisive one, and those that shape or change its response."""
 
     decisive: Fault | None = None
     shapes: Shapes = NO_SHAPES
@@ -39,7 +39,7 @@ class Triggered:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """All of them, the decisive one first."""
+        """All triggered faults, the decisive one first."""
         decisive = () if self.decisive is None else (self.decisive,)
         return (*decisive, *self.shapes.faults, *self.changes, *self.headers)
 
@@ -48,7 +48,7 @@ NOTHING_TRIGGERED = Triggered()
 
 
 class _Armed:
-    """A fault with its count of calls seen and of triggers."""
+    """A fault with the number of calls it matched and triggered on."""
 
     def __init__(self, fault: Fault, added_at: float) -> None:
         self.fault = fault
@@ -60,7 +60,7 @@ class _Armed:
         self._random: Random | None = seeded("fault", fault.seed) if fault.probability < 1 else None
 
     def triggers(self, call: Call, reading: Reading, now: float) -> bool:
-        """Whether the fault holds for a call, which is counted if the fault is about it."""
+        """Whether a call triggers the fault; counts calls that match."""
         fault = self.fault
         if not self._begins <= now < self._ends or (fault.times is not None and self.triggered >= fault.times):
             return False
@@ -78,7 +78,7 @@ class _Armed:
 
 
 class FaultRegistry:
-    """The faults to come; of those that decide a call the first one counts, the others add up."""
+    """The injected faults. Of the decisive faults that a call triggers, only the first takes effect; the rest add up."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -86,24 +86,24 @@ class FaultRegistry:
         self._by_stage: dict[Stage, list[_Armed]] = {}
 
     def add(self, fault: Fault) -> None:
-        """Add one fault behind those that are there; its seconds begin now."""
+        """Add a fault after the existing ones; its seconds begin now."""
         armed = _Armed(fault, self._clock())
         self._armed.append(armed)
         self._by_stage.setdefault(fault.kind.stage, []).append(armed)
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         self._armed.clear()
         self._by_stage.clear()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the faults with their counters, JSON-ready."""
+        """Return the faults and how many calls they matched and triggered on, JSON-ready."""
         return [
             {**dataclasses.asdict(each.fault), "seen": each.seen, "triggered": each.triggered} for each in self._armed
         ]
 
     def trigger(self, call: Call, world: World, now: float) -> Triggered:
-        """Return the faults that hold for this call."""
+        """Return the faults that the call triggers."""
         if not self._armed:
             return NOTHING_TRIGGERED
         shapes = self._triggered("shape", call, Reading(call, world, NO_SHAPES), now)
@@ -125,7 +125,7 @@ class FaultRegistry:
 
 
 def fault_error(fault: Fault, call: Call, reading: Reading) -> GraphError:
-    """Return the error of a fault: the row it names, with the texts of the fault and the names of the call."""
+    """Return a fault's error: its row of `ERRORS`, with the fault's texts and the call's names."""
     row = ERRORS[fault.outcome]
     error: Body = dict(row.body["error"])
     if fault.outcome in TEMPLATES:
@@ -145,7 +145,7 @@ Node = dict[str, Any]
 
 
 def change_answer(faults: Sequence[Fault], call: Call, text: str) -> str:
-    """Return the answer as the faults leave it, one after the other."""
+    """Return the response, changed by each fault in turn."""
     body = json.loads(text)
     for fault in faults:
         CHANGES[fault.name](fault, call, body)
@@ -153,7 +153,7 @@ def change_answer(faults: Sequence[Fault], call: Call, text: str) -> str:
 
 
 def _nodes(fault: Fault, call: Call, body: Node) -> list[Node]:
-    """Return the conversations of an answer that the fault is about."""
+    """Return the conversations in a response that the fault affects."""
     rows = [body] if call.route == "conversation" else []
     if call.route == "conversations":
         rows = [row for row in body.get("data", ()) if isinstance(row, dict)]
@@ -161,9 +161,9 @@ def _nodes(fault: Fault, call: Call, body: Node) -> list[Node]:
 
 
 def _lists(fault: Fault, call: Call, body: Node) -> Iterator[Node]:
-    """Yield the lists of an answer that the fault is about: the call's own, then those nested in it."""
+    """Yield the lists in a response that the fault affects: the response itself, then the nested ones."""
     edges = fault.kind.edges if fault.edge is None else (fault.edge,)
-    # A fault of one conversation leaves the list that contains it alone.
+    # A fault of one conversation does not affect the list that contains it.
     if call.route in edges and (fault.thread_id is None or call.route == "messages"):
         yield body
     if "messages" in edges:
@@ -171,7 +171,7 @@ def _lists(fault: Fault, call: Call, body: Node) -> Iterator[Node]:
 
 
 def _empty_page(_: Fault, call: Call, body: Node) -> None:
-    # The cursor looks new but stands where the call stood, so the rows follow on the next page.
+    # The cursor looks new but has the position of the call, so the rows follow on the next page.
     after = call.parameters.get("after")
     place, tie = from_cursor(after) if after else (NEWER_THAN_ALL, "0")
     cursor = to_cursor(place, tie, f"empty {zlib.crc32((after or '').encode())}")
@@ -216,7 +216,7 @@ def _null_row(fault: Fault, call: Call, body: Node) -> None:
 
 
 def _null_rows(fault: Fault, call: Call, body: Node) -> None:
-    # The lists within the list are gone with its rows.
+    # Evaluated first, because nested lists disappear with their rows.
     for found in list(_lists(fault, call, body)):
         found["data"] = [None] * len(found.get("data", ()))
 
@@ -237,7 +237,7 @@ def _foreign_object(fault: Fault, call: Call, body: Node) -> None:
         for node in _nodes(fault, call, body):
             node["id"] = identifier
         return
-    if "data" in body:  # a list answers as the object itself would
+    if "data" in body:  # a list becomes a single object
         body.clear()
     body["id"] = identifier
 
@@ -251,7 +251,7 @@ def _unix_times(fault: Fault, call: Call, body: Node) -> None:
 
 
 def _times(value: Any) -> Iterator[tuple[Node, str]]:
-    """Yield the rows that have a time, with its name."""
+    """Yield each row that has a time, with the name of the field."""
     if isinstance(value, list):
         for each in value:
             yield from _times(each)

@@ -1,7 +1,7 @@
-"""Faults as data: which trouble, for whose calls, when and how often.
+"""Faults as data: what goes wrong, for which calls, when and how often; and the conditions that select the calls.
 
-An error answer is a row in `errors.ERRORS`, another whole answer a row in `odd_answers.ODD_ANSWERS`; every other
-trouble is a row in `FAULT_KINDS`, carried out where its stage says.
+Graph errors are rows of `errors.ERRORS`, other complete responses rows of `errors.ODD_ANSWERS`, and all other faults
+rows of `FAULT_KINDS`; the fault's stage determines where it takes effect.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ REACHES = ("alone", "nested_lists", "lists")
 
 @dataclass(frozen=True)
 class FaultKind:
-    """One kind of trouble: at which stage of a call it happens, and what it does.
+    """One kind of fault: the stage of a call at which it takes effect, and what it does.
 
-    Of the ``decisive`` faults, which decide about the whole answer, the first one counts; ``shape``, ``change`` and
-    ``header`` faults add up. ``edges`` are the lists a shape or change is about unless a fault names one (none:
-    it is about any answer), ``nested`` says whether it reaches nested lists, ``reach`` where a fault of one
-    conversation is felt, ``needs`` what a fault of the kind has to say.
+    Of the ``decisive`` faults, which determine the whole response, only the first one takes effect; ``shape``,
+    ``change`` and ``header`` faults add up. ``edges`` are the lists that a shape or change affects unless a fault
+    names one (empty: any response). ``nested`` says whether it affects nested lists, too. ``reach`` lists the calls
+    that a fault of one conversation affects, ``needs`` the required properties of a fault of this kind.
     """
 
     stage: Stage
@@ -41,69 +41,72 @@ class FaultKind:
 
 
 FAULT_KINDS: dict[str, FaultKind] = {
-    # Answers that depend on what is asked for.
-    "too_much_data": FaultKind("decisive", "error (code 1) when limit x nested limit is more than more_than", "1"),
+    # Errors that depend on the requested data.
+    "too_much_data": FaultKind("decisive", "error (code 1) if limit times nested limit exceeds more_than", "1"),
     "poisoned_thread": FaultKind(
         "decisive",
-        "error (code 1) for each list page that nests data of thread_id (light: any list; alone: direct reads too)",
+        "error (code 1) for list pages with nested data of thread_id (light: all list pages; alone: direct reads, too)",
         "1",
         reach=("nested_lists",),
         needs=("thread_id",),
     ),
     "beyond_detailed": FaultKind(
         "decisive",
-        "Instagram: error (9000001) for messages beyond the 20 newest, when more than id and time is asked "
+        "Instagram: error (9000001) for messages beyond the 20 newest, if more than ID and time is requested "
         "(ids_too: always)",
         "9000001",
     ),
-    # The ordinary answer, late or not whole.
-    "hang": FaultKind("decisive", "waits delay_seconds before the ordinary answer"),
-    "reset_before": FaultKind("decisive", "the connection is reset before the answer"),
-    "reset_middle": FaultKind("decisive", "the connection is reset in the middle of the body"),
-    "truncated_gzip": FaultKind("decisive", "a gzip body that ends too early"),
-    "truncated_json": FaultKind("decisive", "a JSON body that ends too early"),
+    # The normal response, late or incomplete.
+    "hang": FaultKind("decisive", "waits delay_seconds before the normal response"),
+    "reset_before": FaultKind("decisive", "resets the connection before the response"),
+    "reset_middle": FaultKind("decisive", "resets the connection in the middle of the body"),
+    "truncated_gzip": FaultKind("decisive", "a truncated gzip body"),
+    "truncated_json": FaultKind("decisive", "a truncated JSON body"),
     "redirect": FaultKind("decisive", "HTTP 302 to url, another host"),
-    # How lists are cut and how they end.
-    "short_page": FaultKind("shape", "a page has half the rows asked for, and next", nested=False),
-    "page_size": FaultKind("shape", "a page has at most size rows, whatever limit says", needs=("size",)),
-    "first_page": FaultKind("shape", "only the first page of a list has at most size rows", needs=("size",)),
-    "empty_tail": FaultKind("shape", "the last page has next, which leads to an empty page without next"),
-    "empty_self_tail": FaultKind("shape", "the last page has next, which leads to an empty page that names itself"),
-    "self_tail": FaultKind("shape", "the last page with rows names itself as next"),
+    # The size of pages, and how lists end.
+    "short_page": FaultKind("shape", "a page has half the requested rows, and next", nested=False),
+    "page_size": FaultKind("shape", "a page has at most size rows, regardless of limit", needs=("size",)),
+    "first_page": FaultKind(
+        "shape", "the first page of a list has at most size rows; later pages are normal", needs=("size",)
+    ),
+    "empty_tail": FaultKind("shape", "next of the last page leads to an empty page without next"),
+    "empty_self_tail": FaultKind("shape", "next of the last page leads to an empty page whose next is itself"),
+    "self_tail": FaultKind("shape", "next of the last page leads to the same page"),
     "same_cursors": FaultKind("shape", "before and after of a page are the same cursor"),
-    "ignored_cursor": FaultKind("shape", "the place asked for is ignored: the first page comes again", nested=False),
-    "time_paging": FaultKind("shape", "pages by until and __paging_token, without cursors", edges=("messages",)),
-    # Changes of an ordinary answer.
+    "ignored_cursor": FaultKind("shape", "the cursor is ignored: the first page is returned again", nested=False),
+    "time_paging": FaultKind("shape", "paging by until and __paging_token, without cursors", edges=("messages",)),
+    # Changes to a normal response.
     "empty_page": FaultKind("change", "an empty page with next; the rows follow on the next page", nested=False),
     "repeated_cursor": FaultKind("change", "next leads to the same page again", nested=False),
-    "unordered_page": FaultKind("change", "the rows of a page come oldest first", nested=False),
+    "unordered_page": FaultKind("change", "the rows of a page are sorted oldest first", nested=False),
     "foreign_next": FaultKind("change", "next points to another host", nested=False),
-    "no_paging_next": FaultKind("change", "next is missing although there is more", nested=False),
-    "null_row": FaultKind("change", "a null stands among the rows of a list (position; default the middle)"),
+    "no_paging_next": FaultKind("change", "next is missing although there are more rows", nested=False),
+    "null_row": FaultKind("change", "null among the rows of a list (at position; default: the middle)"),
     "null_rows": FaultKind("change", "every row of a list is null"),
-    "missing_data": FaultKind("change", "a list has paging and no data"),
-    "missing_messages": FaultKind("change", "conversations come without the messages that were asked for"),
-    "foreign_object": FaultKind("change", "HTTP 200 with another object: object_id stands as its id", edges=()),
-    "unix_times": FaultKind("change", "times are UNIX seconds, in every row or each every_row-th", edges=()),
+    "missing_data": FaultKind("change", "a list has paging but no data"),
+    "missing_messages": FaultKind("change", "conversations without the requested messages"),
+    "foreign_object": FaultKind("change", "HTTP 200 with another object, whose ID is object_id", edges=()),
+    "unix_times": FaultKind("change", "times are UNIX seconds, in every row or every every_row-th row", edges=()),
     "stale_updated_time": FaultKind(
         "change",
-        "one row's updated_time is seconds too old: that of thread_id, or the row at position (default the middle)",
+        "one row's updated_time is seconds too old: the row of thread_id or at position (default: the middle)",
         edges=(),
     ),
     # Usage headers.
-    "usage": FaultKind("header", "an answer whose usage header says percent and regain_minutes"),
+    "usage": FaultKind("header", "the usage header reports percent and regain_minutes"),
     "foreign_usage": FaultKind(
-        "header", "usage of object_id (default an ads account) of type pool: percent and regain_minutes"
+        "header",
+        "the usage header also reports percent and regain_minutes of object_id (default: an ads account) with type pool",
     ),
 }
-# Limits of the Conversations API: unless a route is named, they leave the Page node and /me alone.
+# Limits of the Conversations API: they do not affect the Page node and /me unless a route is given.
 CONVERSATION_FAULTS = frozenset({"613", "613/1996", "80002", "80006"})
 FAULTS: Mapping[str, FaultKind] = {
     **{name: FaultKind("decisive", row.body["error"]["message"], name) for name, row in ERRORS.items()},
     **{name: FaultKind("decisive", row.description, name) for name, row in ODD_ANSWERS.items()},
     **FAULT_KINDS,
 }
-# What answers instead of Graph, and what `error` may name: also what happens to an answer on its way.
+# Responses that replace Graph's; `error` may also name what happens to a response on its way.
 WHOLE_ANSWERS = frozenset({*ERRORS, *ODD_ANSWERS})
 DECISIVE = frozenset(name for name, kind in FAULT_KINDS.items() if kind.stage == "decisive" and not kind.answers)
 OUTCOMES = WHOLE_ANSWERS | DECISIVE
@@ -111,21 +114,22 @@ OUTCOMES = WHOLE_ANSWERS | DECISIVE
 
 @dataclass(frozen=True)
 class Fault:
-    """One trouble to come.
+    """One fault to inject; raises ValueError for an invalid one.
 
-    **Which calls.** Those that fit ``page_id``, ``platform``, ``route`` and ``match`` (a regular expression on path
-    and query), that ask for ``folder``, for ``field`` (a name at any depth), for more than ``limit_over`` rows,
-    ``nested_limit_over`` nested messages or ``more_than`` of both multiplied, and that read ``thread_id``:
-    ``reach`` says where that one is felt, ``alone`` (its node and its messages), in ``nested_lists`` or in all
-    ``lists`` whose page contains it. For shapes and changes ``thread_id`` is the conversation whose data changes,
-    and ``edge`` the kind of list.
+    **Which calls.** Calls that match ``page_id``, ``platform``, ``route`` and ``match`` (a regular expression for path
+    and query), that request ``folder``, ``field`` (a name at any depth), more than ``limit_over`` rows, more than
+    ``nested_limit_over`` nested messages or more than ``more_than`` of both multiplied, and that read ``thread_id``.
+    ``reach`` lists the calls about that conversation: ``alone`` (its node and its messages), ``nested_lists``, or all
+    ``lists`` whose page contains it. For shapes and changes, ``thread_id`` is the conversation whose data changes, and
+    ``edge`` the kind of list.
 
-    **When.** From ``from_seconds`` until ``until_seconds`` after it was added, by the emulator's clock. Of those
-    calls it lets ``after_calls`` pass, then takes every ``every``-th with ``probability``, at most ``times`` times.
+    **When.** From ``from_seconds`` until ``until_seconds`` after it was added, by the emulator's clock. Of the calls
+    that match, the first ``after_calls`` are normal; then every ``every``-th one triggers the fault with
+    ``probability``, at most ``times`` times.
 
-    ``error`` names another answer for kinds that answer with an error. ``text``, ``user_title`` and
-    ``user_message`` go into an error's body. ``regain_minutes`` goes into the usage header; ``block_seconds`` really
-    blocks the Page (or app) with the same error. The rest belongs to single kinds, see `FAULTS`.
+    ``error`` names another response for kinds that determine the whole response. ``text``, ``user_title`` and
+    ``user_message`` go into an error's body. ``regain_minutes`` goes into the usage header; ``block_seconds`` blocks
+    the Page (or the app) with the same error. The other properties belong to single kinds, see `FAULTS`.
     """
 
     name: str
@@ -170,28 +174,30 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.name not in FAULTS:
-            raise ValueError(f"there is no fault {self.name!r}; there are: {', '.join(FAULTS)}")
+            raise ValueError(f"unknown fault {self.name!r}; known faults: {', '.join(FAULTS)}")
         if problem := self._problem():
             raise ValueError(problem)
 
     def _problem(self) -> str | None:
         if missing := [needed for needed in self.kind.needs if getattr(self, needed) is None]:
-            return f"{self.name} needs a {missing[0]}"
+            return f"{self.name} requires {missing[0]}"
         if self.match is not None and not _is_pattern(self.match):
             return f"match must be a regular expression, not {self.match!r}"
         if min(self.every, self.every_row, 1 if self.size is None else self.size) < 1:
-            return "every, every_row and size must be 1 or more"
+            return "every, every_row and size must be at least 1"
         if self.edge is not None and self.edge not in EDGES:
             return f"edge must be one of {', '.join(EDGES)}"
         if unknown := sorted(set(self.reach or ()) - set(REACHES)):
-            return f"reach has no {unknown}; it may have: {', '.join(REACHES)}"
+            return f"reach must contain only {', '.join(REACHES)}, not {unknown}"
         if self.error is not None and (self.error not in OUTCOMES or self.kind.stage != "decisive"):
-            return f"error must name an answer, and {self.name} must be one: {', '.join(sorted(OUTCOMES))}"
+            return (
+                f"error of {self.name} must be left out or, for a decisive fault, one of {', '.join(sorted(OUTCOMES))}"
+            )
         return None
 
     @staticmethod
     def from_mapping(row: Mapping[str, Any]) -> Fault:
-        """Read a fault from JSON, by ``name`` or by ``code`` and ``subcode``; raises ValueError for a bad one."""
+        """Return a fault given by ``name`` or by ``code`` and ``subcode``; raises ValueError for an invalid one."""
         values = dict(row)
         code, subcode = values.pop("code", None), values.pop("subcode", None)
         if code is not None:
@@ -199,22 +205,24 @@ class Fault:
         known = {each.name for each in dataclasses.fields(Fault)}
         unknown = sorted(set(values) - known)
         if unknown or "name" not in values:
-            raise ValueError(f"a fault needs a name and has no {unknown}; it may have: {', '.join(sorted(known))}")
+            raise ValueError(
+                f"a fault requires a name; unknown properties: {unknown}; known properties: {', '.join(sorted(known))}"
+            )
         return Fault(**{**values, "name": str(values["name"])})
 
     @property
     def kind(self) -> FaultKind:
-        """What kind of trouble it is."""
+        """The kind of the fault."""
         return FAULTS[self.name]
 
     @property
     def outcome(self) -> str:
-        """The name of the answer, or of what happens to the ordinary one."""
+        """The name of the response, or of what happens to the normal one."""
         return self.error or self.kind.answers or self.name
 
     @property
     def reaches(self) -> frozenset[str]:
-        """Where a fault of one conversation is felt."""
+        """The calls that a fault of one conversation affects."""
         asked = self.kind.reach if self.reach is None else tuple(self.reach)
         more = (("alone", self.alone), ("lists", self.light))
         return frozenset((*asked, *(name for name, wanted in more if wanted)))
@@ -232,7 +240,7 @@ Condition = Callable[[Call, Reading], bool]
 
 
 def conditions_of(fault: Fault) -> tuple[Condition, ...]:
-    """Return what has to hold of a call, the cheapest first; a property that says nothing has no condition."""
+    """Return the conditions that a call has to meet, cheapest first; properties that are None have no condition."""
     given = [condition(fault) for name, condition in PROPERTIES.items() if getattr(fault, name) is not None]
     if fault.name in CONVERSATION_FAULTS and fault.route is None:
         given.append(lambda call, _: call.is_conversation_api)
@@ -302,7 +310,7 @@ def _has_old_messages(fault: Fault) -> Condition:
     return lambda _, reading: reading.has_old_messages(reaches, ids_too=fault.ids_too)
 
 
-# Kinds that are narrowed down by what they are.
+# Conditions of single kinds.
 KINDS: Mapping[str, Callable[[Fault], Condition]] = {
     "too_much_data": _more_than,
     "beyond_detailed": _has_old_messages,
@@ -317,7 +325,7 @@ def _reads(fault: Fault) -> Condition:
 
 
 def _shows(fault: Fault) -> Condition:
-    """Return whether an answer has what a shape or a change is about: one of the edges, and the conversation."""
+    """Return the condition that a response contains an edge, and the conversation, that a shape or change affects."""
     kind, thread_id = fault.kind, fault.thread_id
     edges = frozenset(kind.edges if fault.edge is None else (fault.edge,))
     may_nest = kind.nested and "messages" in edges

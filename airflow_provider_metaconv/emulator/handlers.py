@@ -1,4 +1,4 @@
-"""The Graph routes: one function per route, a `Call` and its `Reader` in, the JSON text of the answer out."""
+"""Handlers of the Graph routes: each takes a `Call` and its `Reader` and returns the response as JSON text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NOT_AN_INSPECTOR = (
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads what: the world, the caller's token, and what rows and pages look like."""
+    """The world, the caller's token, and how rows and pages are rendered."""
 
     world: World
     token: Token
@@ -80,7 +80,7 @@ def messages(call: Call, reader: Reader) -> str:
 
 
 def message(call: Call, reader: Reader) -> str:
-    """Return one message; 9000001 for one whose details are gone."""
+    """Return one message; raises 9000001 if its details are no longer available."""
     _own_page(call, reader)
     thread, found = reader.world.messages[call.object_id]
     writer = message_writer(_selection(call))
@@ -90,7 +90,7 @@ def message(call: Call, reader: Reader) -> str:
 
 
 def attachments(call: Call, reader: Reader) -> str:
-    """Return the attachments of one message; behind the last one there is an empty page."""
+    """Return one page of a message's attachments; the last page is empty."""
     _own_page(call, reader)
     found = reader.world.messages[call.object_id][1]
     selection = _selection(call)
@@ -112,7 +112,7 @@ def attachments(call: Call, reader: Reader) -> str:
 
 
 def participants(call: Call, reader: Reader) -> str:
-    """Return one page of the people of a conversation."""
+    """Return one page of a conversation's participants."""
     _own_page(call, reader)
     field = Field("participants", (), _selection(call), call.parameters.get("fields", ""))
     check_people(field)
@@ -130,7 +130,7 @@ def _own_page(call: Call, reader: Reader) -> str:
 
 
 class AccountRoutes:
-    """Answers that depend on who calls."""
+    """Handlers whose response depends on the caller."""
 
     def __init__(self, tokens: TokenStore, settings: EmulatorSettings) -> None:
         self._tokens = tokens
@@ -145,11 +145,11 @@ class AccountRoutes:
         }
 
     def page(self, call: Call, reader: Reader) -> str:
-        """Return a Page; its token only to those who have a role on it."""
+        """Return a Page; its token only for callers with a role on it."""
         return to_json(self._page_node(call.object_id, reader, _selection(call, "id,name")))
 
     def me(self, call: Call, reader: Reader) -> str:
-        """Return the user the token belongs to; a Page token is led to its Page."""
+        """Return the user who owns the token; for a Page token `read_call` has already selected the Page."""
         _no_app(reader)
         selection = _selection(call, "id,name")
         name = "Emulator User" if reader.token.kind == "USER" else "Emulator System User"
@@ -164,7 +164,7 @@ class AccountRoutes:
         return to_json(pick_node({"link": "https://www.facebook.com/", "name": APP_NAME, "id": APP_ID}, selection))
 
     def accounts(self, call: Call, reader: Reader) -> str:
-        """Return the Pages a user has a role on, with their tokens."""
+        """Return one page of the Pages on which the user has a role, with their tokens."""
         _no_app(reader)
         if reader.token.kind == "PAGE":
             raise no_such_field("accounts", "Page")
@@ -178,7 +178,7 @@ class AccountRoutes:
         return plain_page(rows, link, call.parameters)
 
     def permissions(self, _: Call, reader: Reader) -> str:
-        """Return what a user granted the app and what they declined; a Page has no such list."""
+        """Return the permissions that the user granted and declined; raises (#100) for a Page token."""
         _no_app(reader)
         if reader.token.kind == "PAGE":
             raise no_such_field("permissions", "Page")
@@ -188,7 +188,7 @@ class AccountRoutes:
         return to_json({"data": rows})
 
     def debug_token(self, call: Call, reader: Reader) -> str:
-        """Return what is known of a token: whose it is and whether it still works; not every token may ask."""
+        """Return a token's owner, permissions and validity; raises (#100) for a caller that may not inspect tokens."""
         if reader.token.kind not in self._settings.inspectors:
             raise GraphError(400, error_body(100, NOT_AN_INSPECTOR))
         value = call.parameters.get("input_token")
@@ -226,7 +226,7 @@ class AccountRoutes:
             "link": f"https://www.facebook.com/{page.id}",
         }
         if page.id in self._settings.pages_without_instagram:
-            return node  # a field without data is left out
+            return node  # Graph omits fields without data
         account = {"id": page.instagram_id, "username": page.instagram_username, "name": page.name}
         asked = next((each for each in selection if each.name == "instagram_business_account"), None)
         if asked is None or not asked.children:

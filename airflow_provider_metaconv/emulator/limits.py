@@ -1,4 +1,4 @@
-"""Rate limits with real counters, the usage headers Graph sends, and counts of what clients did."""
+"""Rate limits, the usage headers that report them, and statistics of the calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .settings import EmulatorSettings
 
 BUCKET_SECONDS = 10.0
 APP = "app"
-# Whom a rate-limit error blocks: the whole app, everything of a Page, or (all others) its conversations only.
+# A rate-limit error blocks the whole app, all calls about a Page or, with any other code, its conversations only.
 APP_CODES = frozenset({4, 17, 341})
 PAGE_CODES = frozenset({32, 80001})
 FULL = 100
@@ -26,7 +26,7 @@ ADS_ACCOUNT_ID = "9000000000000009"
 
 @dataclass(frozen=True)
 class Block:
-    """A caller who has to wait: every call within the scope gets the same error until then."""
+    """A block: every call in its scope gets the same error until ``until`` (epoch seconds)."""
 
     scope: str
     page_id: str | None
@@ -34,13 +34,13 @@ class Block:
     until: float
 
     def regain_minutes(self, now: float) -> int:
-        """Return the whole minutes until the block ends, rounded up."""
+        """Return the minutes until the block ends, rounded up."""
         return math.ceil(max(0.0, self.until - now) / 60)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """How full the buckets of one call are, in percent, and when they are usable again."""
+    """The usage that applies to one call, in percent, and the minutes until a block ends."""
 
     app: int = 0
     page: int = 0
@@ -48,20 +48,20 @@ class Usage:
 
 
 class RollingCount:
-    """The number of calls within the last so many seconds."""
+    """The number of calls in a sliding window of so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._times: deque[float] = deque()
 
     def at(self, now: float) -> int:
-        """Return the calls of the window that ends now."""
+        """Return the number of calls in the window that ends now."""
         while self._times and self._times[0] <= now - self._seconds:
             self._times.popleft()
         return len(self._times)
 
     def add(self, now: float) -> int:
-        """Count one call and return the number within the window."""
+        """Count one call and return the number of calls in the window."""
         self._times.append(now)
         return self.at(now)
 
@@ -71,13 +71,13 @@ class RollingCount:
 
 
 class Limiter:
-    """Counts calls per Page and app and says who has to wait; calls during a block do not prolong it."""
+    """Enforces the limits per Page and for the app. Calls during a block do not prolong it."""
 
     def __init__(self, settings: EmulatorSettings) -> None:
         self._settings = settings
         seconds = settings.messenger_calls[1] if settings.messenger_calls else BUCKET_SECONDS
         self._messenger: defaultdict[str, RollingCount] = defaultdict(lambda: RollingCount(seconds))
-        # A Page and its Instagram account have an allowance each.
+        # A Page and its Instagram account have separate limits.
         self._bucket: defaultdict[tuple[str, str | None], RollingCount] = defaultdict(
             lambda: RollingCount(BUCKET_SECONDS)
         )
@@ -85,7 +85,7 @@ class Limiter:
         self._blocks: dict[str, Block] = {}
 
     def admit(self, call: Call, now: float) -> None:
-        """Count a call; raises the limit's error, or that of the block it falls into."""
+        """Count a call; raises the error of the limit it exceeds or of the block that applies to it."""
         block = self._block_of(call, now)
         if block is not None:
             raise block.error
@@ -99,7 +99,7 @@ class Limiter:
 
     def _admit_to_page(self, call: Call, page_id: str, now: float) -> None:
         rate = self._settings.calls_per_second
-        # One call of grace: calls spaced evenly at the rate may stand on both ends of the window.
+        # One extra call, because calls evenly spaced at the rate can fall on both ends of the window.
         if rate is not None and self._bucket[page_id, call.platform].add(now) > rate * BUCKET_SECONDS + 1:
             raise known_error("613")
         if self._settings.messenger_calls:
@@ -109,11 +109,11 @@ class Limiter:
             rolling.add(now)
 
     def block(self, call: Call, error: GraphError, until: float, now: float) -> GraphError:
-        """Block the scope of the error's code until then, and return the error."""
+        """Block the scope of the error's code until that time, and return the error."""
         code = error.body["error"]["code"]
         page_id = None if code in APP_CODES else call.page_id
         scope = _scope(code, page_id)
-        # A limit of a Page cannot block anybody when the call was about no Page.
+        # A Page's limit blocks nothing if the call was not about a Page.
         if until > now and (page_id is not None or code in APP_CODES):
             self._blocks[scope] = Block(scope, page_id, error, until)
         return error
@@ -134,7 +134,7 @@ class Limiter:
         return next((block for block in self.blocks(now) if block.scope in scopes), None)
 
     def usage(self, call: Call, now: float) -> Usage:
-        """Return how full the buckets of the call are after it."""
+        """Return the usage after the call."""
         settings = self._settings
         app = _percent(self._app.at(now), settings.app_calls[0]) if settings.app_calls else 0
         page = 0
@@ -160,7 +160,7 @@ def _percent(count: int, limit: int) -> int:
 
 @dataclass(frozen=True)
 class ForeignUsage:
-    """The usage of another business object, or of another type of the same object."""
+    """The usage of another business object, or of another usage type of the same object."""
 
     object_id: str
     pool: str
@@ -171,14 +171,14 @@ class ForeignUsage:
 def usage_headers(
     call: Call, usage: Usage, floor: int, code: int | None = None, foreign: Sequence[ForeignUsage] = ()
 ) -> dict[str, str]:
-    """Return the usage headers of one answer; below ``floor`` percent there are none, as with Graph."""
+    """Return the usage headers of one response; like Graph, none below ``floor`` percent."""
     headers = {}
     if usage.app >= floor:
         headers["x-app-usage"] = to_json(
             {"call_count": usage.app, "total_cputime": usage.app // 3, "total_time": usage.app // 2}
         )
     objects: dict[str, list[dict[str, Any]]] = {}
-    # Those of others stand first, so that nobody gets away with reading the first entry.
+    # Other objects come first, so that a client that reads only the first entry fails its tests.
     for each in foreign:
         objects.setdefault(each.object_id, []).append(_pool(each.pool, each.percent, each.regain_minutes))
     if call.page_id is not None and (usage.page >= floor or usage.regain_minutes):
@@ -201,7 +201,7 @@ def _pool(name: str, percent: int, regain_minutes: int) -> dict[str, Any]:
 
 
 class Statistics:
-    """Counts Graph calls by Page, platform and route, and their answers by error code."""
+    """Counts of Graph calls by Page, platform and route, and of errors by code."""
 
     def __init__(self) -> None:
         self._calls: Counter[tuple[str | None, str | None, str]] = Counter()
@@ -219,11 +219,11 @@ class Statistics:
             self._peaks[call.page_id] = max(peak, self._peaks.get(call.page_id, 0))
 
     def count_unreadable(self) -> None:
-        """Count a Graph call whose path leads nowhere."""
+        """Count a Graph call with an unknown path."""
         self._unreadable += 1
 
     def count_error(self, label: str) -> None:
-        """Count one error answer by its code and subcode."""
+        """Count one error by its code and subcode."""
         self._errors[label] += 1
 
     def count_fault(self, name: str) -> None:
@@ -231,7 +231,7 @@ class Statistics:
         self._faults[name] += 1
 
     def report(self, blocks: list[Block], now: float) -> dict[str, Any]:
-        """Return everything as one JSON-ready dict."""
+        """Return all counts and the current blocks as a JSON-ready dict."""
         per_page: Counter[str] = Counter()
         routes: Counter[str] = Counter()
         for (page_id, _, route), count in self._calls.items():
@@ -265,5 +265,5 @@ def _block_row(block: Block, now: float) -> dict[str, Any]:
 
 
 def iso_time(epoch: float) -> str:
-    """Write epoch seconds as ISO 8601 in UTC, for people and for the admin routes."""
+    """Return epoch seconds as ISO 8601 in UTC."""
     return datetime.fromtimestamp(epoch, tz=UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The world the emulator serves: Pages, threads and messages, in the order Graph lists them, and what a walk finds."""
+"""The world that the emulator serves: Pages, threads and messages, and the ground truth about them."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def to_epoch(value: datetime | str | float) -> int:
 
 
 def to_exact_epoch(value: datetime | str | float) -> float:
-    """Return an aware datetime, an ISO 8601 text with a zone or epoch seconds as epoch seconds.
+    """Return an aware datetime, an ISO 8601 text with a time zone or epoch seconds as epoch seconds.
 
-    Raises ValueError for a time without a zone.
+    Raises ValueError for a time without a time zone.
     """
     if isinstance(value, int | float):
         return float(value)
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     if moment.tzinfo is None:
-        raise ValueError(f"the time {value} has no zone: add one, such as +00:00")
+        raise ValueError(f"the time {value} has no time zone: add one, such as +00:00")
     return moment.timestamp()
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; ``content`` holds what it carries besides text, ``deleted`` means only the id is left."""
+    """One message; ``content`` holds everything besides its text, ``deleted`` means that only ID and time are left."""
 
     id: str
     created_time: int
@@ -52,18 +52,18 @@ class Message:
     text: str
     content: Mapping[str, Any] = field(default_factory=dict)
     deleted: bool = False
-    # Who wrote it, where that is neither the Page nor the customer as the thread knows them.
+    # The sender, if not the Page or the customer as the thread lists them.
     sender: Mapping[str, str] | None = None
 
     @property
     def key(self) -> tuple[int, int]:
-        """The place in the thread: by time, then by arrival."""
+        """The sort key within the thread: by time, then by arrival."""
         return self.created_time, self.sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A Page and its Instagram account; both read their messages with the Page's token."""
+    """A Page and its Instagram account; the Page's token reads the messages of both."""
 
     id: str
     name: str
@@ -71,7 +71,7 @@ class Page:
     instagram_username: str
 
     def person(self, platform: str) -> dict[str, str]:
-        """Return how the Page appears among participants and senders."""
+        """Return the Page as it appears among participants and senders."""
         if platform == INSTAGRAM:
             return {"username": self.instagram_username, "id": self.instagram_id}
         return {"name": self.name, "email": f"{self.id}@facebook.com", "id": self.id}
@@ -79,7 +79,7 @@ class Page:
 
 @dataclass(eq=False, slots=True)
 class Thread:
-    """A conversation of one customer with one Page; its messages are kept oldest first."""
+    """A conversation between a customer and a Page; its messages are sorted oldest first."""
 
     id: str
     page: Page
@@ -88,36 +88,36 @@ class Thread:
     customer: Mapping[str, str]
     folder: str = "inbox"
     messages: list[Message] = field(default_factory=list)
-    # Further people of a group, beside the customer and the Page.
+    # The other people of a group, besides the customer and the Page.
     others: tuple[Mapping[str, str], ...] = ()
-    # The updated_time to show and to sort by, where it is not the newest message's.
+    # The updated_time to show and to sort by, if not the newest message's time.
     listed_time: int | None = None
     vanished: int = 0
-    # JSON of its people, kept here because every message repeats it.
+    # A cache of its people's JSON, which every message repeats.
     rendered: dict[object, Any] = field(default_factory=dict)
 
     @property
     def is_instagram(self) -> bool:
-        """Whether the thread lives on Instagram."""
+        """Whether it is an Instagram conversation."""
         return self.platform == INSTAGRAM
 
     @property
     def updated_time(self) -> int:
-        """The time of the newest message, unless another one is listed."""
+        """The time of the newest message, unless ``listed_time`` is set."""
         return self.messages[-1].created_time if self.listed_time is None else self.listed_time
 
     @property
     def next_sequence(self) -> int:
-        """The number of the next message to arrive; numbers of vanished ones are not given again."""
+        """The sequence number of the next message; those of vanished messages are not reused."""
         return len(self.messages) + self.vanished
 
     @property
     def key(self) -> tuple[int, str]:
-        """The place in the list of conversations: by time, then by id."""
+        """The sort key in the list of conversations: by time, then by ID."""
         return self.updated_time, self.id
 
     def add(self, message: Message) -> None:
-        """Put a message at its place in time; a newer one than is listed lists the thread anew."""
+        """Insert a message by time; one not older than ``listed_time`` resets it."""
         if self.listed_time is not None and message.created_time >= self.listed_time:
             self.listed_time = None
         if not self.messages or self.messages[-1].key < message.key:
@@ -126,7 +126,7 @@ class Thread:
             insort(self.messages, message, key=lambda each: each.key)
 
     def unsend(self, message: Message, *, vanish: bool) -> Message | None:
-        """Remove a message, or only its content, and return what remains; ``updated_time`` stays as it is."""
+        """Remove a message, or only its content, and return what remains; ``updated_time`` does not change."""
         index = self.place(message)
         if not vanish:
             self.messages[index] = replace(message, text="", content=NOTHING, deleted=True)
@@ -137,21 +137,21 @@ class Thread:
         return None
 
     def place(self, message: Message) -> int:
-        """Return how many messages of the thread are older than this one."""
+        """Return a message's index in the thread."""
         return bisect_left(self.messages, message.key, key=lambda each: each.key)
 
     def older_than(self, key: tuple[int, int]) -> int:
-        """Return how many messages lie before a place in time."""
+        """Return the number of messages before a sort key."""
         return bisect_left(self.messages, key, key=lambda each: each.key)
 
     @property
     def first_detailed(self) -> int:
-        """The index from which details are handed over: Instagram keeps to the 20 newest messages."""
+        """The index of the first message with details: Instagram returns them for the 20 newest messages only."""
         return max(0, len(self.messages) - INSTAGRAM_DETAILED_MESSAGES) if self.is_instagram else 0
 
 
 def thread_id(page: Page, platform: str, number: int) -> str:
-    """Return the id of a Page's n-th thread, shaped as Meta's."""
+    """Return the ID of a Page's n-th thread, in Meta's format."""
     if platform == INSTAGRAM:
         name = 340282366841710300949128000000000000000 + number
         return to_base64(f"ig_dm:1:IGMessageThread:{page.instagram_id}:{name}")
@@ -160,7 +160,7 @@ def thread_id(page: Page, platform: str, number: int) -> str:
 
 
 def message_id(thread: Thread, sequence: int) -> str:
-    """Return the id of a thread's n-th message, shaped as Meta's."""
+    """Return the ID of a thread's n-th message, in Meta's format."""
     digest = hashlib.blake2b(f"{thread.id}:{sequence}".encode(), digest_size=30)
     if thread.is_instagram:
         item = int.from_bytes(digest.digest()[:12])
@@ -170,7 +170,7 @@ def message_id(thread: Thread, sequence: int) -> str:
 
 
 class World:
-    """Everything there is to read, kept in order while messages arrive; use `lock` to read it consistently."""
+    """Pages, threads and messages, kept in Graph's order while messages arrive; hold `lock` for a consistent view."""
 
     def __init__(self, now: int) -> None:
         self.now = now
@@ -183,14 +183,14 @@ class World:
 
     @staticmethod
     def generate(settings: WorldSettings) -> World:
-        """Return the world of these settings, the same one every time."""
-        from .dataset import generate  # the generator builds on this module
+        """Return the world generated from the settings; equal settings give equal worlds."""
+        from .dataset import generate  # imported here, because dataset imports this module
 
         return generate(settings)
 
     @staticmethod
     def from_threads(pages: Iterable[Page], threads: Iterable[Thread], now: int) -> World:
-        """Return a world of ready-made Pages and threads; threads without messages are left out."""
+        """Return a world of the given Pages and threads, without the threads that have no messages."""
         world = World(now)
         for page in pages:
             world.add_page(page)
@@ -207,9 +207,9 @@ class World:
                 self._lists[page.id, platform, folder] = []
 
     def add_thread(self, thread: Thread) -> None:
-        """Add a thread that has at least one message."""
+        """Add a thread with at least one message; raises ValueError if its ID is already in use."""
         if thread.id in self.threads:
-            raise ValueError(f"there is already a thread {thread.id}")
+            raise ValueError(f"a thread with ID {thread.id} already exists")
         self.threads[thread.id] = thread
         self._customers[thread.page.id, thread.platform, thread.customer["id"]] = thread
         for message in thread.messages:
@@ -217,7 +217,7 @@ class World:
         insort(self._list_of(thread), thread, key=lambda each: each.key)
 
     def add_message(self, thread: Thread, message: Message) -> None:
-        """Add a message to a known thread, which moves in the list when it is the newest one."""
+        """Add a message to a thread of this world, and keep the list of conversations in order."""
         with self.lock:
             listed = self._list_of(thread)
             del listed[bisect_left(listed, thread.key, key=lambda each: each.key)]
@@ -234,9 +234,9 @@ class World:
         *,
         from_page: bool = False,
     ) -> str:
-        """Add one message to a thread, by default a second after everything there is, and return its id.
+        """Add one message to a thread, by default one second after the newest message of all, and return its ID.
 
-        With an older ``created_time`` it is a message that is listed late.
+        With an older ``created_time`` the message is listed late.
         """
         with self.lock:
             thread = self.threads[thread_id]
@@ -247,13 +247,13 @@ class World:
         return message.id
 
     def unsend(self, message_id: str, *, vanish: bool = True) -> None:
-        """Take a message back: it vanishes, or its id and time remain; its thread keeps its place in the list.
+        """Unsend a message: it vanishes, or only its ID and time remain; its thread keeps its position in the list.
 
-        Raises ValueError for a message that does not exist.
+        Raises ValueError if the message does not exist.
         """
         with self.lock:
             if message_id not in self.messages:
-                raise ValueError(f"there is no message {message_id}")
+                raise ValueError(f"message {message_id} does not exist")
             thread, message = self.messages.pop(message_id)
             rest = thread.unsend(message, vanish=vanish)
             if rest is not None:
@@ -264,11 +264,11 @@ class World:
         return self._lists[page_id, platform, "inbox" if platform == INSTAGRAM else folder]
 
     def all_conversations(self, page_id: str, platform: str) -> list[Thread]:
-        """Return the threads of every folder."""
+        """Return the threads of all folders."""
         return [thread for folder in FOLDERS for thread in self._lists[page_id, platform, folder]]
 
     def conversation_with(self, page_id: str, platform: str, customer_id: str) -> Thread | None:
-        """Return the thread with one customer, None when there is none."""
+        """Return the thread with a customer, None if there is none."""
         return self._customers.get((page_id, platform, customer_id))
 
     def _list_of(self, thread: Thread) -> list[Thread]:
@@ -285,12 +285,13 @@ class World:
         new_thread_share: float = 0.3,
         latest: float | None = None,
     ) -> list[str]:
-        """Let messages arrive in known and new threads and return their ids; the same seed repeats itself.
+        """Let messages arrive in existing and new threads and return their IDs; equal seeds give equal messages.
 
-        The first arrives at ``created_time``, which defaults to one second after everything there is; each
-        following one at the same second or the next, and none after ``latest`` (epoch seconds).
+        The first message is dated ``created_time``, by default one second after the newest message of all, and each
+        following one the same second or the next. None is dated later than ``latest`` (epoch seconds). Raises
+        ValueError for an unknown Page or platform.
         """
-        from .dataset import arrive  # the arrivals build on this module
+        from .dataset import arrive  # imported here, because dataset imports this module
 
         with self.lock:
             return arrive(self, messages, seed, created_time, page_id, platform, new_thread_share, latest)
@@ -301,10 +302,10 @@ Bound = datetime | str | float | None
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The messages of one window that a complete walk finds now.
+    """The messages of a time window that a complete read finds now.
 
-    ``messages`` counts every listed message; ``unavailable`` those of them whose details Instagram does not hand
-    over; ``conversations`` the threads with at least one message of the window.
+    ``messages`` is the number of all messages, ``unavailable`` of those whose details Instagram does not return,
+    ``conversations`` of the threads with at least one message in the window.
     """
 
     page_id: str
@@ -319,10 +320,13 @@ class GroundTruth:
 def ground_truth(
     world: World, page_id: str, platform: str, since: Bound = None, until: Bound = None, folder: str = "inbox"
 ) -> GroundTruth:
-    """Return what there is with ``since <= created_time < until``; ``folder="all"`` looks into every folder."""
+    """Return the messages with ``since <= created_time < until``; ``folder="all"`` includes every folder.
+
+    Raises ValueError for an unknown Page, platform or folder.
+    """
     platform = platform.upper()
     if page_id not in world.pages or platform not in PLATFORMS or folder not in (*FOLDERS, ALL_FOLDERS):
-        raise ValueError(f"there is no Page {page_id} with platform {platform} and folder {folder}")
+        raise ValueError(f"unknown Page {page_id}, platform {platform} or folder {folder}")
     message_ids: set[str] = set()
     unavailable: set[str] = set()
     conversations = 0
@@ -350,8 +354,8 @@ def _listed_threads(world: World, page_id: str, platform: str, folder: str) -> l
 
 
 def _window(thread: Thread, since: Bound, until: Bound) -> Iterator[tuple[str, bool]]:
-    """Yield each message id of the window and whether its details are handed over."""
-    # Messages have whole seconds, so a bound within a second means the next one.
+    """Yield the ID of each message in the window and whether its details are available."""
+    # Messages have whole seconds, so bounds are rounded up to the next second.
     start = 0 if since is None else thread.older_than((ceil(to_exact_epoch(since)), -1))
     end = len(thread.messages) if until is None else thread.older_than((ceil(to_exact_epoch(until)), -1))
     for index in range(start, end):

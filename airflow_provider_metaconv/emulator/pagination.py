@@ -1,7 +1,7 @@
-"""Pages of an ordered list, by cursors that name the row they follow, and Graph's paging envelope.
+"""Pagination: cursors, pages of an ordered list, and Graph's paging envelope.
 
-A cursor means "after this row", not "after so many rows": a thread that moves to the top while somebody reads
-is gone from below, and nothing else shifts. That is the trap a client has to survive.
+A cursor means "after this row", not "after so many rows". A thread that moves to the top while a client is reading
+disappears from the pages below, and no other row shifts. Clients have to cope with that.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _CURSOR_PREFIX = "QVFI"
 DEFAULT_LIMIT = 25
 CONVERSATIONS_CAP = 200
 MESSAGES_CAP = 100
-# Places no row is at: newer than every row, and the last of its second.
+# Positions of no row: newer than every row, and the last one of its second.
 NEWER_THAN_ALL = 2**40
 LAST_TIE = str(2**31)
-TIME_TOKEN_PREFIX = "enc_"  # noqa: S105  (Meta's paging token is a cursor, it opens nothing)
+TIME_TOKEN_PREFIX = "enc_"  # noqa: S105  (Meta's paging token is a cursor, not a credential)
 
 
 def to_base64(text: str) -> str:
-    """Encode a text so that only letters and digits remain, ``0`` becomes ``MAZDZD``."""
+    """Encode a text as base64 in Meta's alphabet, letters and digits only: ``0`` becomes ``MAZDZD``."""
     return base64.b64encode(text.encode()).decode().translate(_ESCAPE_TABLE)
 
 
@@ -57,7 +57,7 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def to_cursor(position: int, tie: str, note: str = "") -> str:
-    """Encode the row a page ended with: its sort value and its tie breaker; a note changes only the looks."""
+    """Encode the sort value and the tie breaker of a page's last row; a note only makes the cursor look different."""
     return _CURSOR_PREFIX + to_base64(f"{position}|{tie}|{note}")
 
 
@@ -73,18 +73,18 @@ def from_cursor(cursor: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Link:
-    """What ``next`` and ``previous`` repeat of the call: where it went, the caller's token, its parameters."""
+    """The parts of a call that ``next`` and ``previous`` repeat: its URL, token and parameters."""
 
     url: str
     token: str
     parameters: Mapping[str, str]
 
     def to(self, limit: int, direction: str, cursor: str) -> str:
-        """Return the URL of the neighbouring page; it embeds the token, as Graph's does."""
+        """Return the URL of the adjacent page; like Graph's, it includes the token."""
         return self._with({"limit": str(limit), direction: cursor})
 
     def by_time(self, limit: int, direction: str, cursor: str) -> str:
-        """Return the same URL as edges without cursors have it: a time, and a token for the place within it."""
+        """Return the URL for paging without cursors: by time, and by a token for the position within it."""
         bound, more = ("until", {}) if direction == "after" else ("since", {"__previous": "1"})
         moment = str(from_cursor(cursor)[0])
         token = f"{TIME_TOKEN_PREFIX}{cursor}"
@@ -97,7 +97,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Window:
-    """Which part of a list is asked for."""
+    """The requested part of a list."""
 
     limit: int
     after: str | None = None
@@ -105,13 +105,13 @@ class Window:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the top of the list that is asked for."""
+        """Whether the window begins at the top of the list."""
         return self.after is None and self.before is None
 
 
 @dataclass(frozen=True, slots=True)
 class PageShape:
-    """How the pages of a list are cut, whatever ``limit`` asks for, and how the list ends.
+    """The size of a list's pages, regardless of ``limit``, and how the list ends.
 
     ``tail`` says what the last page with rows names as next: nothing, an empty page that ends the list, an empty
     page that names itself, or itself.
@@ -126,7 +126,7 @@ class PageShape:
     ignores_place: bool = False
 
     def cut(self, window: Window) -> Window:
-        """Return the window with as many rows as the page really has, where it really is."""
+        """Return the window that the page really covers."""
         if self.ignores_place:
             window = Window(window.limit)
         limit = max(1, window.limit // self.divisor)
@@ -137,7 +137,7 @@ class PageShape:
         return window if limit == window.limit else replace(window, limit=limit)
 
     def after(self, window: Window, part: Slice, cursors: tuple[str, str] | None) -> str | None:
-        """Return the cursor that the page names as next, None at the end of the list."""
+        """Return the cursor of the page's ``next``, None at the end of the list."""
         if part.more and cursors is not None:
             return cursors[1]
         if window.before is not None:
@@ -153,7 +153,7 @@ PLAIN = PageShape()
 
 @dataclass(frozen=True)
 class Slice:
-    """Bounds of a page within a list that is kept oldest first, and whether there is more on either side."""
+    """A page's bounds in a list sorted oldest first; ``more``: there are older rows, ``earlier``: newer ones."""
 
     start: int
     end: int
@@ -162,7 +162,7 @@ class Slice:
 
 
 def read_window(parameters: Mapping[str, str], cap: int) -> Window:
-    """Read limit and place, by cursor or by time; raises (#100) for a bad limit, cuts a large one."""
+    """Return the requested window, with its limit capped; raises (#100) for a bad limit."""
     text = parameters.get("limit") or str(DEFAULT_LIMIT)
     if not text.isdecimal() or int(text) < 1:
         raise invalid_parameter("Param limit must be a number greater than 0")
@@ -174,19 +174,19 @@ def read_window(parameters: Mapping[str, str], cap: int) -> Window:
 
 
 def until_time(window: Window, until: str | None) -> Window:
-    """Return the window of an edge without cursors: a first page begins at ``until``, that second included."""
+    """Return the window for paging without cursors: the first page begins at ``until``, inclusive."""
     if not window.is_first or until is None or not until.isdecimal():
         return window
     return replace(window, after=to_cursor(int(until), LAST_TIE))
 
 
 def slice_threads(threads: list[Thread], window: Window) -> Slice:
-    """Return which threads the window shows, newest ``updated_time`` first."""
+    """Return the part of the threads in the window; raises (#100) for a bad cursor."""
     return _slice(threads, window, _cursor(window))
 
 
 def slice_messages(messages: list[Message], window: Window) -> Slice:
-    """Return which messages the window shows, newest first."""
+    """Return the part of the messages in the window; raises (#100) for a bad cursor."""
     place = _cursor(window)
     if place is None:
         return _slice(messages, window, None)
@@ -197,12 +197,12 @@ def slice_messages(messages: list[Message], window: Window) -> Slice:
 
 
 def thread_cursor(thread: Thread) -> str:
-    """Return the cursor that names a thread's place in the list of conversations."""
+    """Return the cursor of a thread in the list of conversations."""
     return to_cursor(*thread.key)
 
 
 def message_cursor(message: Message) -> str:
-    """Return the cursor that names a message's place in its thread."""
+    """Return the cursor of a message in its thread."""
     return to_cursor(message.created_time, str(message.sequence))
 
 
@@ -214,7 +214,7 @@ def envelope(
     window: Window,
     shape: PageShape = PLAIN,
 ) -> str:
-    """Return ``{"data": […], "paging": {…}}``; the end of a list without rows has no paging."""
+    """Return ``{"data": […], "paging": {…}}``; an empty last page has no paging."""
     data = ",".join(rows)
     following = shape.after(window, part, cursors)
     if cursors is None:
@@ -263,7 +263,7 @@ def _bad_cursor() -> GraphError:
 
 
 def plain_page(rows: list[str], link: Link, parameters: Mapping[str, str]) -> str:
-    """Return one page of the rows; raises (#100) for a bad limit or cursor."""
+    """Return one page of a short list, whose cursors are plain indexes; raises (#100) for a bad limit or cursor."""
     window = read_window(parameters, CONVERSATIONS_CAP)
     start = _number_cursor(window)
     end = min(len(rows), start + window.limit)
@@ -299,13 +299,13 @@ SHAPES: Mapping[str, Callable[[PageShape, Fault], PageShape]] = {
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """The page shapes that hold for one call."""
+    """The faults that shape the pages of one call."""
 
     faults: Sequence[Fault] = ()
     route: str = ""
 
     def of(self, edge: Edge, thread_id: str | None = None) -> PageShape:
-        """Return how the pages of an edge are cut; ``thread_id`` is the conversation of a messages edge."""
+        """Return the shape of an edge's pages; ``thread_id`` is the conversation of a messages edge."""
         shape = PLAIN
         for fault in self.faults:
             if self._holds(fault, edge, thread_id):

@@ -1,4 +1,4 @@
-"""One Graph call as the emulator understands it: its route, its parameters, its field list, and what it would read."""
+"""Graph calls: the route and parameters of a request, its field list, and the data it would read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NODE_TYPES = {
 
 @dataclass(frozen=True)
 class Call:
-    """A Graph call; ``page_id`` is the Page whose data it asks for, None for calls about the caller."""
+    """A Graph call; ``page_id`` is the Page whose data it requests, None for calls about the caller."""
 
     route: str
     object_id: str
@@ -68,7 +68,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Request:
-    """What came in over HTTP."""
+    """A request as it came in over HTTP; ``target`` is its path and query, ``origin`` its scheme and host."""
 
     path: str
     target: str
@@ -78,7 +78,7 @@ class Request:
 
 
 def read_call(request: Request, world: World, token_page_id: str | None) -> Call:
-    """Return the call a request makes; raises 2500 for a path and 100/33 for an object that does not exist."""
+    """Return the call that a request makes; raises 2500 for an unknown path and 100/33 for an unknown object."""
     version, segments = _split(request.path)
     if not segments or len(segments) > 2:
         raise unknown_path(request.path)
@@ -119,14 +119,14 @@ def _split(path: str) -> tuple[str, list[str]]:
 
 
 def _platform(parameters: Mapping[str, str]) -> str | None:
-    """Return the platform asked for; an unknown one is refused later, after the token."""
+    """Return the requested platform, None for an unknown one, which is rejected only after the token check."""
     name = parameters.get("platform", MESSENGER).upper()
     return name if name in PLATFORMS else None
 
 
 @dataclass(frozen=True)
 class Field:
-    """One requested field: its name, its arguments, its own sub-fields and its sub-fields as written."""
+    """One requested field with its arguments and sub-fields; ``children_text`` is the sub-fields as written."""
 
     name: str
     arguments: tuple[tuple[str, str], ...] = ()
@@ -134,7 +134,7 @@ class Field:
     children_text: str = field(default="", compare=False)
 
     def __hash__(self) -> int:
-        # Selections are looked up for every thread; walking down the children each time would cost the most.
+        # Selections are looked up for every thread, and hashing the children each time would be slow.
         return hash((self.name, self.children_text))
 
 
@@ -143,12 +143,12 @@ Selection = tuple[Field, ...]
 
 @lru_cache(maxsize=1024)
 def parse_fields(text: str) -> Selection:
-    """Parse a ``fields=`` value; raises GraphError 2500 for a malformed one, as Graph does."""
+    """Parse a ``fields=`` value; like Graph, raises 2500 for a malformed one."""
     return _Parser(text).whole()
 
 
 class _Parser:
-    """Recursive descent over one field list; the position only ever moves forward."""
+    """A recursive descent parser for one field list."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -164,7 +164,7 @@ class _Parser:
         items = {}
         while True:
             item = self._item()
-            items[item.name] = item  # a repeated field counts once, the last spelling wins
+            items[item.name] = item  # of a repeated field the last one wins
             if not self._accept(","):
                 return tuple(items.values())
 
@@ -211,7 +211,7 @@ class _Parser:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """One page of the list: what was asked for, which part of the list it is, the threads newest first."""
+    """One page of a list of conversations: the requested window, the part of the list, its threads newest first."""
 
     window: Window
     part: Slice
@@ -219,7 +219,7 @@ class ConversationPage:
 
 
 def conversation_page(call: Call, world: World, shape: PageShape) -> ConversationPage:
-    """Return the page a list call shows; raises (#100) for a bad platform, folder, limit or cursor."""
+    """Return the page that a call requests; raises (#100) for a bad platform, folder, limit or cursor."""
     if call.platform is None or call.page_id is None:
         raise invalid_parameter("Param platform must be one of {MESSENGER, INSTAGRAM}")
     window = read_window(call.parameters, CONVERSATIONS_CAP)
@@ -240,7 +240,7 @@ def _listed(call: Call, page_id: str, platform: str, world: World) -> list[Threa
 
 
 class Reading:
-    """What one call is about; a malformed part of the call counts as nothing, the ordinary answer refuses it."""
+    """The data that a call requests and would read. Malformed parameters count as absent; handlers reject them."""
 
     def __init__(self, call: Call, world: World, shapes: Shapes) -> None:
         self._call = call
@@ -249,31 +249,31 @@ class Reading:
 
     @property
     def is_reading(self) -> bool:
-        """Whether conversations or messages are read at all."""
+        """Whether the call reads conversations or messages."""
         return self._call.route in READING_ROUTES
 
     @property
     def is_list(self) -> bool:
-        """Whether it is a page of the list of conversations."""
+        """Whether the call reads a list of conversations."""
         return self._call.route == "conversations"
 
     @property
     def folder(self) -> str | None:
-        """The Messenger folder of a list, None for anything else."""
+        """The Messenger folder of a list; None for any other call."""
         if not self.is_list or self._call.platform != MESSENGER:
             return None
         return self._call.parameters.get("folder", "inbox").lower()
 
     @property
     def limit(self) -> int:
-        """The rows asked for, as they were asked for; 1 for what is no list."""
+        """The requested number of rows, uncapped; 1 for a single conversation."""
         if self._call.route == "conversation":
             return 1
         return _number(self._call.parameters.get("limit"))
 
     @cached_property
     def selection(self) -> Selection:
-        """The fields asked for."""
+        """The requested fields."""
         text = self._call.parameters.get("fields", "")
         try:
             return parse_fields(text) if text.strip() else ()
@@ -282,19 +282,19 @@ class Reading:
 
     @cached_property
     def nested_limit(self) -> int | None:
-        """The nested messages asked for, None where none are."""
+        """The requested number of nested messages, None without nested messages."""
         for each in self.selection:
             if each.name == "messages" and self._call.route != "messages":
                 return _number(dict(each.arguments).get("limit"))
         return None
 
     def node_with(self, field: str) -> str | None:
-        """Return the type of node that a field is asked of, None when nobody asks for it."""
+        """Return the node type on which a field is requested, None if it is not requested."""
         return next((node for name, node in _named(self.selection, self._call.route) if name == field), None)
 
     @cached_property
     def threads(self) -> list[Thread]:
-        """The conversations of the answer."""
+        """The conversations in the response."""
         if not self.is_list:
             thread = self._world.threads.get(self._call.object_id)
             return [] if thread is None else [thread]
@@ -304,7 +304,7 @@ class Reading:
             return []
 
     def contains(self, thread_id: str, reaches: frozenset[str]) -> bool:
-        """Whether the answer is about a conversation, where such a thing is felt."""
+        """Whether the response contains a conversation and the call is of a kind listed in ``reaches``."""
         if not self._is_felt(reaches):
             return False
         if self.is_list:
@@ -315,7 +315,7 @@ class Reading:
         return found is not None and found[0].id == thread_id
 
     def has_old_messages(self, reaches: frozenset[str], *, ids_too: bool) -> bool:
-        """Whether the answer holds messages of which the platform gives no details, and details are asked for."""
+        """Whether details are requested of messages for which Instagram has none; with ``ids_too``, any field."""
         if not self.is_reading or not self._is_felt(reaches):
             return False
         nested = next((each for each in self.selection if each.name == "messages"), None)

@@ -1,4 +1,4 @@
-"""Conversations and messages as Graph writes them: JSON in ASCII, times with a zone, one row per field."""
+"""Serialization of conversations and messages: Graph's compact ASCII JSON, one function per field."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ text_to_json = encode_basestring_ascii
 
 
 def pick(value: Any, selection: Selection) -> Any:
-    """Return only the selected keys of a value, through lists and ``data`` envelopes; all of them if none is."""
+    """Return the selected keys of a value, within lists and ``data`` envelopes; all keys without a selection."""
     if not selection:
         return value
     if isinstance(value, list):
@@ -68,7 +68,7 @@ def pick(value: Any, selection: Selection) -> Any:
 
 
 def pick_node(value: Mapping[str, Any], selection: Selection) -> Any:
-    """Return the selected keys of a node, whose id comes along unasked."""
+    """Return the selected keys of a node, and its ID in any case."""
     picked = pick(value, selection)
     return picked if "id" in picked or "id" not in value else {**picked, "id": value["id"]}
 
@@ -79,15 +79,15 @@ def _minute(minute_number: int) -> str:
 
 
 def graph_time(epoch: int) -> str:
-    """Write epoch seconds the way Graph does, ``2026-11-20T09:30:39+0000``."""
-    # strftime per message would cost more than the rest of its row, so it is asked once per minute.
+    """Return epoch seconds in Graph's format, ``2026-11-20T09:30:39+0000``."""
+    # One strftime per message would cost more than the rest of its row, so it is cached per minute.
     minute, second = divmod(epoch, 60)
     return _minute(minute) + _SECONDS[second]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a row needs to know of the call: where links point, whose token they carry, how rows and pages look."""
+    """What rendering needs of the call: the base URL and token of links, and how rows and pages look."""
 
     base_url: str
     token: str
@@ -99,7 +99,7 @@ MessageRender = Callable[[Thread, Message, Field, Context], str]
 
 
 def _people(thread: Thread, part: tuple[str, bool], selection: Selection) -> str:
-    """Return the sender or the recipients; ``part`` is from or to, and whether the Page wrote."""
+    """Return the sender or the recipients; ``part`` is ``from`` or ``to``, and whether the Page is the sender."""
     known = thread.rendered.get((part, selection))
     if known is None:
         name, from_page = part
@@ -144,7 +144,7 @@ def _shares(_: Thread, message: Message, field: Field, _context: Context) -> str
     rows = message.content.get("shares")
     if not rows:
         return ""
-    # Graph says nothing useful about a share unless its sub-fields are asked for by name.
+    # Graph returns empty shares unless their sub-fields are requested by name.
     return to_json({"data": pick(rows, field.children) if field.children else [{} for _ in rows]})
 
 
@@ -152,7 +152,7 @@ def _attachments(_: Thread, message: Message, field: Field, context: Context) ->
     rows = message.content.get("attachments")
     if not rows:
         return ""
-    if isinstance(rows, Mapping):  # an edge as it is, such as one without data
+    if isinstance(rows, Mapping):  # a complete edge, such as one without data
         return to_json(rows)
     parameters = {"fields": field.children_text} if field.children_text else {}
     link = Link(f"{context.base_url}/{message.id}/attachments", context.token, parameters)
@@ -160,7 +160,7 @@ def _attachments(_: Thread, message: Message, field: Field, context: Context) ->
 
 
 def attachments_page(rows: list[Mapping[str, Any]], selection: Selection, link: Link) -> dict[str, Any]:
-    """Return the attachments of one message; ``next`` is there even when there is nothing more."""
+    """Return the attachments of one message; ``next`` is present even on the last page."""
     last = to_base64(str(len(rows) - 1))
     cursors = {"before": FIRST_ATTACHMENT, "after": last}
     data = [pick_node(row, selection) for row in rows]
@@ -186,19 +186,19 @@ MESSAGE_FIELDS: Mapping[str, MessageRender] = {
 
 
 class MessageWriter:
-    """Writes messages with one selection of fields."""
+    """Serializes messages with one selection of fields."""
 
     def __init__(self, selection: Selection) -> None:
         check_fields(selection, MESSAGE_FIELDS, "UnifiedMessage")
         if not any(each.name == "id" for each in selection):
             selection = (*selection, Field("id"))
         self._parts = [(f'"{each.name}":', MESSAGE_FIELDS[each.name], each) for each in selection]
-        # Most messages carry nothing but text; for them the fields of content need not be tried.
+        # Most messages carry only text, and skip the content fields.
         self._plain_parts = [part for part in self._parts if part[2].name not in CONTENT_FIELDS]
         self._wants_time = any(each.name == "created_time" for each in selection)
 
     def write(self, thread: Thread, message: Message, context: Context) -> str:
-        """Return the JSON of one message; a field without data is left out."""
+        """Return the JSON of one message, without the fields that have no data."""
         parts = []
         for prefix, render, field in self._parts if message.content else self._plain_parts:
             value = render(thread, message, field, context)
@@ -207,13 +207,13 @@ class MessageWriter:
         return "{" + ",".join(parts) + "}"
 
     def write_light(self, message: Message, context: Context) -> str:
-        """Return what is left of a message whose details Instagram does not hand over."""
+        """Return the JSON of a message whose details Instagram does not return."""
         if self._wants_time and context.old_rows_have_time:
             return f'{{"id":"{message.id}","created_time":"{graph_time(message.created_time)}"}}'
         return f'{{"id":"{message.id}"}}'
 
     def write_page(self, thread: Thread, start: int, end: int, context: Context) -> list[str]:
-        """Return the JSON of the messages between two places of a thread, newest first."""
+        """Return the JSON of the messages ``start`` to ``end`` (excluded) of a thread, newest first."""
         detailed = thread.first_detailed
         return [
             self.write_light(message, context)
@@ -225,12 +225,12 @@ class MessageWriter:
 
 @lru_cache(maxsize=256)
 def message_writer(selection: Selection) -> MessageWriter:
-    """Return the writer of one selection; raises (#100) for a field that messages do not have."""
+    """Return the writer for a selection; raises (#100) for a field that messages do not have."""
     return MessageWriter(selection or DEFAULT_MESSAGE_FIELDS)
 
 
 def check_fields(selection: Selection, known: Mapping[str, Any], node_type: str) -> None:
-    """Raise (#100) for the first field, or sub-field of people and attachments, that does not exist."""
+    """Raise (#100) for the first unknown field, or unknown sub-field of people, attachments and shares."""
     for each in selection:
         if each.name not in known:
             raise no_such_field(each.name, node_type)
@@ -244,7 +244,7 @@ ThreadRender = Callable[[Thread, Field, Context], str]
 
 
 def messages_edge(thread: Thread, field: Field, window: Window, context: Context, until: str | None = None) -> str:
-    """Return one page of a thread's messages with its paging, newest first; ``until`` counts without cursors only."""
+    """Return one page of a thread's messages, newest first; ``until`` applies only to paging without cursors."""
     writer = message_writer(field.children)
     shape = context.shapes.of("messages", thread.id)
     if shape.by_time:
@@ -265,7 +265,7 @@ def _nested_messages(thread: Thread, field: Field, context: Context) -> str:
 
 
 def participants_page(thread: Thread, field: Field, parameters: Mapping[str, str], context: Context) -> str:
-    """Return one page of the people of a conversation; those of two have no paging."""
+    """Return one page of a conversation's participants; conversations of two people have no paging."""
     rows = thread.rendered.get(("participants", field.children))
     if rows is None:
         page, customer = thread.page.person(thread.platform), thread.customer
@@ -299,7 +299,7 @@ def _unread_count(thread: Thread) -> str:
 
 
 def _messenger(render: Callable[[Thread], str]) -> ThreadRender:
-    """Return a field that only Messenger threads have."""
+    """Return a renderer that omits the field for Instagram threads."""
     return lambda thread, _field, _context: "" if thread.is_instagram else render(thread)
 
 
@@ -319,20 +319,20 @@ THREAD_FIELDS: Mapping[str, ThreadRender] = {
     "is_subscribed": _messenger(lambda _: "true"),
     "scoped_thread_key": _messenger(lambda thread: f'"{thread.id}"'),
     "folder": _messenger(lambda thread: f'"{thread.folder}"'),
-    # Graph knows these fields and leaves them out of every row.
+    # Graph accepts these fields and omits them from every row.
     **dict.fromkeys(("name", "subject", "wallpaper", "linked_group", "tags"), lambda *_: ""),
 }
 
 
 def check_people(field: Field) -> None:
-    """Raise (#100) for the first sub-field that people do not have."""
+    """Raise (#100) for the first unknown sub-field of people."""
     for child in field.children:
         if child.name not in PEOPLE_FIELDS:
             raise no_such_field(child.name, "User")
 
 
 class ThreadWriter:
-    """Writes conversations with one selection of fields."""
+    """Serializes conversations with one selection of fields."""
 
     def __init__(self, selection: Selection) -> None:
         check_fields(selection, THREAD_FIELDS, "UnifiedThread")
@@ -347,12 +347,12 @@ class ThreadWriter:
         self._parts = [(f'"{each.name}":', THREAD_FIELDS[each.name], each) for each in selection]
 
     def write(self, thread: Thread, context: Context) -> str:
-        """Return the JSON of one conversation; a field without data is left out."""
+        """Return the JSON of one conversation, without the fields that have no data."""
         values = ((prefix, render(thread, field, context)) for prefix, render, field in self._parts)
         return "{" + ",".join(prefix + value for prefix, value in values if value) + "}"
 
 
 @lru_cache(maxsize=256)
 def thread_writer(selection: Selection) -> ThreadWriter:
-    """Return the writer of one selection; raises (#100) for a field that conversations do not have."""
+    """Return the writer for a selection; raises (#100) for a field that conversations do not have."""
     return ThreadWriter(selection or DEFAULT_THREAD_FIELDS)

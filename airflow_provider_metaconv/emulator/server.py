@@ -1,4 +1,4 @@
-"""The HTTP server: its own thread, a real socket, the ASGI application, and the faults only a connection can show."""
+"""The HTTP server: uvicorn in a thread of its own, the ASGI application, and faults at the level of the connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GZIP_FROM_BYTES = 1_000
 
 
 class EmulatorServer:
-    """One emulated Graph API on a loopback port; use it as a context manager.
+    """An emulated Graph API on a loopback port, used as a context manager.
 
     ``with EmulatorServer(world) as server: requests.get(server.url + "/v26.0/me", …)``
     """
@@ -65,7 +65,7 @@ class EmulatorServer:
         self.url = ""
 
     def start(self) -> EmulatorServer:
-        """Accept connections; raises OSError when the port is taken."""
+        """Start accepting connections. Raises OSError if the port is in use."""
         listener = _listen(self._address)
         host, port = listener.getsockname()[:2]
         self.url = f"http://{host}:{port}"
@@ -84,11 +84,11 @@ class EmulatorServer:
         )
         self._thread.start()
         if not self._server.ready.wait(START_TIMEOUT_SECONDS):
-            raise RuntimeError("the emulator did not start")
+            raise RuntimeError(f"the emulator did not start within {START_TIMEOUT_SECONDS:.0f} seconds")
         return self
 
     def stop(self) -> None:
-        """Drop all connections and free the port."""
+        """Close all connections and release the port."""
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()
@@ -103,12 +103,12 @@ class EmulatorServer:
         self.stop()
 
     def add_fault(self, fault: Fault) -> None:
-        """Add a trouble to come."""
+        """Add a fault; its seconds begin now."""
         with self.world.lock:
             self.service.faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Forget all troubles and the blocks they caused."""
+        """Remove all faults and the blocks they caused."""
         with self.world.lock:
             self.service.faults.clear()
             self.service.limiter.clear_blocks()
@@ -121,20 +121,20 @@ class EmulatorServer:
         until: Bound = None,
         folder: str = "inbox",
     ) -> GroundTruth:
-        """Return what a complete walk of one Page and platform finds now."""
+        """Return what reading one Page and platform completely finds now. Raises ValueError for an unknown one."""
         return ground_truth(self.world, page_id, platform, since, until, folder)
 
     def statistics(self) -> dict[str, Any]:
-        """Return the counters, the same dict as over HTTP."""
+        """Return the statistics: the same dict as ``/_emulator/statistics``."""
         return self.service.report()
 
     @property
     def app_token(self) -> str:
-        """The app's own token: its id and its secret."""
+        """The app's own token: its ID and its secret."""
         return self.service.tokens.app_token
 
     def describe_token(self, token: str, **description: Any) -> None:
-        """Change what a token may do and when it ends, the same properties as over HTTP."""
+        """Change a token's permissions and expiry times: the same properties as ``/_emulator/tokens``."""
         with self.world.lock:
             self.service.tokens.describe(token, description)
 
@@ -144,7 +144,7 @@ class EmulatorServer:
 
 
 class _StoppableServer(uvicorn.Server):
-    """A uvicorn server that waits for a word from another thread instead of looking around for one."""
+    """A uvicorn server that another thread can stop at once, because it waits for an event and does not poll."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -153,7 +153,7 @@ class _StoppableServer(uvicorn.Server):
         self._stopped: asyncio.Event | None = None
 
     async def main_loop(self) -> None:
-        """Serve until stopped; only the Date header needs a look at the clock."""
+        """Serve until stopped, updating the Date header every second."""
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         await self.on_tick(0)
@@ -164,7 +164,7 @@ class _StoppableServer(uvicorn.Server):
             await self.on_tick(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drop all connections at once: whoever stops an emulator waits for no answer."""
+        """Abort all connections at once; pending requests get no response."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -178,7 +178,7 @@ class _StoppableServer(uvicorn.Server):
         await self.lifespan.shutdown()
 
     def stop(self) -> None:
-        """Stop serving; may be called from any thread."""
+        """Stop serving. Thread-safe."""
         if self._loop is not None and self._stopped is not None:
             self._loop.call_soon_threadsafe(self._stopped.set)
 
@@ -205,7 +205,7 @@ def create_application(service: GraphService) -> ASGIApp:
     application = Starlette(routes=routes, lifespan=lambda _: _live_traffic(service))
 
     async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
-        # The server's send belongs to its connection; faults that reset it need to get there.
+        # uvicorn's send is a method of its connection, which faults that reset the connection need.
         scope[CONNECTION] = getattr(send, "__self__", None)
         await application(scope, receive, send)
 
@@ -217,7 +217,7 @@ async def _graph(service: GraphService, http: HttpRequest) -> Response:
     if answer.delay_seconds:
         await asyncio.sleep(answer.delay_seconds)
     accepts_gzip = "gzip" in http.headers.get("accept-encoding", "")
-    for name, value in TRACE_HEADERS.items():  # a path that leads nowhere gets them too
+    for name, value in TRACE_HEADERS.items():  # errors for unknown paths have none yet
         answer.headers.setdefault(name, value)
     return to_response(answer, may_gzip=accepts_gzip and service.settings.gzip)
 
@@ -233,14 +233,14 @@ def _request(http: HttpRequest) -> Request:
 
 
 def _unsupported_method(method: str) -> Answer:
-    message = f"Unsupported {method.lower()} request. The emulator only reads."
+    message = f"Unsupported {method.lower()} request. The emulator is read-only."
     error = GraphError(400, error_body(100, message, "GraphMethodException"))
     return Answer(error.status, to_json(error.body))
 
 
 @contextlib.asynccontextmanager
 async def _live_traffic(service: GraphService) -> AsyncIterator[None]:
-    """Let messages arrive all the time while the application runs, if the settings want it."""
+    """Let messages arrive for as long as the application runs, if the settings say so."""
     rate = service.settings.arrivals_per_minute
     task = asyncio.create_task(_arrive_forever(service, 60 / rate)) if rate > 0 else None
     try:
@@ -259,7 +259,7 @@ async def _arrive_forever(service: GraphService, seconds: float) -> None:
 
 
 def to_response(answer: Answer, *, may_gzip: bool) -> Response:
-    """Return the HTTP response of an answer, in one piece where nothing is wrong."""
+    """Return the HTTP response for an answer, compressed if the client accepts gzip, or broken as its fault says."""
     body = answer.text.encode("ascii")
     if answer.transport_fault is not None:
         return _faulty(answer.transport_fault, body, answer.headers)
@@ -288,14 +288,14 @@ def _faulty(fault: Fault, body: bytes, headers: Mapping[str, str]) -> Response:
 
 
 class Reset(Response):
-    """A response whose connection is reset, before it begins or in the middle of its body."""
+    """A response whose connection is reset before its first byte or in the middle of its body."""
 
     def __init__(self, part: bytes, announced: int, headers: Mapping[str, str]) -> None:
         super().__init__(b"", 200, {**headers, "content-length": str(announced)}, JSON_TYPE)
         self._part = part
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the part there is to send, then reset the connection."""
+        """Send the first part of the body, if any, and reset the connection."""
         if self._part:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._part, "more_body": True})
@@ -303,12 +303,12 @@ class Reset(Response):
 
 
 def reset_connection(scope: Scope) -> None:
-    """Reset the connection of a request, so that the client sees no orderly end."""
+    """Reset the connection of a request, so that the client sees an error instead of an orderly close."""
     transport: Any = getattr(scope.get(CONNECTION), "transport", None)
     if transport is None:
         return
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        # Lingering for no time turns the close into a reset.
+        # A linger time of zero turns the close into a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

@@ -1,4 +1,4 @@
-"""The emulator without HTTP: a request in, an answer out; limits, faults, tokens and routes in Graph's order."""
+"""The emulated API without HTTP: checks limits, faults and tokens in Graph's order and answers each request."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ UNESTIMATED_CODES = frozenset({613})
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back over HTTP; ``transport_fault`` is a fault that the connection itself has to carry out.
+    """A response before it goes over HTTP.
 
-    ``faults`` are those that the call met, for observers; nobody outside sees them.
+    ``transport_fault`` is a fault that only the connection can produce. ``faults`` are all faults that the call
+    triggered; tests read them, clients never see them.
     """
 
     status: int
@@ -41,7 +42,7 @@ class Answer:
 
 
 class GraphService:
-    """One emulated Graph API: its world, its tokens, its limits, its faults and its counters."""
+    """One emulated Graph API with its world, tokens, limits, faults and statistics."""
 
     def __init__(self, world: World, settings: EmulatorSettings) -> None:
         self.world = world
@@ -63,14 +64,14 @@ class GraphService:
         }
 
     def answer(self, request: Request) -> Answer:
-        """Answer one Graph call; the world does not change meanwhile."""
+        """Answer one Graph call while the world is locked."""
         with self.world.lock:
             answer = self._answer(request)
             self._let_messages_arrive()
         return answer
 
     def now(self) -> float:
-        """Return the time by which limits and blocks run."""
+        """Return the emulator's current time in epoch seconds."""
         return self.settings.clock()
 
     def _answer(self, request: Request) -> Answer:
@@ -96,7 +97,7 @@ class GraphService:
         return dataclasses.replace(answer, faults=triggered.faults)
 
     def _carry_out(self, call: Call, triggered: Triggered, delay: float) -> Answer:
-        """Return the answer of an admitted call, with the faults that hold for it."""
+        """Return the answer to an admitted call, with its faults applied."""
         fault = triggered.decisive
         if fault is not None and fault.outcome in ERRORS:
             error = fault_error(fault, call, Reading(call, self.world, triggered.shapes))
@@ -133,7 +134,7 @@ class GraphService:
         return handlers.Reader(self.world, token, context)
 
     def _refusal(self, call: Call, error: GraphError, triggered: Triggered, delay: float) -> Answer:
-        """Return an error answer; a fault with block_seconds makes the error last."""
+        """Return an error; a fault with block_seconds keeps returning it until the block ends."""
         code = error.body["error"]["code"]
         fault = triggered.decisive
         if fault is not None and fault.block_seconds:
@@ -194,7 +195,7 @@ class GraphService:
         )
 
     def report(self) -> dict[str, Any]:
-        """Return the statistics with the current blocks."""
+        """Return the statistics and the current blocks as a JSON-ready dict."""
         with self.world.lock:
             now = self.now()
             return self.statistics.report(self.limiter.blocks(now), now)

@@ -1,4 +1,4 @@
-"""What can be set: the world to generate and the way the emulator behaves."""
+"""Settings of the generated world and of the emulator's behaviour."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-APP_SECRET = "emulator-app-secret"  # noqa: S105  (a documented trial value, it opens nothing)
+APP_SECRET = "emulator-app-secret"  # noqa: S105  (a documented test value that grants no access)
 DEFAULT_NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """The recipe of a generated world; the same recipe always gives the same world."""
+    """The settings of a generated world; equal settings always generate equal worlds.
+
+    ``days`` is the number of days that the world covers, up to ``now``. Raises ValueError for settings out of range and
+    for a ``now`` without a time zone.
+    """
 
     seed: int = 1
     pages: int = 4
@@ -26,14 +30,14 @@ class WorldSettings:
 
     def __post_init__(self) -> None:
         if self.pages < 1 or self.messages < 0 or self.days <= 0:
-            raise ValueError("a world needs at least 1 Page, 0 messages and more than 0 days")
+            raise ValueError("pages must be at least 1, messages at least 0 and days more than 0")
         if self.now.tzinfo is None:
-            raise ValueError("the world's now has no zone: add one, such as +00:00")
+            raise ValueError("now has no time zone: add one, such as +00:00")
 
 
 @dataclass(frozen=True)
 class LiveTraffic:
-    """Live traffic for tests: after every so many Graph calls, so many messages arrive, at most ``times`` times."""
+    """Live traffic for tests: ``messages`` arrive after every ``every_calls`` Graph calls, at most ``times`` times."""
 
     every_calls: int = 5
     messages: int = 1
@@ -46,14 +50,15 @@ class LiveTraffic:
 
 @dataclass(frozen=True)
 class EmulatorSettings:
-    """How the emulator behaves; by default without limits, so that tests are fast.
+    """The emulator's behaviour. By default there are no limits, so that tests are fast.
 
     ``calls_per_second`` is per Page and platform on the Conversations API (613), ``messenger_calls`` is (calls,
     window in seconds) per Page (80006), ``app_calls`` the same for the whole app (4). ``usage_floor`` is the
-    percentage below which no usage header is sent; 0 sends one with every answer. ``inspectors`` are the kinds of
-    tokens that may ask ``/debug_token``: Meta documents the app's own, and a user's who is a developer of the app.
-    With ``pages_are_public`` another Page's token may read a Page's name, but neither its token nor its messages.
-    ``page_tasks`` holds the tasks of the tokens' people on a Page where they are not all of them.
+    percentage below which no usage header is sent; 0 sends one with every response. ``inspectors`` are the kinds of
+    tokens that may call ``/debug_token``: Meta documents the app's own token and that of a user who is a developer of
+    the app.
+    With ``pages_are_public`` another Page's token may read a Page's name, but neither its token nor its
+    messages. ``page_tasks`` lists the users' tasks on each Page where they do not have all of them.
     """
 
     calls_per_second: float | None = None

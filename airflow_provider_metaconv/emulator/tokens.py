@@ -1,4 +1,4 @@
-"""Trial tokens: fixed, documented, worthless outside the emulator; they can expire and rotate like real ones."""
+"""Tokens: fixed, documented test values that are worthless elsewhere, but expire and rotate like real tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import ERRORS, GraphError, known_error
 from .models import INSTAGRAM, to_epoch
 from .settings import APP_SECRET
 
-USER_TOKEN = "emulator-user-token"  # noqa: S105  (trial values, they open nothing)
+USER_TOKEN = "emulator-user-token"  # noqa: S105  (test values that grant no access)
 SYSTEM_USER_TOKEN = "emulator-system-user-token"  # noqa: S105
 USER_ID = "5000000000000001"
 SYSTEM_USER_ID = "5000000000000002"
@@ -33,9 +33,9 @@ SCOPES = (
 
 @dataclass(frozen=True)
 class Token:
-    """Who calls: a person, a system user, a Page or the app; and what the token may do, for how long.
+    """A token of a user, a system user, a Page or the app, with its permissions and expiry times.
 
-    Times are seconds since 1970, 0 for no end. ``targets`` holds the ids that a permission is limited to.
+    Times are epoch seconds, 0 for never. ``targets`` holds the IDs that a permission is limited to.
     """
 
     value: str
@@ -48,7 +48,7 @@ class Token:
 
 
 class TokenStore:
-    """The tokens the emulator knows, and what became of those that no longer work."""
+    """The known tokens, and the errors of those that are no longer valid."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class TokenStore:
 
     @property
     def page_tokens(self) -> dict[str, str]:
-        """The current token of each Page."""
+        """The current token of each Page, by Page ID."""
         return dict(self._page_tokens)
 
     def has_role(self, page_id: str) -> bool:
@@ -85,7 +85,7 @@ class TokenStore:
         return page_id not in self._without_role
 
     def find(self, value: str | None) -> Token:
-        """Return who calls; raises 104 without a token and 190 for one that does not work."""
+        """Return the caller's token; raises 104 without a token and 190 for an invalid one."""
         if not value:
             raise known_error("104")
         if value not in self._tokens:
@@ -96,35 +96,35 @@ class TokenStore:
         return token
 
     def known(self, value: str) -> tuple[Token, str | None]:
-        """Return a token and the name of the error it answers with, None while it works; raises KeyError."""
+        """Return a token and the name of its error, None if it is valid; raises KeyError for an unknown token."""
         token, error = self._tokens[value], self._invalid.get(value)
         if error is None and 0 < token.expires_at <= self._clock():
             error = "190/463"
         return token, error
 
     def describe(self, value: str, description: Mapping[str, Any]) -> None:
-        """Change what a token may do and when it ends; raises ValueError for an unknown token or property."""
+        """Change a token's permissions and expiry times; raises ValueError for an unknown token or property."""
         unknown = set(description) - _DESCRIPTION.keys()
         if value not in self._tokens or unknown:
-            raise ValueError(f"there is no token {value!r} or no property {sorted(unknown)} of one")
+            raise ValueError(f"unknown token {value!r} or unknown properties {sorted(unknown)}")
         changes = {name: _DESCRIPTION[name](given) for name, given in description.items()}
         self._tokens[value] = dataclasses.replace(self._tokens[value], **changes)
 
     def expire(self, value: str, subcode: int | None = 463) -> None:
-        """Answer 190 with the subcode from now on; raises ValueError for an unknown token or subcode."""
+        """Make a token fail with 190 and the subcode; raises ValueError for an unknown token or subcode."""
         name = "190" if subcode is None else f"190/{subcode}"
         if value not in self._tokens or name not in ERRORS:
-            raise ValueError(f"there is no token {value!r} or no error {name}")
+            raise ValueError(f"unknown token {value!r} or unknown error {name}")
         self._invalid[value] = name
 
     def restore(self, value: str) -> None:
-        """Let an expired token work again."""
+        """Make an expired token valid again."""
         self._invalid.pop(value, None)
 
     def rotate(self, page_id: str, subcode: int | None = 460) -> str:
-        """Give the Page a new token and return it; the old one answers 190 with the subcode."""
+        """Give a Page a new token and return it; the old one fails with 190 and the subcode. Raises ValueError."""
         if page_id not in self._page_tokens:
-            raise ValueError(f"there is no Page {page_id}")
+            raise ValueError(f"Page {page_id} does not exist")
         self.expire(self._page_tokens[page_id], subcode)
         self._rotations[page_id] = self._rotations.get(page_id, 1) + 1
         self._give(page_id, f"emulator-page-token-{page_id}-{self._rotations[page_id]}")
@@ -144,7 +144,7 @@ _DESCRIPTION: dict[str, Callable[[Any], Any]] = {
 
 
 def check_proof(secret: str, token: str, proof: str | None, *, required: bool) -> None:
-    """Raise 100 for a wrong ``appsecret_proof``, or for none where one is required."""
+    """Raise 100 for a wrong ``appsecret_proof``, or a missing one if it is required."""
     if proof is None:
         if required:
             raise known_error("100/proof_missing")
@@ -155,14 +155,14 @@ def check_proof(secret: str, token: str, proof: str | None, *, required: bool) -
 
 
 def page_only(token: Token, page_id: str) -> GraphError | None:
-    """Return the error of a caller that is not this Page, None for the Page itself."""
+    """Return the error for a caller other than this Page, None for the Page itself."""
     if token.kind != "PAGE":
         return known_error("190/page_token")
     return None if token.owner_id == page_id else known_error("200")
 
 
 def permitted(token: Token, platform: str | None) -> GraphError | None:
-    """Return the error of a Page token that lacks the permission for a platform's messages."""
+    """Return the error for a token without permission for a platform's messages, None with it."""
     if platform == INSTAGRAM:
         return None if "instagram_manage_messages" in token.permissions else known_error("10")
     return None if "pages_messaging" in token.permissions else known_error("230")

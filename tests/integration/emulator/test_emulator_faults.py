@@ -107,11 +107,11 @@ def test_an_error_answers_as_documented_once_and_then_no_more(small: EmulatorSer
 
 
 def test_an_unknown_fault_is_refused_with_the_names_there_are(small: EmulatorServer) -> None:
-    with pytest.raises(ValueError, match="there is no fault 'nonsense'; there are: 1, 1/99"):
+    with pytest.raises(ValueError, match="unknown fault 'nonsense'; known faults: 1, 1/99"):
         Fault("nonsense")
     answer = requests.post(f"{small.url}/_emulator/faults", json={"name": "nonsense"}, timeout=5)
     assert 400 == answer.status_code
-    assert "there is no fault 'nonsense'" in answer.json()["error"]
+    assert "unknown fault 'nonsense'" in answer.json()["error"]
     for bad in ({"name": "4", "tims": 1}, {}, [1], {"name": "poisoned_thread"}, {"name": "4", "every": 0}):
         assert 400 == requests.post(f"{small.url}/_emulator/faults", json=bad, timeout=5).status_code
 

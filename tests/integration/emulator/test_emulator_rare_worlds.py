@@ -104,7 +104,7 @@ def test_a_conversation_can_lose_all_its_messages_and_get_new_ones() -> None:
 def test_nothing_else_can_be_unsent() -> None:
     with serve(spec("t_1", 1)) as server:
         answer = requests.post(f"{server.url}/_emulator/unsent", json={"message_id": "m_9"}, timeout=5)
-        assert (answer.status_code, answer.json()["error"]) == (400, "ValueError: there is no message m_9")
+        assert (answer.status_code, answer.json()["error"]) == (400, "ValueError: message m_9 does not exist")
 
 
 def test_ids_of_vanished_messages_are_not_given_again() -> None:

@@ -221,13 +221,13 @@ def test_the_command_line_serves_says_when_and_stops_cleanly(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--faults", '{"name": "x"}'], "there is no fault 'x'"),
-        (["--faults", "{"], "--faults is no JSON"),
+        (["--faults", '{"name": "x"}'], "unknown fault 'x'"),
+        (["--faults", "{"], "--faults must be valid JSON"),
         (["--faults", "@/nonexistent"], "No such file"),
         (["--messenger-limit", "5"], "N/SECONDS"),
         (["--now", "yesterday"], "Invalid isoformat"),
-        (["--now", "2026-11-20"], "no zone"),
-        (["--pages", "0"], "at least 1 Page"),
+        (["--now", "2026-11-20"], "no time zone"),
+        (["--pages", "0"], "pages must be at least 1"),
         (["--messages", "x"], "invalid int value"),
     ],
 )
