@@ -69,7 +69,7 @@ class MetaGraph:
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The Airflow connection as a dict; it allows 1,000 calls a second, so that tests do not wait for the rate limit."""
+        """The Airflow connection as a dict; it allows 1,000 calls a second, so that tests never wait."""
         return {
             "conn_type": "meta_graph",
             "host": self.url,

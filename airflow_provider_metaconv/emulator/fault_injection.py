@@ -78,7 +78,7 @@ class _Armed:
 
 
 class FaultRegistry:
-    """The injected faults. Of the decisive faults that a call triggers, only the first takes effect; the rest add up."""
+    """The injected faults. Of the decisive faults that a call triggers, only the first takes effect; others add up."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -96,10 +96,10 @@ FAULT_KINDS: dict[str, FaultKind] = {
     "usage": FaultKind("header", "the usage header reports percent and regain_minutes"),
     "foreign_usage": FaultKind(
         "header",
-        "the usage header also reports percent and regain_minutes of object_id (default: an ads account) with type pool",
+        "the usage header also reports percent and regain_minutes of object_id (default: an ads account), type pool",
     ),
 }
-# Limits of the Conversations API: they do not affect the Page node and /me unless a route is given.
+# Limits of the Conversations API: they do not affect the Page node and /me unless route is set.
 CONVERSATION_FAULTS = frozenset({"613", "613/1996", "80002", "80006"})
 FAULTS: Mapping[str, FaultKind] = {
     **{name: FaultKind("decisive", row.body["error"]["message"], name) for name, row in ERRORS.items()},

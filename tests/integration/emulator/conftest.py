@@ -9,7 +9,7 @@ from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSetti
 
 @pytest.fixture(scope="session")
 def varied() -> Iterator[EmulatorServer]:
-    """A generated world with everything in it, for tests that only read."""
+    """A generated world with every odd case, for tests that only read."""
     with EmulatorServer(World.generate(WorldSettings(pages=2, messages=3_000))) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""A plain reader of the emulator for these tests: requests, cursors, and nothing clever."""
+"""A plain reader of the emulator for these tests, which only follows cursors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MESSAGE_FIELDS = (
 
 
 def get(server: EmulatorServer, path: str, token: str | None = None, **parameters: Any) -> requests.Response:
-    """Call a Graph path with the Page 100's token unless another one is given."""
+    """Call a Graph path, by default with the token of Page 100."""
     headers = {"Authorization": f"Bearer {token or server.page_token('100')}"}
     return requests.get(f"{server.url}/v26.0/{path}", params=parameters, headers=headers, timeout=10)
 
 
 def rows(server: EmulatorServer, path: str, token: str | None = None, **parameters: Any) -> list[dict[str, Any]]:
-    """Read a list to its end, by cursors, until next is absent."""
+    """Return all rows of a list, following cursors until ``next`` is absent."""
     found: list[dict[str, Any]] = []
     for _ in range(5_000):
         answer = get(server, path, token, **parameters)

@@ -1,4 +1,4 @@
-"""Answers that are not what was asked for, as faults."""
+"""Faults that replace or change a response."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def listed(server: EmulatorServer, **parameters: Any) -> dict[str, Any]:
         ("empty_object", 200, "{}"),
     ],
 )
-def test_a_body_of_a_200_holds_nothing(small: EmulatorServer, name: str, status: int, text: str) -> None:
+def test_a_200_without_data(small: EmulatorServer, name: str, status: int, text: str) -> None:
     small.add_fault(Fault(name, times=1))
     answer = get(small, "100/conversations")
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (
@@ -40,14 +40,14 @@ def test_a_body_of_a_200_holds_nothing(small: EmulatorServer, name: str, status:
 @pytest.mark.parametrize(
     ("name", "status"), [("html_400", 400), ("html_500", 500), ("html_502", 502), ("html_504", 504)]
 )
-def test_an_html_page_comes_instead(small: EmulatorServer, name: str, status: int) -> None:
+def test_an_html_page_is_returned(small: EmulatorServer, name: str, status: int) -> None:
     small.add_fault(Fault(name, times=1))
     answer = get(small, "100/conversations")
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert answer.text.startswith("<!DOCTYPE html>")
 
 
-def test_another_object_comes_instead(small: EmulatorServer) -> None:
+def test_another_object_is_returned(small: EmulatorServer) -> None:
     thread = listed(small)["data"][0]["id"]
     small.add_fault(Fault("foreign_object", route="conversation"))
     small.add_fault(Fault("foreign_object", object_id="t_7", route="conversations"))
@@ -62,7 +62,7 @@ def test_one_row_of_a_list_has_another_id(small: EmulatorServer) -> None:
     assert [row["id"] for row in listed(small)["data"]] == [ids[0], "t_7", *ids[2:]]
 
 
-def test_messages_are_missing_from_one_conversation_or_all(small: EmulatorServer) -> None:
+def test_messages_are_missing_from_one_or_all_conversations(small: EmulatorServer) -> None:
     first = listed(small)["data"][0]["id"]
     small.add_fault(Fault("missing_messages", thread_id=first, times=2))
     assert [row["id"] for row in listed(small)["data"] if "messages" not in row] == [first]
@@ -71,7 +71,7 @@ def test_messages_are_missing_from_one_conversation_or_all(small: EmulatorServer
     assert not any("messages" in row for row in listed(small)["data"])
 
 
-def test_lists_come_without_data(small: EmulatorServer) -> None:
+def test_lists_without_data(small: EmulatorServer) -> None:
     first = listed(small)["data"][0]["id"]
     small.add_fault(Fault("missing_data", edge="messages"))
     assert all("data" not in row["messages"] and "paging" in row["messages"] for row in listed(small)["data"])
@@ -82,7 +82,7 @@ def test_lists_come_without_data(small: EmulatorServer) -> None:
     assert "data" in get(small, f"{first}/messages").json()
 
 
-def test_a_null_stands_among_the_rows(small: EmulatorServer) -> None:
+def test_a_null_among_the_rows(small: EmulatorServer) -> None:
     plain = listed(small)["data"]
     small.add_fault(Fault("null_row", edge="conversations", times=1))
     small.add_fault(Fault("null_row", edge="messages", thread_id=plain[0]["id"], position=0))
@@ -117,14 +117,14 @@ def test_times_are_unix_seconds(small: EmulatorServer) -> None:
         ({"thread_id": "t_2"}, [str] * 5),
     ],
 )
-def test_some_times_are_unix_seconds(small: EmulatorServer, options: dict[str, Any], expected: list[type]) -> None:
+def test_selected_times_are_unix_seconds(small: EmulatorServer, options: dict[str, Any], expected: list[type]) -> None:
     small.add_fault(Fault("unix_times", **options))
     found = get(small, "100/conversations", limit=5).json()["data"]
     assert [type(row["updated_time"]) for row in found] == expected
 
 
 @pytest.mark.parametrize(("position", "expected"), [(None, 2), (-1, 4), (4, 4), (99, 4), (0, 0)])
-def test_one_row_is_older_than_its_messages(small: EmulatorServer, position: int | None, expected: int) -> None:
+def test_one_row_has_a_stale_updated_time(small: EmulatorServer, position: int | None, expected: int) -> None:
     plain = listed(small)["data"]
     small.add_fault(Fault("stale_updated_time", position=position, seconds=3_600))
     found = listed(small)["data"]
@@ -134,7 +134,7 @@ def test_one_row_is_older_than_its_messages(small: EmulatorServer, position: int
     assert row["updated_time"] < row["messages"]["data"][0]["created_time"]
 
 
-def test_one_conversation_is_older_than_its_messages_wherever_it_is_read(small: EmulatorServer) -> None:
+def test_one_conversation_has_a_stale_updated_time_everywhere(small: EmulatorServer) -> None:
     first = listed(small)["data"][0]
     small.add_fault(Fault("stale_updated_time", thread_id=first["id"]))
     alone = get(small, first["id"], fields="updated_time").json()
@@ -151,7 +151,7 @@ def test_changes_add_up(small: EmulatorServer) -> None:
     )
 
 
-def test_a_refused_call_changes_nothing_and_counts_no_change(small: EmulatorServer) -> None:
+def test_a_failed_call_does_not_trigger_changes(small: EmulatorServer) -> None:
     small.add_fault(Fault("2", times=1))
     small.add_fault(Fault("null_row", times=1, edge="conversations"))
     assert get(small, "100/conversations").status_code == 500

@@ -14,7 +14,7 @@ from airflow_provider_metaconv.emulator import FAULTS, EmulatorServer, Fault, un
 
 from .emulator_reader import get, rows, walk
 
-# name: (HTTP status, code, subcode, a piece of the text); written down from Meta's public documentation.
+# name: (HTTP status, code, subcode, part of the text), from Meta's public documentation.
 ERRORS = {
     "1": (500, 1, None, "Please reduce the amount of data you're asking for"),
     "1/unknown": (500, 1, None, "An unknown error occurred"),
@@ -83,7 +83,7 @@ FAULT_KINDS = {
 }  # fmt: skip
 
 
-def test_every_fault_is_known_to_these_tests() -> None:
+def test_these_tests_list_every_fault() -> None:
     assert set(FAULTS) == set(ERRORS) | ODD_ANSWERS | FAULT_KINDS
 
 
@@ -94,7 +94,7 @@ def test_the_documentation_describes_every_fault_kind() -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_answers_as_documented_once_and_then_no_more(small: EmulatorServer, name: str) -> None:
+def test_an_error_is_returned_as_documented_exactly_once(small: EmulatorServer, name: str) -> None:
     small.add_fault(Fault(name, times=1))
     answer = get(small, "100/conversations")
     error = answer.json()["error"]
@@ -106,7 +106,7 @@ def test_an_error_answers_as_documented_once_and_then_no_more(small: EmulatorSer
     assert {name: 1} == small.statistics()["faults"]
 
 
-def test_an_unknown_fault_is_refused_with_the_names_there_are(small: EmulatorServer) -> None:
+def test_an_unknown_fault_is_rejected_with_the_known_names(small: EmulatorServer) -> None:
     with pytest.raises(ValueError, match="unknown fault 'nonsense'; known faults: 1, 1/99"):
         Fault("nonsense")
     answer = requests.post(f"{small.url}/_emulator/faults", json={"name": "nonsense"}, timeout=5)
@@ -116,14 +116,14 @@ def test_an_unknown_fault_is_refused_with_the_names_there_are(small: EmulatorSer
         assert 400 == requests.post(f"{small.url}/_emulator/faults", json=bad, timeout=5).status_code
 
 
-def test_a_fault_triggers_when_it_is_told_to(small: EmulatorServer) -> None:
+def test_a_fault_triggers_on_the_calls_it_should(small: EmulatorServer) -> None:
     small.add_fault(Fault("2", after_calls=2, every=3, times=2))
     assert [200, 200, 500, 200, 200, 500, 200, 200, 200] == [get(small, "100").status_code for _ in range(9)]
     small.add_fault(Fault("2", after_calls=2, times=2))
     assert [200, 200, 500, 500, 200] == [get(small, "100").status_code for _ in range(5)]
 
 
-def test_a_fault_triggers_by_chance_and_the_same_way_each_time(small: EmulatorServer) -> None:
+def test_a_fault_with_a_probability_is_reproducible(small: EmulatorServer) -> None:
     def triggered() -> list[int]:
         small.clear_faults()
         small.add_fault(Fault("2", probability=0.5, seed=7))
@@ -137,12 +137,12 @@ def test_a_fault_triggers_by_chance_and_the_same_way_each_time(small: EmulatorSe
 @pytest.mark.parametrize(
     "only", [{"page_id": "101"}, {"platform": "instagram"}, {"route": "messages"}, {"match": r"limit=99\b"}]
 )
-def test_a_fault_spares_the_calls_it_is_not_about(small: EmulatorServer, only: dict[str, str]) -> None:
+def test_a_fault_does_not_affect_calls_that_do_not_match(small: EmulatorServer, only: dict[str, str]) -> None:
     small.add_fault(Fault("2", **only))  # type: ignore[arg-type]
     assert 200 == get(small, "100/conversations", limit=5).status_code
 
 
-def test_a_fault_meets_the_calls_it_is_about(small: EmulatorServer) -> None:
+def test_a_fault_affects_calls_that_match(small: EmulatorServer) -> None:
     for only in ({"page_id": "100"}, {"platform": "messenger"}, {"route": "conversations"}, {"match": "limit=5"}):
         small.add_fault(Fault("2", times=1, **only))  # type: ignore[arg-type]
     assert [500] * 4 + [200] == [get(small, "100/conversations", limit=5).status_code for _ in range(5)]
@@ -169,13 +169,13 @@ def test_a_connection_is_reset(small: EmulatorServer, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["truncated_gzip", "truncated_json"])
-def test_a_body_ends_too_early(small: EmulatorServer, name: str) -> None:
+def test_a_body_is_truncated(small: EmulatorServer, name: str) -> None:
     small.add_fault(Fault(name))
     with pytest.raises((ValueError, requests.exceptions.ContentDecodingError)):
         get(small, "100/conversations", limit=30).json()
 
 
-def test_an_answer_hangs(small: EmulatorServer) -> None:
+def test_a_response_hangs(small: EmulatorServer) -> None:
     small.add_fault(Fault("hang", delay_seconds=0.2, times=1))
     start = time.perf_counter()
     assert 200 == get(small, "100").status_code
@@ -185,7 +185,7 @@ def test_an_answer_hangs(small: EmulatorServer) -> None:
         requests.get(f"{small.url}/100?access_token={small.page_token()}", timeout=0.2)
 
 
-def test_a_redirect_leads_elsewhere(small: EmulatorServer) -> None:
+def test_a_redirect_to_another_host(small: EmulatorServer) -> None:
     small.add_fault(Fault("redirect", url="https://collector.example/x"))
     url = f"{small.url}/v26.0/100?access_token={small.page_token()}"
     answer = requests.get(url, timeout=5, allow_redirects=False)
@@ -205,7 +205,7 @@ def test_next_points_to_another_host(small: EmulatorServer) -> None:
     every=st.integers(1, 3),
     after_calls=st.integers(0, 3),
 )
-def test_empty_and_short_pages_hide_nothing_from_who_follows_next(
+def test_following_next_through_empty_and_short_pages_finds_everything(
     limit: int, name: str, every: int, after_calls: int
 ) -> None:
     with EmulatorServer(uniform_world(threads=23, messages_per_thread=3)) as server:
@@ -256,7 +256,7 @@ def test_rows_can_come_out_of_order(small: EmulatorServer) -> None:
     assert (plain["data"][::-1], plain["paging"]) == (found["data"], found["paging"])
 
 
-def test_a_limit_of_the_conversations_api_leaves_the_page_node_alone(small: EmulatorServer) -> None:
+def test_a_limit_of_the_conversations_api_does_not_affect_the_page_node(small: EmulatorServer) -> None:
     small.add_fault(Fault("80006", times=1))
     assert 200 == get(small, "100").status_code
     assert 400 == get(small, "100/conversations").status_code
@@ -264,7 +264,7 @@ def test_a_limit_of_the_conversations_api_leaves_the_page_node_alone(small: Emul
     assert 400 == get(small, "100").status_code
 
 
-def test_too_much_data_depends_on_what_is_asked_for(small: EmulatorServer) -> None:
+def test_too_much_data_depends_on_the_requested_limits(small: EmulatorServer) -> None:
     small.add_fault(Fault("too_much_data", more_than=50))
     asked = [(10, 6), (10, 5), (5, 10), (51, None), (50, None)]
     answers = [
@@ -279,7 +279,7 @@ def test_too_much_data_depends_on_what_is_asked_for(small: EmulatorServer) -> No
     ("options", "expected"),
     [({}, [500, 200, 200]), ({"light": True}, [500, 500, 200]), ({"light": True, "alone": True}, [500, 500, 500])],
 )
-def test_a_poisoned_thread_spoils_the_pages_that_contain_it(
+def test_a_poisoned_thread_fails_the_pages_that_contain_it(
     small: EmulatorServer, options: dict[str, bool], expected: list[int]
 ) -> None:
     ids = [row["id"] for row in rows(small, "100/conversations")]
@@ -294,7 +294,7 @@ def test_a_poisoned_thread_spoils_the_pages_that_contain_it(
     assert 200 == get(small, "100/conversations", limit=3, **nested).status_code
 
 
-def test_faults_are_set_shown_and_forgotten_over_http(small: EmulatorServer) -> None:
+def test_faults_are_added_listed_and_removed_over_http(small: EmulatorServer) -> None:
     admin = f"{small.url}/_emulator/faults"
     body = json.dumps([{"code": 190, "subcode": 463, "times": 1}, {"name": "80006", "block_seconds": 60}])
     assert ["190/463", "80006"] == [row["name"] for row in requests.post(admin, data=body, timeout=5).json()]

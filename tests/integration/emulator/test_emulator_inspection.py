@@ -1,4 +1,4 @@
-"""What a token may do and when it ends: ``/debug_token``, ``/me/permissions``, ``/app``, and what changes them."""
+"""Permissions and expiry of tokens: ``/debug_token``, ``/me/permissions``, ``/app``, and the admin route for tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def describe(server: EmulatorServer, **body: Any) -> requests.Response:
     return requests.post(f"{server.url}/_emulator/tokens", json=body, timeout=5)
 
 
-def test_the_app_and_its_developers_may_inspect_and_nobody_else() -> None:
+def test_only_the_app_and_its_developers_may_inspect_tokens() -> None:
     with emulator() as server:
         assert "SYSTEM_USER" == facts(server, server.system_user_token)["type"]
         assert "SYSTEM_USER" == facts(server, server.system_user_token, by=server.user_token)["type"]
@@ -43,7 +43,7 @@ def test_the_app_and_its_developers_may_inspect_and_nobody_else() -> None:
         assert (100, None) == error_of(get(server, "debug_token", server.app_token, input_token="x"))
 
 
-def test_inspection_is_by_get_alone() -> None:
+def test_tokens_are_inspected_with_get_only() -> None:
     with emulator() as server:
         headers = {"Authorization": f"Bearer {server.app_token}"}
         body = {"input_token": server.user_token}
@@ -51,7 +51,7 @@ def test_inspection_is_by_get_alone() -> None:
         assert (400, 100) == (answer.status_code, answer.json()["error"]["code"])
 
 
-def test_what_a_token_may_do_and_when_it_ends_is_set_over_http() -> None:
+def test_permissions_and_expiry_of_a_token_are_set_over_http() -> None:
     with emulator() as server:
         described = {
             "describe": server.user_token,
@@ -83,13 +83,13 @@ def test_what_a_token_may_do_and_when_it_ends_is_set_over_http() -> None:
         {"describe": True, "page_id": "100", "permissions": 3},
     ],
 )
-def test_a_bad_description_is_a_clear_400(bad: dict[str, Any]) -> None:
+def test_a_bad_token_description_is_a_400_with_an_error(bad: dict[str, Any]) -> None:
     with emulator() as server:
         answer = describe(server, **bad)
         assert (400, ["error"]) == (answer.status_code, list(answer.json()))
 
 
-def test_a_token_works_until_it_expires() -> None:
+def test_a_token_is_valid_until_it_expires() -> None:
     now = [1000.0]
     with emulator(clock=lambda: now[0]) as server:
         server.describe_token(server.user_token, expires_at=2000)
@@ -100,7 +100,7 @@ def test_a_token_works_until_it_expires() -> None:
         assert (False, 463) == (told["is_valid"], told["error"]["subcode"])
 
 
-def test_without_the_permission_a_platform_is_refused() -> None:
+def test_a_token_without_the_permission_for_a_platform_is_rejected() -> None:
     with emulator() as server:
         server.describe_token(server.page_token("100"), permissions=["instagram_manage_messages"])
         assert (230, None) == error_of(get(server, "100/conversations"))
@@ -110,7 +110,7 @@ def test_without_the_permission_a_platform_is_refused() -> None:
         assert (10, None) == error_of(get(server, "100/conversations", platform="instagram"))
 
 
-def test_the_app_tells_its_id_to_every_token_and_reads_nothing_itself() -> None:
+def test_every_token_may_read_the_app_and_the_app_token_reads_no_data() -> None:
     with emulator() as server:
         for token in (server.user_token, server.page_token("100"), server.app_token):
             assert {"id": "1"} == get(server, "app", token, fields="id").json()
@@ -120,13 +120,13 @@ def test_the_app_tells_its_id_to_every_token_and_reads_nothing_itself() -> None:
         assert "APP" == facts(server, server.app_token)["type"]
 
 
-def test_a_page_has_no_permissions_of_its_own() -> None:
+def test_a_page_token_has_no_permissions_edge() -> None:
     with emulator() as server:
         refused = get(server, "me/permissions", server.page_token("100"))
         assert "(#100) Tried accessing nonexisting field (permissions) on node type (Page)" in refused.text
 
 
-def test_pages_may_lack_an_instagram_account_or_tasks_and_a_token_the_right_to_list_them() -> None:
+def test_pages_without_instagram_or_tasks_and_tokens_that_may_not_list_pages() -> None:
     with emulator(pages_without_instagram=frozenset({"101"}), page_tasks={"102": ("ANALYZE",)}) as server:
         fields = "id,tasks,instagram_business_account{id,username}"
         first, second, third = rows(server, "me/accounts", server.user_token, fields=fields)

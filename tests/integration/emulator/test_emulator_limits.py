@@ -20,7 +20,7 @@ from .emulator_reader import get
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that only tests advance."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -39,7 +39,7 @@ def pool(answer: Any) -> dict[str, Any]:
     return dict(row)
 
 
-def test_two_calls_a_second_per_page_pass_and_more_are_a_613() -> None:
+def test_calls_beyond_two_per_second_and_page_get_a_613() -> None:
     clock = Clock()
     with EmulatorServer(two_pages(), EmulatorSettings(calls_per_second=2, clock=clock)) as server:
         for _ in range(60):
@@ -54,7 +54,7 @@ def test_two_calls_a_second_per_page_pass_and_more_are_a_613() -> None:
         assert 24 == server.statistics()["max_calls_in_10_seconds"]["100"]
 
 
-def test_a_page_and_its_instagram_account_have_two_calls_a_second_each() -> None:
+def test_a_page_and_its_instagram_account_have_separate_limits() -> None:
     clock = Clock()
     with EmulatorServer(two_pages(), EmulatorSettings(calls_per_second=2, clock=clock)) as server:
         for platform in ("MESSENGER", "INSTAGRAM"):
@@ -62,7 +62,7 @@ def test_a_page_and_its_instagram_account_have_two_calls_a_second_each() -> None
             assert [*[200] * 21, 400] == answers
 
 
-def test_the_messenger_bucket_blocks_until_it_has_room_and_says_so() -> None:
+def test_the_messenger_limit_blocks_and_reports_for_how_long() -> None:
     clock = Clock()
     settings = EmulatorSettings(messenger_calls=(10, 600), clock=clock)
     with EmulatorServer(two_pages(), settings) as server:
@@ -87,7 +87,7 @@ def test_the_messenger_bucket_blocks_until_it_has_room_and_says_so() -> None:
         assert [] == server.statistics()["blocks"]
 
 
-def test_the_app_limit_is_a_403_with_code_4_for_everybody() -> None:
+def test_the_app_limit_is_a_403_with_code_4_for_all_pages() -> None:
     clock = Clock()
     with EmulatorServer(two_pages(), EmulatorSettings(app_calls=(3, 60), clock=clock)) as server:
         assert [200] * 3 == [get(server, "100").status_code for _ in range(3)]
@@ -108,7 +108,7 @@ def test_the_app_limit_is_a_403_with_code_4_for_everybody() -> None:
         ("4", 403, 403, 403),
     ],
 )
-def test_a_rate_limit_fault_with_block_seconds_bites_until_it_ends(
+def test_a_rate_limit_fault_with_block_seconds_blocks_until_it_ends(
     code: str, same_page: int, page_node: int, other_page: int
 ) -> None:
     clock = Clock()
@@ -130,14 +130,14 @@ def test_a_rate_limit_fault_with_block_seconds_bites_until_it_ends(
         assert [200, 200, 200] == calls()
 
 
-def test_regain_minutes_go_into_the_header_of_the_error_and_block_nobody(small: EmulatorServer) -> None:
+def test_regain_minutes_go_into_the_header_and_do_not_block(small: EmulatorServer) -> None:
     small.add_fault(Fault("80006", times=1, regain_minutes=7))
     answer = get(small, "100/conversations")
     assert (100, 7) == (pool(answer)["call_count"], pool(answer)["estimated_time_to_regain_access"])
     assert "x-business-use-case-usage" not in get(small, "100/conversations").headers
 
 
-def test_usage_headers_come_from_counters_and_are_absent_at_low_use() -> None:
+def test_usage_headers_report_counted_calls_and_are_absent_at_low_usage() -> None:
     with EmulatorServer(uniform_world(2, 1), EmulatorSettings(messenger_calls=(50, 60), app_calls=(100, 60))) as server:
         first, second = get(server, "100/conversations"), get(server, "100/conversations")
         assert "x-business-use-case-usage" not in first.headers
@@ -147,19 +147,19 @@ def test_usage_headers_come_from_counters_and_are_absent_at_low_use() -> None:
         assert (6, 3) == (pool(wrong)["call_count"], json.loads(wrong.headers["x-app-usage"])["call_count"])
 
 
-def test_the_usage_floor_can_be_zero_and_each_edge_has_its_pool() -> None:
+def test_with_a_usage_floor_of_zero_every_response_has_a_usage_type() -> None:
     with EmulatorServer(uniform_world(2, 1), EmulatorSettings(usage_floor=0)) as server:
         assert "pages" == pool(get(server, "100"))["type"]
         assert "messenger" == pool(get(server, "100/conversations", platform="instagram"))["type"]
 
 
-def test_a_usage_fault_raises_the_header_only(small: EmulatorServer) -> None:
+def test_a_usage_fault_changes_only_the_header(small: EmulatorServer) -> None:
     small.add_fault(Fault("usage", percent=95, regain_minutes=0))
     answer = get(small, "100/conversations")
     assert (200, 95) == (answer.status_code, pool(answer)["call_count"])
 
 
-def test_every_answer_names_its_version_and_trace(small: EmulatorServer) -> None:
+def test_every_response_has_version_and_trace_headers(small: EmulatorServer) -> None:
     for answer in (get(small, "100"), get(small, "100/conversations", fields="x")):
         assert "v26.0" == answer.headers["facebook-api-version"]
         assert "x-fb-trace-id" in answer.headers

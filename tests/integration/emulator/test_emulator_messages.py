@@ -28,11 +28,11 @@ def one_message(platform: str = "MESSENGER", **spec: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("text", [*ODD_TEXTS, HUGE_TEXT, "x" * 100_000], ids=lambda text: ascii(text[:20]))
-def test_every_text_comes_back_as_it_was(text: str) -> None:
+def test_every_text_is_returned_unchanged(text: str) -> None:
     assert text == one_message(text=text)["message"]
 
 
-def test_odd_texts_are_escaped_on_the_wire() -> None:
+def test_odd_texts_are_escaped_as_ascii() -> None:
     world = build_world([PageSpec(threads=[ThreadSpec(messages=[MessageSpec(NOW, "\x00 \ud83d é")])])])
     with EmulatorServer(world) as server:
         answer = get(server, next(iter(world.threads)), fields="messages{message}")
@@ -58,7 +58,7 @@ def test_times_are_whole_seconds_in_utc() -> None:
         assert "2026-11-20T09:30:39+0000" == get(server, thread).json()["updated_time"]
 
 
-def test_an_instagram_message_names_people_by_username() -> None:
+def test_people_on_instagram_have_usernames() -> None:
     found = one_message("INSTAGRAM", text="hello", from_page=True)
     assert {"username": "emulated_shop_100", "id": "17841400000000100"} == found["from"]
     assert {"username", "id"} == set(found["to"]["data"][0])
@@ -84,7 +84,7 @@ def test_content_has_the_documented_keys(platform: str, kind: str, field: str, k
     assert keys == set(one_message(platform, content=kind)[field]["data"][0])
 
 
-def test_content_that_is_no_list_has_the_documented_keys() -> None:
+def test_content_other_than_lists_has_the_documented_keys() -> None:
     assert {"link", "id"} == set(one_message("INSTAGRAM", content="story_reply")["story"]["reply_to"])
     assert {"link", "id"} == set(one_message("INSTAGRAM", content="story_mention")["story"]["mention"])
     assert {"mid", "is_self_reply"} == set(one_message(content="reply")["reply_to"])
@@ -93,7 +93,7 @@ def test_content_that_is_no_list_has_the_documented_keys() -> None:
     assert one_message(content="unsupported")["is_unsupported"] is True
 
 
-def test_shares_say_nothing_unless_their_fields_are_asked_for() -> None:
+def test_shares_are_empty_unless_their_fields_are_requested() -> None:
     world = build_world([PageSpec(threads=[ThreadSpec(messages=[MessageSpec(NOW, content="share")])])])
     with EmulatorServer(world) as server:
         message = next(iter(world.messages))
@@ -101,7 +101,7 @@ def test_shares_say_nothing_unless_their_fields_are_asked_for() -> None:
         assert ["link"] == list(get(server, message, fields="shares{link}").json()["shares"]["data"][0])
 
 
-def test_a_single_attachment_has_next_and_behind_it_is_an_empty_page() -> None:
+def test_a_single_attachment_has_next_to_an_empty_page() -> None:
     world = build_world([PageSpec(threads=[ThreadSpec(messages=[MessageSpec(NOW, content="image")])])])
     with EmulatorServer(world) as server:
         message = next(iter(world.messages))
@@ -133,14 +133,14 @@ def test_messenger_threads_have_all_details() -> None:
         assert 0 == server.ground_truth().unavailable
 
 
-def test_old_instagram_rows_can_come_with_their_id_only() -> None:
+def test_old_instagram_rows_can_have_only_an_id() -> None:
     settings = EmulatorSettings(instagram_old_rows="id_only")
     with EmulatorServer(uniform_world(1, 22, platform="INSTAGRAM"), settings) as server:
         ((_, messages),) = walk(server, platform="INSTAGRAM")
         assert [{"id"}] * 2 == [set(row) for row in messages[20:]]
 
 
-def test_a_deleted_instagram_message_is_an_id_and_a_time() -> None:
+def test_a_deleted_instagram_message_has_only_id_and_time() -> None:
     specs = [MessageSpec(NOW, deleted=True), MessageSpec(NOW - timedelta(1))]
     world = build_world([PageSpec(threads=[ThreadSpec("INSTAGRAM", specs)])])
     with EmulatorServer(world) as server:
@@ -150,7 +150,7 @@ def test_a_deleted_instagram_message_is_an_id_and_a_time() -> None:
         assert 1 == server.ground_truth(platform="INSTAGRAM").unavailable
 
 
-def test_a_conversation_can_be_read_alone_with_all_its_fields(varied: EmulatorServer) -> None:
+def test_a_conversation_node_has_the_same_fields_as_its_row(varied: EmulatorServer) -> None:
     everything = (
         "id,updated_time,link,message_count,unread_count,snippet,can_reply,is_subscribed,scoped_thread_key,is_owner,"
         "participants,senders,former_participants,messages.limit(1){id,message},folder,name,subject,wallpaper"
@@ -165,7 +165,7 @@ def test_a_conversation_can_be_read_alone_with_all_its_fields(varied: EmulatorSe
     assert "emulated_shop_100" == instagram["participants"]["data"][0]["username"]
 
 
-def test_the_id_comes_along_unasked(small: EmulatorServer) -> None:
+def test_the_id_is_returned_without_being_requested(small: EmulatorServer) -> None:
     row = get(small, "100/conversations", fields="messages{message},participants{name}").json()["data"][0]
     assert "id" in row
     assert "id" in row["messages"]["data"][0]

@@ -23,14 +23,14 @@ from .emulator_reader import get, rows, walk
 
 @pytest.fixture(scope="module")
 def walked() -> Iterator[EmulatorServer]:
-    """A world that is walked many times."""
+    """A world for tests that read all of it many times."""
     with EmulatorServer(World.generate(WorldSettings(pages=1, messages=600))) as server:
         yield server
 
 
 @settings(max_examples=20, deadline=None)
 @given(limit=st.integers(1, 250), nested=st.integers(1, 150), platform=st.sampled_from(["MESSENGER", "instagram"]))
-def test_a_walk_finds_everything_exactly_once_at_any_page_size(
+def test_reading_all_pages_finds_everything_once_at_any_page_size(
     walked: EmulatorServer, limit: int, nested: int, platform: str
 ) -> None:
     found = [row["id"] for _, messages in walk(walked, "100", platform, limit, nested) for row in messages]
@@ -39,14 +39,14 @@ def test_a_walk_finds_everything_exactly_once_at_any_page_size(
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(None, 25), (1, 1), (200, 200), (1_000, 200)])
-def test_the_list_has_25_rows_and_at_most_200(limit: int | None, expected: int) -> None:
+def test_a_list_has_25_rows_by_default_and_at_most_200(limit: int | None, expected: int) -> None:
     with EmulatorServer(uniform_world(threads=300, messages_per_thread=1)) as server:
         parameters: dict[str, Any] = {} if limit is None else {"limit": limit}
         assert expected == len(get(server, "100/conversations", **parameters).json()["data"])
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(None, 25), (3, 3), (400, 100)])
-def test_nested_messages_are_25_and_at_most_100(limit: int | None, expected: int) -> None:
+def test_nested_messages_are_25_by_default_and_at_most_100(limit: int | None, expected: int) -> None:
     with EmulatorServer(uniform_world(threads=1, messages_per_thread=130)) as server:
         argument = "" if limit is None else f".limit({limit})"
         row = get(server, "100/conversations", fields=f"messages{argument}{{id}}").json()["data"][0]
@@ -56,14 +56,14 @@ def test_nested_messages_are_25_and_at_most_100(limit: int | None, expected: int
         assert expected == len(get(server, f"{row['id']}/messages", **direct).json()["data"])
 
 
-def test_the_list_is_newest_first_and_has_id_and_updated_time(varied: EmulatorServer) -> None:
+def test_a_list_is_newest_first_with_id_and_updated_time(varied: EmulatorServer) -> None:
     found = rows(varied, "100/conversations")
     times = [row["updated_time"] for row in found]
     assert sorted(times, reverse=True) == times
     assert {("id", "updated_time")} == {tuple(row) for row in found}
 
 
-def test_messages_are_newest_first_and_have_id_and_created_time(small: EmulatorServer) -> None:
+def test_messages_are_newest_first_with_id_and_created_time(small: EmulatorServer) -> None:
     thread = get(small, "100/conversations").json()["data"][0]
     found = rows(small, f"{thread['id']}/messages", limit=2)
     assert sorted((row["created_time"] for row in found), reverse=True) == [row["created_time"] for row in found]
@@ -71,7 +71,7 @@ def test_messages_are_newest_first_and_have_id_and_created_time(small: EmulatorS
     assert thread["updated_time"] == found[0]["created_time"]
 
 
-def test_next_embeds_the_token_and_can_be_followed_as_it_is(small: EmulatorServer) -> None:
+def test_next_includes_the_token_and_can_be_followed_unchanged(small: EmulatorServer) -> None:
     url, found = f"{small.url}/v26.0/100/conversations?limit=7&access_token={small.page_token()}", []
     while url:
         body = requests.get(url, timeout=5).json()
@@ -84,7 +84,7 @@ def test_next_embeds_the_token_and_can_be_followed_as_it_is(small: EmulatorServe
     assert {"before", "after"} == set(body["paging"]["cursors"])
 
 
-def test_before_leads_back(small: EmulatorServer) -> None:
+def test_before_returns_the_previous_page(small: EmulatorServer) -> None:
     first = get(small, "100/conversations", limit=4).json()
     second = get(small, "100/conversations", limit=4, after=first["paging"]["cursors"]["after"]).json()
     back = get(small, "100/conversations", limit=4, before=second["paging"]["cursors"]["before"]).json()
@@ -93,13 +93,13 @@ def test_before_leads_back(small: EmulatorServer) -> None:
     assert "previous" not in back["paging"]
 
 
-def test_a_list_without_rows_has_no_paging(small: EmulatorServer) -> None:
+def test_an_empty_list_has_no_paging(small: EmulatorServer) -> None:
     assert {"data": []} == get(small, "100/conversations", platform="instagram").json()
     assert {"data": []} == get(small, "100/conversations", folder="spam").json()
     assert {"data": []} == get(small, "100/conversations", user_id="1").json()
 
 
-def test_a_thread_that_gets_a_message_leaves_its_place_and_shifts_nothing_else(small: EmulatorServer) -> None:
+def test_a_thread_with_a_new_message_moves_and_no_other_row_shifts(small: EmulatorServer) -> None:
     everything = [row["id"] for row in rows(small, "100/conversations")]
     first = get(small, "100/conversations", limit=10).json()
     small.world.post(everything[20])
@@ -109,7 +109,7 @@ def test_a_thread_that_gets_a_message_leaves_its_place_and_shifts_nothing_else(s
     assert [everything[20], *everything[:20], *everything[21:]] == again
 
 
-def test_messages_can_arrive_while_somebody_reads() -> None:
+def test_messages_can_arrive_while_a_client_reads() -> None:
     plan = LiveTraffic(every_calls=2, messages=3, times=4, platform="MESSENGER")
     with EmulatorServer(uniform_world(threads=40), EmulatorSettings(live_traffic=plan)) as server:
         before = server.ground_truth().messages
@@ -120,7 +120,7 @@ def test_messages_can_arrive_while_somebody_reads() -> None:
 
 @pytest.mark.parametrize("cursor", ["abc", "QVFIabc", "MAZDZD", "QVFIZA", "🙂"])
 @pytest.mark.parametrize("path", ["100/conversations", "{thread}/messages"])
-def test_a_made_up_cursor_is_an_error(small: EmulatorServer, path: str, cursor: str) -> None:
+def test_an_invalid_cursor_is_an_error(small: EmulatorServer, path: str, cursor: str) -> None:
     path = path.format(thread=next(iter(small.world.threads)))
     answer = get(small, path, after=cursor)
     assert (400, 100) == (answer.status_code, answer.json()["error"]["code"])
@@ -139,23 +139,21 @@ def test_a_made_up_cursor_is_an_error(small: EmulatorServer, path: str, cursor: 
         ({"fields": "participants{z}"}, "(#100) Tried accessing nonexisting field (z) on node type (User)"),
     ],
 )
-def test_a_bad_parameter_is_an_error_even_when_there_is_nothing_to_read(
-    parameters: dict[str, str], message: str
-) -> None:
+def test_a_bad_parameter_is_an_error_even_for_an_empty_list(parameters: dict[str, str], message: str) -> None:
     with EmulatorServer(World.generate(WorldSettings(pages=1, messages=0))) as server:
         answer = get(server, "100/conversations", **parameters)
         assert (400, 100) == (answer.status_code, answer.json()["error"]["code"])
         assert message in answer.json()["error"]["message"]
 
 
-def test_what_graph_ignores_is_ignored(small: EmulatorServer) -> None:
+def test_parameters_that_graph_ignores_are_ignored(small: EmulatorServer) -> None:
     plain = get(small, "100/conversations").json()["data"]
     ignored = {"summary": "true", "since": "1", "until": "2", "PLATFORM": "x", "pretty": "0"}
     assert plain == get(small, "100/conversations", **ignored).json()["data"]
     assert plain == get(small, "100/conversations", platform="Messenger", folder="INBOX").json()["data"]
 
 
-def test_folders_divide_messenger_and_are_ignored_on_instagram() -> None:
+def test_folders_apply_to_messenger_and_are_ignored_on_instagram() -> None:
     with EmulatorServer(World.generate(WorldSettings(pages=1, messages=3_000))) as server:
         folders: Callable[[str], set[str]] = lambda name: {  # noqa: E731
             row["id"] for row in rows(server, "100/conversations", folder=name, limit=200)
@@ -169,7 +167,7 @@ def test_folders_divide_messenger_and_are_ignored_on_instagram() -> None:
         )
 
 
-def test_user_id_finds_the_one_thread(small: EmulatorServer) -> None:
+def test_user_id_returns_the_one_thread(small: EmulatorServer) -> None:
     thread = next(iter(small.world.threads.values()))
     found = get(small, "100/conversations", user_id=thread.customer["id"]).json()
     assert [thread.id] == [row["id"] for row in found["data"]]

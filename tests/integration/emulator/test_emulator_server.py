@@ -40,7 +40,7 @@ def wait_for_messages(server: EmulatorServer, count: int) -> None:
     assert len(server.world.messages) >= count
 
 
-def test_truth_is_what_a_plain_walk_collects(varied: EmulatorServer) -> None:
+def test_the_ground_truth_is_what_a_plain_reader_finds(varied: EmulatorServer) -> None:
     since, until = "2026-11-05T00:00:00+00:00", "2026-11-15T12:00:00+00:00"
     for page_id in ("100", "101"):
         for platform in ("MESSENGER", "INSTAGRAM"):
@@ -60,18 +60,18 @@ def test_truth_is_what_a_plain_walk_collects(varied: EmulatorServer) -> None:
             assert (truth.conversations, truth.messages) == (over_http["conversations"], over_http["messages"])
 
 
-def test_truth_over_all_folders_adds_up_to_the_world(varied: EmulatorServer) -> None:
+def test_the_ground_truth_of_all_folders_covers_the_world(varied: EmulatorServer) -> None:
     found = requests.get(f"{varied.url}/_emulator/ground_truth?folder=all", timeout=5).json()
     assert (4, 3_000) == (len(found), sum(row["messages"] for row in found))
 
 
 @pytest.mark.parametrize("bad", ["page_id=9", "platform=x", "since=yesterday", "until=2026-01-01T00:00:00", "folder=x"])
-def test_a_bad_question_for_the_truth_is_a_clear_400(varied: EmulatorServer, bad: str) -> None:
+def test_a_bad_ground_truth_query_is_a_400_with_an_error(varied: EmulatorServer, bad: str) -> None:
     answer = requests.get(f"{varied.url}/_emulator/ground_truth?{bad}", timeout=5)
     assert (400, ["error"]) == (answer.status_code, list(answer.json()))
 
 
-def test_arrivals_over_http_are_repeatable_and_can_be_read() -> None:
+def test_arrivals_over_http_are_reproducible_and_can_be_read() -> None:
     body = {"messages": 5, "seed": 9, "created_time": "2026-11-20T11:00:00Z", "platform": "INSTAGRAM"}
     settings = EmulatorSettings(clock=lambda: NOON)
     with (
@@ -106,12 +106,12 @@ def test_live_traffic_is_never_dated_in_the_future() -> None:
         assert {message.created_time for message in arrived} == {NOON}
 
 
-def test_messages_keep_arriving_if_wanted() -> None:
+def test_messages_keep_arriving_with_live_traffic() -> None:
     with EmulatorServer(uniform_world(3, 1), EmulatorSettings(arrivals_per_minute=3_000)) as server:
         wait_for_messages(server, 8)
 
 
-def test_statistics_count_graph_calls_only(small: EmulatorServer) -> None:
+def test_statistics_count_only_graph_calls(small: EmulatorServer) -> None:
     get(small, "100/conversations")
     get(small, "100/conversations", platform="instagram")
     get(small, "100", fields="x")
@@ -124,7 +124,7 @@ def test_statistics_count_graph_calls_only(small: EmulatorServer) -> None:
     assert {"100": 1, "100/33": 1} == report["errors"]
 
 
-def test_the_page_for_people_has_commands_that_work(small: EmulatorServer) -> None:
+def test_the_index_page_has_commands_that_work(small: EmulatorServer) -> None:
     page = requests.get(f"{small.url}/_emulator/", timeout=5)
     assert page.headers["content-type"].startswith("text/html")
     assert small.page_token() in page.text
@@ -132,20 +132,20 @@ def test_the_page_for_people_has_commands_that_work(small: EmulatorServer) -> No
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_large_answers_are_gzipped_unless_switched_off(on: bool) -> None:
+def test_large_responses_are_gzipped_unless_disabled(on: bool) -> None:
     with EmulatorServer(uniform_world(30, 3), EmulatorSettings(gzip=on)) as server:
         assert on == ("content-encoding" in get(server, "100/conversations", limit=30).headers)
         assert "content-encoding" not in get(server, "100").headers
 
 
-def test_latency_delays_every_answer() -> None:
+def test_latency_delays_every_response() -> None:
     with EmulatorServer(uniform_world(1, 1), EmulatorSettings(latency_ms=80)) as server:
         start = time.perf_counter()
         get(server, "100")
         assert 0.08 <= time.perf_counter() - start < 2
 
 
-def test_many_servers_start_and_stop_in_a_moment_and_leave_nothing_behind() -> None:
+def test_servers_start_and_stop_quickly_and_leave_nothing_behind() -> None:
     world = uniform_world(2, 1)
     before = threading.active_count()
     start = time.perf_counter()
@@ -162,7 +162,7 @@ def test_many_servers_start_and_stop_in_a_moment_and_leave_nothing_behind() -> N
         requests.get(server.url, timeout=1)
 
 
-def test_a_taken_port_is_an_error(small: EmulatorServer) -> None:
+def test_a_port_in_use_is_an_error(small: EmulatorServer) -> None:
     with pytest.raises(OSError, match="in use"):
         EmulatorServer(small.world, port=int(small.url.rpartition(":")[2])).start()
 
@@ -191,7 +191,7 @@ def test_the_official_sdk_reads_pages_conversations_and_messages(varied: Emulato
         assert {message.id for message in varied.world.threads[longest["id"]].messages} == found
 
 
-def test_the_command_line_serves_says_when_and_stops_cleanly(tmp_path: Path) -> None:
+def test_the_command_line_reports_when_it_is_ready_and_stops_cleanly(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     faults = '[{"name": "2", "times": 1}]'
     options = ["--messages", "400", "--pages", "2", "--now", "2026-11-20T00:00:00Z", "--messenger-limit", "3/60"]
@@ -231,7 +231,9 @@ def test_the_command_line_serves_says_when_and_stops_cleanly(tmp_path: Path) -> 
         (["--messages", "x"], "invalid int value"),
     ],
 )
-def test_a_bad_option_is_one_clear_line(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_option_is_reported_in_one_line(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     from airflow_provider_metaconv.emulator.__main__ import main
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -244,7 +246,7 @@ def test_a_bad_option_is_one_clear_line(options: list[str], message: str, capsys
     assert message in printed
 
 
-def test_the_port_is_on_this_machine_only(small: EmulatorServer) -> None:
+def test_the_server_listens_on_this_machine_only(small: EmulatorServer) -> None:
     assert small.url.startswith("http://127.0.0.1:")
     with socket.create_connection(("127.0.0.1", int(small.url.rpartition(":")[2])), timeout=1):
         pass

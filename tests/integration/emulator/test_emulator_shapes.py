@@ -1,4 +1,4 @@
-"""How lists are cut and how they end, as faults."""
+"""Faults that change the size of pages and how lists end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .emulator_reader import get, rows, walk
 
 
 def sizes(server: EmulatorServer, path: str, calls: int = 20, **parameters: Any) -> list[int]:
-    """Follow next by its own parameters, at most so often; return the number of rows on each page."""
+    """Follow ``next`` for at most so many calls, and return the number of rows on each page."""
     found = []
     for _ in range(calls):
         body = get(server, path, **parameters).json()
@@ -35,7 +35,7 @@ def newest(server: EmulatorServer) -> str:
     ("name", "expected"),
     [("empty_tail", [15, 15, 0]), ("empty_self_tail", [15, 15, 0, 0, 0]), ("self_tail", [15, 15, 15, 15, 15])],
 )
-def test_a_list_can_end_in_other_ways(small: EmulatorServer, name: str, expected: list[int]) -> None:
+def test_a_list_ends_as_the_fault_says(small: EmulatorServer, name: str, expected: list[int]) -> None:
     small.add_fault(Fault(name))
     assert sizes(small, "100/conversations", calls=5, limit=15) == expected
 
@@ -44,13 +44,13 @@ def test_a_list_can_end_in_other_ways(small: EmulatorServer, name: str, expected
     ("name", "expected"),
     [("empty_tail", [30, 0]), ("empty_self_tail", [30, 0, 0]), ("self_tail", [30, 30, 30])],
 )
-def test_a_single_page_can_end_in_other_ways(small: EmulatorServer, name: str, expected: list[int]) -> None:
+def test_a_list_of_one_page_ends_as_the_fault_says(small: EmulatorServer, name: str, expected: list[int]) -> None:
     small.add_fault(Fault(name))
     assert sizes(small, "100/conversations", calls=3, limit=200) == expected
 
 
 @pytest.mark.parametrize(("name", "repeats"), [("empty_self_tail", True), ("self_tail", True), ("empty_tail", False)])
-def test_a_page_that_names_itself_repeats_its_cursor(small: EmulatorServer, name: str, repeats: bool) -> None:
+def test_a_page_whose_next_is_itself_repeats_its_cursor(small: EmulatorServer, name: str, repeats: bool) -> None:
     small.add_fault(Fault(name))
     after, seen = None, []
     for _ in range(4):
@@ -64,12 +64,12 @@ def test_a_page_that_names_itself_repeats_its_cursor(small: EmulatorServer, name
 
 
 @pytest.mark.parametrize("name", ["empty_tail", "empty_self_tail", "self_tail", "page_size", "first_page"])
-def test_an_empty_list_stays_as_it_is(small: EmulatorServer, name: str) -> None:
+def test_shape_faults_do_not_change_an_empty_list(small: EmulatorServer, name: str) -> None:
     small.add_fault(Fault(name, size=1))
     assert get(small, "100/conversations", folder="spam").json() == {"data": []}
 
 
-def test_messages_end_in_other_ways_too(small: EmulatorServer) -> None:
+def test_lists_of_messages_end_as_the_fault_says(small: EmulatorServer) -> None:
     small.add_fault(Fault("empty_tail", edge="messages"))
     thread = newest(small)
     assert sizes(small, f"{thread}/messages", limit=2) == [2, 1, 0]
@@ -79,7 +79,7 @@ def test_messages_end_in_other_ways_too(small: EmulatorServer) -> None:
     assert sizes(small, "100/conversations", limit=30) == [30]
 
 
-def test_one_conversation_alone_ends_in_another_way(small: EmulatorServer) -> None:
+def test_the_end_of_a_single_conversation_can_be_changed(small: EmulatorServer) -> None:
     thread = newest(small)
     small.add_fault(Fault("self_tail", thread_id=thread))
     listed = get(small, "100/conversations", limit=30, fields="messages.limit(5){id}").json()
@@ -88,18 +88,18 @@ def test_one_conversation_alone_ends_in_another_way(small: EmulatorServer) -> No
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1, [1] * 20), (7, [7, 7, 7, 7, 2]), (200, [25, 5])])
-def test_meta_imposes_a_page_size(small: EmulatorServer, size: int, expected: list[int]) -> None:
+def test_page_size_overrides_the_limit(small: EmulatorServer, size: int, expected: list[int]) -> None:
     small.add_fault(Fault("page_size", size=size))
     assert sizes(small, "100/conversations", limit=25) == expected
 
 
-def test_only_the_first_page_is_short(small: EmulatorServer) -> None:
+def test_only_the_first_page_has_another_size(small: EmulatorServer) -> None:
     small.add_fault(Fault("first_page", size=1))
     assert sizes(small, "100/conversations", limit=25) == [1, 25, 4]
 
 
 @pytest.mark.parametrize("edge", ["conversations", "messages"])
-def test_an_imposed_page_size_hides_nothing_and_repeats_the_limit(small: EmulatorServer, edge: str) -> None:
+def test_page_size_loses_no_rows_and_next_repeats_the_limit(small: EmulatorServer, edge: str) -> None:
     small.add_fault(Fault("page_size", size=2, edge=edge))
     found = [message["id"] for _, messages in walk(small, limit=30, nested=3) for message in messages]
     assert (frozenset(found), len(found)) == (small.ground_truth().message_ids, 90)
@@ -109,7 +109,7 @@ def test_an_imposed_page_size_hides_nothing_and_repeats_the_limit(small: Emulato
     assert "limit=29" in body["paging"]["next"]
 
 
-def test_before_and_after_can_be_the_same(small: EmulatorServer) -> None:
+def test_before_and_after_can_be_the_same_cursor(small: EmulatorServer) -> None:
     small.add_fault(Fault("same_cursors"))
     cursors = get(small, "100/conversations", limit=5).json()["paging"]["cursors"]
     assert cursors["before"] == cursors["after"]
@@ -136,7 +136,7 @@ def test_messages_are_paged_by_time(small: EmulatorServer, nested: bool) -> None
     assert (len(found), set(found) <= small.ground_truth().message_ids, "next" in rest["paging"]) == (3, True, False)
 
 
-def test_until_alone_begins_at_that_second_again(small: EmulatorServer) -> None:
+def test_until_alone_includes_its_second(small: EmulatorServer) -> None:
     small.add_fault(Fault("time_paging"))
     thread = newest(small)
     first = get(small, f"{thread}/messages", limit=2).json()
@@ -144,7 +144,7 @@ def test_until_alone_begins_at_that_second_again(small: EmulatorServer) -> None:
     assert get(small, f"{thread}/messages", until=until).json()["data"][0] == first["data"][1]
 
 
-def test_the_previous_page_is_found_by_time(small: EmulatorServer) -> None:
+def test_previous_pages_by_time(small: EmulatorServer) -> None:
     small.add_fault(Fault("time_paging"))
     thread = newest(small)
     first = get(small, f"{thread}/messages", limit=2).json()
@@ -152,12 +152,12 @@ def test_the_previous_page_is_found_by_time(small: EmulatorServer) -> None:
     assert requests.get(second["paging"]["previous"], timeout=5).json()["data"] == first["data"]
 
 
-def test_a_made_up_paging_token_is_an_error(small: EmulatorServer) -> None:
+def test_an_invalid_paging_token_is_an_error(small: EmulatorServer) -> None:
     answer = get(small, f"{newest(small)}/messages", until="1", __paging_token="enc_x")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, 100)
 
 
-def test_shapes_add_up_and_last_as_long_as_they_are_told() -> None:
+def test_shapes_add_up_and_end_when_they_should() -> None:
     now = [1_000.0]
     with EmulatorServer(uniform_world(threads=6), EmulatorSettings(clock=lambda: now[0])) as server:
         server.add_fault(Fault("page_size", size=3, until_seconds=60))

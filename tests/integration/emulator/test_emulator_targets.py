@@ -1,4 +1,4 @@
-"""Faults that depend on what a call asks for, and on the time."""
+"""Faults that depend on the requested data and on the time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def codes(server: EmulatorServer, path: str, *calls: dict[str, Any]) -> list[int
 @pytest.mark.parametrize(
     "name", ["10", "100/33", "200", "230/consent", "551", "2", "9000001", "html_500", "old_style_error"]
 )
-def test_one_conversation_is_refused_wherever_it_is_read_by_itself(small: EmulatorServer, name: str) -> None:
+def test_a_fault_of_one_conversation_affects_every_direct_read(small: EmulatorServer, name: str) -> None:
     first, second = ids(small)[:2]
     healthy = get(small, second).text
     small.add_fault(Fault(name, thread_id=first))
@@ -63,9 +63,7 @@ def test_one_conversation_is_refused_wherever_it_is_read_by_itself(small: Emulat
         (["alone", "lists"], [500, 500, 500, 200]),
     ],
 )
-def test_one_conversation_spoils_as_much_as_it_is_told_to(
-    small: EmulatorServer, reach: list[str], expected: list[int]
-) -> None:
+def test_reach_determines_the_calls_that_fail(small: EmulatorServer, reach: list[str], expected: list[int]) -> None:
     thread = ids(small)[3]
     requests.post(
         f"{small.url}/_emulator/faults", json={"name": "html_500", "thread_id": thread, "reach": reach}, timeout=5
@@ -81,12 +79,12 @@ def test_one_conversation_spoils_as_much_as_it_is_told_to(
     ("name", "error", "expected"),
     [("poisoned_thread", "html_504", 504), ("poisoned_thread", "-2/2534084", 400), ("poisoned_thread", "2", 500)],
 )
-def test_a_list_is_spoiled_with_any_error(small: EmulatorServer, name: str, error: str, expected: int) -> None:
+def test_a_poisoned_thread_can_return_any_error(small: EmulatorServer, name: str, error: str, expected: int) -> None:
     small.add_fault(Fault(name, thread_id=ids(small)[3], error=error))
     assert codes(small, "100/conversations", {"limit": 5, "fields": NESTED}, {"limit": 5}) == [expected, 200]
 
 
-def test_a_list_that_contains_one_conversation_hangs(small: EmulatorServer) -> None:
+def test_a_list_that_contains_the_conversation_hangs(small: EmulatorServer) -> None:
     first = get(small, "100/conversations", limit=1).json()
     small.add_fault(Fault("hang", thread_id=first["data"][0]["id"], reach=["lists"]))
     with pytest.raises(requests.ReadTimeout):
@@ -96,33 +94,33 @@ def test_a_list_that_contains_one_conversation_hangs(small: EmulatorServer) -> N
 
 
 @pytest.mark.parametrize(("name", "expected"), [("1", 500), ("-2/2534084", 400), ("html_504", 504), ("100/limit", 400)])
-def test_a_refusal_depends_on_the_limit_alone(small: EmulatorServer, name: str, expected: int) -> None:
+def test_an_error_can_depend_on_the_limit_alone(small: EmulatorServer, name: str, expected: int) -> None:
     small.add_fault(Fault(name, limit_over=4))
     calls: list[dict[str, Any]] = [{"limit": 5}, {"limit": 4, "fields": NESTED}, {"limit": 4}, {}]
     assert codes(small, "100/conversations", *calls) == [expected, 200, 200, expected]
 
 
-def test_a_connection_is_reset_for_long_lists_only(small: EmulatorServer) -> None:
+def test_the_connection_is_reset_only_for_large_limits(small: EmulatorServer) -> None:
     small.add_fault(Fault("reset_before", limit_over=4))
     with pytest.raises(requests.ConnectionError):
         get(small, "100/conversations", limit=5)
     assert get(small, "100/conversations", limit=4).status_code == 200
 
 
-def test_a_refused_limit_names_the_maximum(small: EmulatorServer) -> None:
+def test_the_error_for_a_large_limit_names_the_maximum(small: EmulatorServer) -> None:
     small.add_fault(Fault("100/limit", limit_over=50))
     error = get(small, "100/conversations", limit=51).json()["error"]
     assert error["message"] == "(#100) The 'limit' parameter should not exceed 50"
 
 
-def test_a_refusal_depends_on_the_nested_limit(small: EmulatorServer) -> None:
+def test_an_error_can_depend_on_the_nested_limit(small: EmulatorServer) -> None:
     small.add_fault(Fault("1", nested_limit_over=5))
     calls = [{"fields": f"messages.limit({limit}){{id}}"} for limit in (6, 5)]
     assert codes(small, "100/conversations", *calls, {"limit": 200}) == [500, 200, 200]
     assert codes(small, ids(small)[0], *calls) == [500, 200]
 
 
-def test_a_refusal_depends_on_the_limit_of_the_messages_edge(small: EmulatorServer) -> None:
+def test_an_error_can_depend_on_the_limit_of_the_messages_edge(small: EmulatorServer) -> None:
     small.add_fault(Fault("1", limit_over=10, route="messages"))
     assert codes(small, f"{ids(small)[0]}/messages", {"limit": 11}, {"limit": 10}) == [500, 200]
 
@@ -136,7 +134,7 @@ def test_a_refusal_depends_on_the_limit_of_the_messages_edge(small: EmulatorServ
         ("12", "tags", "(#12) tags field is deprecated for versions v2.4 and higher"),
     ],
 )
-def test_a_field_is_refused_wherever_it_is_asked_for(small: EmulatorServer, name: str, field: str, text: str) -> None:
+def test_a_field_is_rejected_at_any_depth(small: EmulatorServer, name: str, field: str, text: str) -> None:
     small.add_fault(Fault(name, field=field))
     asked = {"fields": "id,folder,participants{email},messages{id,tags}"}
     assert get(small, "100/conversations", **asked).json()["error"]["message"] == text
@@ -144,14 +142,14 @@ def test_a_field_is_refused_wherever_it_is_asked_for(small: EmulatorServer, name
     assert get(small, "100/conversations", **rest).status_code == 200
 
 
-def test_one_folder_is_refused() -> None:
+def test_a_fault_of_one_folder() -> None:
     with EmulatorServer(build_world(SPAM_AND_INBOX)) as server:
         server.add_fault(Fault("10", folder="spam"))
         calls = [{"folder": "spam"}, {"folder": "SPAM"}, {"folder": "inbox"}, {}, {"platform": "instagram"}]
         assert codes(server, "100/conversations", *calls) == [400, 400, 200, 200, 200]
 
 
-def test_the_page_node_is_refused_while_the_accounts_give_the_token(small: EmulatorServer) -> None:
+def test_the_page_node_is_rejected_while_accounts_returns_the_token(small: EmulatorServer) -> None:
     small.add_fault(Fault("10/public_content", route="page", field="access_token"))
     token = small.user_token
     error = get(small, "100", token, fields="id,access_token").json()["error"]
@@ -161,7 +159,7 @@ def test_the_page_node_is_refused_while_the_accounts_give_the_token(small: Emula
 
 
 @pytest.mark.parametrize(("public", "expected"), [(False, 400), (True, 200)])
-def test_another_pages_token_reads_a_public_page_and_not_its_messages(public: bool, expected: int) -> None:
+def test_another_pages_token_reads_a_public_page_but_not_its_messages(public: bool, expected: int) -> None:
     world = build_world([PageSpec("100"), PageSpec("101")])
     with EmulatorServer(world, EmulatorSettings(pages_are_public=public)) as server:
         answer = get(server, "100", server.page_token("101"), fields="id,name,access_token")
@@ -170,7 +168,7 @@ def test_another_pages_token_reads_a_public_page_and_not_its_messages(public: bo
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, 200)
 
 
-def test_an_outage_lasts_for_its_time_whatever_is_called() -> None:
+def test_an_outage_affects_every_call_until_it_ends() -> None:
     now = [1_000.0]
     with EmulatorServer(uniform_world(threads=3), EmulatorSettings(clock=lambda: now[0])) as server:
         server.add_fault(Fault("1/99", from_seconds=60, until_seconds=7_260))
@@ -181,7 +179,7 @@ def test_an_outage_lasts_for_its_time_whatever_is_called() -> None:
         assert found == [200, 200, 200, 200, 500, 500, 500, 500, 200, 200]
 
 
-def test_an_error_says_what_a_person_should_read(small: EmulatorServer) -> None:
+def test_an_error_has_the_title_and_message_of_its_fault(small: EmulatorServer) -> None:
     small.add_fault(Fault("200", text="(#200) No", user_title="Not yet", user_message="Ask for access."))
     error = get(small, "100/conversations").json()["error"]
     assert [error[name] for name in ("code", "message", "error_user_title", "error_user_msg")] == [
@@ -193,7 +191,7 @@ def test_an_error_says_what_a_person_should_read(small: EmulatorServer) -> None:
 
 
 @pytest.mark.parametrize("name", ["10/2018336", "200/2069030", "-2/2534084", "551"])
-def test_some_errors_have_texts_for_people_of_their_own(small: EmulatorServer, name: str) -> None:
+def test_some_errors_have_a_user_title_and_message(small: EmulatorServer, name: str) -> None:
     small.add_fault(Fault(name))
     error = get(small, "100/conversations").json()["error"]
     assert all(error[text] for text in ("error_user_title", "error_user_msg"))
@@ -207,7 +205,7 @@ def test_some_errors_have_texts_for_people_of_their_own(small: EmulatorServer, n
         ({"reach": ["alone", "nested_lists"]}, [200, 200, 400, 400, 200, 400]),
     ],
 )
-def test_instagrams_older_messages_can_be_an_error(options: dict[str, Any], expected: list[int]) -> None:
+def test_older_instagram_messages_can_be_an_error(options: dict[str, Any], expected: list[int]) -> None:
     with EmulatorServer(uniform_world(threads=2, messages_per_thread=23, platform="INSTAGRAM")) as server:
         thread = get(server, "100/conversations", platform="INSTAGRAM").json()["data"][0]["id"]
         full = {"fields": "id,message"}
@@ -223,7 +221,7 @@ def test_instagrams_older_messages_can_be_an_error(options: dict[str, Any], expe
         assert found == expected
 
 
-def test_usage_of_others_stands_beside_the_pages_own_in_answers_and_errors(small: EmulatorServer) -> None:
+def test_usage_of_other_objects_comes_before_the_pages_own(small: EmulatorServer) -> None:
     small.add_fault(Fault("foreign_usage", object_id="900", regain_minutes=1_380))
     small.add_fault(Fault("foreign_usage", object_id="100", pool="pages", percent=97))
     small.add_fault(Fault("80006", times=1))
@@ -257,6 +255,6 @@ def _usage(server: EmulatorServer) -> list[tuple[str, str, int, int]]:
         {"name": "unix_times", "every_row": 0},
     ],
 )
-def test_a_fault_that_cannot_be_is_refused_in_one_line(small: EmulatorServer, bad: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_rejected_in_one_line(small: EmulatorServer, bad: dict[str, Any]) -> None:
     answer = requests.post(f"{small.url}/_emulator/faults", json=bad, timeout=5)
     assert (answer.status_code, "\n" in answer.json()["error"]) == (400, False)

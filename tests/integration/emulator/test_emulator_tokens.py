@@ -25,7 +25,7 @@ def proof(token: str, secret: str = "emulator-app-secret") -> str:
     return hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
 
 
-def test_who_may_call_what(varied: EmulatorServer) -> None:
+def test_each_route_requires_the_right_token(varied: EmulatorServer) -> None:
     thread = varied.world.conversations("100", "MESSENGER")[0]
     path = "100/conversations"
     assert (400, 104, None) == error_of(bare(varied, path))
@@ -38,7 +38,7 @@ def test_who_may_call_what(varied: EmulatorServer) -> None:
         assert 200 == bare(varied, private, access_token=varied.page_token("100")).status_code
 
 
-def test_the_page_token_is_given_only_to_whom_it_belongs_and_only_when_asked(varied: EmulatorServer) -> None:
+def test_a_page_token_is_returned_only_to_its_owners_and_only_on_request(varied: EmulatorServer) -> None:
     fields = "id,name,access_token,tasks,instagram_business_account{id,username}"
     for token in (varied.user_token, varied.system_user_token, varied.page_token("100")):
         page = get(varied, "100", token, fields=fields).json()
@@ -50,14 +50,14 @@ def test_the_page_token_is_given_only_to_whom_it_belongs_and_only_when_asked(var
     assert (400, 100, None) == error_of(get(varied, "100", fields="nonsense"))
 
 
-def test_without_a_role_there_is_no_token() -> None:
+def test_without_a_role_no_page_token_is_returned() -> None:
     settings = EmulatorSettings(pages_without_role=frozenset({"101"}))
     with EmulatorServer(World.generate(WorldSettings(pages=3, messages=0)), settings) as server:
         assert "access_token" not in get(server, "101", server.user_token, fields="id,access_token").json()
         assert ["100", "102"] == [row["id"] for row in rows(server, "me/accounts", server.user_token)]
 
 
-def test_accounts_are_paged_by_25() -> None:
+def test_accounts_has_pages_of_25() -> None:
     with EmulatorServer(World.generate(WorldSettings(pages=60, messages=0))) as server:
         first = get(server, "me/accounts", server.user_token).json()
         assert (25, True) == (len(first["data"]), "next" in first["paging"])
@@ -69,14 +69,14 @@ def test_accounts_are_paged_by_25() -> None:
         assert (400, 100, None) == error_of(get(server, "me/accounts"))
 
 
-def test_me_is_whoever_calls(varied: EmulatorServer) -> None:
+def test_me_is_the_caller(varied: EmulatorServer) -> None:
     assert "Emulator User" == get(varied, "me", varied.user_token).json()["name"]
     assert {"id": "101", "name": "Example Bikes"} == get(varied, "me", varied.page_token("101")).json()
     assert get(varied, "100/conversations").json() == get(varied, "me/conversations").json()
     assert (400, 190, None) == error_of(get(varied, "me/conversations", varied.user_token))
 
 
-def test_debug_token_says_whose_it_is(varied: EmulatorServer) -> None:
+def test_debug_token_returns_the_owner(varied: EmulatorServer) -> None:
     facts = get(varied, "debug_token", varied.user_token, input_token=varied.page_token("101")).json()["data"]
     assert ("PAGE", "101", True) == (facts["type"], facts["profile_id"], facts["is_valid"])
     assert "pages_messaging" in facts["scopes"]
@@ -84,7 +84,7 @@ def test_debug_token_says_whose_it_is(varied: EmulatorServer) -> None:
     assert unknown["is_valid"] is False
 
 
-def test_a_proof_is_checked_when_given_and_missed_when_required() -> None:
+def test_a_proof_is_checked_if_given_and_can_be_required() -> None:
     with EmulatorServer(uniform_world(1, 1)) as server:
         assert 200 == get(server, "100").status_code
         assert 200 == get(server, "100", appsecret_proof=proof(server.page_token())).status_code
@@ -97,7 +97,7 @@ def test_a_proof_is_checked_when_given_and_missed_when_required() -> None:
         assert 200 == get(server, "100", appsecret_proof=proof(server.page_token())).status_code
 
 
-def test_tokens_expire_come_back_and_rotate_over_http(small: EmulatorServer) -> None:
+def test_tokens_are_expired_restored_and_rotated_over_http(small: EmulatorServer) -> None:
     admin = f"{small.url}/_emulator/tokens"
     old = small.page_token("100")
     requests.post(admin, json={"expire": True, "page_id": "100", "subcode": 463}, timeout=5)
@@ -124,19 +124,19 @@ def test_tokens_expire_come_back_and_rotate_over_http(small: EmulatorServer) -> 
         [1],
     ],
 )
-def test_a_bad_token_change_is_a_clear_400(small: EmulatorServer, bad: Any) -> None:
+def test_a_bad_token_change_is_a_400_with_an_error(small: EmulatorServer, bad: Any) -> None:
     answer = requests.post(f"{small.url}/_emulator/tokens", json=bad, timeout=5)
     assert (400, ["error"]) == (answer.status_code, list(answer.json()))
 
 
 @pytest.mark.parametrize("version", ["v20.0", "v26.0"])
-def test_known_versions_are_served(small: EmulatorServer, version: str) -> None:
+def test_supported_versions_are_served(small: EmulatorServer, version: str) -> None:
     url = f"{small.url}/{version}/100?access_token={small.page_token()}"
     answer = requests.get(url, timeout=5)
     assert (200, version) == (answer.status_code, answer.headers["facebook-api-version"])
 
 
-def test_no_version_means_the_newest(small: EmulatorServer) -> None:
+def test_without_a_version_the_newest_one_is_served(small: EmulatorServer) -> None:
     answer = requests.get(f"{small.url}/100?access_token={small.page_token()}", timeout=5)
     assert (200, "v26.0") == (answer.status_code, answer.headers["facebook-api-version"])
 
@@ -148,6 +148,6 @@ def test_an_unknown_version_is_a_2500(small: EmulatorServer, path: str) -> None:
     assert "Unknown path components: /me" == answer.json()["error"]["message"]
 
 
-def test_only_reading_is_possible(small: EmulatorServer) -> None:
+def test_the_emulator_is_read_only(small: EmulatorServer) -> None:
     answer = requests.post(f"{small.url}/v26.0/100/conversations?access_token={small.page_token()}", timeout=5)
     assert (400, 100, None) == error_of(answer)

@@ -21,7 +21,7 @@ def everything(world: World) -> list[object]:
     ]
 
 
-def test_the_same_recipe_gives_the_same_world() -> None:
+def test_equal_settings_give_equal_worlds() -> None:
     recipe = WorldSettings(seed=5, pages=2, messages=2_000)
     assert everything(World.generate(recipe)) == everything(World.generate(recipe))
 
@@ -33,7 +33,7 @@ def test_another_seed_gives_another_world() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(messages=st.integers(0, 9_000), pages=st.integers(1, 5), days=st.floats(0.01, 90), seed=st.integers())
-def test_the_number_of_messages_is_exact_and_all_lie_within_the_days(
+def test_the_number_of_messages_is_exact_and_all_are_within_the_days(
     messages: int, pages: int, days: float, seed: int
 ) -> None:
     world = World.generate(WorldSettings(seed, pages, messages, NOW, days))
@@ -43,7 +43,7 @@ def test_the_number_of_messages_is_exact_and_all_lie_within_the_days(
     assert [f"{100 + number}" for number in range(pages)] == list(world.pages)
 
 
-def test_a_large_world_has_everything_a_client_has_to_survive() -> None:
+def test_a_large_world_has_every_odd_case() -> None:
     world = World.generate(WorldSettings(messages=50_000))
     threads = list(world.threads.values())
     messages = [message for _, message in world.messages.values()]

@@ -7,16 +7,16 @@ from airflow_provider_metaconv.emulator.pagination import from_base64, from_curs
 
 
 @given(st.text())
-def test_encoded_texts_are_letters_and_digits_and_come_back(text: str) -> None:
+def test_base64_is_letters_and_digits_and_can_be_decoded(text: str) -> None:
     assert text == from_base64(to_base64(text))
     assert to_base64(text).isalnum() or not text
 
 
 @given(st.integers(0, 2**40), st.from_regex(r"[a-zA-Z0-9_]{0,20}", fullmatch=True))
-def test_cursors_come_back(position: int, tie: str) -> None:
+def test_cursors_can_be_decoded(position: int, tie: str) -> None:
     assert (position, tie) == from_cursor(to_cursor(position, tie))
 
 
-def test_the_alphabet_is_the_one_seen_in_public() -> None:
+def test_base64_uses_metas_alphabet() -> None:
     assert "MAZDZD" == to_base64("0")
     assert "aWdfZAG06MTpJR01lc3NhZA2VUaHJlYWQ6" == to_base64("ig_dm:1:IGMessageThread:")

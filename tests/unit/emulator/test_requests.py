@@ -10,7 +10,7 @@ from airflow_provider_metaconv.emulator.errors import GraphError
 from airflow_provider_metaconv.emulator.requests import Field, parse_fields
 
 
-def test_a_field_list_is_read_with_arguments_and_sub_fields() -> None:
+def test_a_field_list_is_parsed_with_arguments_and_sub_fields() -> None:
     expected = (
         Field("id"),
         Field("messages", (("limit", "5"), ("after", "QVFI")), (Field("id"), Field("from", (), (Field("name"),)))),
@@ -43,6 +43,6 @@ def written(tree: Any) -> str:
 
 
 @given(st.lists(trees, min_size=1, max_size=4))
-def test_any_well_formed_list_is_read(forest: list[Any]) -> None:
+def test_any_well_formed_field_list_is_parsed(forest: list[Any]) -> None:
     parsed = parse_fields(",".join(map(written, forest)))
     assert {each if isinstance(each, str) else each[0] for each in forest} == {each.name for each in parsed}

@@ -1,4 +1,4 @@
-"""The emulator without a socket, as a simulation calls it."""
+"""The emulator without HTTP, as the simulation calls it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIST = Request(
 )
 
 
-def test_an_answer_names_the_faults_it_met() -> None:
+def test_an_answer_lists_the_faults_it_triggered() -> None:
     service = GraphService(uniform_world(threads=5), EmulatorSettings(clock=lambda: 0.0))
     faults = [Fault("2", times=1), Fault("page_size", size=2), Fault("null_row"), Fault("foreign_usage")]
     for fault in faults:
@@ -24,12 +24,12 @@ def test_an_answer_names_the_faults_it_met() -> None:
     assert met == [["2", "page_size", "foreign_usage"], ["page_size", "null_row", "foreign_usage"]]
 
 
-def test_a_healthy_answer_met_none() -> None:
+def test_a_normal_answer_triggered_none() -> None:
     service = GraphService(uniform_world(threads=5), EmulatorSettings())
     assert (service.answer(LIST).status, service.answer(LIST).faults) == (200, ())
 
 
-def test_a_hang_is_told_not_slept() -> None:
+def test_a_hang_is_returned_as_a_delay() -> None:
     service = GraphService(uniform_world(threads=5), EmulatorSettings())
     service.faults.add(Fault("hang", delay_seconds=7_200))
     assert service.answer(LIST).delay_seconds == 7_200
