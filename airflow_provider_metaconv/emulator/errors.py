@@ -234,7 +234,7 @@ ERRORS: dict[str, ErrorAnswer] = {
         error_user_title="Query timed out",
         error_user_msg="The account may have too many conversations. Ask for fewer of them at a time.",
     ),
-    "-3": _row(400, -3, "Too much data was asked for. Ask for less and try again."),
+    "-3": _row(400, -3, "Too much data was requested. Request less and try again."),
     "80001": _use_case(80001, "calls to this Page account"),
     "80002": _use_case(80002, "calls to this Instagram account"),
     "80006": _use_case(80006, "messenger api calls to this Page account"),

@@ -32,7 +32,7 @@ for_each_task = pytest.mark.parametrize("task_id", PAGES)
 
 
 class Journal(Statistics):
-    """The emulator's counters, which also remember when each call came."""
+    """The emulator's statistics, which also record when each call came."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,7 +38,7 @@ for_each_way_to_wait = pytest.mark.parametrize("way", PAGES)
 
 
 class Journal(Statistics):
-    """The emulator's counters, which also remember when each call came and when one was told to wait."""
+    """The emulator's statistics, which also record when each call came and when one was told to wait."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ LATEST = timedelta(seconds=HEARTBEAT_TIMEOUT + 40)
 
 
 class Journal(Statistics):
-    """The emulator's counters, which also remember when which Page's conversations were asked for."""
+    """The emulator's statistics, which also record when which Page's conversations were asked for."""
 
     def __init__(self) -> None:
         super().__init__()

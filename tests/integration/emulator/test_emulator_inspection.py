@@ -61,11 +61,11 @@ def test_permissions_and_expiry_of_a_token_are_set_over_http() -> None:
             "targets": {"pages_messaging": ["101"]},
         }
         assert 200 == describe(server, **described).status_code
-        told = facts(server, server.user_token)
-        assert (4_070_908_800, 4_000_000_000) == (told["expires_at"], told["data_access_expires_at"])
-        assert ["pages_show_list", "pages_messaging"] == told["scopes"]
+        reported = facts(server, server.user_token)
+        assert (4_070_908_800, 4_000_000_000) == (reported["expires_at"], reported["data_access_expires_at"])
+        assert ["pages_show_list", "pages_messaging"] == reported["scopes"]
         granular = [{"scope": "pages_show_list"}, {"scope": "pages_messaging", "target_ids": ["101"]}]
-        assert granular == told["granular_scopes"]
+        assert granular == reported["granular_scopes"]
         granted = rows(server, "me/permissions", server.user_token)
         assert {"permission": "pages_messaging", "status": "granted"} in granted
         assert {"permission": "instagram_basic", "status": "declined"} in granted
@@ -96,8 +96,8 @@ def test_a_token_is_valid_until_it_expires() -> None:
         assert 200 == get(server, "me", server.user_token).status_code
         now[0] = 2000
         assert (190, 463) == error_of(get(server, "me", server.user_token))
-        told = facts(server, server.user_token)
-        assert (False, 463) == (told["is_valid"], told["error"]["subcode"])
+        reported = facts(server, server.user_token)
+        assert (False, 463) == (reported["is_valid"], reported["error"]["subcode"])
 
 
 def test_a_token_without_the_permission_for_a_platform_is_rejected() -> None:
