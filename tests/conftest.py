@@ -16,13 +16,14 @@ from hypothesis import settings
 settings.register_profile("metaconv", deadline=None)
 settings.load_profile("metaconv")
 
-pytest_plugins = ["tests.google_fixtures"]
+pytest_plugins = ["tests.airflow_database", "tests.google_fixtures"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 IS_GOOGLE_INSTALLED = find_spec("google") is not None and find_spec("google.api_core") is not None
 NEEDS_GOOGLE = re.compile(r"^(?:(?:from|import) google|.*bigquery_dataset import|pytest\.importorskip.*google)", re.M)
+SLOW_FIRST = ("tests/simulation", "tests/e2e", "tests/integration", "tests/repository")
 GOOGLE_SERVERS = {"storage_server", "bigquery_server"}
 
 
@@ -42,8 +43,10 @@ def _needs_google(path: Path) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what uses Google's local servers, however indirectly, and keeps together what shares its set-up.
 
-    Cases of the BigQuery warehouse share nothing but the server, which each process has of its own.
+    Cases of the BigQuery warehouse share nothing but the server, which each process has of its own. What takes long
+    begins first, so that no process waits for the last file of another.
     """
+    items.sort(key=_place)
     for item in items:
         if GOOGLE_SERVERS & set(getattr(item, "fixturenames", ())) or _needs_google(item.path):
             item.add_marker(pytest.mark.google)
@@ -52,6 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(400))
         if not item.path.name.startswith("test_bigquery"):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+def _place(item: pytest.Item) -> int:
+    path = item.path.relative_to(item.config.rootpath).as_posix()
+    return next((number for number, folder in enumerate(SLOW_FIRST) if path.startswith(folder)), len(SLOW_FIRST))
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import pytest
 
+from tests.airflow_database import NewDatabase
+
 REPOSITORY = Path(__file__).parents[2]
 SECONDS_FOR_A_RUN = 90
 
@@ -36,10 +38,8 @@ class Airflow:
         self._output: IO[str] | None = None
 
     def start(self) -> None:
-        """Makes the database and waits for requests."""
+        """Waits for requests."""
         self._output = self.log.open("w")
-        migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-        subprocess.run(migrate, env=self._environment, stdout=self._output, stderr=subprocess.STDOUT, check=True)
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "run_dags.py"), str(self._results)],
             env=self._environment,
@@ -89,11 +89,12 @@ class Airflow:
 
 
 @pytest.fixture(scope="session")
-def airflow_at() -> Iterator[Any]:
+def airflow_at(new_airflow_database: NewDatabase) -> Iterator[Any]:
     """Makes Airflows, and stops them at the end."""
     started: list[Airflow] = []
 
     def make(home: Path, environment: dict[str, str]) -> Airflow:
+        new_airflow_database(home / "airflow")
         airflow = Airflow(home, environment)
         started.append(airflow)
         airflow.start()

@@ -19,14 +19,13 @@ from airflow_provider_metaconv.operators.extract import (
     MetaConversationsToLocalFilesystemOperator,
     MetaConversationsToStorageOperator,
 )
+from tests.airflow_database import NewDatabase
 
 DAGS = Path(__file__).parent / "scheduler_dags"
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SENT = ["{{ conn.meta_graph_default.password }}", "{# nothing #}"]
 SCRIPT = """
 import sys
-from airflow.utils import db
-db.initdb()
 sys.path.insert(0, sys.argv[1])
 import literals
 run = literals.literals().test()
@@ -52,8 +51,9 @@ def test_every_template_field_and_no_other_is_marked(operator: type[MetaConversa
 
 
 def test_what_somebody_else_sent_is_not_rendered_and_what_the_author_wrote_is(
-    server: EmulatorServer, tmp_path: Path
+    server: EmulatorServer, tmp_path: Path, new_airflow_database: NewDatabase
 ) -> None:
+    new_airflow_database(tmp_path / "airflow")
     connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {
         "AIRFLOW_HOME": str(tmp_path / "airflow"),

@@ -23,6 +23,7 @@ from cryptography.fernet import Fernet
 from airflow_provider_metaconv.dag_settings import variable_settings
 from airflow_provider_metaconv.dag_warehouses import WAREHOUSES
 from local_servers.environments import BIGQUERY, STORAGE
+from tests.airflow_commands import help_of
 from tools import trial
 
 REPOSITORY = Path(__file__).parents[2]
@@ -192,11 +193,8 @@ def test_the_settings_are_the_sample_dags() -> None:
 @pytest.mark.parametrize("name", sorted(name for name in COMMANDS if "celery" not in COMMANDS[name]))
 def test_airflow_knows_the_command(name: str) -> None:
     words = COMMANDS[name].split()
-    command = [sys.executable, "-m", "airflow", *(word for word in words[1:] if not word.isdigit()), "--help"]
-    shown = subprocess.run(
-        [word for word in command if word != "--port"], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert all(option in shown.stdout for option in words if option.startswith("--"))
+    shown = help_of(*(word for word in words[1:] if not word.isdigit() and word != "--port"))
+    assert all(option in shown for option in words if option.startswith("--"))
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,7 +47,8 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return written
 
 
-ORDERS = list(itertools.permutations(range(len(WINDOWS) + 1)))
+ORDERS = ((0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2), (2, 0, 3, 1), (1, 0, 3, 2), (2, 3, 0, 1))
+"""Every pair of windows in both orders, and each window first and last at least once."""
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)

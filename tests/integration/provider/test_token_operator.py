@@ -22,6 +22,7 @@ from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, Wor
 from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
 from airflow_provider_metaconv.operators.token import MetaTokenExpiryOperator
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
+from tests.airflow_database import NewDatabase
 
 DAG_FILE = Path(__file__).parents[3] / "dags" / "meta_token_expiry.py"
 
@@ -99,8 +100,11 @@ def test_the_dag_checks_each_connection_by_itself(monkeypatch: pytest.MonkeyPatc
     assert timedelta(days=7) == task.partial_kwargs["warn_before"]
 
 
-def test_the_dag_runs_and_a_token_that_ends_soon_does_not_hide_another(server: EmulatorServer, tmp_path: Path) -> None:
+def test_the_dag_runs_and_a_token_that_ends_soon_does_not_hide_another(
+    server: EmulatorServer, tmp_path: Path, new_airflow_database: NewDatabase
+) -> None:
     server.describe_token(server.user_token, expires_at=pendulum.now("UTC").add(days=3, hours=1))
+    new_airflow_database(tmp_path / "airflow")
     shutil.copy(DAG_FILE, tmp_path)
     environment = {
         **os.environ,
@@ -113,12 +117,9 @@ def test_the_dag_runs_and_a_token_that_ends_soon_does_not_hide_another(server: E
         extra = {"app_secret": server.app_secret, "calls_per_second": 100}
         connection = {"conn_type": "meta_graph", "host": server.url, "password": token, "extra": extra}
         environment[f"AIRFLOW_CONN_META_GRAPH_{name}"] = json.dumps(connection)
-    printed = ""
-    for command in (["db", "migrate"], ["dags", "test", "meta_token_expiry", "2026-11-20"]):
-        ran = subprocess.run(
-            [sys.executable, "-m", "airflow", *command], env=environment, capture_output=True, text=True, check=False
-        )
-        printed += ran.stdout + ran.stderr
+    command = [sys.executable, "-m", "airflow", "dags", "test", "meta_token_expiry", "2026-11-20"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    printed = ran.stdout + ran.stderr
     assert "Connection meta_graph_default: The user token of Emulator User (id 5000000000000001" in printed
     assert ["failed", "success"] == sorted(re.findall(r"new_state=(failed|success)", printed))
     secrets = (server.user_token, server.system_user_token, server.app_secret)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 class Mutant:
     """A break of one guarantee: ``new`` in place of ``old``, which is in ``file`` of the package exactly once.
 
-    ``noticed_as`` are other guarantees as whose break the simulation may report it first; ``why`` says why.
+    ``noticed_as`` are other guarantees as whose break the simulation may report it first; ``why`` says why. ``seed`` is
+    one that finds it, tried before all others.
     """
 
     guarantee: str
@@ -22,6 +23,7 @@ class Mutant:
     new: str
     noticed_as: tuple[str, ...] = ()
     why: str = ""
+    seed: int = 0
 
 
 MUTANTS = (
@@ -54,6 +56,7 @@ MUTANTS = (
         "files/ledger_rows.py",
         "(WindowStatus.COMPLETE if is_complete else WindowStatus.PARTIAL).value",
         "WindowStatus.COMPLETE.value",
+        seed=142,
     ),
     Mutant(
         "G5",
@@ -63,6 +66,7 @@ MUTANTS = (
         "conversation.position = ENDED\n            return []",
         noticed_as=("G1",),
         why="where the conversation has messages, what is seen of it is a complete one without them",
+        seed=170,
     ),
     Mutant(
         "G6",

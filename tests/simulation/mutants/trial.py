@@ -71,7 +71,7 @@ def apply(mutant: Mutant, folder: Path) -> None:
 def try_mutant(mutant: Mutant, folder: Path, without_mutant: Path) -> Trial:
     """Makes a copy with the mutant in a new folder and runs it until something is found."""
     apply(mutant, copy_package(folder))
-    found = run_simulation(folder)
+    found = run_simulation(folder, mutant.seed, 1) or run_simulation(folder)
     return Trial(found, None if found is None else run_simulation(without_mutant, found.seed, 1))
 
 

@@ -1,0 +1,44 @@
+"""Airflow's metadata database, migrated once for all tests of a run: a migration takes longer than most of them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+NewDatabase = Callable[[Path], None]
+"""Puts a migrated and empty SQLite database into an Airflow's home, which is made."""
+
+
+@pytest.fixture(scope="session")
+def new_airflow_database(tmp_path_factory: pytest.TempPathFactory) -> NewDatabase:
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated_airflow"
+    home.mkdir(exist_ok=True)
+    database = home / "airflow.db"
+
+    def copy_to(airflow_home: Path) -> None:
+        with (home / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (home / "is_migrated").exists():
+                _migrate(home)
+                (home / "is_migrated").touch()
+        airflow_home.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(database, airflow_home)
+
+    return copy_to
+
+
+def _migrate(home: Path) -> None:
+    unwanted = ("PYTHONDONTWRITEBYTECODE", "PYTEST_XDIST_WORKER")
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted and "AIRFLOW" not in name}
+    environment = kept | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
