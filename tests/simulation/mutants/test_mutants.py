@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.attempts import simulate
+from tests.simulation.generator import scenario
 from tests.simulation.mutants.mutants import MUTANTS, Mutant
 from tests.simulation.mutants.trial import (
     PACKAGE,
-    Trial,
+    Found,
     TrialError,
     apply,
     copy_package,
@@ -32,13 +34,11 @@ def copy_without_mutant(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trials(
-    copy_without_mutant: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Mutant, Future[Trial]]]:
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Mutant, Future[Found | None]]]:
     """All trials, as many at once as there are cores."""
     pool = ThreadPoolExecutor(os.cpu_count())
     folder = tmp_path_factory.mktemp("mutants")
-    yield {each: pool.submit(try_mutant, each, folder / each.guarantee, copy_without_mutant) for each in MUTANTS}
+    yield {each: pool.submit(try_mutant, each, folder / each.guarantee) for each in MUTANTS}
     pool.shutdown(cancel_futures=True)
 
 
@@ -47,11 +47,11 @@ def test_there_is_a_mutant_of_each_guarantee() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guarantee)
-def test_the_simulation_finds_the_mutant(mutant: Mutant, trials: dict[Mutant, Future[Trial]]) -> None:
-    trial = trials[mutant].result()
-    assert trial.found is not None, f"no seed finds this: {mutant.breaks}"
-    assert trial.found.guarantee in (mutant.guarantee, *mutant.noticed_as), trial.found
-    assert trial.found_without_mutant is None
+def test_the_simulation_finds_the_mutant(mutant: Mutant, trials: dict[Mutant, Future[Found | None]]) -> None:
+    found = trials[mutant].result()
+    assert found is not None, f"no seed finds this: {mutant.breaks}"
+    assert found.guarantee in (mutant.guarantee, *mutant.noticed_as), found
+    assert simulate(scenario(found.seed)).findings == [], "it is found without the mutant as well"
 
 
 def test_a_copy_without_a_mutant_passes(copy_without_mutant: Path) -> None:

@@ -37,14 +37,6 @@ class Found:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What was found in the copy with the mutant; and by the same seed without it, which has to be nothing."""
-
-    found: Found | None
-    found_without_mutant: Found | None
-
-
 def copy_package(folder: Path) -> Path:
     """Copies what the simulation runs, compiled modules included: to compile them anew takes a second."""
     # Not those that another process is just writing, which are gone a moment later.
@@ -68,11 +60,10 @@ def apply(mutant: Mutant, folder: Path) -> None:
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
-def try_mutant(mutant: Mutant, folder: Path, without_mutant: Path) -> Trial:
+def try_mutant(mutant: Mutant, folder: Path) -> Found | None:
     """Makes a copy with the mutant in a new folder and runs it until something is found."""
     apply(mutant, copy_package(folder))
-    found = run_simulation(folder, mutant.seed, 1) or run_simulation(folder)
-    return Trial(found, None if found is None else run_simulation(without_mutant, found.seed, 1))
+    return run_simulation(folder, mutant.seed, 1) or run_simulation(folder)
 
 
 def run_simulation(folder: Path, first: int = 0, seeds: int = SEEDS) -> Found | None:
