@@ -41,12 +41,13 @@ check-style:
 	@$(BIN)/lint-imports
 
 # All that needs nothing but Python: real sockets, files, DuckDB, and Airflow's dag.test().
+# By file, whose tests share their set-up.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 # What needs local servers of Cloud Storage and BigQuery.
 test-google: $(VENV)/installed-google
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m google
+	$(BIN)/python -m pytest --numprocesses=2 -m google
 
 # Everything, with 2,000 random worlds and the oldest Airflow that is supported at the end.
 test-all: check test test-google test-scheduler test-ui test-celery

@@ -41,10 +41,9 @@ def _needs_google(path: Path) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses Google's local servers, however indirectly, and keeps together what shares its set-up.
+    """Marks what uses Google's local servers, however indirectly.
 
-    Cases of the BigQuery warehouse share nothing but the server, which each process has of its own. What takes long
-    begins first, so that no process waits for the last file of another.
+    Files that take long come first: of two processes none then waits for the last file of the other.
     """
     items.sort(key=_place)
     for item in items:
@@ -53,8 +52,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("timeout") is None:
                 # The local servers are slow, and two of them share the machine.
                 item.add_marker(pytest.mark.timeout(400))
-        if not item.path.name.startswith("test_bigquery"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 def _place(item: pytest.Item) -> int:

@@ -67,7 +67,7 @@ def _tried(cell: Cell) -> tuple[str, float]:
     try:
         _install(cell)
         subprocess.run(
-            [cell.folder / "bin" / "python", "-m", "pytest", "--numprocesses=2", "--dist=loadgroup", *TESTS],
+            [cell.folder / "bin" / "python", "-m", "pytest", "--numprocesses=2", "--dist=loadfile", *TESTS],
             check=True,
             cwd=REPOSITORY,
             env=_environment(),

@@ -11,10 +11,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Migrates, runs, and asks the API and the database."""
-    from airflow.utils import db
-
-    db.initdb()
+    """Runs, and asks the API and the database."""
     start_metrics()
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     run = import_module("observed").observed().test()

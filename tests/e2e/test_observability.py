@@ -21,6 +21,7 @@ import pytest
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
 from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.observability.metrics import METRICS
+from tests.airflow_database import NewDatabase
 
 HERE = Path(__file__).parent
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
@@ -71,8 +72,9 @@ TABLES = ("messages", "conversations", "conversation_gaps", "extraction_windows"
 
 
 @pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+def observed(tmp_path_factory: pytest.TempPathFactory, new_airflow_database: NewDatabase) -> Iterator[Observed]:
     folder = tmp_path_factory.mktemp("observed")
+    new_airflow_database(folder / "airflow")
     world = World.generate(WorldSettings(pages=1, messages=2000, now=UNTIL))
     with EmulatorServer(world) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
         statsd.bind(("127.0.0.1", 0))
