@@ -1,4 +1,4 @@
-"""From manifests to a warehouse: verify every file, then merge all of them at once."""
+"""Loading manifests into a warehouse: verify every file, then merge all files in one load."""
 
 from airflow_provider_metaconv.load.load import CheckResult, LoadError, check_manifests, load_manifests, verified_files
 

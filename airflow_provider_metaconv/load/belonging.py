@@ -1,4 +1,4 @@
-"""Whether the rows of a file are of the Page, the platform and the window that its manifest says."""
+"""Checks that the rows of a file belong to the Page, platform and window of its manifest."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS, MESSAGES, table
 
 _PLATFORM_AND_PAGE = re.compile(rb'\{"platform":"([^"\\]*)","page_id":"([^"\\]*)"')
 _TIME = re.compile(rb',"conversation_id":"[^"\\]*","message_id":"[^"\\]*","created_time":"([^"\\]*)"')
-"""How our own lines begin, so that few of them have to be parsed."""
+"""The start of a line as this package writes it. It saves parsing most lines as JSON."""
 
 _TIMES = {MESSAGES.name: ("created_time",), EXTRACTION_WINDOWS.name: ("window_since", "window_until")}
 
 
 class NotOfManifestError(ValueError):
-    """A row that the manifest says nothing of; the message says what is wrong with it, and quotes nothing else."""
+    """A row does not belong to the file's manifest. The message quotes no value."""
 
 
 def check_rows(manifest: Manifest, file: ManifestFile, stream: BinaryIO) -> None:
-    """Reads the stream of one file to its end; raises ``NotOfManifestError`` for a row that is none of the manifest's.
+    """Read the file's stream to its end; raises ``NotOfManifestError`` for a row that does not belong to the manifest.
 
-    Of a file that cannot be read nothing is said: the warehouse, which reads all of it, says that.
+    A file that cannot be read passes: the warehouse, which reads all of it, reports the error.
     """
-    rows = _of_parquet(file, stream) if file.file_format == "parquet" else _of_ndjson(file, stream)
+    rows = _parquet_rows(file, stream) if file.file_format == "parquet" else _ndjson_rows(file, stream)
     since = manifest.reads_since or manifest.since or ""
     for platform, page_id, *times in rows:
         if (platform, page_id) != (manifest.platform, manifest.page_id):
-            raise NotOfManifestError("holds rows of another Page or platform than its manifest says")
+            raise NotOfManifestError("has rows of a different Page or platform than its manifest says")
         if file.table == MESSAGES.name:
             if not since <= (times[0] or "") < manifest.until:
-                raise NotOfManifestError("holds messages of another time than its manifest says")
+                raise NotOfManifestError("has messages from outside its manifest's window")
         elif times and times != [manifest.since, manifest.until]:
-            raise NotOfManifestError("holds the row of another window than its manifest says")
+            raise NotOfManifestError("has the row of a different window than its manifest says")
 
 
-def _of_ndjson(file: ManifestFile, stream: BinaryIO) -> Iterator[list[Any]]:
+def _ndjson_rows(file: ManifestFile, stream: BinaryIO) -> Iterator[list[Any]]:
     times = _TIMES.get(file.table, ())
     platform_and_page: dict[bytes, list[Any]] = {}
     try:
@@ -61,6 +61,6 @@ def _of_ndjson(file: ManifestFile, stream: BinaryIO) -> Iterator[list[Any]]:
         return
 
 
-def _of_parquet(file: ManifestFile, stream: BinaryIO) -> Iterator[list[Any]]:
+def _parquet_rows(file: ManifestFile, stream: BinaryIO) -> Iterator[list[Any]]:
     names = ("platform", "page_id", *_TIMES.get(file.table, ()))
     yield from read_columns(stream, table_named(file.table), names)

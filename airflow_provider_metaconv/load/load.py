@@ -1,4 +1,4 @@
-"""The two use-cases: load what manifests name, and check that a warehouse holds it."""
+"""The two use cases: load the files of manifests, and check that a warehouse holds them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How a warehouse compares with manifests: missing rows by the name of the table, incomplete conversations.
+    """How a warehouse compares with manifests.
 
-    ``extracted`` are the Page and platform of each manifest, ``partial`` the windows that were read in part, each with
-    its reasons.
+    ``extracted`` holds the (page_id, platform) pairs of the manifests, ``missing`` the number of missing rows by table
+    name, ``incomplete`` the number of incomplete conversations, and ``partial`` the windows that were extracted only in
+    part, each with its reasons.
     """
 
     manifests: int
@@ -34,24 +35,24 @@ class CheckResult:
 
     @property
     def everything_loaded(self) -> bool:
-        """Whether every row of the files has its key in the warehouse; says nothing about gaps."""
+        """Whether the warehouse has the key of every row of the files, regardless of gaps."""
         return not any(self.missing.values())
 
     def raise_unless_complete(
         self, expected: Iterable[tuple[str, str]], on_partial: Literal["fail", "warn"] = "fail"
     ) -> None:
-        """Raises ``LoadError`` unless every expected Page and platform was extracted and every row was loaded.
+        """Raise ``LoadError`` unless every expected Page and platform was extracted and every row was loaded.
 
-        A window that was read in part raises it as well, unless ``on_partial`` is ``"warn"``.
+        A window that was extracted only in part raises it, too, unless ``on_partial`` is ``"warn"``.
         """
         absent = sorted(f"{platform}/{page_id}" for page_id, platform in set(expected) - self.extracted)
         if absent:
-            raise LoadError(f"not extracted: {', '.join(absent)}: see why in the log of the extract task of that name")
+            raise LoadError(f"not extracted: {', '.join(absent)}: see the log of the extract task for the cause")
         if not self.everything_loaded:
             lacking = ", ".join(f"{count} {name}" for name, count in self.missing.items() if count)
-            raise LoadError(f"the warehouse lacks {lacking} that the files hold: run the load task again")
+            raise LoadError(f"the warehouse lacks rows of the extracted files ({lacking}): run the load task again")
         if self.partial:
-            line = f"read in part: {', '.join(self.partial)}"
+            line = f"extracted only in part: {', '.join(self.partial)}"
             if on_partial == "fail":
                 raise LoadError(f'{line}: extract these windows again, or set on_incomplete="warn" to accept it')
             logger.warning(line)
@@ -62,10 +63,10 @@ def load_manifests(
     warehouse: Warehouse,
     open_storage: StorageOpener = open_storage_by_scheme,
 ) -> LoadResult:
-    """Merge all files of all manifests into the open warehouse in one step, after each of them was proven whole.
+    """Verify all files of all manifests, then merge them into the open warehouse in one load.
 
-    ``open_storage`` is for places that need credentials. No manifest is no work. Raises ``LoadError``,
-    ``ManifestError``, ``StorageError`` or ``WarehouseError``; then nothing has changed.
+    ``open_storage`` is for storage that needs credentials. Without manifests, nothing is loaded. Raises ``LoadError``,
+    ``ManifestError``, ``StorageError`` or ``WarehouseError``; in that case nothing has changed.
     """
     return load_through(manifest_uris, warehouse.load, open_storage)
 
@@ -75,7 +76,7 @@ def load_through(
     load: Callable[[Sequence[SourceFile]], LoadResult],
     open_storage: StorageOpener = open_storage_by_scheme,
 ) -> LoadResult:
-    """The same by a function that loads proven files; raises what ``load_manifests`` raises, and what ``load`` does."""
+    """Like ``load_manifests``, with a ``load`` function in place of a warehouse; also raises what ``load`` raises."""
     files = verified_files(manifest_uris, open_storage)
     if not files:
         return LoadResult.nothing()
@@ -85,14 +86,14 @@ def load_through(
         again = verified_files(manifest_uris, open_storage)
         if again == files:
             raise
-    # A window was published again after its files were proven whole.
+    # The window was committed again between verification and loading.
     return load(again)
 
 
 def verified_files(
     manifest_uris: Sequence[str], open_storage: StorageOpener = open_storage_by_scheme
 ) -> list[SourceFile]:
-    """All files of all manifests, proven whole, as a warehouse's ``load`` takes them; raises as ``load_manifests``."""
+    """Return all files of all manifests, verified, for a warehouse's ``load``; raises as ``load_manifests`` does."""
     return _files(verify_manifests(manifest_uris, open_storage))
 
 
@@ -101,9 +102,9 @@ def check_manifests(
     warehouse: Warehouse,
     open_storage: StorageOpener = open_storage_by_scheme,
 ) -> CheckResult:
-    """Count what the files hold and the warehouse lacks, and what the manifests call incomplete or partial.
+    """Count the rows of the files that the warehouse lacks, and the incomplete conversations and partial windows.
 
-    Raises as ``load_manifests`` does; changes nothing.
+    Raises as ``load_manifests`` does, and changes nothing.
     """
     verified = verify_manifests(manifest_uris, open_storage)
     files = _files(verified)

@@ -1,4 +1,4 @@
-"""Where loaded rows come from, in a few words for whoever waits for them."""
+"""The provenance of loaded rows, in a few words for data engineers who consume them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow_provider_metaconv.load.verify import StorageOpener, read_manifests
 
 
 def provenance(manifest_uris: Sequence[str], open_storage: StorageOpener) -> dict[str, Any]:
-    """What manifests speak of, in JSON types.
+    """Summarise the manifests in JSON types.
 
-    ``{"pages": ["MESSENGER/100"], "window": {"since": …, "until": …}, "incomplete": 0}``: the window around all of
-    theirs, ISO 8601 in UTC, ``since`` None where one is a full history. Raises ``LoadError``, ``ManifestError`` or
-    ``StorageError`` when a manifest cannot be read.
+    ``{"pages": ["MESSENGER/100"], "window": {"since": …, "until": …}, "incomplete": 0}``. The window spans all of the
+    manifests' windows, in ISO 8601 UTC; ``since`` is None if one of them is a full history. Raises ``LoadError``,
+    ``ManifestError`` or ``StorageError`` if a manifest cannot be read.
     """
     manifests = read_manifests(manifest_uris, open_storage)
     begins = [manifest.since for manifest in manifests if manifest.since is not None]

@@ -1,4 +1,4 @@
-"""Manifests and the files they name, proven whole before anything is loaded, several of them at a time."""
+"""Verification of manifests and of the files that they list, several at a time, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -20,67 +20,67 @@ from airflow_provider_metaconv.stop import threads_of
 from airflow_provider_metaconv.warehouse import SourceFile
 
 AT_ONCE = 8
-"""How many files are read at a time: enough to hide a bucket's answer times, each with a block of 1 MiB in memory."""
+"""Files read in parallel: enough to hide a bucket's latency, at 1 MiB of memory each."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 StorageOpener = Callable[[str], Storage]
-"""Makes the storage of a folder from its path or URI."""
+"""Opens the storage of a folder, given its path or URI."""
 
 
 class LoadError(Exception):
-    """What is to be loaded is not whole; the warehouse was not touched. The message is one line with what to do."""
+    """The files to load are missing or damaged; the warehouse is unchanged. The one-line message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedManifest:
-    """A manifest whose files are all there, with the size and the checksum that it says, ready to be loaded."""
+    """A manifest whose files all exist with the size and checksum that it lists."""
 
     manifest: Manifest
     files: tuple[SourceFile, ...]
 
 
 def verify_manifests(uris: Sequence[str], open_storage: StorageOpener) -> list[VerifiedManifest]:
-    """Read each manifest once and measure its files, side by side; a manifest that is named twice counts once.
+    """Read each manifest once and verify its files in parallel. A manifest given twice counts once.
 
-    The order is that of ``uris``. Raises ``ManifestError`` for a manifest that is wrong, ``LoadError`` for a manifest
-    or file that is missing or not whole, ``StorageError`` for a place that cannot be read: of several the first in that
-    order, those of manifests before those of files.
+    The order is that of ``uris``. Raises ``ManifestError`` for an invalid manifest, ``LoadError`` for a manifest or
+    file that is missing or damaged, and ``StorageError`` for storage that cannot be read. Of several errors, the first
+    in that order is raised, those of manifests before those of files.
     """
     locations = list(_places(uris, open_storage))
-    manifests = _side_by_side(_manifest, locations)
+    manifests = _in_parallel(_manifest, locations)
     try:
         return _verified(locations, manifests)
     except LoadError:
-        again = _side_by_side(_manifest, locations)
+        again = _in_parallel(_manifest, locations)
         if again == manifests:
             raise
-    # A window was published again, and its earlier files are gone.
+    # The window may have been committed again, which deletes its earlier files.
     try:
         return _verified(locations, again)
     except LoadError as error:
         raise LoadError(
-            f"{error}. Its window is being extracted again and again: load it when that has ended"
+            f"{error}. Its window keeps being extracted again: load it once those runs have ended"
         ) from None
 
 
 def _verified(locations: Sequence[_Location], manifests: Sequence[Manifest]) -> list[VerifiedManifest]:
     for location, manifest in zip(locations, manifests, strict=True):
         if not manifest.files:
-            raise LoadError(f"manifest {location.uri} names no files, which no extraction writes: {RUN_AGAIN}")
+            raise LoadError(f"manifest {location.uri} lists no files, which no extraction writes: {RUN_AGAIN}")
     parts = [
         _Part(location.storage, manifest, file)
         for location, manifest in zip(locations, manifests, strict=True)
         for file in manifest.files
     ]
-    files = iter(_side_by_side(_source_file, parts))
+    files = iter(_in_parallel(_source_file, parts))
     return [VerifiedManifest(manifest, tuple(islice(files, len(manifest.files)))) for manifest in manifests]
 
 
 def read_manifests(uris: Sequence[str], open_storage: StorageOpener) -> list[Manifest]:
-    """Each manifest as it says of itself, without a look at its files; raises as ``verify_manifests`` does."""
-    return _side_by_side(_manifest, list(_places(uris, open_storage)))
+    """Read each manifest without verifying its files; raises as ``verify_manifests`` does."""
+    return _in_parallel(_manifest, list(_places(uris, open_storage)))
 
 
 class _Location(NamedTuple):
@@ -95,10 +95,10 @@ class _Part(NamedTuple):
     file: ManifestFile
 
 
-def _side_by_side(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """The results in the order of the items; of several errors the first in that order is raised."""
+def _in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Return the results in the order of the items. Of several errors, the first in that order is raised."""
     with threads_of(AT_ONCE) as pool:
-        # map() cancels what has not begun when a result is an error.
+        # When a result is an error, map() cancels the items that have not started.
         return list(pool.map(function, items))
 
 
@@ -107,14 +107,14 @@ def _places(uris: Sequence[str], open_storage: StorageOpener) -> Iterable[_Locat
     for uri in uris:
         folder, _, name = uri.rpartition("/")
         storage = open_storage(folder or ("/" if uri.startswith("/") else "."))
-        # The same place can be written in several ways: the storage knows one.
+        # One location can be written in several ways; the storage's own URI is unique.
         places.setdefault(_uri(storage, name, uri), _Location(uri, storage, name))
     return places.values()
 
 
 def _uri(storage: Storage, name: str, uri: str) -> str:
     if not name:
-        raise LoadError(f"{uri!r} names no manifest: pass the path of a file, such as …/_manifest.json")
+        raise LoadError(f"{uri!r} is not the path of a manifest: pass the path of a file, such as …/_manifest.json")
     return storage.uri(name)
 
 
@@ -122,7 +122,7 @@ def _manifest(location: _Location) -> Manifest:
     try:
         data = location.storage.read(location.name, MOST_MANIFEST_BYTES)
     except NotPublishedError:
-        raise LoadError(f"there is no manifest {location.uri}: the extract has not finished, {RUN_AGAIN}") from None
+        raise LoadError(f"manifest {location.uri} does not exist: the extract has not finished, {RUN_AGAIN}") from None
     return Manifest.from_bytes(data, source=location.uri)
 
 
@@ -134,9 +134,9 @@ def _source_file(part: _Part) -> SourceFile:
     except NotPublishedError:
         raise LoadError(f"file {uri} is missing: {RUN_AGAIN}") from None
     if size != file.bytes:
-        raise LoadError(f"file {uri} has {size} bytes, its manifest says {file.bytes}: {RUN_AGAIN}")
+        raise LoadError(f"file {uri} has {size} bytes, but its manifest says {file.bytes}: {RUN_AGAIN}")
     if sha256 != file.sha256:
-        raise LoadError(f"file {uri} was changed after it was written (its SHA-256 differs): {RUN_AGAIN}")
+        raise LoadError(f"file {uri} has changed since it was written (its SHA-256 differs): {RUN_AGAIN}")
     _check_rows(part, uri)
     return SourceFile(uri, file.table, file.file_format, file.rows, sha256)
 

@@ -1,4 +1,4 @@
-"""Warehouses that a run's files are merged into, all or nothing; each is one place of its own below here."""
+"""Warehouses that the extracted files are merged into, one subpackage each. A load is all or nothing."""
 
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult, Warehouse
 from airflow_provider_metaconv.warehouse.errors import (

@@ -1,4 +1,4 @@
-"""What every warehouse promises, and the values that go in and come out."""
+"""The ``Warehouse`` protocol, and the values it takes and returns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from airflow_provider_metaconv.schema import TABLES
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file to load: its local path or URI, the table's name, ``ndjson`` or ``parquet``, and its number of rows.
+    """One file to load: its local path or URI, its table, ``ndjson`` or ``parquet``, and its number of rows.
 
-    ``sha256`` is the checksum of its bytes where it is known: it tells it from another file of that name and size.
+    ``sha256`` is the checksum of its content, if known. It distinguishes files of the same name and size.
     """
 
     uri: str
@@ -26,7 +26,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class TableResult:
-    """What a load did to one table, in rows; of several staged versions of one row only the best counts further."""
+    """How many rows a load changed in one table. Of several staged versions of a row, only the best is merged."""
 
     staged: int = 0
     inserted: int = 0
@@ -35,13 +35,13 @@ class TableResult:
 
     @property
     def duplicates(self) -> int:
-        """Staged rows that gave way to a better version of the same row in the same load."""
+        """Staged rows that were discarded in favour of a better version of the same row."""
         return self.staged - self.inserted - self.updated - self.unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What a load did, by the name of the table; every table of ``records`` is there."""
+    """The result of a load by table name, with an entry for every table of the schema."""
 
     tables: Mapping[str, TableResult]
 
@@ -52,13 +52,13 @@ class LoadResult:
 
 
 class Warehouse(Protocol):
-    """The tables of ``records``, which files are merged into; used as a context manager, which opens and closes it.
+    """The tables of the schema in one database. Use it as a context manager, which opens and closes the connection.
 
-    Loading is all or nothing over all tables, and loading the same files twice changes nothing. Which of two versions
-    of one row stays does not depend on which is loaded first: the richer message, the complete window, the conversation
-    updated later, and between equals the one extracted later. The counts and the status of conversations and gaps are
-    derived from the rows of ``messages`` and of the ledger, whatever the files say. Every method raises
-    ``WarehouseError`` with one clear line.
+    A load is all or nothing across all tables, and loading the same files twice changes nothing. Which version of a row
+    is kept does not depend on the order of loads: the more complete message, the complete window, the conversation
+    updated last, and otherwise the version extracted last. The counts and statuses of conversations and gaps are
+    derived from the rows of ``messages`` and of the ledger tables, not from the files. Every method raises
+    ``WarehouseError`` with a one-line message.
     """
 
     def __enter__(self) -> Self: ...
@@ -74,4 +74,4 @@ class Warehouse(Protocol):
         """Stage all files, check their row counts, and merge them in one transaction."""
 
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
-        """How many of the files' keys each table of ``records`` lacks; writes nothing."""
+        """Return how many of the files' keys each table lacks, by table name. Writes nothing."""

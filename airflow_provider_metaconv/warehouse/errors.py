@@ -1,10 +1,10 @@
-"""What can go wrong with a warehouse; every message is one line that says what to change, and none quotes a row."""
+"""Warehouse errors. Every message is one line that says what to change, and none quotes a row."""
 
 from __future__ import annotations
 
 
 class WarehouseError(Exception):
-    """The warehouse could not do what was asked; it holds exactly what it held before."""
+    """The operation failed. The warehouse is unchanged."""
 
 
 class WarehouseOpenError(WarehouseError):
@@ -12,20 +12,20 @@ class WarehouseOpenError(WarehouseError):
 
 
 class WarehouseRefusedError(WarehouseOpenError):
-    """Only a person can change what stands in the way: a permission, a name, a place."""
+    """The warehouse cannot be opened until a person fixes a permission, a name or a path."""
 
 
 class WarehouseBusyError(WarehouseError):
-    """Someone else holds the warehouse or changed it at the same time; trying again later is right."""
+    """Another process or load uses the warehouse. Try again later."""
 
 
 class SchemaConflictError(WarehouseError):
-    """A table that exists already has a column that cannot hold what ``records`` declares."""
+    """An existing table has a column that cannot hold what the schema declares."""
 
 
 class SourceFileError(WarehouseError):
-    """A file to be loaded is missing, broken, or not what the manifest says."""
+    """A file to load is missing, damaged, or different from what its manifest says."""
 
 
 class RowCountError(SourceFileError):
-    """The files hold more or fewer rows than the manifests say."""
+    """The files hold more or fewer rows than their manifests say."""

@@ -1,4 +1,4 @@
-"""What every warehouse asks of a file before it loads it: a known table and format, and that it is there."""
+"""Checks that every warehouse makes before it loads a file."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from airflow_provider_metaconv.warehouse.errors import SourceFileError
 
 
 def check_kind(file: SourceFile) -> None:
-    """Raises ``SourceFileError`` for a table or format that no warehouse here knows."""
+    """Raise ``SourceFileError`` for an unknown table or format."""
     names = sorted(table.name for table in TABLES)
     if file.table not in names or file.file_format not in FILE_FORMATS:
         raise SourceFileError(
-            f"{file.uri} is of table {file.table!r} and format {file.file_format!r}: "
-            f"tables are {', '.join(names)}, formats are {', '.join(FILE_FORMATS)}"
+            f"{file.uri} has table {file.table!r} and format {file.file_format!r}: "
+            f"the table must be one of {', '.join(names)}, the format one of {', '.join(FILE_FORMATS)}"
         )
 
 
 def path_of(uri: str, supported: str, advice: str) -> Path:
-    """Where a file is on this machine.
+    """Return the local path of a file.
 
-    Raises ``SourceFileError`` for an address that is not on this machine: the line says what is ``supported`` and what
-    to do.
+    Raises ``SourceFileError`` for a remote URI, with what is ``supported`` and with ``advice``.
     """
     path = local_path(uri)
     if path is None:
@@ -36,6 +35,6 @@ def path_of(uri: str, supported: str, advice: str) -> Path:
 
 
 def check_present(uri: str, path: Path) -> None:
-    """Raises ``SourceFileError`` for a file that is not there."""
+    """Raise ``SourceFileError`` for a file that does not exist."""
     if not is_regular(path):
-        raise SourceFileError(f"there is no file {uri}: {RUN_AGAIN}")
+        raise SourceFileError(f"file {uri} does not exist: {RUN_AGAIN}")

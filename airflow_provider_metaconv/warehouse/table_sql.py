@@ -1,4 +1,4 @@
-"""SQL templates, and the parts of a table that they name; every name comes from ``schema`` and from nowhere else."""
+"""SQL templates, and the parts of a table that they use. All table and column names come from ``schema``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from airflow_provider_metaconv.warehouse.derived import compared_columns
 
 @dataclass(frozen=True, slots=True)
 class TableSql:
-    """A table as the templates name it: its ``target``, the staged ``source`` that is merged into it, and its columns.
+    """A table for use in templates: the ``target`` to merge into, the staged ``source`` rows, and the columns.
 
-    ``quoted`` quotes a column's name. ``comparable`` makes an expression of a column one that can be compared; both
-    depend on the warehouse. Every property is a piece of SQL.
+    ``quoted`` quotes a column name, and ``comparable`` turns a column's expression into one that can be compared. Both
+    depend on the warehouse. Every property is a SQL fragment.
     """
 
     table: Table
@@ -44,18 +44,18 @@ class TableSql:
 
     @property
     def same_key(self) -> str:
-        """Whether target and source are the same row."""
+        """The condition that target and source have the same key."""
         return " AND ".join(f"target.{self.quoted(name)} = source.{self.quoted(name)}" for name in self.table.key)
 
     @property
     def source_values(self) -> str:
-        """The assignments that take every value but the key from the source."""
+        """The assignments that copy every column but the key from the source."""
         values = (self.quoted(name) for name in self.table.column_names if name not in self.table.key)
         return ", ".join(f"{name} = source.{name}" for name in values)
 
     @property
     def any_difference(self) -> str:
-        """Whether target and source differ in a column that is compared."""
+        """The condition that target and source differ in a compared column."""
         return " OR ".join(
             f"{self.comparable(column, f'target.{self.quoted(column.name)}')}"
             f" IS DISTINCT FROM {self.comparable(column, f'source.{self.quoted(column.name)}')}"
@@ -67,13 +67,13 @@ class TableSql:
 
 
 def render(package: str, template: str, **names: Any) -> str:
-    """The SQL of one file in the folder ``templates`` of ``package``; a name that is not given is an error."""
+    """Render a template from the ``templates`` folder of ``package``. An undefined name is an error."""
     return _environment(package).get_template(template).render(names)
 
 
 @cache
 def _environment(package: str) -> Environment:
-    # SQL is not HTML: nothing is escaped, and every name is quoted where it is made.
+    # SQL is not HTML, so nothing is escaped. Names are quoted where they are built.
     return Environment(  # noqa: S701
         loader=PackageLoader(package),
         undefined=StrictUndefined,

@@ -155,7 +155,7 @@ def test_a_folder_that_is_refused_fails_its_task_and_what_was_read_is_loaded_as_
     # Only a person can give the permission that is missing: no retry is spent.
     assert (tasks["MESSENGER/102"]["state"], tasks["MESSENGER/102"]["try"]) == ("failed", 1)
     assert (tasks["load_into_duckdb"]["state"], tasks["check"]["state"]) == ("success", "failed")
-    assert "read in part: MESSENGER/102" in stage.airflow.log.read_text()
+    assert "extracted only in part: MESSENGER/102" in stage.airflow.log.read_text()
     with duckdb.connect(str(stage.folder / "warehouse.duckdb"), read_only=True) as connection:
         query = "SELECT platform, page_id, window_id, reason_code FROM extraction_windows WHERE status = 'partial'"
         partial = connection.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""BigQuery as a warehouse: load jobs stage the files, one transaction merges them; the SQL is in the files beside."""
+"""BigQuery as a warehouse: load jobs stage the files, one transaction merges them. The SQL is in ``templates``."""
 
 from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep, JobReference
 from airflow_provider_metaconv.warehouse.bigquery.warehouse import BigQueryWarehouse

@@ -1,4 +1,4 @@
-"""A client, a dataset and the patience for them: what every call to BigQuery needs."""
+"""The client, dataset, timeouts and retry policy that every call to BigQuery uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS_PER_ANSWER = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where to work and how long to wait: ``call_timeout`` for one call with its retries, ``job_timeout`` for a job."""
+    """A client and a dataset. ``call_timeout`` covers one call and its retries, ``job_timeout`` one job."""
 
     client: Client
     dataset: DatasetReference
@@ -31,24 +31,24 @@ class Connection:
 
     @property
     def seconds_per_answer(self) -> float:
-        """How long to wait for the answer to one request, before it is sent again."""
+        """How long to wait for the response to one request before it is retried."""
         return min(_SECONDS_PER_ANSWER, self.call_timeout.total_seconds())
 
     @property
     def name(self) -> str:
-        """The dataset with its project, as people write it."""
+        """The dataset as ``project.dataset``."""
         return f"{self.dataset.project}.{self.dataset.dataset_id}"
 
     @property
     def quoted(self) -> str:
-        """The dataset as SQL wants it."""
+        """The dataset as a quoted SQL path."""
         return identifier(self.dataset.project, self.dataset.dataset_id)
 
     @property
     def place(self) -> Place:
-        """What error messages may name."""
+        """The names for use in error messages."""
         return Place(str(self.client.project), self.name)
 
     def table(self, name: str) -> TableReference:
-        """A table of the dataset."""
+        """Return a reference to a table of the dataset."""
         return self.dataset.table(name)

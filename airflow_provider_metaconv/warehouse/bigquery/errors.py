@@ -1,4 +1,4 @@
-"""BigQuery's errors as one line that says what to change. Google's own words quote values: read, but never repeated."""
+"""Translation of BigQuery's errors into one line that says what to change. Google's text may quote values of rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider_metaconv.warehouse.errors import (
 )
 
 _POSITION = re.compile(r"\b(line|row|position|byte)(?: offset)?:? (\d+)")
-# The last three are not Google's words but those of servers that stand in for BigQuery on one machine.
+# The last three are the messages of local BigQuery emulators, not Google's.
 _CONCURRENT = re.compile(
     rf"concurrent update|could not serialize|already exists: table \S*{LOCK_TABLE}"
     rf"|conflict on update|failed to commit|duplicate key .*{LOCK_TABLE}",
@@ -40,7 +40,7 @@ _DENIED = frozenset({"accessDenied", "forbidden", "insufficientPermissions"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something went wrong, in names that may be said: the job's project, the dataset, the files of a job."""
+    """The names that an error message may mention: the jobs' project, the dataset and the files of a job."""
 
     project: str
     dataset: str
@@ -48,25 +48,25 @@ class Place:
 
 
 def is_concurrent_update(error_result: Mapping[str, Any] | None) -> bool:
-    """Whether a job failed only because another changed the same table at the same time."""
+    """Whether a job failed only because another job changed the same table at the same time."""
     return error_result is not None and bool(_CONCURRENT.search(str(error_result.get("message"))))
 
 
 def job_error(error_result: Mapping[str, Any], details: Sequence[Mapping[str, Any]], place: Place) -> WarehouseError:
-    """What a failed job means; ``details`` are all its errors, which may name the file."""
+    """Return the error to raise for a failed job. ``details`` are all its errors, which may name the file."""
     error = GoogleError(
         Problem.ANSWERED, reason=str(error_result.get("reason")), message=str(error_result.get("message"))
     )
-    if (known := _known_trouble(error, place)) is not None:
+    if (known := _recognised_error(error, place)) is not None:
         return known
-    if place.files and error.reason in {"invalid", "notFound", "invalidQuery"} and not _is_about_places(error):
+    if place.files and error.reason in {"invalid", "notFound", "invalidQuery"} and not _is_about_location(error):
         return _file_error(error, details, place)
     return _by_reason(error, place)
 
 
 @contextlib.contextmanager
 def one_line_errors(place: Place) -> Iterator[None]:
-    """Whatever Google's library raises becomes a ``WarehouseError`` of one line."""
+    """Raise every error of Google's client libraries as a ``WarehouseError`` with a one-line message."""
     try:
         yield
     except (GoogleAPIError, GoogleAuthError) as error:
@@ -81,34 +81,36 @@ def _translated(error: Exception, place: Place) -> WarehouseError:
     read = read_error(error)
     match read.problem:
         case Problem.ANSWERED:
-            return _known_trouble(read, place) or _by_reason(read, place)
+            return _recognised_error(read, place) or _by_reason(read, place)
         case Problem.LOGIN_REFUSED | Problem.LOGIN_FAILED:
             kind = WarehouseRefusedError if read.problem is Problem.LOGIN_REFUSED else WarehouseOpenError
             return kind(
-                f"cannot log in to Google ({type(error).__name__}): check the connection's key or the account's rights"
+                f"cannot log in to Google ({type(error).__name__}): check the connection's key and the account's roles"
             )
         case _:
             return _unreachable()
 
 
-def _said(error: GoogleError) -> str:
+def _reason(error: GoogleError) -> str:
     return error.reason or f"HTTP {error.code}"
 
 
-def _known_trouble(error: GoogleError, place: Place) -> WarehouseError | None:
-    """What is told by its text, whatever reason comes with it."""
+def _recognised_error(error: GoogleError, place: Place) -> WarehouseError | None:
+    """Return the error for problems that are recognised by their text, whatever the reason code."""
     if error.reason == "accessNotConfigured" or "has not been used in project" in error.message:
         return WarehouseRefusedError(f"the BigQuery API is not enabled in project {place.project}: enable it there")
     if error.reason == "billingNotEnabled" or "illing has not been enabled" in error.message:
-        return WarehouseRefusedError(f"project {place.project} has no billing, and may change no rows: enable it there")
+        return WarehouseRefusedError(
+            f"project {place.project} has no billing, which DML requires: enable billing there"
+        )
     if error.reason == "stopped":
-        return WarehouseError(f"someone cancelled the job on dataset {place.dataset}: run the task again")
+        return WarehouseError(f"the job on dataset {place.dataset} was cancelled: run the task again")
     if "metaconv_staging_" in error.message and error.reason in {"notFound", ""}:
-        return WarehouseBusyError(f"a staging table in dataset {place.dataset} is gone: let the task try again")
+        return WarehouseBusyError(f"a staging table in dataset {place.dataset} was deleted: let the task retry")
     if _TOO_MANY_DAYS.search(error.message):
         return WarehouseRefusedError(
-            f"one load may not change that many days of a table in dataset {place.dataset} ({_said(error)}): "
-            "extract a history of more than ten years in several windows, and load each by itself"
+            f"one load cannot change that many partitions of a table in dataset {place.dataset} ({_reason(error)}): "
+            "extract a history of more than ten years in several windows, and load each window separately"
         )
     return None
 
@@ -116,18 +118,18 @@ def _known_trouble(error: GoogleError, place: Place) -> WarehouseError | None:
 def _by_reason(error: GoogleError, place: Place) -> WarehouseError:
     if error.is_limited:
         return WarehouseBusyError(
-            f"a quota of project {place.project} is used up ({_said(error)}): try later, or raise the quota"
+            f"a quota of project {place.project} is exhausted ({_reason(error)}): try again later, or raise the quota"
         )
     if error.reason in _DENIED or error.code == 403:
         return _denied(error, place)
     if error.code == 401 or error.reason == "authError":
-        return WarehouseRefusedError("Google refuses the login (401): check the connection's key, it may be revoked")
-    if _is_about_places(error) or error.reason == "notFound" or error.code == 404:
-        return _not_there(error, place)
+        return WarehouseRefusedError("Google rejected the login (401): check whether the connection's key was revoked")
+    if _is_about_location(error) or error.reason == "notFound" or error.code == 404:
+        return _not_found(error, place)
     if _CONCURRENT.search(error.message) or error.reason in _BUSY or error.code >= 500:
-        return WarehouseBusyError(f"BigQuery could not do it just now ({_said(error)}): let the task try again")
+        return WarehouseBusyError(f"BigQuery is temporarily unavailable ({_reason(error)}): let the task retry")
     return WarehouseError(
-        f"BigQuery refuses to work on dataset {place.dataset} ({_said(error)}{_position(error.message)}): "
+        f"BigQuery rejected an operation on dataset {place.dataset} ({_reason(error)}{_position(error.message)}): "
         "check the tables there, their policies and constraints"
     )
 
@@ -137,28 +139,28 @@ def _denied(error: GoogleError, place: Place) -> WarehouseError:
     lacking = f" (it lacks {permission})" if permission else ""
     if place.files and (permission.startswith("storage.") or not permission):
         return WarehouseRefusedError(
-            f"the account may not read {place.files[0]}{lacking}: give it Storage Object Viewer on that bucket"
+            f"the account may not read {place.files[0]}{lacking}: grant it Storage Object Viewer on that bucket"
         )
     return WarehouseRefusedError(
-        f"the account may not load into dataset {place.dataset}{lacking}: give it BigQuery Data Editor on the dataset "
+        f"the account may not load into dataset {place.dataset}{lacking}: grant it BigQuery Data Editor on the dataset "
         f"and BigQuery Job User on project {place.project}, and check both names"
     )
 
 
-def _is_about_places(error: GoogleError) -> bool:
+def _is_about_location(error: GoogleError) -> bool:
     return bool(re.search(r"different locations|in location|[Nn]ot found: (?:Project|Dataset)", error.message))
 
 
-def _not_there(error: GoogleError, place: Place) -> WarehouseError:
+def _not_found(error: GoogleError, place: Place) -> WarehouseError:
     if "different locations" in error.message:
         files = f" and the bucket of {place.files[0]}" if place.files else ""
         return WarehouseRefusedError(
-            f"dataset {place.dataset}{files} are in different locations: use a dataset where the bucket is"
+            f"dataset {place.dataset}{files} are in different locations: use a dataset in the bucket's location"
         )
     if "Project" in error.message and "Dataset" not in error.message:
-        return WarehouseRefusedError(f"there is no project {place.project} for this account: check the project's name")
+        return WarehouseRefusedError(f"the account cannot see project {place.project}: check the project's name")
     return WarehouseRefusedError(
-        f"dataset {place.dataset}, or a table in it, is not there or not in the location that was said: "
+        f"dataset {place.dataset}, or a table in it, does not exist or is not in the configured location: "
         "check the names and the location"
     )
 
@@ -166,12 +168,12 @@ def _not_there(error: GoogleError, place: Place) -> WarehouseError:
 def _file_error(error: GoogleError, details: Sequence[Mapping[str, Any]], place: Place) -> SourceFileError:
     mentioned = " ".join([error.message, *(f"{each.get('location')} {each.get('message')}" for each in details)])
     named = [uri for uri in place.files if uri in mentioned]
-    file = named[0] if named else place.files[0] + (" or a file beside it" if len(place.files) > 1 else "")
+    file = named[0] if named else place.files[0] + (" or another file of that load" if len(place.files) > 1 else "")
     if _FILE_MISSING.search(mentioned):
-        return SourceFileError(f"there is no {file}: check the bucket, or {RUN_AGAIN}")
+        return SourceFileError(f"{file} does not exist: check the bucket, or {RUN_AGAIN}")
     return SourceFileError(
-        f"BigQuery cannot read {file}{_position(mentioned)} or it breaks the table's types ({error.reason}): "
-        f"{RUN_AGAIN}"
+        f"BigQuery cannot read {file}{_position(mentioned)} or its values do not match the column types "
+        f"({error.reason}): {RUN_AGAIN}"
     )
 
 
@@ -180,4 +182,4 @@ def _position(message: str) -> str:
 
 
 def _unreachable(kind: str = "") -> WarehouseOpenError:
-    return WarehouseOpenError(f"cannot reach BigQuery{kind}: check the network, a proxy, and the endpoint's address")
+    return WarehouseOpenError(f"cannot reach BigQuery{kind}: check the network, the proxy and the endpoint's address")

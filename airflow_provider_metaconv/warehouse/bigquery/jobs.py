@@ -1,4 +1,4 @@
-"""Jobs under names that say what they do: sent again, a job is found and not run twice."""
+"""BigQuery jobs with deterministic IDs: submitted again, a job is found instead of running twice."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _SECONDS_TO_CANCEL = 1.0
 def submit(
     connection: Connection, send: Callable[[], AnyJob], job_id: str, location: str, not_before: int
 ) -> AnyJob | None:
-    """Send a job, or find the one of that id; none when that one has failed or is older than ``not_before``.
+    """Send a job, or find the one with that ID. Returns None if that job failed or is older than ``not_before``.
 
-    An id is taken when an earlier try sent the job, or when the answer to this one was lost. A job that is older than
-    its staging table (Unix milliseconds) worked on a table of the same name that is gone.
+    The ID is taken if an earlier attempt sent the job, or if the response to this request was lost. A job that is older
+    than its staging table (``not_before``, Unix milliseconds) loaded a deleted table of the same name.
     """
     try:
         return send()
     except (Conflict, NotFound):
-        # Not found: what an upload is told whose last answer was lost.
+        # NotFound: the response to a resumed upload whose last response was lost.
         job = _find(connection, job_id, location)
     usable = job.error_result is None and milliseconds(job.created) >= not_before
     return cast(AnyJob, job) if usable else None
 
 
 def get_job(connection: Connection, job_id: str, location: str) -> LoadJob | QueryJob:
-    """The job of that id as it is now."""
+    """Return the current state of a job."""
     job = connection.client.get_job(
         job_id, location=location, retry=connection.retry, timeout=connection.seconds_per_answer
     )
@@ -53,15 +53,15 @@ def get_job(connection: Connection, job_id: str, location: str) -> LoadJob | Que
 
 
 def wait(connection: Connection, job: LoadJob | QueryJob) -> None:
-    """Return once the job is done, well or not; raises ``WarehouseError`` when it is not after ``job_timeout``."""
+    """Wait until the job is done, successfully or not; raises ``WarehouseError`` after ``job_timeout``."""
     deadline = time.monotonic() + connection.job_timeout.total_seconds()
     pause = _FIRST_PAUSE
     while job.state != "DONE":
         if time.monotonic() > deadline:
             _cancel(connection, job)
             raise WarehouseError(
-                f"job {job.job_id} is still {job.state} after {connection.job_timeout.total_seconds():g} s: see why in "
-                "BigQuery's job history, or raise job_timeout"
+                f"job {job.job_id} is still {job.state} after {connection.job_timeout.total_seconds():g} s: check "
+                "BigQuery's job history for the cause, or raise job_timeout"
             )
         time.sleep(pause)
         pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
@@ -69,7 +69,7 @@ def wait(connection: Connection, job: LoadJob | QueryJob) -> None:
 
 
 def cancel_all(connection: Connection, jobs: Sequence[JobReference]) -> None:
-    """Ask for the end of all these jobs at once, and wait for no more than a moment; never fails."""
+    """Request cancellation of all these jobs in parallel, and wait for at most one second. Never raises."""
 
     def cancel(job: JobReference) -> None:
         with contextlib.suppress(GoogleAPIError, GoogleAuthError, OSError):
@@ -87,19 +87,19 @@ def cancel_all(connection: Connection, jobs: Sequence[JobReference]) -> None:
 
 
 def raise_if_failed(connection: Connection, job: LoadJob | QueryJob, files: list[str] | None = None) -> None:
-    """Raise what the error of a job that is done means; ``files`` are what a load job read."""
+    """Raise the error of a failed job. ``files`` are the files that a load job read."""
     if job.error_result is not None:
         place = replace(connection.place, files=files or [])
         raise job_error(job.error_result, job.errors or [], place) from None
 
 
 def milliseconds(moment: datetime | None) -> int:
-    """A moment as Unix milliseconds, which is what BigQuery counts in."""
+    """Return a time as Unix milliseconds, BigQuery's unit, or 0 for None."""
     return round(moment.timestamp() * 1000) if moment else 0
 
 
 def _find(connection: Connection, job_id: str, location: str) -> LoadJob | QueryJob:
-    # Right after "already exists" the service may still say "not found".
+    # Right after "already exists", the service may still respond "not found".
     for attempt in range(_ATTEMPTS_TO_FIND - 1):
         with contextlib.suppress(NotFound):
             return get_job(connection, job_id, location)

@@ -1,4 +1,4 @@
-"""The files of a load: checked, sorted by table and format, local ones opened for sending."""
+"""The files of a load: checked and grouped by table and format, with local files opened for upload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_metaconv.warehouse.source_files import check_kind, check_p
 
 @dataclass(frozen=True, slots=True)
 class LoadFiles:
-    """Files of one table and one format: ``remote`` ones that BigQuery reads itself, and those on this machine."""
+    """Files of one table and one format: ``remote`` files that BigQuery reads itself, and ``local`` ones to upload."""
 
     table: Table
     file_format: str
@@ -31,13 +31,13 @@ class LoadFiles:
 
     @property
     def identity(self) -> list[object]:
-        """What makes these files these files, for the names of jobs."""
+        """What distinguishes these files from others, for use in job IDs."""
         local = [(uri, (stat := _path(uri).stat()).st_size, stat.st_mtime_ns) for uri in self.local]
         return [self.table.name, self.file_format, self.rows, self.remote, local, self.checksums]
 
 
 def load_files(files: Sequence[SourceFile]) -> list[LoadFiles]:
-    """The files by table and format; raises ``SourceFileError`` for one that is unknown or not there."""
+    """Group the files by table and format; raises ``SourceFileError`` for a file that is unknown or missing."""
     for file in files:
         _check(file)
     groups: dict[tuple[str, str], list[SourceFile]] = {}
@@ -48,13 +48,13 @@ def load_files(files: Sequence[SourceFile]) -> list[LoadFiles]:
 
 @contextlib.contextmanager
 def opened(uri: str, file_format: str) -> Iterator[BinaryIO]:
-    """A local file for sending, NDJSON unpacked: only then does BigQuery read it with more than one worker."""
+    """Open a local file for upload. NDJSON is decompressed, because BigQuery reads gzip files with one worker only."""
     path = _path(uri)
     try:
         with open_regular(path) as file, gzip.open(file) if file_format == "ndjson" else file as stream:
             yield cast(BinaryIO, stream)
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise SourceFileError(f"{uri} is no whole gzip file: {RUN_AGAIN}") from None
+        raise SourceFileError(f"{uri} is not a complete gzip file: {RUN_AGAIN}") from None
 
 
 def _check(file: SourceFile) -> None:
@@ -62,15 +62,15 @@ def _check(file: SourceFile) -> None:
     if not _is_remote(file.uri):
         check_present(file.uri, _path(file.uri))
     elif "*" in file.uri:
-        raise SourceFileError(f"BigQuery takes the * in {file.uri} for a pattern: extract to a folder without it")
+        raise SourceFileError(f"BigQuery treats the * in {file.uri} as a wildcard: extract to a folder without it")
 
 
 def _path(uri: str) -> Path:
-    return path_of(uri, "BigQuery loads gs:// and local files", "extract to a bucket of Google's")
+    return path_of(uri, "BigQuery loads gs:// and local files", "extract to a Google Cloud Storage bucket")
 
 
 def _load_files(table: Table, file_format: str, files: Sequence[SourceFile]) -> LoadFiles:
-    # Naming a file twice is reading it twice, for BigQuery as for the row counts.
+    # A file that is given twice is read twice, by BigQuery and in the row counts.
     remote = tuple(file.uri for file in files if _is_remote(file.uri))
     local = tuple(file.uri for file in files if not _is_remote(file.uri))
     checksums = tuple(file.sha256 for file in files)

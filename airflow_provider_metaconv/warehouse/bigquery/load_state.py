@@ -1,4 +1,4 @@
-"""How far a load has come: small values that go through JSON, so that someone else can wait and go on."""
+"""The state of a load: small JSON-serialisable values, so that a trigger can wait for a job and a task can continue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_metaconv.warehouse.base import LoadResult, TableResult
 
 @dataclass(frozen=True, slots=True)
 class JobReference:
-    """What names a job in BigQuery."""
+    """Identifies a BigQuery job."""
 
     project: str
     location: str
@@ -20,7 +20,7 @@ class JobReference:
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A staging table: what it is for, when it was made (Unix milliseconds), the rows it is to hold, its load jobs."""
+    """A staging table: its target table, creation time (Unix milliseconds), expected number of rows and load jobs."""
 
     table: str
     file_format: str
@@ -32,10 +32,11 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class BigQueryStep:
-    """A load between two calls: ``jobs`` is what to wait for, ``result`` is there once it has finished,
-    ``is_second_try`` whether an earlier load of the same manifests found files that were replaced meanwhile.
+    """The state of a load between two calls.
 
-    Holds names and counts only, nothing of any row. ``as_dict`` and ``from_dict`` take it through JSON.
+    ``jobs`` are the jobs to wait for, and ``result`` is set once the load has finished. ``is_second_try`` is true if an
+    earlier load of the same manifests found files that had been replaced. The step holds names and counts only, no row
+    values. ``as_dict`` and ``from_dict`` convert it to and from JSON types.
     """
 
     project: str
@@ -48,21 +49,21 @@ class BigQueryStep:
 
     @property
     def jobs(self) -> tuple[JobReference, ...]:
-        """The jobs that ``advance`` needs done; none once there is a result."""
+        """The jobs that must be done before ``advance``; none once there is a result."""
         if self.result is not None:
             return ()
         ids = [self.merge_job] if self.merge_job else [job for staging in self.stagings for job in staging.jobs]
         return tuple(JobReference(self.project, self.location, job_id) for job_id in ids)
 
     def as_dict(self) -> dict[str, Any]:
-        """The step in values that JSON knows."""
+        """Return the step in JSON types."""
         values = asdict(self)
         values["result"] = {name: asdict(table) for name, table in self.result.tables.items()} if self.result else None
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BigQueryStep:
-        """The step that ``as_dict`` was called on."""
+        """Restore a step from ``as_dict``."""
         stagings = tuple(Staging(**{**staging, "jobs": tuple(staging["jobs"])}) for staging in values["stagings"])
         result = values["result"]
         if result is not None:

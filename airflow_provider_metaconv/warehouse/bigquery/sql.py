@@ -1,4 +1,4 @@
-"""The scripts for BigQuery: the templates beside, rendered for one dataset and the staging tables of one load."""
+"""Scripts for BigQuery: the templates, rendered for one dataset and the staging tables of one load."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMN_TYPES = {
 }
 
 PARTITION_COLUMNS = {"messages": "created_time"}
-"""Whose day decides the partition of a row; only times that never change are fit for it."""
+"""The column whose day is a row's partition. Only a time that never changes is suitable."""
 
 LOCK_TABLE = "metaconv_load_lock"
 
@@ -36,7 +36,7 @@ _MOMENTS = {
 
 
 def identifier(*names: str) -> str:
-    """The names as one quoted SQL path.
+    """Return the names as one quoted SQL path.
 
     >>> identifier("project", "dataset", "table")
     '`project`.`dataset`.`table`'
@@ -45,12 +45,12 @@ def identifier(*names: str) -> str:
 
 
 def load_script(dataset: str, staged: Mapping[Table, Sequence[Staging]]) -> str:
-    """The script that merges the staged rows of all tables in one transaction and selects what it counted.
+    """Return the script that merges the staged rows of all tables in one transaction and selects its counts.
 
     ``dataset`` is quoted. The counts are ``<table>_distinct``, ``_incomplete``, ``_updated``, ``_inserted``, and
-    ``conversation_gaps_adopted``: gaps that come from rows of earlier releases.
+    ``conversation_gaps_adopted``: the number of gaps derived from rows of earlier releases.
     """
-    # Gaps are merged in each load, since rows of earlier releases may become some.
+    # Gaps are merged in every load, because rows of earlier releases may become gaps.
     merged = [table for table in TABLES if table in staged or table == CONVERSATION_GAPS]
     tables = {table: _table_sql(dataset, table, staged.get(table, ()), table in merged) for table in TABLES}
     return render(
@@ -70,9 +70,9 @@ def load_script(dataset: str, staged: Mapping[Table, Sequence[Staging]]) -> str:
 def missing_script(
     dataset: str, staged: Mapping[Table, Sequence[Staging]], existing: Mapping[Table, Collection[str]]
 ) -> str:
-    """The script that selects how many of the staged keys each table lacks, by its name.
+    """Return the script that counts the staged keys that each table lacks, by table name.
 
-    ``existing`` are the columns of those tables that are there.
+    ``existing`` holds the columns of the tables that exist.
     """
     tables = [
         _table_sql(dataset, table, stagings, is_merged=False, columns=existing.get(table, ()))
@@ -83,7 +83,7 @@ def missing_script(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BigQueryTableSql(TableSql):
-    """What only the templates for BigQuery ask of a table; every property is a piece of SQL."""
+    """The parts of a table that only the BigQuery templates use. Every property is a SQL fragment."""
 
     dataset: str
     stagings: Sequence[Staging]
@@ -136,7 +136,7 @@ def _table_sql(
 
 
 def _staged(dataset: str, stagings: Sequence[Staging], columns: Sequence[Column]) -> str:
-    """The staged rows of one table as a subquery, whatever the formats of its files; without files it has no row."""
+    """Return a subquery of the table's staged rows in all formats. Without files, it selects no rows."""
     selects = []
     for staging in stagings:
         values = ", ".join(_staged_value(column, staging.file_format) for column in columns)
@@ -151,7 +151,7 @@ def _staged_value(column: Column, file_format: str) -> str:
     name = identifier(column.name)
     if column.type is not ColumnType.JSON:
         return name
-    # JSON's own null is a value in BigQuery, and not the same as having none.
+    # A JSON null is a value in BigQuery, distinct from SQL NULL.
     if file_format == "ndjson":
         return f"IF(TO_JSON_STRING({name}) = 'null', NULL, {name}) AS {name}"
     return f"IF(TRIM({name}) = 'null', NULL, PARSE_JSON({name}, wide_number_mode => 'round')) AS {name}"
@@ -162,7 +162,7 @@ def _comparable(column: Column, expression: str) -> str:
 
 
 def _ranks(statuses: Iterable[str]) -> str:
-    """The statuses as branches of a ``CASE``, from 1 on; any other comes after them."""
+    """Return the statuses as branches of a ``CASE``, ranked from 1; any other value ranks last."""
     ranks = [f"WHEN '{status}' THEN {rank}" for rank, status in enumerate(statuses, 1)]
     return f"{' '.join(ranks)} ELSE {len(ranks) + 1}"
 

@@ -1,4 +1,4 @@
-"""Files into staging tables: load jobs read them, all rows or none, and every row is counted."""
+"""Staging: load jobs read files into staging tables, all rows or none, and every row is counted."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from airflow_provider_metaconv.warehouse.bigquery.tables import field
 from airflow_provider_metaconv.warehouse.errors import RowCountError
 
 ATTEMPTS = 20
-"""So many names are tried before one is made up: each failed try of a load may have used one."""
+"""How many numbered names to try before a random one. Each failed attempt of a load may have used one."""
 
 _EXPIRES_AFTER = timedelta(hours=24)
 _SECONDS_TO_DROP = 20.0
 FILES_PER_JOB = 10_000
-"""So many files may one load job name."""
+"""BigQuery's limit on the number of files per load job."""
 
 _FORMATS = {"ndjson": SourceFormat.NEWLINE_DELIMITED_JSON, "parquet": SourceFormat.PARQUET}
 
 
 def stage(connection: Connection, files: LoadFiles, location: str, token: str) -> Staging:
-    """Send the load jobs of these files, or find those that an earlier try of the same ``token`` has sent.
+    """Send the load jobs of these files, or find those that an earlier attempt with the same ``token`` sent.
 
-    Does not wait. All jobs of one staging table are of one try: were one of them lost, rows would be missing or double.
+    Does not wait. All load jobs of a staging table belong to one attempt, so that no rows are missing or duplicated if
+    a job is lost.
     """
     identity = digest(connection.name, token, files.identity)
     prefix = f"metaconv_staging_{files.table.name}_{files.file_format}_{identity}"
@@ -49,13 +50,13 @@ def stage(connection: Connection, files: LoadFiles, location: str, token: str) -
         if jobs is not None:
             return Staging(files.table.name, files.file_format, name, created, files.rows, jobs)
         drop(connection, [name])
-    raise AssertionError("a name that was made up just now cannot be taken")
+    raise AssertionError("a random table name cannot be taken")
 
 
 def staged_rows(connection: Connection, stagings: Iterable[Staging], location: str) -> dict[Table, int]:
-    """Wait for the load jobs, and return how many rows each table's files hold.
+    """Wait for the load jobs, and return the number of rows of each table's files.
 
-    Raises ``SourceFileError`` for a broken file and ``RowCountError`` when the rows are not as many as expected.
+    Raises ``SourceFileError`` for a damaged file and ``RowCountError`` for an unexpected number of rows.
     """
     counts: dict[Table, int] = {}
     expected: dict[Table, int] = {}
@@ -66,20 +67,21 @@ def staged_rows(connection: Connection, stagings: Iterable[Staging], location: s
     for table, count in counts.items():
         if count != expected[table]:
             raise RowCountError(
-                f"the files of table {table.name} hold {count} rows, their manifests say {expected[table]}: {RUN_AGAIN}"
+                f"the files of table {table.name} hold {count} rows, but their manifests say {expected[table]}: "
+                f"{RUN_AGAIN}"
             )
     return counts
 
 
 def by_table(stagings: Iterable[Staging]) -> dict[Table, list[Staging]]:
-    """The staging tables of each table, in the order of ``records``."""
+    """Group the staging tables by table, in the order of the schema."""
     stagings = list(stagings)
     groups = {table: [each for each in stagings if each.table == table.name] for table in TABLES}
     return {table: group for table, group in groups.items() if group}
 
 
 def drop(connection: Connection, names: Iterable[str]) -> None:
-    """Remove staging tables as far as that can be done in little time; what stays is gone after a day."""
+    """Drop staging tables within a short time limit. Those that remain expire after a day. Never raises."""
     retry = connection.retry.with_timeout(min(_SECONDS_TO_DROP, connection.call_timeout.total_seconds()))
     for name in names:
         with contextlib.suppress(GoogleAPIError, GoogleAuthError, OSError):
@@ -92,12 +94,12 @@ def drop(connection: Connection, names: Iterable[str]) -> None:
 
 
 def digest(*parts: object) -> str:
-    """A short name for the parts, which must be what JSON knows."""
+    """Return a short hash of the parts, which must be JSON types."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
 def _make(connection: Connection, files: LoadFiles, name: str) -> int:
-    """Make the staging table unless it is there, and return when it was made."""
+    """Create the staging table unless it exists, and return its creation time in Unix milliseconds."""
     wanted = BigQueryTable(connection.table(name), _schema(files))
     wanted.expires = datetime.now(UTC) + _EXPIRES_AFTER
     wanted.labels = LABELS
@@ -110,11 +112,11 @@ def _make(connection: Connection, files: LoadFiles, name: str) -> int:
 
 
 def _schema(files: LoadFiles) -> list[SchemaField]:
-    # Nothing is required here: BigQuery takes every column of a Parquet file for one that may be null.
+    # No column is REQUIRED here, because BigQuery treats every Parquet column as nullable.
     fields = [field(column, required=False) for column in files.table.columns]
     if files.file_format == "ndjson":
         return fields
-    # Nested values are JSON text in Parquet, which BigQuery does not load into JSON columns.
+    # Nested values are JSON text in Parquet, which BigQuery cannot load into JSON columns.
     texts = {column.name for column in files.table.columns if column.type is ColumnType.JSON}
     return [SchemaField(each.name, "STRING") if each.name in texts else each for each in fields]
 

@@ -1,4 +1,4 @@
-"""The dataset and its tables: made when they are not there, completed when they are older than ``records``."""
+"""The dataset and its tables: created if missing, and extended with columns that were added to the schema later."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_provider_metaconv.warehouse.bigquery.sql import COLUMN_TYPES, PARTI
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseRefusedError
 
 _CLUSTERING = ("page_id", "platform", "conversation_id")
-_OTHER_NAMES = {"INT64": "INTEGER"}
+_TYPE_ALIASES = {"INT64": "INTEGER"}
 _ATTEMPTS_TO_ADD = 5
 
 
 def dataset_location(connection: Connection, location: str | None, create: bool) -> str:
-    """Where the dataset is, after it was made in ``location`` if it was not there and ``create`` says so.
+    """Return the dataset's location. A missing dataset is created in ``location`` if ``create`` is set.
 
-    Raises ``WarehouseRefusedError`` when it is not there, or somewhere else than in ``location``.
+    Raises ``WarehouseRefusedError`` if the dataset is missing, or is in another location.
     """
     client, retry, timeout = connection.client, connection.retry, connection.seconds_per_answer
     try:
@@ -29,28 +29,28 @@ def dataset_location(connection: Connection, location: str | None, create: bool)
     except NotFound:
         if not create:
             raise WarehouseRefusedError(
-                f"there is no dataset {connection.name}: make it or let it be made (create_tables), or check its name"
+                f"dataset {connection.name} does not exist: create it, set create_tables, or check its name"
             ) from None
         wanted = Dataset(connection.dataset)
         wanted.location = location or client.location
         dataset = client.create_dataset(wanted, exists_ok=True, retry=retry, timeout=timeout)
     found = str(dataset.location or "US")
     if location is not None and location.upper() != found.upper():
-        raise WarehouseRefusedError(f"dataset {connection.name} is in {found}, not in {location}: leave location out")
+        raise WarehouseRefusedError(f"dataset {connection.name} is in {found}, not in {location}: remove location")
     return found
 
 
 def ensure_tables(connection: Connection, create: bool, partition_expiration: timedelta | None) -> None:
-    """Make the tables, or add the columns they lack.
+    """Create the tables, or add the columns they lack.
 
-    Raises ``SchemaConflictError`` before anything was changed when one cannot hold what ``records`` declares, and
-    ``WarehouseRefusedError`` when one is not there and may not be made.
+    Raises ``SchemaConflictError``, before it changes anything, if a table cannot hold what the schema declares, and
+    ``WarehouseRefusedError`` if a table is missing and ``create`` is not set.
     """
     existing = {table: existing_table(connection, table) for table in TABLES}
     for table, held in existing.items():
         if held is None and not create:
             raise WarehouseRefusedError(
-                f"there is no table {connection.name}.{table.name}: make it or let it be made (create_tables)"
+                f"table {connection.name}.{table.name} does not exist: create it, or set create_tables"
             )
     for table, held in existing.items():
         if held is None:
@@ -60,7 +60,7 @@ def ensure_tables(connection: Connection, create: bool, partition_expiration: ti
 
 
 def existing_table(connection: Connection, table: Table) -> BigQueryTable | None:
-    """The table as it is, if it is there; raises ``SchemaConflictError`` as ``ensure_tables`` does."""
+    """Return the table, or None if it does not exist; raises ``SchemaConflictError`` as ``ensure_tables`` does."""
     try:
         held = connection.client.get_table(
             connection.table(table.name), retry=connection.retry, timeout=connection.seconds_per_answer
@@ -72,7 +72,7 @@ def existing_table(connection: Connection, table: Table) -> BigQueryTable | None
 
 
 def existing_columns(connection: Connection) -> dict[Table, frozenset[str]]:
-    """The names of the columns of those tables that are there; raises as ``existing_table`` does."""
+    """Return the column names of the tables that exist; raises as ``existing_table`` does."""
     tables = {table: existing_table(connection, table) for table in TABLES}
     return {
         table: frozenset(each.name.lower() for each in held.schema)
@@ -82,7 +82,7 @@ def existing_columns(connection: Connection) -> dict[Table, frozenset[str]]:
 
 
 def field(column: Column, required: bool) -> SchemaField:
-    """A column as BigQuery's schemas want it."""
+    """Return the column as a BigQuery schema field."""
     mode = "REQUIRED" if required else "NULLABLE"
     return SchemaField(column.name, COLUMN_TYPES[column.type], mode, description=column.description)
 
@@ -98,11 +98,11 @@ def _make(connection: Connection, table: Table, partition_expiration: timedelta 
     made = connection.client.create_table(
         wanted, exists_ok=True, retry=connection.retry, timeout=connection.seconds_per_answer
     )
-    _keep_for_ever(connection, made, wanted)
+    _remove_inherited_expiration(connection, made, wanted)
 
 
-def _keep_for_ever(connection: Connection, made: BigQueryTable, wanted: BigQueryTable) -> None:
-    """Take back the end that a dataset may give to each new table: it would go, and nobody would know."""
+def _remove_inherited_expiration(connection: Connection, made: BigQueryTable, wanted: BigQueryTable) -> None:
+    """Remove the expiration that a dataset's defaults may set on new tables: it would silently delete rows."""
     inherited = []
     if made.expires is not None:
         made.expires = None
@@ -121,7 +121,7 @@ def _add_columns(connection: Connection, table: Table, held: BigQueryTable | Non
         lacking = [column for column in table.columns if column.name not in names]
         if held is None or not lacking:
             return
-        # Not required, which old rows would break: they get the column's value when they are loaded again.
+        # Not REQUIRED: existing rows have no value until they are loaded again.
         held.schema = [*held.schema, *(field(column, required=False) for column in lacking)]
         try:
             connection.client.update_table(
@@ -131,7 +131,7 @@ def _add_columns(connection: Connection, table: Table, held: BigQueryTable | Non
             held = existing_table(connection, table)
         else:
             return
-    raise WarehouseBusyError(f"table {connection.name}.{table.name} changes all the time: let the task try again")
+    raise WarehouseBusyError(f"table {connection.name}.{table.name} keeps changing: let the task retry")
 
 
 def _check(table: Table, held: BigQueryTable, place: str) -> None:
@@ -146,15 +146,15 @@ def _check(table: Table, held: BigQueryTable, place: str) -> None:
 def _check_field(column: Column | None, found: SchemaField, place: str) -> None:
     if found.mode == "REQUIRED" and (column is None or not column.required):
         raise SchemaConflictError(
-            f"column {found.name} of {place} is REQUIRED, and not every row has it: make it NULLABLE"
+            f"column {found.name} of {place} is REQUIRED, but not every row has a value: make it NULLABLE"
         )
     if column is None:
         return
-    kind = _OTHER_NAMES.get(found.field_type, found.field_type)
+    kind = _TYPE_ALIASES.get(found.field_type, found.field_type)
     kind = f"REPEATED {kind}" if found.mode == "REPEATED" else kind
     wanted = COLUMN_TYPES[column.type]
     if kind != wanted:
         raise SchemaConflictError(
-            f"column {column.name} of {place} is {kind}, must be {wanted}: "
+            f"column {column.name} of {place} has type {kind}, must be {wanted}: "
             "rename or convert that column, or load into another dataset"
         )

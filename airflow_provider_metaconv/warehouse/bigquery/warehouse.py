@@ -1,4 +1,4 @@
-"""``BigQueryWarehouse``: stage, check, merge in one transaction; at once, or in steps between which others wait."""
+"""``BigQueryWarehouse``: stage, check and merge in one transaction, in one call or in steps with deferred waiting."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from airflow_provider_metaconv.warehouse.errors import WarehouseRefusedError
 
 
 class BigQueryWarehouse:
-    """The tables in one dataset of BigQuery; see ``Warehouse`` for the promises.
+    """The tables in one BigQuery dataset; see ``Warehouse`` for the guarantees.
 
-    ``dataset`` is a name or ``project.name``; jobs run in the client's project. With ``create_tables`` the dataset (in
-    ``location``) and the tables are made when they are not there. ``partition_expiration`` is for messages, of a table
-    that is made. A try that has the ``load_id`` of an earlier one goes on with the jobs of that one.
+    ``dataset`` is ``name`` or ``project.name``; jobs run in the client's project. With ``create_tables``, a missing
+    dataset (in ``location``) and missing tables are created. ``partition_expiration`` applies to the messages table
+    when it is created. An attempt with the ``load_id`` of an earlier one continues with that attempt's jobs.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class BigQueryWarehouse:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leaves the client open: it is the caller's."""
+        """Leave the client open: it belongs to the caller."""
 
     def load(self, files: Sequence[SourceFile]) -> LoadResult:
-        """Merge all files in one transaction; raises ``WarehouseError`` and then has changed nothing."""
+        """Merge all files in one transaction. If it raises ``WarehouseError``, nothing has changed."""
         step = self.begin(files)
         while step.result is None:
             step = self.advance(step)
         return step.result
 
     def begin(self, files: Sequence[SourceFile]) -> BigQueryStep:
-        """Make sure of the tables and send the load jobs; does not wait for them."""
+        """Ensure that the tables exist, and send the load jobs without waiting for them."""
         groups = load_files(files)
         with self._one_line_errors():
             location = dataset_location(self._connection, self._location, self._create_tables)
@@ -85,14 +85,14 @@ class BigQueryWarehouse:
         return step if stagings else replace(step, result=LoadResult.nothing())
 
     def advance(self, step: BigQueryStep) -> BigQueryStep:
-        """Take the next step once ``step.jobs`` are done (or wait for them): check and send the merge, or finish.
+        """Wait for ``step.jobs``, then check the rows and send the merge, or finish the load.
 
-        Whatever fails, the staging tables are dropped and nothing was merged. When the task is told to end meanwhile,
-        the step's jobs are as well.
+        On an error, the staging tables are dropped and nothing was merged. If the task is killed meanwhile, the step's
+        jobs are cancelled.
         """
         if step.result is not None:
             return step
-        with self._one_line_errors(), self._given_up(step):
+        with self._one_line_errors(), self._cleanup_on_failure(step):
             if step.merge_job is not None:
                 done = finish_merge(self._connection, step)
             elif any(staged_rows(self._connection, step.stagings, step.location).values()):
@@ -104,11 +104,11 @@ class BigQueryWarehouse:
         return done
 
     def discard(self, step: BigQueryStep) -> None:
-        """Drop the staging tables of a load that will not go on; never fails, they are gone after a day anyhow."""
+        """Drop the staging tables of a load that has ended. Never raises; the tables expire after a day anyway."""
         drop(self._connection, [staging.name for staging in step.stagings])
 
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
-        """How many of the files' keys each table lacks; writes nothing to the tables."""
+        """Return how many of the files' keys each table lacks, by table name. Does not change the tables."""
         counts = {table.name: 0 for table in TABLES}
         if not (groups := load_files(files)):
             return counts
@@ -130,20 +130,22 @@ class BigQueryWarehouse:
         token = f"{purpose} {self._load_id or uuid.uuid4()}"
         stagings: list[Staging] = []
         for group in groups:
-            with self._given_up(BigQueryStep(str(self._connection.client.project), location, tuple(stagings))):
+            with self._cleanup_on_failure(
+                BigQueryStep(str(self._connection.client.project), location, tuple(stagings))
+            ):
                 stagings.append(stage(self._connection, group, location, token))
         return tuple(stagings)
 
     @contextlib.contextmanager
-    def _given_up(self, step: BigQueryStep) -> Iterator[None]:
-        """Leaves nothing at work behind a step that failed or was interrupted."""
+    def _cleanup_on_failure(self, step: BigQueryStep) -> Iterator[None]:
+        """Clean up after a step that failed or was interrupted."""
         try:
             yield
         except Exception:
             self.discard(step)
             raise
         except BaseException:
-            # There is time for no more than that; the staging tables are gone after a day.
+            # A killed task only has time to cancel its jobs. The staging tables expire after a day.
             cancel_all(self._connection, step.jobs)
             raise
 

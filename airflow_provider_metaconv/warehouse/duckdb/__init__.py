@@ -1,4 +1,4 @@
-"""DuckDB as a warehouse: a database in one file, no server; the SQL is in the ``.sql`` files beside."""
+"""DuckDB as a warehouse: one database file, no server. The SQL is in ``templates``."""
 
 from airflow_provider_metaconv.warehouse.duckdb.warehouse import DuckDBWarehouse
 

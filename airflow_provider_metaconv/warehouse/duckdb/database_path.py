@@ -1,4 +1,4 @@
-"""Which paths are databases: files of this machine and nothing else that DuckDB could open by a name."""
+"""Validation of database paths: only local files, nothing else that DuckDB could open by name."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from airflow_provider_metaconv.warehouse.errors import WarehouseRefusedError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _MAGIC = slice(8, 12)
-_ADVICE = "write the path of a file such as /data/meta.duckdb"
+_ADVICE = "set it to the path of a file, such as /data/meta.duckdb"
 
 
 def database_path(database: Path | str) -> Path:
-    """The absolute path of a database; raises ``WarehouseRefusedError`` for anything but the path of a file.
+    """Return the absolute path of a database, or raise ``WarehouseRefusedError`` if it is not the path of a file.
 
-    DuckDB takes ``md:``, ``postgres:`` or ``https://`` for an extension that it may fetch, and ``:memory:`` for a
-    database that is gone with the process.
+    DuckDB would download an extension for ``md:``, ``postgres:`` or ``https://``, and would lose a ``:memory:``
+    database with the process.
     """
     text = str(database) if isinstance(database, Path) else database
     if not isinstance(text, str) or not text.strip():
         raise WarehouseRefusedError(f"database is empty: {_ADVICE}")
     if text.startswith(":"):
-        raise WarehouseRefusedError(f"database keeps nothing in memory: {_ADVICE}")
-    # What follows the scheme may hold a password.
+        raise WarehouseRefusedError(f"database must not be in memory: {_ADVICE}")
+    # The rest of the URL may contain a password.
     if match := _SCHEME.match(text):
-        raise WarehouseRefusedError(f"database must be a file of this machine, not {match[1]}:…: {_ADVICE}")
+        raise WarehouseRefusedError(f"database must be a local file, not {match[1]}:…: {_ADVICE}")
     if "\0" in text:
-        raise WarehouseRefusedError(f"database holds a NUL character: {_ADVICE}")
+        raise WarehouseRefusedError(f"database must not contain a NUL character: {_ADVICE}")
     path = Path(text).absolute()
     if "?" in str(path):
-        # DuckDB takes what follows for options, and puts its log elsewhere.
-        raise WarehouseRefusedError(f"database holds a question mark: {_ADVICE}")
+        # DuckDB would parse what follows as options, and would put its write-ahead log elsewhere.
+        raise WarehouseRefusedError(f"database must not contain a question mark: {_ADVICE}")
     return path
 
 
 def check_file(path: Path) -> None:
-    """Raises ``WarehouseRefusedError`` for what is there and is no DuckDB database, before DuckDB looks at it.
+    """Raise ``WarehouseRefusedError`` if the path exists and is not a DuckDB database, before DuckDB opens it.
 
-    DuckDB would load the extension for a file of SQLite, and would wait for a pipe.
+    DuckDB would load the extension for a SQLite file, and would block on a pipe.
     """
     if not path.exists():
         return
@@ -46,4 +46,4 @@ def check_file(path: Path) -> None:
         raise WarehouseRefusedError(f"{path} is not a file: choose another path for the DuckDB database")
     with path.open("rb") as file:
         if file.read(_MAGIC.stop)[_MAGIC] != b"DUCK":
-            raise WarehouseRefusedError(f"{path} is not a DuckDB database: choose a path where no file is yet")
+            raise WarehouseRefusedError(f"{path} is not a DuckDB database: choose a path that does not exist yet")

@@ -1,4 +1,4 @@
-"""DuckDB's errors as ours: one line that says what to change, without DuckDB's own words, which may quote a row."""
+"""Translation of DuckDB's errors into one line that says what to change. DuckDB's own text may quote a row."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_metaconv.warehouse.errors import (
     WarehouseRefusedError,
 )
 
-_NO_ROOM = {
+_DISK_FULL = {
     errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file has reached the size that this machine allows",
+    errno.EDQUOT: "the disk quota is exceeded",
+    errno.EFBIG: "the file has reached the maximum size",
 }
-_NO_ACCESS = {
+_ACCESS_DENIED = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.EROFS: "the file system is read-only",
@@ -30,7 +30,7 @@ _NO_ACCESS = {
 
 
 def import_duckdb() -> Any:
-    """The ``duckdb`` module; raises ``ImportError`` with the command that installs it when it is missing."""
+    """Return the ``duckdb`` module; raises ``ImportError`` with the installation command if it is not installed."""
     try:
         import duckdb
     except ImportError:
@@ -39,48 +39,50 @@ def import_duckdb() -> Any:
 
 
 def disk_error(path: Path, error: Exception) -> WarehouseError | None:
-    """What to raise for an error of the disk that the database is on; None for an error of another kind."""
-    if reason := _reason(error, _NO_ROOM):
+    """Return the error to raise for a problem with the database's disk, or None for any other problem."""
+    if reason := _reason(error, _DISK_FULL):
         return WarehouseError(
-            f"{reason} in {path.parent}, where the DuckDB file {path.name} is: free space there, then run the task "
-            "again; what was loaded before is safe"
+            f"{reason} in {path.parent}, which holds the DuckDB file {path.name}: free space there, then run the task "
+            "again; earlier loads are safe"
         )
-    if reason := _reason(error, _NO_ACCESS):
+    if reason := _reason(error, _ACCESS_DENIED):
         return WarehouseRefusedError(
-            f"cannot write the DuckDB file {path} ({reason}): let the worker's user write the file and its folder"
+            f"cannot write the DuckDB file {path} ({reason}): give the worker's user write access to it and its folder"
         )
     if _reason(error, {errno.EIO: "I/O"}):
-        return WarehouseError(f"the disk of {path.parent}, where the DuckDB file {path.name} is, fails: check the disk")
+        return WarehouseError(
+            f"I/O error on the disk of {path.parent}, which holds the DuckDB file {path.name}: check the disk"
+        )
     return None
 
 
 def open_error(path: Path, error: Exception) -> WarehouseError:
-    """What to raise for a file that cannot be opened."""
+    """Return the error to raise for a file that cannot be opened."""
     reason = str(error).splitlines()[0]
     if found := disk_error(path, error):
         return found
     if "version number" in reason:
         return WarehouseRefusedError(
-            f"the DuckDB file {path} is of a version that DuckDB {import_duckdb().__version__} does not read: "
+            f"DuckDB {import_duckdb().__version__} cannot read the version of the DuckDB file {path}: "
             "install the version that wrote it, or export and import the database"
         )
     if "checksum" in reason:
         return WarehouseRefusedError(
-            f"the DuckDB file {path} is damaged (a checksum is wrong): restore it, or load into another"
+            f"the DuckDB file {path} is damaged (a checksum does not match): restore it, or load into another file"
         )
     if "different configuration" in reason:
-        return WarehouseBusyError(f"this process has the DuckDB file {path} open elsewhere: close that connection")
-    return WarehouseOpenError(f"cannot open the DuckDB file {path} ({reason}): check the path and its rights")
+        return WarehouseBusyError(f"the DuckDB file {path} is already open in this process: close that connection")
+    return WarehouseOpenError(f"cannot open the DuckDB file {path} ({reason}): check the path and its permissions")
 
 
 @contextlib.contextmanager
 def one_line_errors(path: Path) -> Iterator[None]:
-    """Turns what goes wrong while the tables of the file are used into ``WarehouseError``."""
+    """Raise DuckDB's errors as ``WarehouseError``."""
     duckdb = import_duckdb()
     try:
         yield
     except duckdb.Error as error:
-        # Without the cause: its text may quote what someone wrote.
+        # The cause is dropped because its text may quote a message.
         raise (disk_error(path, error) or _load_error(duckdb, path, error)) from None
 
 
@@ -88,23 +90,23 @@ def _load_error(duckdb: Any, path: Path, error: Exception) -> WarehouseError:
     match error:
         case duckdb.ConstraintException():
             return SchemaConflictError(
-                f"a key, index or constraint that was added to the tables in {path} refuses rows: drop it"
+                f"a key, index or constraint that was added to the tables in {path} rejects rows: drop it"
             )
         case duckdb.TransactionException():
             return WarehouseBusyError(
-                f"another connection of this process changed {path} at the same time: let the task try again"
+                f"another connection of this process changed {path} at the same time: let the task retry"
             )
         case duckdb.OutOfMemoryException():
             return WarehouseError(
-                f"not enough memory to load into {path}, or disk space for what does not fit in memory: free some"
+                f"not enough memory to load into {path}, or not enough disk space to spill to: free some"
             )
         case _:
             return WarehouseError(
-                f"DuckDB cannot load into {path} ({type(error).__name__}): check the disk space and the tables there"
+                f"DuckDB cannot load into {path} ({type(error).__name__}): check the disk space and the tables in it"
             )
 
 
 def _reason(error: Exception, reasons: dict[int, str]) -> str | None:
-    # DuckDB's errors carry no number, only the system's words for it.
+    # DuckDB's errors carry no errno, only the operating system's text.
     text = str(error)
     return next((reason for number, reason in reasons.items() if os.strerror(number) in text), None)

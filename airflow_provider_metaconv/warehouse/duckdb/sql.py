@@ -1,4 +1,4 @@
-"""The statements for DuckDB: the templates beside, rendered for one schema."""
+"""SQL statements for DuckDB: the templates, rendered for one database schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMN_TYPES = {
 
 
 def identifier(name: str) -> str:
-    """The name as a quoted SQL identifier.
+    """Return the name as a quoted SQL identifier.
 
     >>> print(identifier('a"b'))
     "a""b"
@@ -23,7 +23,7 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """The text as a quoted SQL string.
+    """Return the text as a quoted SQL string literal.
 
     >>> literal("it's")
     "'it''s'"
@@ -32,23 +32,23 @@ def literal(text: str) -> str:
 
 
 def target_name(table: Table, schema: str) -> str:
-    """The table that rows are merged into."""
+    """Return the qualified name of the table that rows are merged into."""
     return f"{identifier(schema)}.{identifier(table.name)}"
 
 
 def staging_name(table: Table) -> str:
-    """The temporary table that the files of ``table`` are read into first."""
+    """Return the name of the temporary table that the files of ``table`` are read into."""
     return f"temp.main.{identifier('staging_' + table.name)}"
 
 
 def column_definition(column: Column) -> str:
-    """A column as ``CREATE TABLE`` wants it."""
+    """Return the column's definition for ``CREATE TABLE``."""
     not_null = " NOT NULL" if column.required else ""
     return f"{identifier(column.name)} {COLUMN_TYPES[column.type]}{not_null}"
 
 
 def load_statements(template: str, schema: str) -> str:
-    """The statements of a template that merges a table or derives the ledger, in which every table has its name."""
+    """Render a template that merges a table or updates the ledger. Every table is available under its name."""
     return render(
         __package__,
         template,
@@ -59,7 +59,7 @@ def load_statements(template: str, schema: str) -> str:
 
 
 def stage_statement(file_format: str, table: Table) -> str:
-    """The statement that reads ``$files`` of one format into the table's staging."""
+    """Return the statement that reads ``$files`` of one format into the table's staging table."""
     return render(
         __package__,
         f"stage_{file_format}.sql",
@@ -71,7 +71,7 @@ def stage_statement(file_format: str, table: Table) -> str:
 
 
 def missing_statement(table: Table, schema: str, table_exists: bool) -> str:
-    """The query that counts the staged keys that the table lacks: all of them when there is no such table."""
+    """Return the query that counts the staged keys that the table lacks, or all staged keys if it does not exist."""
     return render(__package__, "missing.sql", table=_table_sql(table, schema), table_exists=table_exists)
 
 

@@ -1,4 +1,4 @@
-"""The tables in DuckDB: made when they are not there, completed when they are older than ``records``."""
+"""The tables in DuckDB: created if missing, and extended with columns that were added to the schema later."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SELECT lower(column_name), data_type FROM duckdb_columns()
 WHERE database_name = current_database() AND lower(schema_name) = lower($schema) AND lower(table_name) = $table
 """
 
-# There is no PRIMARY KEY: merging a million rows into a table with one took 5 to 20 times as long. The merge keeps the
-# key unique, and one process at a time holds the file.
+# There is no PRIMARY KEY: it made merging a million rows 5 to 20 times slower. The merge keeps keys unique, and only
+# one process at a time holds the file.
 
 
 def ensure_table(connection: DuckDBPyConnection, table: Table, schema: str) -> None:
-    """Make the table, or add the columns it lacks; part of the caller's transaction.
+    """Create the table, or add the columns it lacks, in the caller's transaction.
 
-    Raises ``SchemaConflictError`` when a column has another type, or a view has the table's name.
+    Raises ``SchemaConflictError`` if a column has another type, or if a view has the table's name.
     """
     target = f"{identifier(schema)}.{identifier(table.name)}"
     existing = existing_columns(connection, table, schema)
@@ -45,7 +45,7 @@ def ensure_table(connection: DuckDBPyConnection, table: Table, schema: str) -> N
         if column.name in existing:
             continue
         if existing:
-            # Without NOT NULL, which old rows would break: they get the column's value when they are loaded again.
+            # Not NOT NULL: existing rows have no value until they are loaded again.
             definition = f"{identifier(column.name)} {COLUMN_TYPES[column.type]}"
             connection.execute(f"ALTER TABLE {target} ADD COLUMN {definition}")
         name = f"{target}.{identifier(column.name)}"
@@ -53,7 +53,7 @@ def ensure_table(connection: DuckDBPyConnection, table: Table, schema: str) -> N
 
 
 def existing_columns(connection: DuckDBPyConnection, table: Table, schema: str) -> dict[str, str]:
-    """The types of the table's columns by lower-case name; empty when there is no such table.
+    """Return the types of the table's columns by lower-case name; empty if the table does not exist.
 
     Raises ``SchemaConflictError`` as ``ensure_table`` does.
     """
@@ -72,6 +72,6 @@ def _check_type(column: Column, found: str | None, place: str) -> None:
     wanted = COLUMN_TYPES[column.type]
     if found is not None and found != wanted:
         raise SchemaConflictError(
-            f"column {column.name} of {place} is {found}, must be {wanted}: "
+            f"column {column.name} of {place} has type {found}, must be {wanted}: "
             "rename or convert that column, or load into another schema"
         )

@@ -1,4 +1,4 @@
-"""``DuckDBWarehouse``: stage, check, merge, derive the ledger, all in one transaction."""
+"""``DuckDBWarehouse``: stage, check, merge and update the ledger, all in one transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
 from airflow_provider_metaconv.warehouse.duckdb.errors import import_duckdb, one_line_errors
 from airflow_provider_metaconv.warehouse.duckdb.sql import load_statements, missing_statement, staging_name, target_name
-from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, reach, stage
+from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, readable_paths, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
 from airflow_provider_metaconv.warehouse.errors import WarehouseError
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _LEDGER = ("count_gaps.sql", "close_gaps.sql", "total_conversations.sql")
-"""What is derived once all tables are merged, each file from what the ones before it derived."""
+"""The steps that follow the merges. Each uses the results of the steps before it."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class DuckDBWarehouse:
-    """The tables in one DuckDB file, which is made when it is not there; see ``Warehouse`` for the promises.
+    """The tables in one DuckDB file, which is created if it does not exist; see ``Warehouse`` for the guarantees.
 
-    The file is held from entering the context to leaving it. Entering waits up to ``open_timeout`` for others who hold
-    it, then raises ``WarehouseBusyError``. Raises ``WarehouseRefusedError`` for a ``path`` that is not one of a file.
+    The file is locked while the context is open. Entering waits up to ``open_timeout`` for the lock, then raises
+    ``WarehouseBusyError``. Raises ``WarehouseRefusedError`` if ``path`` is not the path of a file.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class DuckDBWarehouse:
             database.close()
 
     def load(self, files: Sequence[SourceFile]) -> LoadResult:
-        """Merge all files in one transaction; raises ``WarehouseError`` and then has changed nothing."""
+        """Merge all files in one transaction. If it raises ``WarehouseError``, nothing has changed."""
         check_files(files)
         with self._transaction(files) as connection:
             for table in TABLES:
                 ensure_table(connection, table, self._schema)
-            # Every table is staged and checked before the first is merged: a bad file is found before work is done.
+            # All tables are staged and checked before the first merge, so that a bad file is found early.
             staged = {table: stage(connection, table, _files_of(table, files)) for table in TABLES}
             result = self._merge_all(connection) if any(staged.values()) else LoadResult.nothing()
             for table in TABLES:
@@ -77,18 +77,18 @@ class DuckDBWarehouse:
             return result
 
     def interrupt(self) -> None:
-        """Ends the statement that another thread is waiting for; nothing of its transaction stays."""
+        """Interrupt the statement that another thread is running. Its transaction is rolled back."""
         if self._database is not None:
             self._database.interrupt()
 
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
-        """How many of the files' keys each table lacks; writes nothing."""
+        """Return how many of the files' keys each table lacks, by table name. Writes nothing."""
         check_files(files)
         with self._transaction(files, keep=False) as connection:
             return {table.name: self._missing(connection, table, _files_of(table, files)) for table in TABLES}
 
     def _merge_all(self, connection: DuckDBPyConnection) -> LoadResult:
-        # Before the first merge: these gaps are found in conversations as they were.
+        # Before the first merge, because these gaps are derived from the conversations as they were before this load.
         connection.execute(load_statements("adopt_earlier_gaps.sql", self._schema))
         result = LoadResult({table.name: self._merge(connection, table) for table in TABLES})
         for template in _LEDGER:
@@ -115,13 +115,13 @@ class DuckDBWarehouse:
         if self._database is None:
             raise WarehouseError("the warehouse is not open: use it in a with statement")
         with one_line_errors(self._path):
-            connection = self._database.reaching(reach(files))
+            connection = self._database.restricted_to(readable_paths(files))
             connection.execute("BEGIN")
             try:
                 yield connection
                 connection.execute("COMMIT" if keep else "ROLLBACK")
             except BaseException:
-                # A failed COMMIT has rolled back already; there is nothing to end then.
+                # A failed COMMIT has already rolled back, so there may be no transaction to end.
                 with contextlib.suppress(import_duckdb().Error):
                     connection.execute("ROLLBACK")
                 raise
@@ -132,10 +132,10 @@ def _files_of(table: Table, files: Sequence[SourceFile]) -> list[SourceFile]:
 
 
 def _rows(connection: DuckDBPyConnection, table: str) -> int:
-    return _first(connection.execute(f"SELECT count(*) FROM {table}"))  # noqa: S608 (names of ours alone)
+    return _first(connection.execute(f"SELECT count(*) FROM {table}"))  # noqa: S608 (only our own names)
 
 
 def _first(executed: DuckDBPyConnection) -> int:
-    """The number that a query selected, or the number of rows that a change wrote."""
+    """Return the number that a query selected, or the number of rows that a statement changed."""
     row = executed.fetchone()
     return int(row[0]) if row else 0

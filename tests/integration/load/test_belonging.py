@@ -42,14 +42,18 @@ def window(
 
 
 FOREIGN: dict[str, tuple[Table, Mapping[str, Any], str]] = {
-    "page": (MESSAGES, MESSAGE | {"page_id": "999"}, "another Page or platform"),
-    "platform": (MESSAGES, MESSAGE | {"platform": "INSTAGRAM"}, "another Page or platform"),
-    "earlier": (MESSAGES, MESSAGE | {"created_time": "2026-11-19T23:59:59+00:00"}, "of another time"),
-    "later": (MESSAGES, MESSAGE | {"created_time": UNTIL}, "of another time"),
-    "no time": (MESSAGES, MESSAGE | {"created_time": None}, "of another time"),
-    "escaped id": (MESSAGES, MESSAGE | {"conversation_id": 't"1', "page_id": "999"}, "another Page or platform"),
-    "window": (EXTRACTION_WINDOWS, WINDOW | {"window_until": "2026-11-22T00:00:00+00:00"}, "another window"),
-    "window of another Page": (EXTRACTION_WINDOWS, WINDOW | {"page_id": "999"}, "another Page or platform"),
+    "page": (MESSAGES, MESSAGE | {"page_id": "999"}, "different Page or platform"),
+    "platform": (MESSAGES, MESSAGE | {"platform": "INSTAGRAM"}, "different Page or platform"),
+    "earlier": (
+        MESSAGES,
+        MESSAGE | {"created_time": "2026-11-19T23:59:59+00:00"},
+        "from outside its manifest's window",
+    ),
+    "later": (MESSAGES, MESSAGE | {"created_time": UNTIL}, "from outside its manifest's window"),
+    "no time": (MESSAGES, MESSAGE | {"created_time": None}, "from outside its manifest's window"),
+    "escaped id": (MESSAGES, MESSAGE | {"conversation_id": 't"1', "page_id": "999"}, "different Page or platform"),
+    "window": (EXTRACTION_WINDOWS, WINDOW | {"window_until": "2026-11-22T00:00:00+00:00"}, "different window"),
+    "window of another Page": (EXTRACTION_WINDOWS, WINDOW | {"page_id": "999"}, "different Page or platform"),
 }
 
 
@@ -58,7 +62,7 @@ FOREIGN: dict[str, tuple[Table, Mapping[str, Any], str]] = {
 def test_a_row_that_is_not_of_its_manifest_is_refused(tmp_path: Path, case: str, file_format: str) -> None:
     table, row, complaint = FOREIGN[case]
     uri = window(tmp_path / "w", table, row, file_format)
-    with pytest.raises(LoadError, match=f"file .*/{table.name}-00000.* holds .*{complaint}.*: run the extract task"):
+    with pytest.raises(LoadError, match=f"file .*/{table.name}-00000.* has .*{complaint}.*: run the extract task"):
         verify_manifests([uri], LocalStorage)
 
 
@@ -77,14 +81,14 @@ def test_messages_that_are_read_again_before_the_window_belong_to_it(tmp_path: P
 @pytest.mark.parametrize("use", [load_manifests, check_manifests])
 def test_a_manifest_of_another_page_over_these_rows_changes_nothing(tmp_path: Path, use: Any) -> None:
     uri = window(tmp_path / "w", page_id="999")
-    with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="another Page"):
+    with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="different Page"):
         use([uri], warehouse)
 
 
 @pytest.mark.parametrize("use", [load_manifests, check_manifests])
 def test_a_manifest_without_files_is_no_manifest(tmp_path: Path, use: Any) -> None:
     uri = window(tmp_path / "w", files=[])
-    with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="names no files"):
+    with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="lists no files"):
         use([uri], warehouse)
 
 
@@ -120,7 +124,9 @@ def test_a_window_that_is_published_again_meanwhile_is_read_again_once(
             str(path) for path in (tmp_path / "w").iterdir() if path.name != MANIFEST_NAME
         ]
     else:
-        with pytest.raises(LoadError, match=r"is missing: .* being extracted again and again: load it when that has"):
+        with pytest.raises(
+            LoadError, match=r"is missing: .* keeps being extracted again: load it once those runs have"
+        ):
             verify_manifests([uri], PublishedAgain)
 
 

@@ -146,8 +146,8 @@ def _changed(part):
     ("damage", "problem"),
     [
         (_missing, "is missing: run the extract task again"),
-        (_truncated, "bytes, its manifest says"),
-        (_changed, r"was changed after it was written \(its SHA-256 differs\): run the extract task again"),
+        (_truncated, "bytes, but its manifest says"),
+        (_changed, r"has changed since it was written \(its SHA-256 differs\): run the extract task again"),
     ],
 )
 @pytest.mark.parametrize("use", [load_manifests, check_manifests])
@@ -169,7 +169,7 @@ def _edited(uri, **changes):
 def test_a_wrong_row_count_in_a_manifest_loads_nothing(tmp_path, path, warehouse):
     uri = _extract(tmp_path / "a", _message(1))
     _edited(uri, rows=2)
-    with pytest.raises(RowCountError, match="table messages hold 1 rows, their manifests say 2"):
+    with pytest.raises(RowCountError, match="table messages hold 1 rows, but their manifests say 2"):
         load_manifests([uri], warehouse)
     assert [] == _texts(path)
 
@@ -186,10 +186,10 @@ def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
 @pytest.mark.parametrize(
     ("uri", "error", "problem"),
     [
-        ("/nowhere/_manifest.json", LoadError, "there is no manifest /nowhere/_manifest.json: the extract has not"),
+        ("/nowhere/_manifest.json", LoadError, "manifest /nowhere/_manifest.json does not exist: the extract has not"),
         ("gs://bucket/_manifest.json", StorageError, "addresses with gs: are not supported here: use a local folder"),
-        ("/data/", LoadError, "'/data/' names no manifest"),
-        ("", LoadError, "'' names no manifest"),
+        ("/data/", LoadError, "'/data/' is not the path of a manifest"),
+        ("", LoadError, "'' is not the path of a manifest"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_said(warehouse, uri, error, problem):
@@ -220,8 +220,8 @@ def test_a_check_that_finds_everything_is_silent():
 @pytest.mark.parametrize(
     ("expected", "missing", "problem"),
     [
-        ([("100", "MESSENGER"), ("100", "INSTAGRAM")], {"messages": 0}, "not extracted: INSTAGRAM/100: see why"),
-        ([("100", "MESSENGER")], {"messages": 3}, "the warehouse lacks 3 messages that the files hold: run the load"),
+        ([("100", "MESSENGER"), ("100", "INSTAGRAM")], {"messages": 0}, "not extracted: INSTAGRAM/100: see the log"),
+        ([("100", "MESSENGER")], {"messages": 3}, r"lacks rows of the extracted files \(3 messages\): run the load"),
     ],
 )
 def test_a_check_that_finds_a_gap_says_which(expected, missing, problem):
@@ -241,7 +241,9 @@ def test_the_check_names_the_windows_that_were_read_in_part(tmp_path, warehouse)
 
 def test_a_window_that_was_read_in_part_fails_the_check_unless_it_is_to_be_a_warning(caplog):
     result = CheckResult(1, EXTRACTED, NONE_MISSING, incomplete=0, partial=(f"MESSENGER/100 ({GAP})",))
-    with pytest.raises(LoadError, match=rf"read in part: MESSENGER/100 \({GAP}\): extract these windows again"):
+    with pytest.raises(
+        LoadError, match=rf"extracted only in part: MESSENGER/100 \({GAP}\): extract these windows again"
+    ):
         result.raise_unless_complete(EXTRACTED)
     result.raise_unless_complete(EXTRACTED, on_partial="warn")
-    assert [record.getMessage() for record in caplog.records] == [f"read in part: MESSENGER/100 ({GAP})"]
+    assert [record.getMessage() for record in caplog.records] == [f"extracted only in part: MESSENGER/100 ({GAP})"]

@@ -93,7 +93,7 @@ def published_again(window: Window, times: int) -> type[bigquery.BigQueryWarehou
 
 def test_rows_in_a_bucket_must_be_of_their_manifest(window: Window) -> None:
     uri = window.publish(MESSAGE | {"page_id": "999"})
-    with pytest.raises(LoadError, match=r"file gs://.*/messages-00000.* holds rows of another Page or platform"):
+    with pytest.raises(LoadError, match=r"file gs://.*/messages-00000.* has rows of a different Page or platform"):
         operator(uri).execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
 
 

@@ -70,5 +70,5 @@ class TestBigQueryWithLocalFiles(ContractOfBigQuery):
             warehouse.load([SourceFile("s3://bucket/x", "messages", "ndjson", 1)])
 
     def test_a_pattern_is_refused(self, warehouse):
-        with pytest.raises(SourceFileError, match=r"takes the \* in gs://bucket/\*.gz for a pattern"):
+        with pytest.raises(SourceFileError, match=r"treats the \* in gs://bucket/\*.gz as a wildcard"):
             warehouse.load([SourceFile("gs://bucket/*.gz", "messages", "ndjson", 1)])

@@ -122,12 +122,12 @@ def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
     [
         (
             "CREATE TABLE {dataset}.conversations (platform STRING, updated_time STRING)",
-            "column updated_time of .* is STRING, must be TIMESTAMP: rename or convert",
+            "column updated_time of .* has type STRING, must be TIMESTAMP: rename or convert",
         ),
         ("CREATE VIEW {dataset}.conversations AS SELECT 1 AS x", "conversations is a view, not a table"),
         (
             "CREATE TABLE {dataset}.conversations (platform STRING, note STRING NOT NULL)",
-            "column note of .* is REQUIRED, and not every row has it: make it NULLABLE",
+            "column note of .* is REQUIRED, but not every row has a value: make it NULLABLE",
         ),
     ],
 )
@@ -141,17 +141,17 @@ def test_a_table_that_cannot_hold_the_rows_is_said_before_anything_is_written(da
 
 def test_without_leave_nothing_is_made_and_what_is_missing_is_said(dataset, files):
     warehouse = dataset.warehouse(create_tables=False)
-    with pytest.raises(WarehouseOpenError, match=r"there is no dataset .*: make it or let it be made"):
+    with pytest.raises(WarehouseOpenError, match=r"dataset .* does not exist: create it, set create_tables"):
         warehouse.load([files(message())])
     dataset.client.create_dataset(dataset.name)
-    with pytest.raises(WarehouseOpenError, match=r"there is no table .*messages: make it or let it be made"):
+    with pytest.raises(WarehouseOpenError, match=r"table .*messages does not exist: create it, or set create_tables"):
         warehouse.load([files(message())])
     assert [] == dataset.tables()
 
 
 def test_a_location_that_is_not_the_datasets_is_said(dataset, files):
     dataset.warehouse(location="US").load([])
-    with pytest.raises(WarehouseOpenError, match="is in US, not in EU: leave location out"):
+    with pytest.raises(WarehouseOpenError, match="is in US, not in EU: remove location"):
         dataset.warehouse(location="EU").load([files(message())])
 
 
@@ -183,7 +183,7 @@ def test_staging_expires_by_itself(dataset, files):
 def test_a_failure_to_drop_the_staging_hides_nothing(dataset, files, bigquery_server):
     bigquery_server.fail("^DELETE ", None, status=403, reason="accessDenied")
     assert result(1, inserted=1) == dataset.warehouse().load([files(message())]).tables["messages"]
-    with pytest.raises(SourceFileError, match="hold 1 rows, their manifests say 2"):
+    with pytest.raises(SourceFileError, match="hold 1 rows, but their manifests say 2"):
         dataset.warehouse().load([files(message(), said=2)])
 
 
@@ -295,7 +295,7 @@ def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, b
     warehouse = dataset.warehouse(job_timeout=timedelta(seconds=0.5))
     step = warehouse.begin([files(message())])
     monkeypatch.setattr(bigquery.LoadJob, "state", "RUNNING")
-    with pytest.raises(WarehouseError, match=r"job .* is still RUNNING after 0.5 s: see why"):
+    with pytest.raises(WarehouseError, match=r"job .* is still RUNNING after 0.5 s: check BigQuery's job history"):
         warehouse.advance(step)
     assert 1 == count(bigquery_server, "/cancel")
 
@@ -312,7 +312,7 @@ def test_a_failure_in_the_second_table_undoes_the_first(dataset, files, monkeypa
             "SET conversations_inserted", "SET conversations_inserted = 1 / 0; --"
         ),
     )
-    with pytest.raises(WarehouseError, match="BigQuery refuses to work on dataset"):
+    with pytest.raises(WarehouseError, match="BigQuery rejected an operation on dataset"):
         dataset.warehouse().load(
             [files(message(text="new")), files(message(2)), files(conversation(2), table=CONVERSATIONS)]
         )
@@ -347,7 +347,7 @@ def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeyp
     monkeypatch.setattr(
         bigquery.QueryJob, "error_result", property(lambda _: {"reason": "invalidQuery", "message": problem})
     )
-    with pytest.raises(WarehouseBusyError, match="at the same time, 2 times in a row: let the task try again"):
+    with pytest.raises(WarehouseBusyError, match="at the same time, 2 times in a row: let the task retry"):
         dataset.warehouse().load([files(message())])
 
 
@@ -418,22 +418,34 @@ DENIED = (
             "accessDenied",
             DENIED,
             WarehouseOpenError,
-            "lacks bigquery.datasets.get.*: give it BigQuery Data Editor",
+            "lacks bigquery.datasets.get.*: grant it BigQuery Data Editor",
         ),
         (403, "accessDenied", "Access Denied: Project p", WarehouseOpenError, "and BigQuery Job User on project p"),
         (403, "accessNotConfigured", "secret words", WarehouseOpenError, "API is not enabled in project p: enable"),
-        (403, "billingNotEnabled", "secret words", WarehouseOpenError, "project p has no billing, .*: enable it there"),
+        (
+            403,
+            "billingNotEnabled",
+            "secret words",
+            WarehouseOpenError,
+            "project p has no billing, .*: enable billing there",
+        ),
         (
             401,
             "authError",
             "secret words",
             WarehouseRefusedError,
-            "(log in to Google|refuses the login).*check the connection",
+            "(log in to Google|rejected the login).*check (whether )?the connection",
         ),
-        (403, "quotaExceeded", "secret words", WarehouseBusyError, "a quota of project p is used up"),
-        (400, "invalid", "secret words", WarehouseError, "refuses to work on dataset p.meta"),
-        (404, "notFound", "Not found: Project p", WarehouseOpenError, "there is no (project p|dataset p.meta)"),
-        (503, "backendError", "secret words", WarehouseBusyError, "could not do it just now"),
+        (403, "quotaExceeded", "secret words", WarehouseBusyError, "a quota of project p is exhausted"),
+        (400, "invalid", "secret words", WarehouseError, "rejected an operation on dataset p.meta"),
+        (
+            404,
+            "notFound",
+            "Not found: Project p",
+            WarehouseOpenError,
+            "(cannot see project p|dataset p.meta does not exist)",
+        ),
+        (503, "backendError", "secret words", WarehouseBusyError, "BigQuery is temporarily unavailable"),
     ],
 )
 def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason, text, kind, said):
@@ -451,25 +463,25 @@ def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason
         (
             ("accessDenied", "Access Denied: File gs://b/x: a@b does not have storage.objects.get access"),
             WarehouseOpenError,
-            "may not read gs://b/x .it lacks storage.objects.get.: give it Storage Object Viewer on that bucket",
+            "may not read gs://b/x .it lacks storage.objects.get.: grant it Storage Object Viewer on that bucket",
         ),
         (
             ("accessDenied", "Access Denied: Table p:d.t: Permission bigquery.tables.updateData denied"),
             WarehouseOpenError,
-            "lacks bigquery.tables.updateData.: give it BigQuery Data Editor",
+            "lacks bigquery.tables.updateData.: grant it BigQuery Data Editor",
         ),
-        (("notFound", "Not found: URI gs://b/x"), SourceFileError, "there is no gs://b/x: check the bucket, or run"),
+        (("notFound", "Not found: URI gs://b/x"), SourceFileError, "gs://b/x does not exist: check the bucket, or run"),
         (("invalid", "Cannot read and write in different locations: source: EU, destination: US"), WarehouseOpenError,
          "dataset p.d and the bucket of gs://b/x are in different locations"),
         (("notFound", "Not found: Dataset p:d was not found in location EU"), WarehouseOpenError, "check the names"),
         (("invalidQuery", "Too many partitions produced by query, allowed 4000, query produces at least 4001"),
          WarehouseRefusedError, "extract a history of more than ten years in several windows"),
         (("notFound", "Not found: Table p:d.metaconv_staging_messages_x_0"), WarehouseBusyError,
-         "a staging table in dataset p.d is gone: let the task try again"),
+         "a staging table in dataset p.d was deleted: let the task retry"),
         (("invalid", "JSON parsing error in row starting at position 123: 'secret words'"), SourceFileError,
-         "cannot read gs://b/x, position 123, or it breaks"),
-        (("stopped", "secret words"), WarehouseError, "someone cancelled the job on dataset p.d: run the task again"),
-        (("internalError", "secret words"), WarehouseBusyError, "let the task try again"),
+         "cannot read gs://b/x, position 123, or its values do not match"),
+        (("stopped", "secret words"), WarehouseError, "the job on dataset p.d was cancelled: run the task again"),
+        (("internalError", "secret words"), WarehouseBusyError, "let the task retry"),
     ],
 )  # fmt: skip
 def test_what_a_failed_load_job_says_is_one_line_without_a_row(problem, kind, said):

@@ -207,7 +207,7 @@ def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
     [
         (
             "CREATE TABLE conversations (platform VARCHAR, updated_time VARCHAR)",
-            "column updated_time of main.conversations is VARCHAR, must be TIMESTAMP WITH TIME ZONE: rename or convert",
+            "column updated_time of main.conversations has type VARCHAR, must be TIMESTAMP WITH TIME ZONE: rename",
         ),
         ("CREATE VIEW conversations AS SELECT 1 AS x", "main.conversations is a view, not a table"),
         (
@@ -270,8 +270,8 @@ def test_a_file_that_another_process_holds_is_said_after_the_timeout(path, holde
     with pytest.raises(WarehouseBusyError) as caught, DuckDBWarehouse(path, open_timeout=SHORTLY):
         pass
     expected = (
-        f"the DuckDB file {path} is held by process {holder.pid}, waited 0.2 s: "
-        "give the tasks that use it a pool with one slot, close other programs that have it open"
+        f"the DuckDB file {path} is locked by process {holder.pid} (waited 0.2 s): "
+        "give the tasks that use it a pool with one slot, and close other programs that have it open"
     )
     assert expected == str(caught.value)
 
@@ -285,7 +285,7 @@ def test_opening_waits_for_its_turn(path, holder, files):
 def test_a_second_thread_waits_as_a_second_process_does(path):
     with (
         DuckDBWarehouse(path),
-        pytest.raises(WarehouseBusyError, match="held by another thread"),
+        pytest.raises(WarehouseBusyError, match="locked by another thread"),
         DuckDBWarehouse(path, open_timeout=SHORTLY),
     ):
         pass

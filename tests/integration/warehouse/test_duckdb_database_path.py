@@ -49,7 +49,7 @@ def test_what_is_no_path_is_refused_in_one_line_without_what_it_holds(tmp_path, 
         DuckDBWarehouse(database)
     line = str(caught.value)
     assert line.startswith("database ")
-    assert line.endswith("write the path of a file such as /data/meta.duckdb")
+    assert line.endswith("set it to the path of a file, such as /data/meta.duckdb")
     assert "hunter2" not in line
     assert len(line.splitlines()) == 1
     assert [] == list(tmp_path.iterdir())
@@ -94,10 +94,10 @@ def _damaged(path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (_sqlite, "is not a DuckDB database: choose a path where no file is yet"),
+        (_sqlite, "is not a DuckDB database: choose a path that does not exist yet"),
         (_pipe, "is not a file: choose another path"),
         (Path.mkdir, "is not a file: choose another path"),
-        (_damaged, r"is damaged \(a checksum is wrong\): restore it"),
+        (_damaged, r"is damaged \(a checksum does not match\): restore it"),
     ],
 )
 def test_what_is_there_and_no_database_is_said_before_it_is_used(tmp_path, make, said):
@@ -115,14 +115,14 @@ def test_a_file_of_another_version_is_said(tmp_path):
     )
     said = open_error(tmp_path / "meta.duckdb", error)
     assert isinstance(said, WarehouseRefusedError)
-    assert f"is of a version that DuckDB {duckdb.__version__} does not read: install the version" in str(said)
+    assert f"DuckDB {duckdb.__version__} cannot read the version of the DuckDB file {tmp_path}" in str(said)
 
 
 def test_a_file_that_this_process_has_open_otherwise_is_said(tmp_path):
     path = tmp_path / "meta.duckdb"
     with (
         duckdb.connect(str(path)),
-        pytest.raises(WarehouseBusyError, match=r"this process has the DuckDB file .* open elsewhere"),
+        pytest.raises(WarehouseBusyError, match=r"the DuckDB file .* is already open in this process"),
         DuckDBWarehouse(path, open_timeout=SHORTLY),
     ):
         pass
@@ -161,7 +161,7 @@ def test_a_file_or_folder_without_rights_is_said_with_what_to_change(there, ever
     )
     assert said.stdout == (
         f"WarehouseRefusedError cannot write the DuckDB file {path} (permission denied): "
-        "let the worker's user write the file and its folder\n"
+        "give the worker's user write access to it and its folder\n"
     )
 
 

@@ -50,8 +50,8 @@ def _large(files, count=20, size=200_000):
 
 def _full(path):
     return (
-        f"the disk is full in {path.parent}, where the DuckDB file {path.name} is: free space there, "
-        "then run the task again; what was loaded before is safe"
+        f"the disk is full in {path.parent}, which holds the DuckDB file {path.name}: free space there, "
+        "then run the task again; earlier loads are safe"
     )
 
 
@@ -97,7 +97,7 @@ def test_staging_that_does_not_fit_beside_the_database_names_the_room_it_needs(d
         warehouse.load([files(message(0))])
     little = connection.CONFIGURATION | {"memory_limit": "60MB", "threads": "1"}
     monkeypatch.setattr(connection, "CONFIGURATION", little)
-    said = r"the disk is full in|not enough memory to load into .*, or disk space"
+    said = r"the disk is full in|not enough memory to load into .*, or not enough disk space"
     with pytest.raises(WarehouseError, match=said), DuckDBWarehouse(path) as warehouse:
         warehouse.load([_large(files, 1_000, 60_000)])
     assert ["m_0"] == ids(path)
@@ -140,4 +140,4 @@ def test_a_limit_of_this_machine_on_the_size_of_files_is_said(tmp_path, files):
         timeout=60,
         cwd=Path(__file__).parents[3],
     )
-    assert said.stdout.startswith("WarehouseError the file has reached the size that this machine allows in ")
+    assert said.stdout.startswith("WarehouseError the file has reached the maximum size in ")

@@ -46,7 +46,7 @@ def database(tmp_path):
 @pytest.mark.parametrize("sql", FORBIDDEN)
 def test_nothing_outside_is_reached_whatever_sql_is_run(tmp_path, database, sql):
     forbidden_variable = duckdb.sql("SELECT 1 AS x")
-    connection = database.reaching([])
+    connection = database.restricted_to([])
     with pytest.raises(duckdb.Error):
         connection.execute(sql.format(folder=tmp_path)).fetchall()
     assert forbidden_variable is not None
@@ -58,7 +58,7 @@ def test_each_load_reaches_its_own_files_alone(tmp_path, database):
     first, second = files(message(1)), files(message(2))
     query = "SELECT message_id FROM read_json($path, columns = {'message_id': 'VARCHAR'})"
     for mine, other in [(first, second), (second, first), (second, first)]:
-        connection = database.reaching([mine.uri])
+        connection = database.restricted_to([mine.uri])
         assert 1 == len(connection.execute(query, {"path": mine.uri}).fetchall())
         with pytest.raises(duckdb.PermissionException):
             connection.execute(query, {"path": other.uri})

@@ -334,7 +334,7 @@ class WarehouseContract:
             files(*(MAKE[each.name](number) for number in (1, 2)), table=each, said=said if each is table else None)
             for each in TABLES
         ]
-        with pytest.raises(RowCountError, match=f"table {table.name} hold 2 rows, their manifests say {said}"):
+        with pytest.raises(RowCountError, match=f"table {table.name} hold 2 rows, but their manifests say {said}"):
             warehouse.load(sources)
         assert ([message(text="held")], []) == (rows_of("messages"), rows_of("conversations"))
 
@@ -367,7 +367,7 @@ class WarehouseContract:
     def test_an_unknown_table_or_format_is_said(self, warehouse, files, table, file_format):
         with pytest.raises(
             SourceFileError,
-            match=r"tables are conversation_gaps, conversations, .*, messages, formats are ndjson, parquet",
+            match=r"must be one of conversation_gaps, conversations, .*, messages, the format one of ndjson, parquet",
         ):
             warehouse.load([SourceFile(files(message()).uri, table, file_format, 1)])
 

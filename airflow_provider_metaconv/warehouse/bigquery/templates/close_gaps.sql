@@ -1,4 +1,4 @@
--- Gaps that a loaded window may close, and those whose closing window may have a gap for the same conversation itself.
+-- The gaps that a loaded window may close, and those whose closing window may itself have a gap in the conversation.
 CREATE TEMP TABLE examined_gap AS
 SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
@@ -23,8 +23,9 @@ INNER JOIN {{ conversation_gaps.source }} AS source ON source.platform = gap.pla
     AND source.window_until >= gap.window_until
     AND (source.window_since IS NULL OR source.window_since <= gap.window_since);
 
--- A gap is closed by the first complete window that was read later, spans the gap's window (the same one read again does)
--- and found nothing missing in that conversation. A gap that is older than its window's own row is of an earlier reading.
+-- A gap is closed by the first complete window that was extracted later, covers the gap's window (the same window,
+-- extracted again, counts) and has no gap in that conversation. A gap older than its window's row was found by an
+-- earlier extraction of that window.
 CREATE TEMP TABLE closing_window AS
 WITH gap_window AS (
     SELECT DISTINCT platform, page_id, folders, user_id, window_id, window_since, window_until

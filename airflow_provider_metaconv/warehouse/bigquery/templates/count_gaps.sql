@@ -1,4 +1,4 @@
--- Gaps that are loaded, and those in whose window messages of the conversation were loaded.
+-- The gaps in this load, and the gaps whose window contains messages of this load.
 CREATE TEMP TABLE recounted_gap AS
 SELECT
     gap.platform, gap.page_id, gap.folders, gap.user_id, gap.window_id, gap.conversation_id,
@@ -25,14 +25,14 @@ INNER JOIN (
     AND loaded.first_time < gap.window_until
     AND (gap.window_since IS NULL OR loaded.last_time >= gap.window_since);
 
--- Six small columns of messages are read, of the days that the windows of these gaps span: an hourly load reads a day.
+-- Scans six small columns of messages, on the days of these gaps' windows: one day for an hourly load.
 SET counted_begin = (
     SELECT IF(COUNTIF(window_since IS NULL) > 0, {{ first_moment }}, MIN(window_since)) FROM recounted_gap
 );
 SET counted_end = (SELECT MAX(window_until) FROM recounted_gap);
 
--- What the rows of messages say, whichever window brought them. Messages without an id or a time are in no row: their
--- number is what was known beyond the counts, before and after.
+-- The counts come from the rows of messages, whichever window they were extracted with. Messages without an ID or a
+-- time have no row: their number is the excess of messages_known over the counts, which is preserved.
 UPDATE {{ conversation_gaps.target }} AS gap
 SET
     messages_known = counted.extracted + counted.unavailable + GREATEST(

@@ -7,8 +7,8 @@ DECLARE conversation_gaps_adopted INT64 DEFAULT 0;
 DECLARE counted_begin, counted_end TIMESTAMP;
 DECLARE counted_pages ARRAY<STRING>;
 
--- A version is less complete when Meta gave less of it, or the same with the sender, the text or what is
--- attached missing.
+-- A version is less complete if its content_status ranks lower, or if the status is equal and the sender, the text or
+-- attachments are missing.
 CREATE TEMP FUNCTION completeness_rank(
     status STRING, sender STRING, body STRING, attachments JSON, shares JSON, story JSON
 ) AS (
@@ -20,14 +20,14 @@ CREATE TEMP FUNCTION completeness_rank(
     + IF(story IS NULL, 1, 0)
 );
 
--- Parquet cannot say "required", so staging does not either: rows that lack such a value are counted here.
+-- Parquet has no required columns, so neither have the staging tables. Rows without a required value are counted here.
 {% for table in staged %}
 {% include "staging_stats.sql" %}
 {% endfor %}
 
 IF {% for table in tables %}{{ "" if loop.first else " AND " }}{{ table.name }}_incomplete = 0{% endfor %} THEN
-    -- Two transactions that only insert do not conflict, and both could insert the same key. Each load changes this one
-    -- row first, so that of two loads at once one is refused, and tried again.
+    -- Two transactions that only insert do not conflict, and both could insert the same key. Each load updates this one
+    -- row first, so that one of two concurrent loads is rejected and retried.
     CREATE TABLE IF NOT EXISTS {{ lock }}
     OPTIONS (description = 'One row that every load of conversations changes, so that two never merge at once.')
     AS SELECT CURRENT_TIMESTAMP() AS locked_time;
@@ -37,11 +37,11 @@ IF {% for table in tables %}{{ "" if loop.first else " AND " }}{{ table.name }}_
     SET locked_time = CURRENT_TIMESTAMP()
     WHERE TRUE;
     IF @@row_count = 0 THEN
-        -- Somebody has emptied it: a row that two loads insert at once would keep nobody out, but one of the next will.
+        -- The lock table was emptied. Two loads may both insert a row now, but later loads conflict again.
         INSERT INTO {{ lock }} (locked_time) VALUES (CURRENT_TIMESTAMP());
     END IF;
 
-{# Before the first merge: these gaps are found in conversations as they were. #}
+{# Before the first merge, because these gaps are derived from the conversations as they were before this load. #}
 {% include "adopt_earlier_gaps.sql" %}
 
 {% for table in merged %}

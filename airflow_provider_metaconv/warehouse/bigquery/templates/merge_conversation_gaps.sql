@@ -1,4 +1,4 @@
--- Of all staged versions of a gap the one extracted last.
+-- Select the staged version of each gap that was extracted last.
 CREATE TEMP TABLE source_conversation_gaps AS
 SELECT {{ conversation_gaps.columns }}
 FROM (
@@ -22,8 +22,8 @@ SET conversation_gaps_inserted = (
     )
 );
 
--- The version extracted last stays, with what its window says was listed without being a message of any row. The counts
--- are then those of the rows (count_gaps.sql), and are not compared here.
+-- The version extracted last is kept, including its number of listed messages that have no row. count_gaps.sql replaces
+-- the counts, so they are not compared here.
 MERGE {{ conversation_gaps.target }} AS target
 USING source_conversation_gaps AS source
 ON {{ conversation_gaps.same_key }}

@@ -1,5 +1,5 @@
--- Of all staged versions of a conversation the one that was updated last, and of those the one extracted last, with the
--- oldest and the newest message of all of them: each window sees only its own.
+-- Select the staged version of each conversation that was updated last, or else extracted last. Its oldest and newest
+-- message times cover all staged versions, because each window sees only its own messages.
 CREATE TEMP TABLE source_conversations AS
 SELECT
     version.* REPLACE (
@@ -24,7 +24,7 @@ SET conversations_inserted = (
     )
 );
 
--- The version that was updated last stays. What is derived from other rows (total_conversations.sql) is not compared.
+-- The version updated last is kept. Columns that total_conversations.sql derives are not compared.
 MERGE {{ conversations.target }} AS target
 USING source_conversations AS source
 ON {{ conversations.same_key }}

@@ -1,4 +1,4 @@
--- Of all staged versions of a window a complete one, and of those the one extracted last.
+-- Select one staged version of each window: a complete one if there is one, or else the one extracted last.
 CREATE TEMP TABLE source_extraction_windows AS
 SELECT {{ extraction_windows.columns }}
 FROM {{ extraction_windows.staged }} AS version
@@ -19,7 +19,7 @@ SET extraction_windows_inserted = (
     )
 );
 
--- A complete version is never replaced by a partial one; otherwise the one extracted last stays.
+-- A partial version never replaces a complete one. Otherwise the version extracted last is kept.
 MERGE {{ extraction_windows.target }} AS target
 USING source_extraction_windows AS source
 ON {{ extraction_windows.same_key }}

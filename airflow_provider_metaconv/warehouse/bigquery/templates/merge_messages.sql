@@ -1,4 +1,4 @@
--- Of all staged versions of a message the one that Meta gave most of, and of those the one extracted last.
+-- Select the most complete staged version of each message, or else the one extracted last.
 CREATE TEMP TABLE source_messages AS
 SELECT {{ messages.columns }}
 FROM {{ messages.staged }} AS version
@@ -22,7 +22,7 @@ SET messages_inserted = (
     )
 );
 
--- A less complete or older version never replaces what is there, and only rows that differ are written.
+-- A less complete or older version never replaces the existing row, and only rows that differ are written.
 MERGE {{ messages.target }} AS target
 USING source_messages AS source
 ON {{ messages.same_key }}{{ messages.in_range }}

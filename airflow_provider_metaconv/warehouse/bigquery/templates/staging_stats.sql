@@ -1,4 +1,4 @@
--- The staged rows are between these times. BigQuery reads no partition beyond them: variables count as constants.
+-- The time range of the staged rows. BigQuery prunes partitions outside it, because variables count as constants.
 FOR staged IN (
     SELECT
         COUNTIF({{ table.lacks_required }}) AS incomplete,

@@ -1,12 +1,12 @@
--- Everything that was loaded or derived before concerns these conversations and no others.
+-- The conversations that this load or the steps before this one have touched.
 CREATE TEMP TABLE touched_conversation AS
 SELECT platform, page_id, conversation_id FROM {{ messages.source }}
 UNION DISTINCT SELECT platform, page_id, conversation_id FROM {{ conversations.source }}
 UNION DISTINCT SELECT platform, page_id, conversation_id FROM {{ conversation_gaps.source }}
 UNION DISTINCT SELECT platform, page_id, conversation_id FROM examined_gap;
 
--- Five small columns of messages are read: of these Pages, by which the table is clustered, and of the days since the
--- oldest message of these conversations. The counts are those of all windows, so no fewer days would do.
+-- Scans five small columns of messages, for these Pages (which the table is clustered by) and for the days since the
+-- oldest message of these conversations. The counts cover all windows, so fewer days would not do.
 SET counted_pages = ARRAY(SELECT DISTINCT page_id FROM touched_conversation);
 SET counted_begin = (
     SELECT IF(COUNTIF(conversation.oldest_message_time IS NULL) > 0, {{ first_moment }}, MIN(conversation.oldest_message_time))

@@ -1,5 +1,5 @@
--- Releases without conversation_gaps said in conversations alone what was missing: a status without a reason_code, in
--- their files and in their tables. It becomes a gap like any other, and the merge gives the conversation its reason_code.
+-- Releases before conversation_gaps recorded missing messages only in conversations, as a status without a reason_code.
+-- Such rows, in old files and in the table, are converted to gaps. The merge then sets the conversation's reason_code.
 INSERT INTO {{ conversation_gaps.source }} BY NAME
 SELECT
     platform,

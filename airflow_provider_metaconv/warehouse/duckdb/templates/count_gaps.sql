@@ -1,4 +1,4 @@
--- Gaps that are loaded, and those in whose window messages of the conversation were loaded.
+-- The gaps in this load, and the gaps whose window contains messages of this load.
 CREATE OR REPLACE TEMP TABLE recounted_gap AS
 SELECT {{ conversation_gaps.key }}, window_since, window_until
 FROM {{ conversation_gaps.target }}
@@ -22,8 +22,8 @@ SET VARIABLE counted_begin = (
 );
 SET VARIABLE counted_end = (SELECT max(window_until) FROM recounted_gap);
 
--- What the rows of messages say, whichever window brought them. Messages without an id or a time are in no row: their
--- number is what was known beyond the counts, before and after.
+-- The counts come from the rows of messages, whichever window they were extracted with. Messages without an ID or a
+-- time have no row: their number is the excess of messages_known over the counts, which is preserved.
 UPDATE {{ conversation_gaps.target }} AS gap
 SET
     messages_known = counted.extracted + counted.unavailable

@@ -1,4 +1,4 @@
--- Of all staged versions of a gap the one extracted last stays.
+-- Keep the staged version of each gap that was extracted last.
 DELETE FROM {{ conversation_gaps.source }}
 WHERE rowid IN (
     SELECT rowid
@@ -6,8 +6,8 @@ WHERE rowid IN (
     QUALIFY row_number() OVER (PARTITION BY {{ conversation_gaps.key }} ORDER BY extracted_time DESC NULLS LAST, rowid DESC) > 1
 );
 
--- The version extracted last stays, with what its window says was listed without being a message of any row. The counts
--- are then those of the rows (count_gaps.sql), and are not compared here.
+-- The version extracted last is kept, including its number of listed messages that have no row. count_gaps.sql replaces
+-- the counts, so they are not compared here.
 MERGE INTO {{ conversation_gaps.target }} AS target
 USING {{ conversation_gaps.source }} AS source
 ON ({{ conversation_gaps.same_key }})

@@ -1,5 +1,5 @@
--- Of all staged versions of a conversation the one stays that was updated last, and of those the one extracted last, with
--- the oldest and the newest message of all of them: each window sees only its own.
+-- Keep the staged version of each conversation that was updated last, or else extracted last. Its oldest and newest
+-- message times cover all staged versions, because each window sees only its own messages.
 UPDATE {{ conversations.source }} AS source
 SET oldest_message_time = reach.oldest, newest_message_time = reach.newest
 FROM (
@@ -22,7 +22,7 @@ WHERE rowid IN (
     ) > 1
 );
 
--- The version that was updated last stays. What is derived from other rows (total_conversations.sql) is not compared.
+-- The version updated last is kept. Columns that total_conversations.sql derives are not compared.
 MERGE INTO {{ conversations.target }} AS target
 USING {{ conversations.source }} AS source
 ON ({{ conversations.same_key }})

@@ -1,4 +1,4 @@
--- Of all staged versions of a window a complete one stays, and of those the one extracted last.
+-- Keep one staged version of each window: a complete one if there is one, or else the one extracted last.
 DELETE FROM {{ extraction_windows.source }}
 WHERE rowid IN (
     SELECT rowid
@@ -9,7 +9,7 @@ WHERE rowid IN (
     ) > 1
 );
 
--- A complete version is never replaced by a partial one; otherwise the one extracted last stays.
+-- A partial version never replaces a complete one. Otherwise the version extracted last is kept.
 MERGE INTO {{ extraction_windows.target }} AS target
 USING {{ extraction_windows.source }} AS source
 ON ({{ extraction_windows.same_key }})

@@ -1,5 +1,5 @@
--- Of all staged versions of a message the one stays that Meta gave most of, and of those the one extracted last. A version
--- is less complete when Meta gave less of it, or the same with the sender, the text or what is attached missing.
+-- Keep the most complete staged version of each message, or else the one extracted last. A version is less complete if
+-- its content_status ranks lower, or if the status is equal and the sender, the text or attachments are missing.
 CREATE OR REPLACE TEMP MACRO completeness_rank(status, sender, body, attachments, shares, story) AS
     9 * coalesce(list_position([{{ content_statuses }}], status), 1 + len([{{ content_statuses }}]))
     + 2 * (sender IS NULL)::INTEGER + 2 * (coalesce(body, '') = '')::INTEGER
@@ -18,11 +18,11 @@ WHERE rowid IN (
     ) > 1
 );
 
--- Between these times lie the staged rows. DuckDB reads no rows beyond them: variables count as constants.
+-- The time range of the staged rows. DuckDB skips row groups outside it, because variables count as constants.
 SET VARIABLE loaded_begin = (SELECT min(created_time) - INTERVAL 1 DAY FROM {{ messages.source }});
 SET VARIABLE loaded_end = (SELECT max(created_time) + INTERVAL 1 DAY FROM {{ messages.source }});
 
--- A less complete or older version never replaces what is there, and only rows that differ are written.
+-- A less complete or older version never replaces the existing row, and only rows that differ are written.
 MERGE INTO {{ messages.target }} AS target
 USING {{ messages.source }} AS source
 ON (

@@ -1,5 +1,5 @@
--- Everything is said and nothing detected: detection would read the folders' names (platform=messenger) as columns, take
--- compression from a name that DuckDB cuts at "?", and let one file's types depend on its rows.
+-- All options are explicit. Detection would read folder names (platform=messenger) as columns, would take the
+-- compression from a file name that DuckDB cuts at "?", and would derive one file's types from its rows.
 INSERT INTO {{ staging }} ({{ columns }})
 SELECT {{ columns }}
 FROM read_json(
@@ -7,6 +7,6 @@ FROM read_json(
     format = 'newline_delimited',
     compression = 'gzip',
     columns = { {{ column_types }} },
-    maximum_object_size = 67108864, -- 64 MiB: no message comes near it
+    maximum_object_size = 67108864, -- 64 MiB, far more than any message
     hive_partitioning = false
 );

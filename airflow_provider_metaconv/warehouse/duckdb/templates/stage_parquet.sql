@@ -1,5 +1,5 @@
--- The conversions are written out per column: nested values are JSON text in the files and become as compact as DuckDB
--- makes those of NDJSON, so that the same row is the same row from either format.
+-- Nested values are JSON text in Parquet. The conversion makes them as compact as DuckDB's values from NDJSON, so that
+-- a row compares equal whichever format it was read from.
 INSERT INTO {{ staging }} ({{ columns }})
 SELECT {{ converted_columns }}
 FROM read_parquet($files, hive_partitioning = false);

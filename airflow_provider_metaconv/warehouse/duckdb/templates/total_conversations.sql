@@ -1,11 +1,11 @@
--- Everything that was loaded or derived before concerns these conversations and no others.
+-- The conversations that this load or the steps before this one have touched.
 CREATE OR REPLACE TEMP TABLE touched_conversation AS
 SELECT {{ conversations.key }} FROM {{ messages.source }}
 UNION SELECT {{ conversations.key }} FROM {{ conversations.source }}
 UNION SELECT {{ conversations.key }} FROM {{ conversation_gaps.source }}
 UNION SELECT {{ conversations.key }} FROM examined_gap;
 
--- The counts are those of all windows: since the oldest message of these conversations.
+-- The counts cover all windows: every message since the oldest one of these conversations.
 SET VARIABLE counted_begin = (
     SELECT if(bool_or(oldest_message_time IS NULL), '-infinity'::TIMESTAMPTZ, min(oldest_message_time))
     FROM {{ conversations.target }}
