@@ -11,37 +11,37 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {
         "host": "https://graph.facebook.com",
         "port": "443",
-        "password": "System-user, Page or user token",
+        "password": "Page, user or system user token",
     },
 }
 
 CONNECTION_FIELDS: dict[str, Any] = {
     "api_version": {
         "label": "API version",
-        "description": "Version of the Graph API; empty: v26.0.",
+        "description": "Version of the Graph API; default: v26.0.",
         "schema": {"type": ["string", "null"], "pattern": "^v[0-9]+\\.[0-9]+$"},
     },
     "app_secret": {
         "label": "App secret",
         "description": (
-            "Secret of the app that issued the token; needed where the app demands proofs, and to learn when the "
-            "token expires."
+            "Secret of the app that issued the token. Needed if the app requires appsecret_proof, and to look up when "
+            "the token expires."
         ),
         "schema": {"type": ["string", "null"], "format": "password"},
     },
     "calls_per_second": {
         "label": "Calls a second",
-        "description": "Calls a second per Page, above 0; empty: 2, which Meta allows.",
+        "description": "Calls per second per Page, greater than 0; default: 2, Meta's limit.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 2},
     },
     "max_response_mib": {
         "label": "Largest response (MiB)",
-        "description": "The most that one response may hold, unpacked; empty: 64. Of more, less is asked for.",
+        "description": "Maximum decompressed size of a response; default: 64. Above it, less data is requested.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 64},
     },
     "call_timeout": {
         "label": "Longest call (s)",
-        "description": "Seconds until a response must be there as a whole; empty: 90. After them less is asked for.",
+        "description": "Maximum seconds for a complete response; default: 90. After that, less data is requested.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": 90},
     },
 }

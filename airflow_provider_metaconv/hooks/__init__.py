@@ -1,1 +1,1 @@
-"""Floor 3: Airflow Connections to Graph clients."""
+"""Layer 3: from Airflow Connections to Graph and Google Cloud clients."""

@@ -1,4 +1,4 @@
-"""The extra of a Connection, checked: what cannot be a setting is refused with one line, never dropped in silence."""
+"""Validation of a Connection's extra. An invalid setting raises a one-line error and is never silently ignored."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow_provider_metaconv.get_provider_info import CONNECTION_FIELDS
 from airflow_provider_metaconv.graph.errors import InvalidRequestError
 
 _LONGEST_NAME = 40
-_ALIKE = 0.5
-"""How alike a misspelled name and the one that was meant are, of 1."""
+_MIN_SIMILARITY = 0.5
+"""How similar a misspelled name must be to a setting to be corrected, from 0 to 1."""
 
 
 class ConnectionExtra:
-    """The settings in the extra of a Connection; raises ``InvalidRequestError`` for any that is not one."""
+    """The settings in a Connection's extra; raises ``InvalidRequestError`` for an unknown setting."""
 
     def __init__(self, text: str | None) -> None:
         self._values = _json_object(text or "{}")
@@ -24,15 +24,15 @@ class ConnectionExtra:
                 raise InvalidRequestError(_unknown(name))
 
     def text(self, name: str) -> str | None:
-        """A setting that is text, without spaces around it; None when it is empty or missing."""
+        """Return a text setting, stripped; None if it is empty or missing."""
         value = self._values.get(name)
         if (value is not None and not isinstance(value, str | int)) or isinstance(value, bool):
-            # A URI's extra is read as JSON: a secret that looks like a number would arrive as another one.
-            raise InvalidRequestError(f"{name} in the connection's extra must be text: write it in quotes, in JSON.")
+            # Airflow parses a connection URI's extra as JSON, which would alter a secret that looks like a number.
+            raise InvalidRequestError(f"{name} in the connection's extra must be a JSON string: put it in quotes.")
         return str(value or "").strip() or None
 
     def positive(self, name: str, default: float) -> float:
-        """A setting that is a number greater than 0, also as text; ``default`` when it is empty or missing."""
+        """Return a numeric setting greater than 0, also if given as text; ``default`` if it is empty or missing."""
         value = self._values.get(name)
         if value is None or (isinstance(value, str) and not value.strip()):
             return default
@@ -41,7 +41,7 @@ class ConnectionExtra:
         except (TypeError, ValueError, OverflowError):
             number = 0.0
         if isinstance(value, bool) or not 0 < number < float("inf"):
-            # Not the value: a secret ends up in the wrong field more often than one would think.
+            # The value is not quoted, because a secret may have been entered in the wrong field.
             raise InvalidRequestError(
                 f"{name} in the connection's extra must be a number greater than 0, such as {default:g}."
             )
@@ -54,15 +54,15 @@ def _json_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         extra = None
     if not isinstance(extra, dict):
-        # Airflow reads broken JSON as no extra at all, which would drop the app secret without a word.
+        # Airflow treats invalid JSON as an empty extra, which would silently drop the app secret.
         raise InvalidRequestError('The connection\'s extra must be a JSON object, such as {"api_version": "v26.0"}.')
     return extra
 
 
 def _unknown(name: str) -> str:
     known = {key.replace("_", ""): key for key in CONNECTION_FIELDS}
-    meant = get_close_matches("".join(filter(str.isalnum, name.lower())), known, n=1, cutoff=_ALIKE)
+    meant = get_close_matches("".join(filter(str.isalnum, name.lower())), known, n=1, cutoff=_MIN_SIMILARITY)
     if meant and len(name) <= _LONGEST_NAME and name.isprintable():
-        return f"{name!r} in the connection's extra is no setting: write {known[meant[0]]}."
-    # What is like no setting is not shown: it may be a secret in the wrong place.
-    return f"The connection's extra has a key that is no setting: use {', '.join(CONNECTION_FIELDS)}."
+        return f"{name!r} in the connection's extra is not a setting: use {known[meant[0]]}."
+    # A name that resembles no setting is not quoted, because it may be a secret.
+    return f"The connection's extra has an unknown key: the settings are {', '.join(CONNECTION_FIELDS)}."

@@ -1,4 +1,4 @@
-"""Google Cloud from one Airflow Connection: storage and BigQuery clients by way of the official provider's hooks."""
+"""Storage and BigQuery clients from one Airflow Connection, through the hooks of the official Google provider."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _INSTALL = "Google's provider is not installed: pip install 'airflow-provider-me
 
 
 class GoogleCloud:
-    """What the connection ``gcp_conn_id`` opens, in every way of authenticating that the official provider knows.
+    """Google Cloud clients for the connection ``gcp_conn_id``, with every authentication method of the Google provider.
 
-    Raises ``ImportError`` with the command that installs Google's provider when it is missing,
-    ``AirflowNotFoundException`` without the connection, and ``AirflowException`` when it gives no credentials.
+    Raises ``ImportError`` with the installation command if the Google provider is missing, ``AirflowNotFoundException``
+    if the connection does not exist, and ``AirflowException`` if it yields no credentials.
     """
 
     def __init__(self, gcp_conn_id: str = GCP_CONN_ID, impersonation_chain: str | Sequence[str] | None = None) -> None:
@@ -32,7 +32,7 @@ class GoogleCloud:
         self._impersonation_chain = impersonation_chain
 
     def open_storage(self, folder_uri: str) -> Storage:
-        """The storage of a folder: ``gs://bucket/folder``, or a local path."""
+        """Return the storage of a folder: ``gs://bucket/folder`` or a local path."""
         if not folder_uri.startswith("gs://"):
             return open_storage(folder_uri, "a local folder or gs://bucket/prefix")
         with _installed():
@@ -41,11 +41,11 @@ class GoogleCloud:
         try:
             bucket = self._storage_client.bucket(name)
         except ValueError:
-            raise StorageRefusedError(f"{name!r} is no name of a bucket: write it as gs://bucket/folder") from None
+            raise StorageRefusedError(f"{name!r} is not a valid bucket name: use gs://bucket/folder") from None
         return GCSStorage(bucket, folder)
 
     def bigquery_client(self, project_id: str | None = None, location: str | None = None) -> bigquery.Client:
-        """A BigQuery client that bills ``project_id``, by default the connection's project."""
+        """Return a BigQuery client that bills ``project_id``, by default the connection's project."""
         with _installed():
             from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
         with self._usable():
@@ -54,7 +54,7 @@ class GoogleCloud:
 
     @cached_property
     def _storage_client(self) -> storage.Client:
-        # One client for all folders: each of its own would authenticate and connect again.
+        # All folders share one client, so that it authenticates and connects only once.
         with _installed():
             from airflow.providers.google.cloud.hooks.gcs import GCSHook
         with self._usable():
@@ -73,14 +73,14 @@ class GoogleCloud:
             yield
         except AirflowNotFoundException:
             raise AirflowNotFoundException(
-                f"There is no connection {name!r}: add one of type google_cloud_platform, for example in the "
-                f"environment variable AIRFLOW_CONN_{name.upper()}, or name another as gcp_conn_id."
+                f"Connection {name!r} does not exist: add one of type google_cloud_platform, for example in the "
+                f"environment variable AIRFLOW_CONN_{name.upper()}, or set gcp_conn_id to another one."
             ) from None
         except (GoogleAuthError, AirflowException, ValueError, OSError) as error:
             passes = isinstance(error, TransportError | requests.RequestException) or getattr(error, "retryable", False)
-            # Not the error's own text: it may quote the key.
+            # The error's own text may quote the key.
             raise (AirflowException if passes else AirflowFailException)(
-                f"The connection {name!r} gives no Google credentials ({type(error).__name__}): "
+                f"Connection {name!r} yields no Google credentials ({type(error).__name__}): "
                 "check its key, its project and its impersonation chain."
             ) from None
 

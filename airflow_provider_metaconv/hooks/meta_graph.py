@@ -1,4 +1,4 @@
-"""An Airflow Connection of type ``meta_graph`` to a Graph client; the only place that reads the Connection."""
+"""Graph clients from an Airflow Connection of type ``meta_graph``. Only this module reads the Connection."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PageAccess:
-    """A client that speaks with the Page's own token, and who the Page is."""
+    """A client that uses the Page's own token, and the Page's identity."""
 
     client: GraphClient
     identity: PageIdentity
 
 
 class MetaGraphHook(BaseHook):
-    """Gives paced clients for Meta's Graph API from one Connection.
+    """Creates rate-limited clients for Meta's Graph API from one Connection.
 
-    The Connection: ``password`` is a Page, user or system-user token; ``host`` (default https://graph.facebook.com);
-    ``extra``: ``api_version``, ``app_secret`` (for apps that demand proofs, and to learn when the token expires),
-    ``calls_per_second`` (default 2, Meta's limit per Page), ``max_response_mib`` (default 64) and ``call_timeout``
-    (seconds, default 90), the most that one call may take. A setting that is empty is one that is not there.
+    The Connection: ``password`` is a Page, user or system user token; ``host`` (default https://graph.facebook.com);
+    ``extra``: ``api_version``, ``app_secret`` (for apps that require ``appsecret_proof``, and to look up when the token
+    expires), ``calls_per_second`` (default 2, Meta's limit per Page), ``max_response_mib`` (default 64) and
+    ``call_timeout`` (seconds per call, default 90). An empty setting counts as missing.
 
-    ``stop`` ends the calls of all its clients.
+    ``stop`` cancels the calls of all clients.
     """
 
     conn_name_attr = "meta_conn_id"
@@ -56,16 +56,16 @@ class MetaGraphHook(BaseHook):
         self.stop = stop or Stop()
 
     def get_conn(self) -> GraphClient:
-        """A client under the Connection's own token.
+        """Return a client that uses the Connection's token.
 
-        Raises ``AirflowNotFoundException`` without the Connection, ``TokenError`` for a token that cannot be one,
-        ``InvalidRequestError`` for a host, version or pace that cannot be used.
+        Raises ``AirflowNotFoundException`` if the Connection does not exist, ``TokenError`` for a malformed token, and
+        ``InvalidRequestError`` for an invalid setting, such as the host or API version.
         """
         settings = _Settings.of(self._connection(), self.stop)
         return settings.client(settings.credentials)
 
     def get_page(self, page_id: str, platform: str) -> PageAccess:
-        """A client that speaks with the Page's own token, which Meta demands for conversations; one call.
+        """Return a client that uses the Page's own token, which Meta requires for conversations. Costs one call.
 
         Raises what ``get_conn`` and ``page_identity`` raise.
         """
@@ -77,16 +77,16 @@ class MetaGraphHook(BaseHook):
         return PageAccess(client, identity)
 
     def list_pages(self) -> list[dict[str, Any]]:
-        """The Pages that the token gives access to; one call per 100 Pages, and never a token in the result.
+        """Return the Pages that the token gives access to, without their tokens. Costs one call per 100 Pages.
 
-        ``page_id``, ``name``, ``instagram_account_id`` (None without a linked account), ``tasks`` (what the token's
-        person may do there; None for a Page token, where Meta does not say) and ``lacks_messages_task``: a Page
-        where the person may not read messages is in the list all the same, so that it is not missed in silence.
+        Each has ``page_id``, ``name``, ``instagram_account_id`` (None without a linked account), ``tasks`` (the
+        person's tasks on the Page, None for a Page token) and ``lacks_messages_task``. Pages on which the person may
+        not read messages are included, so that they are not missed silently.
         """
         found = list_pages(self.get_conn().get)
         for page in found:
             if page.lacks_messages_task:
-                self.log.warning("On Page %s the token's person lacks the task Messages.", page.page_id)
+                self.log.warning("The token's user lacks the Messages task on Page %s.", page.page_id)
         return [
             {
                 "page_id": page.page_id,
@@ -99,7 +99,7 @@ class MetaGraphHook(BaseHook):
         ]
 
     def token_info(self) -> TokenInfo:
-        """Whose the token is, of which kind, what it may do and when it ends; 2 to 4 calls.
+        """Return the token's kind, owner, permissions and expiry. Costs 2 to 4 calls.
 
         Raises what ``get_conn`` raises, ``TokenError`` for a token that does not work, and what the calls raise.
         """
@@ -107,10 +107,10 @@ class MetaGraphHook(BaseHook):
         return token_info(settings.credentials, lambda credentials: settings.client(credentials).get)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the token reads any Page, and in one line whose it is, what it reads, what it lacks, when it ends.
+        """Return whether the token can read any Page, and one line on its owner, Pages, permissions and expiry.
 
-        A Page token costs 2 calls, another one 3 and one for each further 100 Pages; an app secret in the connection
-        one more, and one more where Meta does not let the token be inspected. No conversation is read for it.
+        A Page token costs 2 calls; any other token costs 3, and one more per further 100 Pages. An app secret in the
+        Connection adds one call, or two if Meta does not let the token be inspected. Reads no conversations.
         """
         try:
             settings = _Settings.of(self._connection(), self.stop)
@@ -118,7 +118,7 @@ class MetaGraphHook(BaseHook):
         except (GraphError, AirflowNotFoundException) as error:
             return False, str(error)
         reads, line = describe(info, found, pendulum.now("UTC"))
-        # The command ``airflow connections test`` itself shows the line of a failure only; its log shows this one.
+        # ``airflow connections test`` prints this line only for a failure, so it is logged as well.
         logger.info("%s", line)
         return reads, line
 
@@ -127,22 +127,22 @@ class MetaGraphHook(BaseHook):
             connection = self.get_connection(self.meta_conn_id)
         except AirflowNotFoundException:
             raise AirflowNotFoundException(
-                f"There is no connection {self.meta_conn_id!r}: add one of type {self.conn_type} with the access token "
-                f"as password, for example in the environment variable AIRFLOW_CONN_{self.meta_conn_id.upper()}."
+                f"Connection {self.meta_conn_id!r} does not exist: add one of type {self.conn_type} with the access "
+                f"token as password, for example in the environment variable AIRFLOW_CONN_{self.meta_conn_id.upper()}."
             ) from None
         if connection.conn_type != self.conn_type:
-            # The password of another service would be sent to a host as if it were a token of Meta's.
+            # Another service's password must not be sent to Meta as an access token.
             raise InvalidRequestError(
-                f"The connection {self.meta_conn_id!r} is not of type {self.conn_type}: name one that is."
+                f"Connection {self.meta_conn_id!r} is not of type {self.conn_type}: choose one that is."
             )
         return connection
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The extra fields of the form for Airflow 3.1; later versions read them from the provider's info."""
+        """The extra fields of the connection form in Airflow 3.1; later versions read them from the provider info."""
         from airflow_provider_metaconv.get_provider_info import CONNECTION_FIELDS
 
-        # Loaded by name: wtforms is only where Airflow asks for the form, or stands in for it there.
+        # Imported by name, because wtforms (or a stub of it) is available only where Airflow requests the form.
         fields = import_module("wtforms")
         return {
             name: (fields.PasswordField if field["schema"].get("format") == "password" else fields.StringField)(
@@ -153,7 +153,7 @@ class MetaGraphHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The form of the Connection for Airflow 3.1; later versions read the same from the provider's info."""
+        """The layout of the connection form in Airflow 3.1; later versions read it from the provider info."""
         from airflow_provider_metaconv.get_provider_info import FIELD_BEHAVIOUR
 
         return {
@@ -165,7 +165,7 @@ class MetaGraphHook(BaseHook):
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What a Connection says, checked."""
+    """The validated settings of a Connection."""
 
     credentials: Credentials
     base_url: str
@@ -176,7 +176,7 @@ class _Settings:
 
     @classmethod
     def of(cls, connection: Connection, stop: Stop | None = None) -> _Settings:
-        """The settings of a Connection; raises ``TokenError`` and ``InvalidRequestError`` for what cannot be used."""
+        """Read a Connection's settings; raises ``TokenError`` or ``InvalidRequestError`` for invalid ones."""
         extra = ConnectionExtra(connection.extra)
         return cls(
             Credentials(connection.password or "", extra.text("app_secret")),
@@ -191,7 +191,7 @@ class _Settings:
         )
 
     def client(self, credentials: Credentials, own_ids: Collection[str] = ()) -> GraphClient:
-        """A client of its own under these credentials, which Airflow's logs mask from now on."""
+        """Return a new client with these credentials, and mask them in Airflow's logs."""
         _mask(credentials)
         return GraphClient(
             graph_session(self.bounds, self.stop),

@@ -1,1 +1,1 @@
-"""Floor 3: thin operators; what they do lives in ``extract`` and ``load``."""
+"""Layer 3: thin operators. The logic is in ``extract`` and ``load``."""

@@ -1,4 +1,4 @@
-"""Operators that write a Page's conversations into files."""
+"""Operators that extract a Page's conversations to files."""
 
 from __future__ import annotations
 
@@ -64,23 +64,24 @@ from airflow_provider_metaconv.window import Window
 
 
 class MetaConversationsExtractOperator(StoppableOperator):
-    """Extracts one Page's messages of one platform and window; a subclass says where the files go.
+    """Extracts one Page's messages of one platform and window. Subclasses define the destination.
 
-    ``since <= created_time < until``, ISO 8601 with a zone, by default the run's data interval; ``since=None`` is the
-    full history. ``folder`` is one of Messenger's folders or a list of them (``inbox``, ``page_done``, ``spam``,
-    ``other``); None is Meta's default, the inbox; Instagram has none. ``user_id`` narrows to one person's conversation.
+    The window is ``since <= created_time < until``, ISO 8601 with a time zone, by default the run's data interval;
+    ``since=None`` means the full history. ``folder`` is one of Messenger's folders (``inbox``, ``page_done``, ``spam``,
+    ``other``) or a list of them; None is Meta's default, the inbox. Instagram has no folders. ``user_id`` limits the
+    extraction to one person's conversation.
 
-    A rate limit that lasts frees the worker until Meta opens again (``on_rate_limit="reschedule"``, for at most
-    ``max_rate_limit_wait`` in each attempt) or spends a retry (``"retry"``).
+    ``on_rate_limit``: ``"reschedule"`` (default) frees the worker until Meta lifts a long rate limit, for at most
+    ``max_rate_limit_wait`` per attempt; ``"retry"`` uses up a retry.
 
-    ``on_incomplete``, once the files are written: by default conversations that Meta does not return whole are a
-    warning, and a partial window, of which a list could not be read, fails the task; ``"warn"`` and ``"fail"`` are for
-    both. With ``"warn"`` conversations that earlier runs knew are read in place of a list that stays refused.
-    ``lookback``: so far before ``since`` messages are read again, because Meta lists some of them late.
+    ``on_incomplete`` applies once the files are written. By default, conversations that Meta does not return in full
+    cause a warning, and a partial window (a list that could not be read) fails the task. ``"warn"`` and ``"fail"``
+    apply to both. With ``"warn"``, conversations known from earlier runs are read if a list remains unreadable.
+    ``lookback`` is how far before ``since`` messages are read again, because Meta lists some of them late.
 
-    With ``fill_gaps`` a scheduled run begins where the windows of earlier runs ended without a gap, if that is earlier
-    than ``since``: it reads the intervals that Airflow skipped, and partial windows again. Each attempt of a run reads
-    the same window.
+    With ``fill_gaps``, a scheduled run starts where the gapless coverage of earlier runs ends, if that is before
+    ``since``. It thereby reads intervals that Airflow skipped, and partial windows again. All attempts of a run use the
+    same window.
 
     Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n, "complete": true,
     "gaps": []}``.
@@ -99,7 +100,7 @@ class MetaConversationsExtractOperator(StoppableOperator):
     operator_extra_links: Sequence[BaseOperatorLink] = (PageInboxLink(),)
 
     places: ClassVar[Sequence[str]] = ()
-    """The arguments that say where the files go."""
+    """The names of the arguments that define the destination."""
 
     manifest_uri: str | None = None
     extraction: ExtractionResult | None = None
@@ -137,24 +138,24 @@ class MetaConversationsExtractOperator(StoppableOperator):
         self.lookback = lookback
         self.meta_conn_id = meta_conn_id
         if HAS_RETRY_POLICY and self.retry_policy is None:
-            # This operator reschedules by itself; what reaches the policy is to cost a retry.
+            # This operator reschedules by itself, so the errors that reach the policy should use up a retry.
             self.retry_policy = MetaGraphRetryPolicy(on_rate_limit="retry")
 
     @classmethod
     def literal_arguments(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments for ``expand_kwargs(plans.map(Operator.literal_arguments))`` that are not rendered as templates.
+        """Mark arguments as literal, for use in ``expand_kwargs(plans.map(Operator.literal_arguments))``.
 
-        Airflow renders what another task returned as if the DAG's author had written it, and a template can read
-        every connection: use this wherever a value comes from a run's params, from Meta, or from anybody else.
+        Airflow renders another task's output as a template, and a template can read every connection. Use this for
+        values from a run's params, from Meta, or from any other untrusted source.
         """
         return {name: literal(value) if name in cls.template_fields else value for name, value in arguments.items()}
 
     @abstractmethod
     def open_storage(self, folder: str) -> Storage:
-        """The place for the files of this window; ``folder`` is relative to the destination."""
+        """Return the storage of this window's files; ``folder`` is relative to the destination."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Walks the window and publishes files and manifest; see the class for what is returned."""
+        """Extract the window and commit its files and manifest; the class documents the return value."""
         try:
             window = self._checked_window(present(context))
             folder = self._folder_of(window)
@@ -163,25 +164,25 @@ class MetaConversationsExtractOperator(StoppableOperator):
         try:
             with fail_fast(), self.until_stopped() as stop:
                 storage = self.open_storage(folder)
-                window, known = self._without_gap(window, storage.parent(), context)
+                window, known = self._with_uncovered_time(window, storage.parent(), context)
                 if self._folder_of(window) != folder:
                     storage = self.open_storage(self._folder_of(window))
                 self.extraction = self._extract(window, storage, context, stop)
                 self._record(window, self.extraction.complete, storage.parent(), known)
         except Exception as error:
-            self._act_on(error, context)
+            self._reschedule_or_return(error, context)
             raise
         self._report_incomplete(self.extraction, context)
         return self.extraction.as_dict()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """What OpenLineage is told: from the Page's conversations to the folder of the files."""
+        """Return the OpenLineage facets: from the Page's conversations to the folder of the files."""
         if self.extraction is None:
             return None
         return extraction_lineage(self.page_id, self.platform, self.extraction)
 
     def _checked_window(self, now: datetime) -> Window:
-        """The window; raises ``ValueError`` with one line that says which argument to change."""
+        """Validate the arguments and return the window; raises ``ValueError`` naming the argument to change."""
         self.page_id = checked_page_id(self.page_id)
         self.platform = str(self.platform).upper()
         one_of("platform", self.platform, PLATFORMS)
@@ -196,26 +197,30 @@ class MetaConversationsExtractOperator(StoppableOperator):
     def _folder_of(self, window: Window) -> str:
         return window_path(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
 
-    def _without_gap(self, window: Window, coverage: Storage, context: Context) -> tuple[Window, StoredCoverage | None]:
-        """The window of this run, the same in each attempt, and what is known of the windows before it."""
+    def _with_uncovered_time(
+        self, window: Window, coverage: Storage, context: Context
+    ) -> tuple[Window, StoredCoverage | None]:
+        """Return this run's window, the same in each attempt, and the stored coverage of earlier windows."""
         if not self.fill_gaps or window.since is None or not is_scheduled(context):
             return window, None
         since, known = claim_window(coverage, window.since, window.until)
         if since < window.since:
-            self.log.info("Reading from %s on: what lies before %s is not covered.", since, window.since)
+            self.log.info("Reading from %s: the time before %s is not covered yet.", since, window.since)
             window = replace(window, since=since)
         return window, known
 
     def _record(self, window: Window, complete: bool, coverage: Storage, known: StoredCoverage | None) -> None:
-        """Notes what the published window covers, for the scheduled runs after this one."""
+        """Record what the committed window covers, for later scheduled runs."""
         try:
             record_window(coverage, window.since, window.until, complete=complete, known=known)
         except FilesError as error:
-            # The files are published: failing now would read them again. Not recorded, they are read again later.
-            self.log.warning("The window could not be recorded as covered, the next scheduled run reads it: %s", error)
+            # The files are committed, so failing now would only extract them again. The next run does that anyway.
+            self.log.warning(
+                "Could not record the window as covered, so the next scheduled run reads it again: %s", error
+            )
 
     def _extract(self, window: Window, storage: Storage, context: Context, stop: Stop) -> ExtractionResult:
-        # The destination first: a folder that cannot be written to should not cost a call.
+        # Check the destination first, so that an unwritable folder costs no calls.
         storage.check_writable()
         self.manifest_uri = storage.uri(MANIFEST_NAME)
         push_links(self, context)
@@ -241,11 +246,11 @@ class MetaConversationsExtractOperator(StoppableOperator):
             observe=AttemptMetrics(self.platform, self.page_id).send,
         )
 
-    def _act_on(self, error: Exception, context: Context) -> None:
-        """Turns an error into Airflow's words for what to do next; returns when it is to be raised as it is."""
+    def _reschedule_or_return(self, error: Exception, context: Context) -> None:
+        """Translate an error into Airflow's terms; returns if the error should be raised unchanged."""
         decision = decide(error)
         if isinstance(decision, Reschedule) and self._may_reschedule(decision.at, context):
-            self.log.warning("%s Coming back at %s; no retry is spent.", error, decision.at.isoformat())
+            self.log.warning("%s Rescheduled to %s without using up a retry.", error, decision.at.isoformat())
             raise AirflowRescheduleException(decision.at) from None  # type: ignore[no-untyped-call]
 
     def _may_reschedule(self, at: datetime, context: Context) -> bool:
@@ -261,31 +266,31 @@ class MetaConversationsExtractOperator(StoppableOperator):
         if not incomplete:
             return
         line = (
-            f"{incomplete} of {result.conversations} conversations are not complete; "
-            f"the conversation_gaps table and the files beside {result.manifest} say which and why."
+            f"{incomplete} of {result.conversations} conversations are incomplete; "
+            f"see the conversation_gaps table, or its files next to {result.manifest}, for which ones and why."
         )
         if self.on_incomplete == "fail":
             raise AirflowFailException(line)
         self.log.warning(line)
 
     def _report_partial(self, result: ExtractionResult, context: Context) -> None:
-        """Fails the task for a window of which a list was not read, unless that is to be a warning."""
-        line = f"The window is partial, {'; '.join(result.gaps)}. What was read is in {result.manifest}."
+        """Fail the task for a partial window, or warn if ``on_incomplete`` is ``"warn"``."""
+        line = f"The window is partial: {'; '.join(result.gaps)}. Everything that was read is in {result.manifest}."
         if self.on_incomplete == "warn":
             self.log.warning(line)
             return
-        # A load may take what there is: its table extraction_windows then says that it is partial.
+        # A load can still use the files: the extraction_windows table then marks the window as partial.
         context["ti"].xcom_push(key="return_value", value=result.as_dict())
-        error = PartialWindowError(f'{line} on_incomplete="warn" accepts it.')
+        error = PartialWindowError(f'{line} Set on_incomplete="warn" to accept it.')
         if result.refusal is not None and isinstance(decide(result.refusal), Fail):
             raise AirflowFailException(str(error)) from None
         raise error
 
 
 class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperator):
-    """Extracts one Page's messages of one platform and window into files below the local folder ``destination``.
+    """Extracts one Page's messages of one platform and window to files in the local folder ``destination``.
 
-    The worker that loads them must see the same folder: one machine, or a shared file system.
+    The worker that loads the files must see the same folder: on the same machine, or on a shared file system.
     """
 
     template_fields: Sequence[str] = (*MetaConversationsExtractOperator.template_fields, "destination")
@@ -296,14 +301,14 @@ class MetaConversationsToLocalFilesystemOperator(MetaConversationsExtractOperato
         self.destination = destination
 
     def open_storage(self, folder: str) -> Storage:
-        """The window's folder below ``destination``, created if needed."""
+        """Return the window's folder in ``destination``, created if needed."""
         return LocalStorage(Path(self.destination) / folder)
 
 
 class MetaConversationsToStorageOperator(MetaConversationsExtractOperator):
-    """Extracts one Page's messages of one platform and window to where ``destination`` says.
+    """Extracts one Page's messages of one platform and window to ``destination``.
 
-    ``destination`` is a local folder or ``gs://bucket/prefix``, for DAGs that leave the choice to their settings.
+    ``destination`` is a local folder or ``gs://bucket/prefix``, for DAGs that read it from their settings.
     """
 
     template_fields: Sequence[str] = (
@@ -329,14 +334,14 @@ class MetaConversationsToStorageOperator(MetaConversationsExtractOperator):
         self.impersonation_chain = impersonation_chain
 
     def open_storage(self, folder: str) -> Storage:
-        """The window's folder below ``destination``."""
+        """Return the window's folder in ``destination``."""
         return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage(f"{self.destination}/{folder}")
 
 
 class MetaConversationsToGCSOperator(MetaConversationsExtractOperator):
-    """Extracts one Page's messages of one platform and window into a bucket of Google Cloud Storage, below ``prefix``.
+    """Extracts one Page's messages of one platform and window to a Google Cloud Storage bucket, under ``prefix``.
 
-    ``gcp_conn_id`` and ``impersonation_chain`` are as in Google's own operators. Needs the extra ``google``; the
+    ``gcp_conn_id`` and ``impersonation_chain`` work as in Google's own operators. Requires the extra ``google``; the
     account needs the role Storage Object User on the bucket.
     """
 
@@ -366,6 +371,6 @@ class MetaConversationsToGCSOperator(MetaConversationsExtractOperator):
         self.impersonation_chain = impersonation_chain
 
     def open_storage(self, folder: str) -> Storage:
-        """The window's folder in the bucket, below ``prefix``."""
+        """Return the window's folder in the bucket, under ``prefix``."""
         place = "/".join(filter(None, [self.bucket.removeprefix("gs://").rstrip("/"), self.prefix, folder]))
         return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage(f"gs://{place}")

@@ -1,4 +1,4 @@
-"""Operators that put extracted files into a warehouse's tables."""
+"""Operators that load extracted files into the tables of a warehouse."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
     from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse
 
 WRITTEN = ("inserted", "updated")
-"""The counts of a table that its assets' events carry."""
+"""The counts of a table that asset events include."""
 
 
 class MetaConversationsLoadOperator(StoppableOperator):
-    """Merges the files of any number of manifests into a warehouse's tables, all or nothing; a subclass says where.
+    """Merges the files of any number of manifests into a warehouse, all or nothing. Subclasses define the warehouse.
 
-    ``manifests`` are manifest paths or URIs, or the extract operators' results from XCom
-    (``extract.output``). Loading twice changes nothing. Without a manifest there is nothing to do, and the task is
-    skipped. Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of the
-    assets among the task's ``outlets`` carry what was written and where it comes from.
+    ``manifests`` are the paths or URIs of manifests, or the extract operators' results from XCom (``extract.output``).
+    Loading twice changes nothing. Without manifests, the task is skipped. Returns the counts per table: rows
+    ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of assets in the task's ``outlets`` include the
+    rows written and their provenance.
     """
 
     template_fields: Sequence[str] = ("manifests",)
@@ -63,29 +63,29 @@ class MetaConversationsLoadOperator(StoppableOperator):
 
     @abstractmethod
     def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
-        """Merge the files of these manifests into the warehouse, until ``stop``."""
+        """Merge the files of these manifests into the warehouse, until ``stop`` is requested."""
 
     @abstractmethod
     def storage_opener(self) -> StorageOpener:
-        """What opens the folders of the manifests."""
+        """Return the function that opens the folders of the manifests."""
 
     @abstractmethod
     def table_namespace(self) -> TableNamespace:
-        """Where the tables are, in OpenLineage's words; asked for when they are loaded."""
+        """Return the OpenLineage namespace of the tables; called once they are loaded."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Verifies every file, then merges all of them in one transaction."""
+        """Verify every file, then merge all of them in one transaction."""
         try:
             self.uris = manifest_uris(self.manifests)
         except (TypeError, ValueError) as error:
             raise AirflowFailException(str(error)) from None
         if not self.uris:
-            raise AirflowSkipException("There is no manifest to load: no extract task succeeded.")
+            raise AirflowSkipException("There are no manifests to load: no extract task succeeded.")
         with fail_fast(), self.until_stopped() as stop:
             return self.finish(self.load(self.uris, context, stop), context)
 
     def finish(self, result: LoadResult, context: Context) -> dict[str, Any]:
-        """Tells log and assets of the result, and returns it in plain JSON types, as it goes into XCom."""
+        """Log the result, add it to the asset events, and return it in JSON types for XCom."""
         self.result = result
         counts = {name: asdict(table) for name, table in result.tables.items()}
         self.log.info("Loaded: %s", counts)
@@ -100,12 +100,12 @@ class MetaConversationsLoadOperator(StoppableOperator):
         try:
             return provenance(self.uris, self.storage_opener())
         except (FilesError, LoadError) as error:
-            # The rows are in the tables: whoever took a manifest away since must not make the task fail.
-            self.log.warning("The assets' events do not say where the rows come from: %s", error)
+            # The rows are loaded. A manifest that was deleted since must not fail the task.
+            self.log.warning("The asset events do not include where the rows come from: %s", error)
             return {}
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """What OpenLineage is told: from the folders of the files to the tables."""
+        """Return the OpenLineage facets: from the folders of the files to the tables."""
         if self.result is None:
             return None
         return load_lineage(self.uris, self.table_namespace(), self.result)
@@ -114,7 +114,7 @@ class MetaConversationsLoadOperator(StoppableOperator):
 class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
     """Merges the files of any number of manifests into the tables of a DuckDB file, all or nothing.
 
-    One process at a time may open a DuckDB file: give the task a pool of one slot.
+    Only one process at a time can open a DuckDB file, so give the task a pool with one slot.
     """
 
     template_fields: Sequence[str] = (*MetaConversationsLoadOperator.template_fields, "database", "schema")
@@ -125,7 +125,7 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
         self.schema = schema
 
     def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
-        """Merge in one transaction of the DuckDB file."""
+        """Merge the files in one transaction of the DuckDB file."""
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
@@ -134,24 +134,24 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
             )
 
     def storage_opener(self) -> StorageOpener:
-        """Local folders alone."""
+        """Return the function that opens local folders."""
         return open_storage_by_scheme
 
     def table_namespace(self) -> TableNamespace:
-        """The DuckDB file."""
+        """Return the namespace of the DuckDB file."""
         return TableNamespace.duckdb(self.database, self.schema)
 
 
 class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
-    """Merges the files of any number of manifests into the tables of a dataset.
+    """Merges the files of any number of manifests into the tables of a BigQuery dataset, all or nothing.
 
-    The manifests may lie in Cloud Storage (BigQuery then reads the files itself) or on this machine (they are sent).
-    ``dataset`` is ``dataset`` or ``project.dataset``; ``project_id`` is the project that runs and pays the jobs, by
-    default the connection's. Dataset (in ``location``) and tables are made unless ``create_tables`` is false; days of
-    messages older than ``partition_expiration`` then go by themselves. With ``deferrable`` no worker is held while
-    jobs run.
+    Files in Cloud Storage are read by BigQuery itself; local files are uploaded. ``dataset`` is ``dataset`` or
+    ``project.dataset``; ``project_id`` is the project that runs and pays for the jobs, by default the connection's.
+    A missing dataset (in ``location``) and missing tables are created unless ``create_tables`` is false. A messages
+    table created with ``partition_expiration`` drops older daily partitions automatically. With ``deferrable``, no
+    worker slot is occupied while jobs run.
 
-    A retry continues with the jobs of the attempt before. Needs the extra ``google``; the account needs the roles
+    A retry continues with the jobs of the previous attempt. Requires the extra ``google``; the account needs the roles
     BigQuery Data Editor and BigQuery Job User, and Storage Object Viewer on the bucket.
     """
 
@@ -193,7 +193,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
         self.poll_interval = poll_interval
 
     def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
-        """Stage by load jobs, then merge by one job; raises ``TaskDeferred`` where the triggerer is to wait."""
+        """Stage with load jobs, then merge with one query job; raises ``TaskDeferred`` if ``deferrable``."""
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
         with self._warehouse(cloud, context) as warehouse:
             if not self.deferrable:
@@ -201,15 +201,15 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
             return self._result_or_defer(warehouse.begin(verified_files(uris, cloud.open_storage)))
 
     def storage_opener(self) -> StorageOpener:
-        """Local folders and buckets."""
+        """Return the function that opens local folders and buckets."""
         return GoogleCloud(self.gcp_conn_id, self.impersonation_chain).open_storage
 
     def table_namespace(self) -> TableNamespace:
-        """The dataset with its project, which may be the connection's."""
+        """Return the dataset's namespace, with the project, which may come from the connection."""
         return TableNamespace.bigquery(self.full_dataset or self.dataset)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Goes on after the triggerer saw the jobs of a step end; ``event`` is that step."""
+        """Continue when the jobs of a step have ended; ``event`` is that step."""
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep
 
         cloud = GoogleCloud(self.gcp_conn_id, self.impersonation_chain)
@@ -221,13 +221,13 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
             except SourceFileError:
                 if step.is_second_try:
                     raise
-                # A window was published again after its files were proven whole.
+                # The window was committed again between verification and loading.
                 files = verified_files(self.uris, cloud.open_storage)
                 step = replace(warehouse.begin(files), is_second_try=True)
             return self.finish(self._result_or_defer(step), context)
 
     resume = execute_complete
-    """What tasks call that an earlier release has deferred."""
+    """The former name of the method, for tasks that an earlier release deferred."""
 
     def _result_or_defer(self, step: BigQueryStep) -> LoadResult:
         if step.result is not None:

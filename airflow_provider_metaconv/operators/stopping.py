@@ -1,7 +1,7 @@
-"""Operators that end at once when their task is told to, by a timeout, by SIGTERM or by a person in the UI.
+"""Operators that end immediately when their task is killed: by a timeout, by SIGTERM or from the UI.
 
-Airflow raises ``AirflowTaskTimeout`` in the main thread at the end of ``execution_timeout``, wherever that one is. On
-SIGTERM it calls ``on_kill`` there and goes on as if nothing had happened. Threads beside it hear of neither.
+Airflow raises ``AirflowTaskTimeout`` in the main thread after ``execution_timeout``, wherever that thread is. On
+SIGTERM it calls ``on_kill`` there and then continues as if nothing had happened. Other threads notice neither.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _SECONDS_BETWEEN_INTERRUPTS = 0.1
 
 
 class TaskStopped(BaseException):
-    """The task was told to end; Airflow may try it again."""
+    """The task was killed; Airflow may retry it."""
 
     def __init__(self) -> None:
-        super().__init__("The task was told to end.")
+        super().__init__("The task was stopped.")
 
 
 class StoppableOperator(BaseOperator):
-    """An operator whose ``execute`` works inside ``until_stopped``."""
+    """An operator whose ``execute`` does its work inside ``until_stopped``."""
 
     _stop: Stop | None = None
     _thread: int | None = None
 
     @contextlib.contextmanager
     def until_stopped(self) -> Iterator[Stop]:
-        """Gives what everything that runs beside this thread is to listen to."""
+        """Yield the ``Stop`` that everything running in other threads must observe."""
         self._thread, self._stop = threading.get_ident(), Stop()
         stop = self._stop
         try:
@@ -49,8 +49,8 @@ class StoppableOperator(BaseOperator):
             self._stop = None
 
     def on_kill(self) -> None:
-        """Ends ``execute``, whatever it is doing."""
-        # Taken away, so that a second signal does not interrupt the clearing away after the first.
+        """End ``execute``, whatever it is doing."""
+        # Cleared first, so that a second signal does not interrupt the cleanup after the first.
         stop, self._stop = self._stop, None
         if stop is None:
             return
@@ -60,7 +60,7 @@ class StoppableOperator(BaseOperator):
 
 
 def interruptible(work: Callable[[], Result], interrupt: Callable[[], None], stop: Stop) -> Result:
-    """What ``work`` returns; done in a thread of its own, since a signal is not heard in the middle of foreign code.
+    """Run ``work`` in another thread and return its result, because a signal cannot interrupt native code.
 
     ``interrupt`` ends one step of the work from another thread.
     """
@@ -69,12 +69,12 @@ def interruptible(work: Callable[[], Result], interrupt: Callable[[], None], sto
         try:
             return working.result()
         except Exception:
-            # What an interrupted step looks like from here.
+            # An interrupted step raises its own error; report the stop instead.
             stop.raise_if_requested()
             raise
         except BaseException:
             interrupt()
-            # Between two steps there was nothing to interrupt.
+            # The interrupt has no effect between two steps, so repeat it.
             while wait([working], _SECONDS_BETWEEN_INTERRUPTS).not_done:
                 interrupt()
             raise

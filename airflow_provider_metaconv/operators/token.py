@@ -1,4 +1,4 @@
-"""An operator that fails in time: before a connection's token, or its access to data, ends."""
+"""An operator that fails ahead of time, before a connection's token or its data access expires."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ OnUnknown = Literal["fail", "warn"]
 
 
 class MetaTokenExpiryOperator(StoppableOperator):
-    """Fails ``warn_before`` the token of a connection expires or loses access to its data; one line says who must act.
+    """Fails from ``warn_before`` the expiry of a connection's token or data access, with one line on who must act.
 
-    A token without an end succeeds. Where Meta does not say when a token expires, ``on_unknown`` decides: ``"fail"``
-    (the default, since nobody would be told in time) or ``"warn"``. Returns the kind of token, its owner's id and
-    its two ends: ISO 8601, ``"never"``, or None where Meta does not say. Costs 2 to 4 calls.
+    A token that never expires succeeds. If Meta does not report when a token expires, ``on_unknown`` decides:
+    ``"fail"`` (the default, because otherwise there would be no warning) or ``"warn"``. Returns the kind of token, its
+    owner's ID and its two expiry times: ISO 8601, ``"never"``, or None if Meta does not report it. Costs 2 to 4 calls.
     """
 
     template_fields: Sequence[str] = ("meta_conn_id",)
@@ -44,9 +44,9 @@ class MetaTokenExpiryOperator(StoppableOperator):
             self.retry_policy = MetaGraphRetryPolicy()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Asks Meta about the token; raises ``AirflowFailException`` when a person must act."""
+        """Check the token; raises ``AirflowFailException`` if someone must act."""
         if self.on_unknown not in ("fail", "warn"):
-            raise AirflowFailException(f'on_unknown={self.on_unknown!r} is not known: write "fail" or "warn".')
+            raise AirflowFailException(f'on_unknown must be "fail" or "warn", not {self.on_unknown!r}.')
         info = self._token_info()
         line = ending_soon(info, pendulum.now("UTC"), self.warn_before)
         unknown = end_unknown(info)
@@ -56,23 +56,23 @@ class MetaTokenExpiryOperator(StoppableOperator):
             raise AirflowFailException(f"Connection {self.meta_conn_id}: {line}")
         if unknown is not None:
             self.log.warning("%s", unknown)
-        return _facts(info)
+        return _result(info)
 
     def _token_info(self) -> TokenInfo:
         with fail_fast(), self.until_stopped() as stop:
             return MetaGraphHook(self.meta_conn_id, stop).token_info()
 
 
-def _facts(info: TokenInfo) -> dict[str, Any]:
+def _result(info: TokenInfo) -> dict[str, Any]:
     return {
         "kind": info.kind,
         "owner_id": info.owner_id,
-        "expires_at": _written(info.expires_at),
-        "data_access_expires_at": _written(info.data_access_expires_at),
+        "expires_at": _iso_or_never(info.expires_at),
+        "data_access_expires_at": _iso_or_never(info.data_access_expires_at),
     }
 
 
-def _written(at: datetime | None) -> str | None:
+def _iso_or_never(at: datetime | None) -> str | None:
     if at is None:
         return None
     return "never" if at == NEVER else at.isoformat()

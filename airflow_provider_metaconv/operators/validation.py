@@ -1,4 +1,4 @@
-"""What the operators take, checked before anything costs a call; errors never quote a value, which may be a secret."""
+"""Validation of operator arguments before the first call. Errors never quote a value, which may be a secret."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from airflow_provider_metaconv.window import Window
 
 OnIncomplete = Literal["warn", "fail"] | None
 ON_INCOMPLETE: tuple[str, ...] = ("warn", "fail")
-"""For all that is incomplete; None: a partial window fails, conversations that Meta withholds are a warning."""
+"""Applies to all incomplete data. With None, a partial window fails and incomplete conversations cause a warning."""
 
 LOOKBACK = timedelta(minutes=10)
-"""So much before its beginning a window is read: Meta lists some messages late."""
+"""How far before its start a window is read, because Meta lists some messages late."""
 
 Manifests = Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]
 
@@ -30,14 +30,14 @@ LONGEST_TEXT = 4096
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 SCHEDULED = "scheduled"
-"""The type of a run that the schedule made, in Airflow's words."""
+"""Airflow's type of a run that the schedule created."""
 
 LISTING_LAG = timedelta(seconds=5)
-"""So long after its end a window is read: by then Meta lists what belongs to it."""
+"""How long after its end a window is read. By then, Meta lists everything that belongs to it."""
 
 
 def checked_page_id(page_id: str | int) -> str:
-    """The Page's id as text; raises ``ValueError`` for what is none."""
+    """Return the Page ID as text; raises ``ValueError`` if it is malformed."""
     text = str(page_id)
     if not (text.isascii() and text.isdigit()):
         raise ValueError("page_id must contain only digits, such as 100.")
@@ -45,30 +45,30 @@ def checked_page_id(page_id: str | int) -> str:
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raises ``ValueError`` with one line that names the argument and what it may be."""
+    """Raise ``ValueError``, naming the argument and its allowed values."""
     if value not in allowed:
-        raise ValueError(f"{name} is unknown: use {' or '.join(allowed)}.")
+        raise ValueError(f"{name} must be {' or '.join(allowed)}.")
 
 
 def plain_text(name: str, value: str) -> str:
-    """The text as it is; raises ``ValueError`` for one with characters that no path and no log line can hold."""
+    """Return the text unchanged; raises ``ValueError`` if it has characters that a path or log line cannot contain."""
     if _UNPRINTABLE.search(value):
-        raise ValueError(f"{name} holds a control character or half of a surrogate pair: leave it out.")
+        raise ValueError(f"{name} must not contain control characters or unpaired surrogates: remove them.")
     if len(value) > LONGEST_TEXT:
-        raise ValueError(f"{name} is longer than {LONGEST_TEXT:,} characters: shorten it.")
+        raise ValueError(f"{name} must not be longer than {LONGEST_TEXT:,} characters: shorten it.")
     return value
 
 
 def checked_place(name: str, value: object) -> str:
-    """A folder, bucket or prefix as text; raises ``ValueError`` for one that no storage and warehouse can both name."""
+    """Return a folder, bucket or prefix as text; raises ``ValueError`` if storage or warehouse cannot use it."""
     place = plain_text(name, str(value))
     if "\\" in place:
-        raise ValueError(f"{name} holds a backslash: write / between folders.")
+        raise ValueError(f"{name} must not contain a backslash: use / between folders.")
     return place
 
 
 def folders_to_read(platform: str, folder: str | Sequence[str] | None) -> Sequence[str | None]:
-    """Which of Messenger's folders are read, one after the other; None is Meta's default, and Instagram's only list."""
+    """Return the folders to read, in order. None is Meta's default folder, and the only list on Instagram."""
     if platform == INSTAGRAM or not folder:
         return [None]
     return [folder] if isinstance(folder, str) else folder
@@ -82,9 +82,9 @@ def window_path(
     folder: str | Sequence[str] | None = None,
     user_id: str | None = None,
 ) -> str:
-    """Where the files of a task with these arguments lie, below its destination."""
-    # What narrows the list gets a place of its own, so that two such tasks do not replace each other's files.
-    # A list with the inbox in it means the Page as a whole.
+    """Return the path of a task's files, relative to its destination."""
+    # A narrowed list gets its own path, so that two such tasks do not replace each other's files.
+    # A list that includes the inbox counts as the whole Page.
     folders = [name for name in folders_to_read(platform, folder) if name]
     whole = not folders or (INBOX in folders and len(folders) > 1)
     narrowed_by = {"folder": None if whole else "-".join(sorted(folders)), "user_id": user_id}
@@ -92,33 +92,33 @@ def window_path(
 
 
 def present(context: Context) -> datetime:
-    """The present for windows that end in it: when the run began, so that each attempt of it has the same window."""
+    """Return the start of the run as the present, so that each attempt of a run has the same window."""
     dag_run = context.get("dag_run")
     started: datetime | None = getattr(dag_run, "start_date", None)
     return started or pendulum.now("UTC")
 
 
 def is_scheduled(context: Context) -> bool:
-    """Whether the schedule made the run, as opposed to a person, an asset or a backfill."""
+    """Whether the schedule created the run, as opposed to a user, an asset or a backfill."""
     return getattr(context.get("dag_run"), "run_type", None) == SCHEDULED
 
 
 def wait_for_listing(window: Window) -> None:
-    """Waits the moment that Meta needs to list what came at the window's very end."""
-    # A run that starts at the very end of its window, by a clock that is ahead of Meta's, would miss the last moments.
+    """Wait until Meta lists the messages from the end of the window."""
+    # A run that starts right at the end of its window, with a clock ahead of Meta's, would miss the last messages.
     missing = window.until + LISTING_LAG - pendulum.now("UTC")
     time.sleep(min(max(missing, timedelta()), LISTING_LAG).total_seconds())
 
 
 def manifest_uris(manifests: Manifests) -> list[str]:
-    """The manifests' URIs from what users and XCom give: one or many, URIs or extract results.
+    """Return the URIs of manifests, given as one or many URIs or extract results.
 
     Raises ``ValueError`` for anything else.
     """
     if isinstance(manifests, str | Mapping):
         manifests = [manifests]
     if isinstance(manifests, Sequence):
-        # XComs of mapped tasks are fetched one by one when iterated, and in one go as a slice.
+        # Iterating over mapped XComs fetches them one by one; a slice fetches them all at once.
         manifests = manifests[:]
     return [_uri(manifest) for manifest in manifests if manifest is not None]
 
@@ -126,5 +126,5 @@ def manifest_uris(manifests: Manifests) -> list[str]:
 def _uri(manifest: str | Mapping[str, Any]) -> str:
     uri = manifest.get("manifest") if isinstance(manifest, Mapping) else manifest
     if not isinstance(uri, str) or not uri:
-        raise ValueError("manifests holds something that is no manifest: give paths, or the extract tasks' output.")
+        raise ValueError("manifests must contain only paths of manifests, or the extract tasks' output.")
     return plain_text("manifests", uri)

@@ -1,1 +1,1 @@
-"""Floor 3: what Airflow's triggerer waits for while no worker is held."""
+"""Layer 3: triggers that wait in Airflow's triggerer while no worker slot is occupied."""

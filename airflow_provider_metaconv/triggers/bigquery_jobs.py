@@ -1,4 +1,4 @@
-"""Waiting for BigQuery jobs without a worker."""
+"""Waiting for BigQuery jobs in the triggerer."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 POLL_INTERVAL = 4.0
-"""Seconds between two questions for one job."""
+"""Seconds between two status requests for a job."""
 
-TELLS_WHY = hasattr(BaseTrigger, "on_kill")
-"""Whether Airflow (3.3 and later) calls ``on_kill`` where somebody ends the task, and only there."""
+HAS_ON_KILL = hasattr(BaseTrigger, "on_kill")
+"""Whether Airflow (3.3 and later) calls ``on_kill`` when a user ends the task, and only then."""
 
 
 class BigQueryJobsTrigger(BaseTrigger):
-    """Fires once when all jobs have ended, well or not: whoever waited looks at them and says what it means.
+    """Fires once when all jobs have ended, successfully or not. The resumed task checks how they ended.
 
-    Google's own trigger fires with the job's error text, which may quote a row; none of that may be logged. ``jobs``
-    are ``[project, location, job id]`` each. A job that cannot be asked for fires as well. The event is ``state``, what
-    the task needs to go on: ``dag.test()`` passes a resumed task its event and nothing else.
+    Google's own trigger fires with the job's error text, which may quote a row and must not be logged. Each of ``jobs``
+    is ``[project, location, job id]``. The trigger also fires if a job's status cannot be requested. The event is
+    ``state``, which the task needs to continue: ``dag.test()`` passes a resumed task nothing but its event.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class BigQueryJobsTrigger(BaseTrigger):
         self.poll_interval = poll_interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its arguments, as the triggerer makes it again."""
+        """Return the class path and arguments from which the triggerer recreates the trigger."""
         arguments = {
             "jobs": self.jobs,
             "state": self.state,
@@ -50,31 +50,31 @@ class BigQueryJobsTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Asks for one job after the other until none is at work any more."""
+        """Poll one job after another until all have ended."""
         hook = self._hook()
         try:
             for project, location, job_id in self.jobs:
-                while await _is_at_work(hook, project, location, job_id):
+                while await _is_running(hook, project, location, job_id):
                     await asyncio.sleep(self.poll_interval)
         except asyncio.CancelledError:
-            # A triggerer that ends cancels as well, and another one goes on.
-            if not TELLS_WHY and not await self._is_waited_for():
+            # A triggerer that shuts down cancels its triggers too, and another one takes over.
+            if not HAS_ON_KILL and not await self._is_still_deferred():
                 await self.on_kill()
             raise
         yield TriggerEvent(self.state)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Cancels the jobs, when somebody ends the task that waits for them."""
+        """Cancel the jobs when a user ends the task that waits for them."""
         hook = self._hook()
         cancelling = [
             hook.cancel_job(job_id=job_id, project_id=project, location=location)
             for project, location, job_id in self.jobs
         ]
-        # What cannot be cancelled ends by itself, and its error's text may quote a row.
+        # A job that cannot be cancelled ends by itself, and the text of its error may quote a row.
         await asyncio.gather(*cancelling, return_exceptions=True)
 
-    async def _is_waited_for(self) -> bool:
-        """Whether the task is still deferred: it was not ended by somebody."""
+    async def _is_still_deferred(self) -> bool:
+        """Whether the task is still deferred, that is, no user has ended it."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         instance: Any = self.task_instance
@@ -95,9 +95,9 @@ class BigQueryJobsTrigger(BaseTrigger):
         )
 
 
-async def _is_at_work(hook: Any, project: str | None, location: str | None, job_id: str | None) -> bool:
+async def _is_running(hook: Any, project: str | None, location: str | None, job_id: str | None) -> bool:
     try:
         status = await hook.get_job_status(job_id=job_id, project_id=project, location=location)
-    except Exception:  # noqa: BLE001 - whatever it is, the task asks again and says it in one line
+    except Exception:  # noqa: BLE001 - the task requests the status again and reports any error in one line
         return False
     return status["status"] not in ("success", "error")

@@ -176,7 +176,7 @@ def test_a_partial_window_fails_the_task_and_leaves_its_result_to_a_load(
 ) -> None:
     server.add_fault(Fault("100/cursor", folder="spam"))
     instance = TaskInstance()
-    with pytest.raises(PartialWindowError, match='on_incomplete="warn" accepts it'):
+    with pytest.raises(PartialWindowError, match='Set on_incomplete="warn" to accept it'):
         operator(tmp_path, folder=["inbox", "spam"]).execute({"ti": instance})  # type: ignore[typeddict-item]
     result = instance.pushed["return_value"]
     manifest = json.loads(Path(result["manifest"]).read_bytes())
@@ -189,7 +189,7 @@ def test_a_partial_window_that_only_a_person_can_complete_spends_no_retry(
     server: EmulatorServer, tmp_path: Path
 ) -> None:
     server.add_fault(Fault("10", folder="spam"))
-    with pytest.raises(AirflowFailException, match="The window is partial, folder spam: "):
+    with pytest.raises(AirflowFailException, match="The window is partial: folder spam: "):
         run(operator(tmp_path, folder=["inbox", "spam"]))
 
 

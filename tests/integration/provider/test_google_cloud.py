@@ -69,7 +69,9 @@ def test_without_googles_provider_one_line_says_how_to_install_it() -> None:
 
 
 def test_without_the_connection_one_line_says_how_to_add_it() -> None:
-    with pytest.raises(AirflowNotFoundException, match=r"There is no connection 'elsewhere': .*AIRFLOW_CONN_ELSEWHERE"):
+    with pytest.raises(
+        AirflowNotFoundException, match=r"Connection 'elsewhere' does not exist: .*AIRFLOW_CONN_ELSEWHERE"
+    ):
         GoogleCloud("elsewhere").open_storage("gs://example-bucket/x")
 
 
@@ -84,7 +86,7 @@ def test_without_the_connection_one_line_says_how_to_add_it() -> None:
 )
 def test_a_key_that_cannot_be_used_is_said_and_not_quoted(monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
     connect(monkeypatch, project="example-project", **extra)
-    with pytest.raises(AirflowFailException, match="'google_cloud_default' gives no Google credentials") as caught:
+    with pytest.raises(AirflowFailException, match="'google_cloud_default' yields no Google credentials") as caught:
         GoogleCloud().open_storage("gs://example-bucket/x")
     assert "SECRET" not in str(caught.value)
     assert 1 == len(str(caught.value).splitlines())
@@ -98,14 +100,14 @@ def test_credentials_that_cannot_be_asked_for_just_now_are_tried_again(
         raise trouble
 
     monkeypatch.setattr("airflow.providers.google.cloud.hooks.gcs.GCSHook.get_conn", fail)
-    with pytest.raises(AirflowException, match="gives no Google credentials") as caught:
+    with pytest.raises(AirflowException, match="yields no Google credentials") as caught:
         GoogleCloud().open_storage("gs://example-bucket/x")
     assert not isinstance(caught.value, AirflowFailException)
 
 
 @pytest.mark.parametrize("name", ["", "-x"])
 def test_what_is_no_bucket_is_said(anonymous: None, name: str) -> None:
-    with pytest.raises(StorageRefusedError, match="write it as gs://bucket/folder"):
+    with pytest.raises(StorageRefusedError, match="is not a valid bucket name: use gs://bucket/folder"):
         GoogleCloud().open_storage(f"gs://{name}/x")
 
 

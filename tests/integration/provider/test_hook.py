@@ -112,8 +112,8 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
             {"extra": {"call_timeout": "long"}},
             "call_timeout .* greater than 0, such as 90",
         ),
-        ({"extra": {"api_version": 26.0}}, "api_version in the connection's extra must be text"),
-        ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra must be text"),
+        ({"extra": {"api_version": 26.0}}, "api_version in the connection's extra must be a JSON string"),
+        ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra must be a JSON string"),
     ],
 )
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], says: str) -> None:
@@ -139,12 +139,14 @@ def test_a_misspelled_setting_is_refused_with_the_one_that_was_meant(
 ) -> None:
     hook = connect(monkeypatch, password="token", extra={written: "s3cret"})
     works, told = hook.test_connection()
-    assert (works, told) == (False, f"'{written}' in the connection's extra is no setting: write {meant}.")
+    assert (works, told) == (False, f"'{written}' in the connection's extra is not a setting: use {meant}.")
 
 
 @pytest.mark.parametrize("key", ["EAABsbCS1iHgBAKZC0123456789", "", "app_secret" * 9, "app_secret\n"])
 def test_a_key_that_is_like_no_setting_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    with pytest.raises(InvalidRequestError, match=r"a key that is no setting: use api_version, app_secret") as caught:
+    with pytest.raises(
+        InvalidRequestError, match=r"an unknown key: the settings are api_version, app_secret"
+    ) as caught:
         connect(monkeypatch, password="token", extra={key: 1}).get_conn()
     assert not key or key not in str(caught.value)
 
@@ -237,7 +239,7 @@ def test_the_password_of_a_connection_of_another_type_is_sent_nowhere(
 ) -> None:
     calls = server.statistics()["calls"]
     hook = connect(monkeypatch, conn_type=conn_type, host=server.url, password=server.user_token)
-    says = "The connection 'meta_graph_default' is not of type meta_graph: name one that is."
+    says = "Connection 'meta_graph_default' is not of type meta_graph: choose one that is."
     for ask in (hook.get_conn, hook.list_pages, hook.token_info, lambda: hook.get_page("100", "MESSENGER")):
         with pytest.raises(InvalidRequestError) as caught:
             ask()

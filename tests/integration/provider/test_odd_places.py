@@ -48,15 +48,15 @@ PATTERNS = {
     "braces": "{a,b}",
 }
 REFUSED = {
-    "NUL": ("a\0b", "destination holds a control character"),
-    "newline": ("a\nb", "destination holds a control character"),
-    "escape": ("a\x1b[31mb", "destination holds a control character"),
-    "line separator": ("a\u2028b", "destination holds a control character"),
-    "half a surrogate": ("a\udcffb", "half of a surrogate pair"),
-    "backslash": ("a\\b", "destination holds a backslash: write / between folders"),
-    "backslash and star": ("a\\*b", "destination holds a backslash"),
+    "NUL": ("a\0b", "destination must not contain control characters"),
+    "newline": ("a\nb", "destination must not contain control characters"),
+    "escape": ("a\x1b[31mb", "destination must not contain control characters"),
+    "line separator": ("a\u2028b", "destination must not contain control characters"),
+    "half a surrogate": ("a\udcffb", "unpaired surrogates"),
+    "backslash": ("a\\b", "destination must not contain a backslash: use / between folders"),
+    "backslash and star": ("a\\*b", "destination must not contain a backslash"),
     "too long a name": ("x" * 300, "the name is too long"),
-    "too long": ("x/" * 3000, "destination is longer than 4,096 characters"),
+    "too long": ("x/" * 3000, "destination must not be longer than 4,096 characters"),
 }
 SINCE = [
     "0001-01-01T00:00:00+00:00",
@@ -132,7 +132,7 @@ def test_a_window_since_the_beginning_of_the_calendar_holds_every_message(
 )
 def test_a_manifest_of_an_impossible_name_is_one_line(tmp_path: Path, uri: str) -> None:
     task = MetaConversationsToDuckDBOperator(task_id="load", manifests=[uri], database=str(tmp_path / "x.duckdb"))
-    with pytest.raises(AirflowFailException, match="manifests holds a control character") as caught:
+    with pytest.raises(AirflowFailException, match="manifests must not contain control characters") as caught:
         task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert "\n" not in str(caught.value)
 

@@ -83,9 +83,9 @@ def test_a_partial_window_fails_the_task_once_its_files_and_its_result_are_there
 ) -> None:
     server.add_fault(Fault("10", folder="spam", route="conversations"))
     instance = TaskInstance()
-    with pytest.raises(AirflowFailException, match=r"The window is partial, folder spam: \[10\]") as caught:
+    with pytest.raises(AirflowFailException, match=r"The window is partial: folder spam: \[10\]") as caught:
         run(operator(tmp_path, folder=FOLDERS), instance)
-    assert 'on_incomplete="warn" accepts it' in str(caught.value)
+    assert 'Set on_incomplete="warn" to accept it' in str(caught.value)
     assert "\n" not in str(caught.value)
     result = instance.pushed["return_value"]
     manifest = json.loads(Path(result["manifest"]).read_bytes())
@@ -115,13 +115,13 @@ def test_a_partial_window_is_a_warning_when_asked_to_be(
     # All conversations that were read are complete: of them there is nothing to say.
     # Airflow warns, once in a process at the most, of an operator that is called as this test does.
     [warning] = [line for line in warnings if "outside of the Task Runner" not in line]
-    assert warning.startswith("The window is partial, folder spam: [10]")
+    assert warning.startswith("The window is partial: folder spam: [10]")
 
 
 def test_a_partial_window_that_may_become_complete_costs_a_retry(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("100/cursor", folder="spam", route="conversations"))
     instance = TaskInstance()
-    with pytest.raises(PartialWindowError, match="The window is partial, folder spam"):
+    with pytest.raises(PartialWindowError, match="The window is partial: folder spam"):
         run(operator(tmp_path, folder=FOLDERS), instance)
     assert instance.pushed["return_value"]["messages"] == 5
 

@@ -84,7 +84,7 @@ def test_a_trigger_whose_task_is_ended_cancels_the_jobs_and_one_whose_triggerer_
     monkeypatch: pytest.MonkeyPatch, tells_why: bool, state: str
 ) -> None:
     monkeypatch.setattr("airflow.providers.google.cloud.hooks.bigquery.BigQueryAsyncHook", AsyncJobs)
-    monkeypatch.setattr("airflow_provider_metaconv.triggers.bigquery_jobs.TELLS_WHY", tells_why)
+    monkeypatch.setattr("airflow_provider_metaconv.triggers.bigquery_jobs.HAS_ON_KILL", tells_why)
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: {"run_1": {"load": state}})
     instance = SimpleNamespace(dag_id="dag", task_id="load", run_id="run_1", map_index=-1)
     jobs = [["example-project", "EU", "job_1"], ["example-project", "EU", "job_2"]]

@@ -76,7 +76,7 @@ def test_an_end_that_meta_does_not_tell_fails_unless_told_otherwise(
     with pytest.raises(AirflowFailException, match="app_secret in the connection's extra must be"):
         run(monkeypatch, server, server.system_user_token)
     assert run(monkeypatch, server, server.system_user_token, on_unknown="warn")["expires_at"] is None
-    with pytest.raises(AirflowFailException, match='write "fail" or "warn"'):
+    with pytest.raises(AirflowFailException, match='must be "fail" or "warn"'):
         run(monkeypatch, server, server.system_user_token, on_unknown="ignore")
 
 
