@@ -1,3 +1,3 @@
-"""Every conversation of your Facebook Pages, Messenger and Instagram, in files and in a warehouse table."""
+"""Every conversation of your Facebook Pages, from Messenger and Instagram, in files and in a warehouse table."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The DAG as a function: every conversation of your Facebook Pages into files and a warehouse, on a schedule.
+"""A function that creates the DAG: all conversations of your Facebook Pages to files and a warehouse, on a schedule.
 
 from airflow_provider_metaconv.dag import meta_conversations_dag
 
@@ -47,20 +47,20 @@ MESSAGES = Asset("meta_conversations_messages")
 CONVERSATIONS = Asset("meta_conversations_conversations")
 
 WITHOUT_INTERVAL = timedelta(hours=24)
-"""What a run reads where neither Airflow nor the schedule has an interval for it."""
+"""How far back a run reads if neither Airflow nor the schedule defines an interval for it."""
 
 START_DATE = pendulum.datetime(2026, 1, 1, tz="UTC")
 
 DESCRIPTION = """\
-Extracts the conversations of Facebook Pages, Messenger and Instagram, loads them into a warehouse, and checks that
+Extracts the conversations of Facebook Pages (Messenger and Instagram), loads them into a warehouse, and checks that
 every row arrived.
 
-A scheduled run reads its data interval, and the gap before it where earlier runs left one. A run by hand reads the last
+A scheduled run reads its data interval, and the gap before it if earlier runs left one. A manual run reads the last
 finished interval of the schedule, or what its params say: `{"since": "begin"}` is the full history.
 
-One run at a time: two of them would together exceed the calls a second that Meta allows for a Page. A backfill is
-refused (from Airflow 3.2 on), since Airflow runs it beside the schedule; a run by hand with `since` and `until` reads
-the same.
+Only one run is active at a time, because two runs together would exceed the calls per second that Meta allows for a
+Page. Backfills are rejected (from Airflow 3.2 on), because Airflow runs them alongside the schedule. A manual run with
+`since` and `until` reads the same messages.
 """
 
 
@@ -92,46 +92,46 @@ def meta_conversations_dag(
     doc_md: str = DESCRIPTION,
     **dag_arguments: Any,
 ) -> DAG:
-    """A DAG that extracts each Page and platform by itself, loads all of them at once, and checks what arrived.
+    """Create a DAG that extracts each Page and platform separately, loads them all at once, and checks the result.
 
-    No setting is rendered as a template. A run may choose by its params: ``since``, ``until``, ``pages``,
-    ``platforms``, ``destination``, ``file_format``, and ``database`` or ``dataset``, whichever the warehouse has.
-    Anything else in its conf fails it.
+    Settings are never rendered as templates. A run can override ``since``, ``until``, ``pages``, ``platforms``,
+    ``destination``, ``file_format``, and the warehouse's ``database`` or ``dataset`` with its params. Any other key in
+    its conf fails the run.
 
     Args:
-        dag_id: The DAG's id.
-        warehouse: ``duckdb:///data/conversations.duckdb`` or ``bigquery://project.dataset``. ``duckdb`` or ``bigquery``
-            alone leave the place to the Variable and to a run's params.
-        pages: A list of Page ids, or ``"all"`` for each Page of the token.
+        dag_id: The DAG's ID.
+        warehouse: ``duckdb:///data/conversations.duckdb`` or ``bigquery://project.dataset``. With only ``duckdb`` or
+            ``bigquery``, the Variable or a run's params define the database or dataset.
+        pages: A list of Page IDs, or ``"all"`` for every Page of the token.
         destination: A local folder, or ``gs://bucket/prefix``.
         schedule: A cron expression, a preset or a ``timedelta`` (in UTC, with data intervals), a timetable, assets or
             None.
         platforms: ``MESSENGER``, ``INSTAGRAM`` or both.
-        folders: Messenger's. Meta documents none; these are reported to work. Instagram has none.
+        folders: Messenger's folders. Meta does not document them; these are known to work. Instagram has none.
         file_format: ``ndjson`` or ``parquet``.
-        lookback_minutes: So much before its beginning a window is read, since Meta lists some messages late.
-        on_incomplete: None lets a window that was read in part fail its task and the check, while conversations that
-            Meta withholds are a warning. ``warn`` and ``fail`` are for both.
-        project_id: The project that pays for BigQuery's jobs; None: the connection's.
-        location: Where BigQuery's dataset is.
+        lookback_minutes: How far before its start a window is read, because Meta lists some messages late.
+        on_incomplete: With None, a partial window fails its task and the check, and conversations that Meta does not
+            return in full cause a warning. ``warn`` and ``fail`` apply to both.
+        project_id: The project that pays for the BigQuery jobs; None means the connection's.
+        location: The location of the BigQuery dataset.
         meta_conn_id: The connection of type ``meta_graph``.
-        gcp_conn_id: The connection for buckets and BigQuery.
-        allowed_destinations: What a run may choose, each with all that is below it; None: everything.
+        gcp_conn_id: The connection for Google Cloud Storage and BigQuery.
+        allowed_destinations: Destinations that a run may choose, including everything under them; None allows all.
         allowed_databases: The same for DuckDB files.
-        allowed_datasets: The same for datasets of BigQuery.
-        variable: An Airflow Variable, JSON with settings by the names of these arguments (``database`` or ``dataset``
-            in place of ``warehouse``). It is read in each run, must be there, and replaces what the arguments say.
+        allowed_datasets: The same for BigQuery datasets.
+        variable: An Airflow Variable: JSON with settings named like these arguments (``database`` or ``dataset``
+            instead of ``warehouse``). It is read in each run, must exist, and overrides the arguments.
         extract_pool: The pool of the extract tasks.
-        warehouse_pool: The pool of load and check. One process at a time may open a DuckDB file: DAGs that load into
-            the same file share a pool of one slot.
-        start_date: As in Airflow's ``DAG``; with catch-up off it delays nothing but the future.
-        default_args: For all tasks; 3 retries with back-off where it does not say otherwise.
+        warehouse_pool: The pool of the load and check tasks. Only one process at a time can open a DuckDB file, so DAGs
+            that load into the same file must share a pool with one slot.
+        start_date: As in Airflow's ``DAG``. Catch-up is off, so only a date in the future has an effect.
+        default_args: For all tasks. The default is 3 retries with exponential back-off.
         tags: As in Airflow's ``DAG``.
         doc_md: As in Airflow's ``DAG``.
         **dag_arguments: Further arguments of Airflow's ``DAG``.
 
     Raises:
-        SettingsError: A setting is wrong, or missing and no Variable is named; a ``ValueError`` with one line.
+        SettingsError: A setting is invalid, or is missing and no Variable is given. A ``ValueError`` with one line.
     """
     target, place = parse_warehouse(warehouse, alone=variable is not None)
     given = {
@@ -167,14 +167,14 @@ def meta_conversations_dag(
         **dag_arguments,
     ) as dag:
         _add_tasks(plan, extract_pool, warehouse_pool)
-    # Airflow shows the file that asked for the DAG, and not this one.
+    # Airflow must show the file that defines the DAG, not this one.
     dag.fileloc = sys._getframe(1).f_code.co_filename
     return dag
 
 
 @dataclass(frozen=True)
 class ConversationsPlan:
-    """What a DAG was set up with, and what follows from it for a run."""
+    """The arguments of a DAG, and what follows from them for a run."""
 
     arguments: Mapping[str, Any]
     variable: str | None
@@ -183,7 +183,7 @@ class ConversationsPlan:
 
     @property
     def params(self) -> dict[str, Param]:
-        """The params that a run may set; all may be null, since Airflow's form demands a value for one that may not."""
+        """The params of a run. All may be null, because Airflow's form requires a value for any other param."""
         text, texts = ["null", "string"], ["null", "array"]
         as_set_up = "null: as the DAG is set up."
         return {
@@ -208,9 +208,9 @@ class ConversationsPlan:
         }
 
     def settings(self, stored: str | None, dag_run: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of a run with its window; ``stored`` is the Variable's text.
+        """Return the settings of a run and its window; ``stored`` is the Variable's text.
 
-        Raises ``ValueError`` with one line for what is missing or wrong.
+        Raises ``ValueError`` with one line for a missing or invalid setting.
         """
         variable = {} if self.variable is None else variable_settings(stored, self.variable)
         chosen = run_params(dag_run.conf, params, self.params)
@@ -222,7 +222,7 @@ class ConversationsPlan:
         return {**merged, "since": since, "until": until}
 
     def window(self, params: Mapping[str, Any], dag_run: Any) -> tuple[str | None, str]:
-        """The run's window: its params, or its interval; None: from the first message."""
+        """Return the run's window from its params or interval; None as start means from the first message."""
         now = dag_run.start_date or pendulum.now("UTC")
         start, end = self._interval(dag_run, now)
         since, until = params.get("since", start.isoformat()), params.get("until", end.isoformat())
@@ -230,9 +230,9 @@ class ConversationsPlan:
         return (None if since == "begin" else since), until
 
     def _interval(self, dag_run: Any, now: datetime) -> tuple[datetime, datetime]:
-        """Airflow's interval of the run; where it has none, the last one that the schedule finished before the run.
+        """Return the run's data interval, or else the last interval that the schedule finished before the run.
 
-        The UI gives a run by hand that interval, CLI and API give it none: it means the same for all of them.
+        The UI assigns that interval to a manual run, while the CLI and the API assign none. This makes them equivalent.
         """
         if dag_run.data_interval_start and dag_run.data_interval_end:
             return dag_run.data_interval_start, dag_run.data_interval_end
@@ -243,7 +243,7 @@ class ConversationsPlan:
 
 
 def extract_arguments(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One set of arguments for the extract operator per Page and platform."""
+    """Return one set of extract operator arguments per Page and platform."""
     keys = ("since", "until", "destination", "file_format", "on_incomplete", "meta_conn_id", "gcp_conn_id")
     shared = {
         "folder": settings["folders"],
@@ -254,7 +254,7 @@ def extract_arguments(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def pages_and_platforms(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What to extract: the named Pages, or all that the token can read; Instagram only where an account is linked."""
+    """Return the given Pages, or all Pages of the token; Instagram only for Pages with a linked account."""
     if settings["pages"] != ALL_PAGES:
         return [(page, platform) for page in settings["pages"] for platform in settings["platforms"]]
     return [
@@ -268,7 +268,7 @@ def pages_and_platforms(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 def check_loaded(
     manifests: Any, expected: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], warehouse: DagWarehouse
 ) -> dict[str, Any]:
-    """Raises ``LoadError`` unless all expected was extracted whole and every row of the files is in the warehouse."""
+    """Raise ``LoadError`` unless everything expected was fully extracted and every row is in the warehouse."""
     from airflow_provider_metaconv.load.load import check_manifests
 
     with fail_fast(), warehouse.open(settings) as opened:
@@ -281,17 +281,17 @@ def check_loaded(
 
 
 def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) -> None:
-    """Settings, then each Page and platform by itself, then one load of all of them, then the check."""
+    """Add the tasks: settings, one extract per Page and platform, one load of them all, and the check."""
 
     @task(multiple_outputs=True)
     def settings(*, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
-        """The settings of this run with its window; anything odd is one clear line."""
+        """The settings of this run and its window. Any problem is reported in one line."""
         from airflow.sdk import Variable
 
         stored = None
         if plan.variable is not None:
-            with contextlib.suppress(PermissionError):  # a secrets backend that says no
-                # As text: what is not JSON would be taken for a Variable that is not there.
+            with contextlib.suppress(PermissionError):  # from a secrets backend that denies access
+                # Read as text, because invalid JSON would be reported as a missing Variable.
                 stored = Variable.get(plan.variable, default=None)
         try:
             return plan.settings(stored, dag_run, params)
@@ -300,20 +300,20 @@ def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) 
 
     @task
     def targets(settings: Any) -> list[dict[str, Any]]:
-        """One set of arguments for the extract operator per Page and platform."""
+        """One set of extract operator arguments per Page and platform."""
         with fail_fast():
             wanted = extract_arguments(settings)
         if not wanted:
-            raise AirflowFailException("The connection's token can read no Page: see its person's tasks on the Pages.")
+            raise AirflowFailException("The connection's token can read no Page: check its user's tasks on the Pages.")
         return wanted
 
     @task(pool=warehouse_pool, trigger_rule=TriggerRule.ALL_DONE)
     def check(manifests: Any, expected: Any, settings: Any) -> dict[str, Any]:
-        """Fails unless every Page and platform was extracted whole and every row of the files is in the warehouse."""
+        """Fails unless every Page and platform was fully extracted and every row is in the warehouse."""
         from airflow_provider_metaconv.load.load import LoadError
 
         if not expected:
-            raise AirflowFailException("Nothing was extracted: see why in the log of the tasks settings and targets.")
+            raise AirflowFailException("Nothing was extracted: see the logs of the settings and targets tasks.")
         try:
             return check_loaded(manifests, expected, settings, plan.warehouse)
         except LoadError as error:
@@ -331,7 +331,7 @@ def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) 
         chosen,
         manifests=extract.output,
         pool=warehouse_pool,
-        # A Page whose token is dead fails its own task; the others' messages are loaded all the same.
+        # A Page with an invalid token fails only its own task; the messages of the other Pages are still loaded.
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         outlets=[MESSAGES, CONVERSATIONS],
     )
@@ -339,7 +339,7 @@ def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) 
 
 
 def _with_intervals(schedule: Any) -> Any:
-    """The schedule as a timetable with data intervals, which a plain one does not have in Airflow 3."""
+    """Return the schedule as a timetable with data intervals, which a plain schedule does not have in Airflow 3."""
     if isinstance(schedule, str) and schedule not in ("@once", "@continuous"):
         return CronDataIntervalTimetable(schedule, timezone="UTC")
     return DeltaDataIntervalTimetable(schedule) if isinstance(schedule, timedelta) else schedule
@@ -353,6 +353,6 @@ def _retries() -> dict[str, Any]:
 def _one_run_at_a_time() -> dict[str, Any]:
     if "allowed_run_types" not in inspect.signature(DAG).parameters:
         return {"max_active_runs": 1}
-    # A backfill brings its own number of runs at a time, and they do not count among those of the DAG.
+    # A backfill has its own limit of active runs and does not count towards the DAG's.
     kinds = [kind.value for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB]
     return {"max_active_runs": 1, "allowed_run_types": kinds}

@@ -1,8 +1,8 @@
-"""The settings of ``meta_conversations_dag``: its arguments, replaced by the Variable's, replaced by the run's params.
+"""The settings of ``meta_conversations_dag``: arguments, overridden by the Variable, overridden by the run's params.
 
-All are checked before the first call. An unknown name, a wrong type and a setting that is missing are one line each: a
-default in their place could read more Pages than were meant, or write where nobody looks. Values are not quoted, since
-they may be secrets.
+All settings are validated before the first call. An unknown name, a wrong type and a missing setting each raise a
+one-line error: a default in its place might read more Pages than intended, or write to the wrong destination. Values
+are never quoted, because they may be secrets.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _GS = "gs://"
 
 
 class SettingsError(ValueError):
-    """A setting is unknown, missing or wrong; the message is one line that says what to change."""
+    """A setting is unknown, missing or invalid. The message is one line that says what to change."""
 
 
 def argument_settings(given: Mapping[str, Any], *, warehouse: str, complete: bool) -> dict[str, Any]:
-    """The settings that a DAG has by its arguments; ``warehouse`` is the setting that says where its tables are.
+    """Validate a DAG's arguments. ``warehouse`` is the setting that locates its tables: ``database`` or ``dataset``.
 
-    ``complete``: nobody else will make settings. Raises ``SettingsError`` for what is missing or wrong.
+    ``complete`` means that there is no other source of settings. Raises ``SettingsError`` for missing or invalid ones.
     """
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
     settings = _checked({name: settings.get(name) for name in SETTINGS}, lambda _: ARGUMENTS)
@@ -51,42 +51,42 @@ def argument_settings(given: Mapping[str, Any], *, warehouse: str, complete: boo
 
 
 def variable_settings(text: str | None, name: str) -> dict[str, Any]:
-    """What the Variable of that name says; raises ``SettingsError`` without it, and for anything but known settings."""
+    """Parse a Variable; raises ``SettingsError`` if it is missing, is not a JSON object, or has unknown settings."""
     if text is None:
         raise SettingsError(
-            f"There is no Variable {name}, or it could not be read (a failing secrets backend is in the log above): it "
-            'must be JSON, such as {"pages": "all", "destination": "<folder>", "database": "<DuckDB file>"}.'
+            f"The Variable {name} does not exist or could not be read (the log above shows secrets backend errors): "
+            'it must be JSON, such as {"pages": "all", "destination": "<folder>", "database": "<DuckDB file>"}.'
         )
     try:
-        settings = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_number)
+        settings = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
     except SettingsError as error:
         raise SettingsError(f"The Variable {name} {error}") from None
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise SettingsError(f"The Variable {name} is not JSON{where}: correct it.") from None
+        raise SettingsError(f"The Variable {name} is not valid JSON{where}: correct it.") from None
     if not isinstance(settings, dict):
-        raise SettingsError(f"The Variable {name} must be a JSON object: write it in braces.")
+        raise SettingsError(f"The Variable {name} must be a JSON object: put the settings in braces.")
     _check_known(settings, SETTINGS, f"the Variable {name}")
     return settings
 
 
 def run_params(conf: Mapping[str, Any] | None, params: Mapping[str, Any], declared: Iterable[str]) -> dict[str, Any]:
-    """The declared params that are set; ``conf`` is what the run was given, ``params`` what Airflow made of it.
+    """Return the declared params that are set; ``conf`` is the run's own, ``params`` is Airflow's merged result.
 
-    Raises ``SettingsError`` for one that is not declared or empty, and where Airflow drops what the run was given.
+    Raises ``SettingsError`` for an undeclared or empty param, and if Airflow ignores the run's conf.
     """
     names = list(declared)
     given = dict(conf or {})
     _check_known(given, names, RUN)
     if any(params.get(name) != value for name, value in given.items()):
         raise SettingsError(
-            f"Airflow does not let {RUN} count: switch on dag_run_conf_overrides_params in its section core, or start "
-            "the run without params."
+            f"Airflow ignores {RUN}: enable dag_run_conf_overrides_params in its [core] section, or start the run "
+            "without params."
         )
     found = {name: params[name] for name in names if params.get(name) is not None}
     for name, value in found.items():
         if value in ("", []):
-            raise SettingsError(f"{name} in {RUN} is empty: say a value, or leave it out.")
+            raise SettingsError(f"{name} in {RUN} must not be empty: set a value, or leave it out.")
     return found
 
 
@@ -98,26 +98,25 @@ def merged_settings(
     warehouse: str,
     variable: str | None = None,
 ) -> dict[str, Any]:
-    """The settings of a run: ``run`` before ``stored``, what the Variable of that name says, before ``arguments``.
+    """Merge the settings of a run: ``run`` overrides ``stored`` (the Variable), which overrides ``arguments``.
 
-    ``warehouse`` is the setting that says where the DAG's tables are. Raises ``SettingsError`` for what is missing or
-    wrong.
+    ``warehouse`` is the setting that locates the DAG's tables. Raises ``SettingsError`` for missing or invalid ones.
     """
-    of_variable = ARGUMENTS if variable is None else f"the Variable {variable}"
-    _check_warehouse(stored, warehouse, of_variable)
+    variable_source = ARGUMENTS if variable is None else f"the Variable {variable}"
+    _check_warehouse(stored, warehouse, variable_source)
 
     def source(name: str) -> str:
         if name in run:
             return RUN
-        return of_variable if name in stored else ARGUMENTS
+        return variable_source if name in stored else ARGUMENTS
 
     settings = _checked({**arguments, **stored, **run}, source)
-    _check_places(settings, warehouse, of_variable)
+    _check_places(settings, warehouse, variable_source)
     return settings
 
 
 def _checked(settings: Mapping[str, Any], source: Callable[[str], str]) -> dict[str, Any]:
-    """Each setting in its normal form; ``source`` says where one of them was made."""
+    """Validate and normalise each setting; ``source`` returns where a setting comes from."""
     try:
         return {name: check(f"{name} in {source(name)}", settings[name]) for name, check in _CHECKS.items()}
     except ValueError as error:
@@ -129,7 +128,7 @@ def _check_places(settings: Mapping[str, Any], warehouse: str, source: str) -> N
         if settings[name] is None:
             raise SettingsError(f"{name} is not set: add it to {source}, {_HINTS[name]}.")
     if settings["destination"].startswith(_GS) and warehouse == "database":
-        raise SettingsError("destination is a bucket, which DuckDB does not read: use a folder, or load into BigQuery.")
+        raise SettingsError("destination is a bucket, which DuckDB cannot read: use a folder, or load into BigQuery.")
     for name in ("destination", warehouse):
         allowed = settings[f"allowed_{name}s"]
         if allowed is not None and not _is_allowed(name, settings, allowed):
@@ -137,29 +136,31 @@ def _check_places(settings: Mapping[str, Any], warehouse: str, source: str) -> N
 
 
 _HINTS = {
-    "pages": 'as ["<Page id>"], or "all" for each Page of the token',
+    "pages": 'as ["<Page ID>"], or "all" for every Page of the token',
     "destination": "as a folder or gs://bucket/prefix",
     "database": "as the path of a DuckDB file",
-    "dataset": "as a dataset of BigQuery",
+    "dataset": "as a BigQuery dataset",
 }
 
 
 def _is_allowed(key: str, settings: Mapping[str, Any], allowed: Sequence[str]) -> bool:
     if key == "dataset":
         project = settings["project_id"]
-        return _full(settings["dataset"], project) in {_full(dataset, project) for dataset in allowed}
+        return _full_dataset_name(settings["dataset"], project) in {
+            _full_dataset_name(dataset, project) for dataset in allowed
+        }
     place = _levels(settings[key])
     return place is not None and any(
         levels is not None and place[: len(levels)] == levels for levels in map(_levels, allowed)
     )
 
 
-def _full(dataset: str, project: str | None) -> str:
+def _full_dataset_name(dataset: str, project: str | None) -> str:
     return dataset if "." in dataset or not project else f"{project}.{dataset}"
 
 
 def _levels(place: str) -> tuple[str, ...] | None:
-    """A folder level by level, so that one that only begins alike is not below it; None for what is no folder."""
+    """Split a folder into levels, so that only whole names match; None if it is not a folder."""
     if place.startswith(_GS):
         try:
             bucket, folder = parse_gs_uri(place)
@@ -172,12 +173,12 @@ def _levels(place: str) -> tuple[str, ...] | None:
 
 
 def _check_warehouse(stored: Mapping[str, Any], warehouse: str, source: str) -> None:
-    """A Variable for another warehouse is an error: the DAG has no task that loads into it."""
+    """Raise ``SettingsError`` for a Variable for another warehouse: the DAG has no task that loads into it."""
     other, name = ("dataset", "bigquery") if warehouse == "database" else ("database", "duckdb")
     if stored.get(other):
         raise SettingsError(
-            f"{other} in {source} is not for this DAG, which loads into another warehouse: set {warehouse} instead, or "
-            f'make the DAG with warehouse="{name}" (the sample DAG: META_CONVERSATIONS_WAREHOUSE={name}).'
+            f"{other} in {source} does not apply to this DAG, which loads into another warehouse: set {warehouse} "
+            f'instead, or create the DAG with warehouse="{name}" (sample DAG: META_CONVERSATIONS_WAREHOUSE={name}).'
         )
 
 
@@ -187,31 +188,31 @@ def _check_known(given: Mapping[str, Any], known: Iterable[str], source: str) ->
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1)
             hint = f", did you mean {near[0]}?" if near else "."
-            raise SettingsError(f"There is no setting {key[:40]!r} for {source}{hint} There are {_listed(names)}.")
+            raise SettingsError(f"Unknown setting {key[:40]!r} in {source}{hint} The settings are {_listed(names)}.")
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise SettingsError(f"has {twice[:40]!r} twice: remove one.")
+        raise SettingsError(f"has the key {twice[:40]!r} twice: remove one.")
     return found
 
 
-def _no_number(text: str) -> float:
-    raise SettingsError(f"holds {text}, which is no JSON: write a number.")
+def _reject_constant(text: str) -> float:
+    raise SettingsError(f"contains {text}, which is not valid JSON: use a number.")
 
 
 def _text(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{where} must be a text in quotes.")
+        raise ValueError(f"{where} must be a non-empty string.")
     if _TEMPLATE.search(value):
-        raise ValueError(f"{where} holds a template, which is not rendered here: write the value itself.")
+        raise ValueError(f"{where} must not contain a template, because it is not rendered: write the value itself.")
     return plain_text(where, value)
 
 
@@ -226,35 +227,35 @@ def _place(where: str, value: Any) -> str | None:
 
 def _connection(where: str, value: Any) -> str:
     if not _NAME.fullmatch(_text(where, value)):
-        raise ValueError(f"{where} must be the name of a connection.")
+        raise ValueError(f"{where} must be the ID of a connection.")
     return str(value)
 
 
 def _list(where: str, value: Any) -> list[Any]:
     if not isinstance(value, list) or not value:
-        raise ValueError(f"{where} must be a list that is not empty: write it in brackets.")
+        raise ValueError(f"{where} must be a non-empty list: put it in brackets.")
     return value
 
 
 def _pages(where: str, value: Any) -> str | list[str] | None:
-    if value is None or value in (ALL_PAGES, [ALL_PAGES]):  # Airflow's form makes a list of what is typed
+    if value is None or value in (ALL_PAGES, [ALL_PAGES]):  # Airflow's form turns the input into a list
         return value and ALL_PAGES
     pages = [str(page) for page in _list(where, value) if isinstance(page, str | int) and not isinstance(page, bool)]
     if len(pages) < len(value) or not all(_PAGE_ID.fullmatch(page) for page in pages):
-        raise ValueError(f'{where} must be Page ids, which are digits, or "{ALL_PAGES}".')
+        raise ValueError(f'{where} must be a list of Page IDs (digits only), or "{ALL_PAGES}".')
     return list(dict.fromkeys(pages))
 
 
 def _platforms(where: str, value: Any) -> list[str]:
     platforms = [str(platform).upper() for platform in _list(where, value)]
     if not set(platforms) <= set(PLATFORMS):
-        raise ValueError(f"{where} must be among {_listed(PLATFORMS)}.")
+        raise ValueError(f"{where} must contain only {_listed(PLATFORMS)}.")
     return list(dict.fromkeys(platforms))
 
 
 def _folders(where: str, value: Any) -> list[str]:
     if not all(isinstance(folder, str) and _FOLDER.fullmatch(folder) for folder in _list(where, value)):
-        raise ValueError(f"{where} must be names of folders: letters, digits, - and _.")
+        raise ValueError(f"{where} must be folder names that contain only letters, digits, - and _.")
     return list(dict.fromkeys(value))
 
 
@@ -265,7 +266,7 @@ def _allowed(where: str, value: Any) -> list[str] | None:
 def _minutes(where: str, value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not 0 <= value <= MOST_LOOKBACK_MINUTES:
-        raise ValueError(f"{where} must be a number of minutes, 0 or more and at most {MOST_LOOKBACK_MINUTES:,}.")
+        raise ValueError(f"{where} must be a number of minutes from 0 to {MOST_LOOKBACK_MINUTES:,}.")
     return float(value)
 
 
@@ -279,7 +280,7 @@ def _on_incomplete(where: str, value: Any) -> str | None:
 
 def _one_of(where: str, value: Any, allowed: Iterable[str], before: str = "") -> str:
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{where} is unknown: use {before}{' or '.join(allowed)}.")
+        raise ValueError(f"{where} must be {before}{' or '.join(allowed)}.")
     return value
 
 

@@ -1,7 +1,7 @@
-"""The warehouses that ``meta_conversations_dag`` loads into: how each is named, loaded and opened for the check.
+"""The warehouses of ``meta_conversations_dag``: their names, load tasks, and how the check opens them.
 
-A warehouse is chosen when the DAG is parsed, since it decides which load task the DAG has. Another one is a class here
-and an entry in ``WAREHOUSES``.
+The warehouse is chosen when the DAG is parsed, because it decides which load task the DAG has. To add one, add a class
+here and an entry in ``WAREHOUSES``.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from airflow_provider_metaconv.operators.load import (
 
 
 class DagWarehouse(Protocol):
-    """What the DAG needs of a warehouse."""
+    """The interface between the DAG and a warehouse."""
 
     setting: str
-    """The setting that says where the tables are."""
+    """The name of the setting that locates the tables."""
 
     param: str
-    """What that setting is, for the form of a run by hand."""
+    """The description of that setting in the form of a manual run."""
 
     def load_task(self, settings: Any, **arguments: Any) -> BaseOperator:
-        """The task that loads; ``settings`` is the output of the task of that name."""
+        """Return the load task; ``settings`` is the output of the settings task."""
 
     def open(self, settings: Mapping[str, Any]) -> Any:
-        """The warehouse itself, as a context manager."""
+        """Return the warehouse as a context manager."""
 
 
 class DagDuckDB:
@@ -42,30 +42,30 @@ class DagDuckDB:
     param = "A DuckDB file"
 
     def load_task(self, settings: Any, **arguments: Any) -> BaseOperator:
-        """The task ``load_into_duckdb``."""
+        """Return the task ``load_into_duckdb``."""
         return MetaConversationsToDuckDBOperator(task_id="load_into_duckdb", database=settings["database"], **arguments)
 
     def open(self, settings: Mapping[str, Any]) -> Any:
-        """The file of the setting ``database``."""
+        """Return the warehouse of the setting ``database``."""
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         return DuckDBWarehouse(settings["database"])
 
 
 class DagBigQuery:
-    """A dataset of BigQuery: ``bigquery://dataset`` in the connection's project, or ``bigquery://project.dataset``."""
+    """A BigQuery dataset: ``bigquery://dataset`` in the connection's project, or ``bigquery://project.dataset``."""
 
     setting = "dataset"
     param = "A dataset of BigQuery"
 
     def load_task(self, settings: Any, **arguments: Any) -> BaseOperator:
-        """The task ``load_into_bigquery``."""
+        """Return the task ``load_into_bigquery``."""
         places = {key: settings[key] for key in ("dataset", "project_id", "location", "gcp_conn_id")}
         return MetaConversationsToBigQueryOperator(task_id="load_into_bigquery", **places, **arguments)
 
     def open(self, settings: Mapping[str, Any]) -> Any:
-        """The dataset of the setting ``dataset``; raises ``ImportError`` with a command where the extra is missing."""
-        # First, since it says how to install what is missing.
+        """Return the warehouse of the setting ``dataset``; raises ``ImportError`` if the extra is not installed."""
+        # Comes first, because its ImportError contains the installation command.
         client = GoogleCloud(settings["gcp_conn_id"]).bigquery_client(settings["project_id"], settings["location"])
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 
@@ -78,9 +78,9 @@ _ADVICE = 'use "duckdb:///data/conversations.duckdb" or "bigquery://project.data
 
 
 def parse_warehouse(text: str, *, alone: bool) -> tuple[DagWarehouse, str | None]:
-    """The warehouse, and where its tables are; None for a name that stands alone, where a Variable says the rest.
+    """Return the warehouse and the location of its tables; None if ``text`` is only a name and ``alone`` allows that.
 
-    Raises ``SettingsError`` for anything else; the text is not quoted, since it may hold a password.
+    Raises ``SettingsError`` for anything else. The text is not quoted, because it may contain a password.
     """
     scheme, separator, place = str(text).partition("://")
     if scheme not in WAREHOUSES:
@@ -88,10 +88,8 @@ def parse_warehouse(text: str, *, alone: bool) -> tuple[DagWarehouse, str | None
     if alone and not separator:
         return WAREHOUSES[scheme], None
     if not place or (scheme == "bigquery" and "/" in place):
-        raise SettingsError(f"warehouse names no {WAREHOUSES[scheme].setting}: {_ADVICE}.")
-    # Workers have working directories of their own.
+        raise SettingsError(f"warehouse has no {WAREHOUSES[scheme].setting}: {_ADVICE}.")
+    # A relative path would depend on each worker's working directory.
     if scheme == "duckdb" and (not place.startswith("/") or place.startswith("//")):
-        raise SettingsError(
-            "warehouse must have an absolute path behind duckdb://, such as duckdb:///data/meta.duckdb."
-        )
+        raise SettingsError("warehouse must have an absolute path after duckdb://, such as duckdb:///data/meta.duckdb.")
     return WAREHOUSES[scheme], place

@@ -1,4 +1,4 @@
-"""What was freed goes back to the system: glibc keeps it, in pieces that the next long text does not fit into."""
+"""Returning freed memory to the system. glibc keeps it in fragments too small for the next large string."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 
 
 def release_freed_memory() -> None:
-    """Returns unused memory to the system where the C library can; costs some milliseconds, and never fails."""
+    """Return unused memory to the system if the C library can. Takes a few milliseconds and never raises."""
     _trim()(0)
 
 
@@ -19,5 +19,5 @@ def _trim() -> Callable[[int], object]:
         try:
             return ctypes.CDLL(None).malloc_trim
         except (OSError, AttributeError):
-            pass  # another C library, such as Alpine's, which keeps little
+            pass  # another C library, such as Alpine's musl, which keeps little
     return lambda _: None

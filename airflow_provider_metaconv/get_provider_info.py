@@ -1,11 +1,11 @@
-"""What Airflow's provider manager asks every provider package."""
+"""The metadata that Airflow's provider manager requests from every provider package."""
 
 from __future__ import annotations
 
 from typing import Any
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
-    # The port is shown for the test button: some of Airflow's versions test no stored connection without one.
+    # The port is shown for the test button: some versions of Airflow cannot test a stored connection without one.
     "hidden-fields": ["login", "schema"],
     "relabeling": {"password": "Access token", "host": "Host"},
     "placeholders": {
@@ -47,13 +47,13 @@ CONNECTION_FIELDS: dict[str, Any] = {
 }
 
 _INTEGRATION = "Meta Conversations"
-# As Google's own provider names them.
+# The names used by Google's own provider.
 _CLOUD_STORAGE = "Google Cloud Storage (GCS)"
 _BIGQUERY = "Google BigQuery"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What the package has, in the terms of Airflow's provider schema."""
+    """Return the package's metadata in Airflow's provider schema."""
     return {
         "package-name": "airflow-provider-metaconv",
         "name": "Meta Conversations",

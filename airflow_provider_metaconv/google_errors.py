@@ -1,4 +1,4 @@
-"""What Google's libraries raise, read once; storage and warehouse each say in their own words what to do about it."""
+"""Classification of errors from Google's libraries. Storage and warehouse each add what to do about them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _WORD = re.compile(r"[A-Za-z]{1,60}")
 
 
 class Problem(Enum):
-    """What went wrong, before anybody asks at which service."""
+    """What went wrong, independent of the service."""
 
     ANSWERED = auto()
-    """Google answered with an error."""
+    """Google responded with an error."""
     LOGIN_REFUSED = auto()
-    """Google does not accept the credentials."""
+    """Google rejected the credentials."""
     LOGIN_FAILED = auto()
-    """The login failed, and may succeed later."""
+    """The login failed, but may succeed later."""
     UNREACHABLE = auto()
-    """Nothing of Google's answered."""
+    """Google could not be reached."""
     SILENT = auto()
-    """The time for all attempts is over, and none of them says why."""
+    """All attempts timed out, and none of them reports a cause."""
     DAMAGED = auto()
-    """What arrived is not what Google holds."""
+    """The data received differ from the data stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoogleError:
-    """An error of Google's. ``code`` is 0 and ``reason`` and ``message`` are empty unless it was ``ANSWERED``.
+    """An error from Google's libraries. ``code``, ``reason`` and ``message`` are set only for ``ANSWERED``.
 
-    ``reason`` is one word, such as ``forbidden``, and may be shown. ``message`` may quote addresses, tokens and values:
-    it is read and never repeated.
+    ``reason`` is one word, such as ``forbidden``, and may be shown. ``message`` may quote addresses, tokens and values,
+    so it is analysed but never shown.
     """
 
     problem: Problem
@@ -48,20 +48,20 @@ class GoogleError:
 
     @property
     def is_limited(self) -> bool:
-        """Whether a quota or a rate limit is used up."""
+        """Whether a quota or a rate limit is exceeded."""
         return self.reason in _LIMITED or self.code == 429
 
     @property
     def permission(self) -> str:
-        """The permission that is missing, such as ``storage.objects.create``; empty where the message names none."""
+        """The missing permission, such as ``storage.objects.create``; empty if the message names none."""
         return match[0] if (match := _PERMISSION.search(self.message)) else ""
 
 
 def read_error(error: BaseException) -> GoogleError:
-    """What an exception of Google's libraries says; of several attempts it is the last."""
+    """Classify an exception from Google's libraries. After several attempts, the last error counts."""
     match error:
         case RetryError():
-            # What it gave up on says more than that it gave up.
+            # The cause is more specific than the RetryError.
             return GoogleError(Problem.SILENT) if error.cause is None else read_error(error.cause)
         case GoogleAPICallError():
             return GoogleError(Problem.ANSWERED, int(error.code or 0), _reason(error), error.message)

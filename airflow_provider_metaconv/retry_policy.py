@@ -1,4 +1,4 @@
-"""What happens to a task after an error: one pure decision, and how each version of Airflow is told."""
+"""What happens to a task after an error: one pure decision, translated for each version of Airflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OnRateLimit = Literal["reschedule", "retry"]
 ON_RATE_LIMIT: tuple[OnRateLimit, ...] = ("reschedule", "retry")
 MAX_RATE_LIMIT_WAIT = timedelta(hours=24)
 WAIT_MARGIN = timedelta(seconds=5)
-"""Meta gives its waits in whole minutes, and a call that comes too early prolongs them."""
+"""Meta reports waits in whole minutes, and a call that comes too early prolongs the block."""
 
 _FINAL = (
     AirflowNotFoundException,
@@ -35,21 +35,21 @@ _FINAL = (
 
 @dataclass(frozen=True, slots=True)
 class Reschedule:
-    """Free the worker and come back at that moment; costs no retry."""
+    """Free the worker and run again at that time, without using up a retry."""
 
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Spend a retry after ``delay``; None: after the task's own ``retry_delay``."""
+    """Use up a retry after ``delay``; None means the task's own ``retry_delay``."""
 
     delay: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Fail at once: another attempt cannot help, a person must."""
+    """Fail without retries: another attempt cannot help until someone fixes the cause."""
 
     reason: str
 
@@ -58,7 +58,7 @@ Decision = Reschedule | Retry | Fail
 
 
 def decide(error: BaseException, *, now: datetime | None = None) -> Decision:
-    """What to do next after an error; ``now`` (aware) is when it happened, the present when left out."""
+    """Decide what to do after an error; ``now`` (aware) is the time of the error, by default the present."""
     if not isinstance(error, GraphError):
         return Fail(str(error)) if isinstance(error, _FINAL) else Retry()
     match error.action:
@@ -72,9 +72,9 @@ def decide(error: BaseException, *, now: datetime | None = None) -> Decision:
 
 @contextlib.contextmanager
 def fail_fast() -> Iterator[None]:
-    """Turns an error that no other attempt can fix into ``AirflowFailException``, which costs no retry.
+    """Raise an error that no retry can fix as ``AirflowFailException``, so that no retry is used up.
 
-    For operators and ``@task`` functions on Airflow 3.1 and 3.2; later versions have retry policies for it.
+    For operators and ``@task`` functions on Airflow 3.1 and 3.2. Later versions use retry policies instead.
     """
     try:
         yield
@@ -102,8 +102,9 @@ else:
 class MetaGraphRetryPolicy(RetryPolicy):
     """``decide()`` as an Airflow retry policy (3.3 and later), for operators and ``@task`` functions alike.
 
-    ``on_rate_limit="reschedule"`` waits without spending a retry where a policy can say so (3.4 and later, at most
-    ``max_rate_limit_wait``) and spends one elsewhere; ``"retry"`` always spends one. Both wait as long as Meta says.
+    ``on_rate_limit="reschedule"`` waits without using up a retry where Airflow's policies support it (3.4 and later,
+    for at most ``max_rate_limit_wait``), and uses up a retry otherwise. ``"retry"`` always uses up a retry. Both wait
+    as long as Meta requires.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class MetaGraphRetryPolicy(RetryPolicy):
         max_tries: int,
         context: Any = None,
     ) -> RetryDecision:
-        """``decide()`` for a failed attempt."""
+        """Translate ``decide()`` for a failed attempt."""
         now = pendulum.now("UTC")
         decision = decide(exception, now=now)
         if isinstance(decision, Fail):

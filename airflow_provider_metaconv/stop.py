@@ -1,4 +1,4 @@
-"""How a task is told to end, whatever it is doing: waits end, calls in flight are cut, and nothing more is sent."""
+"""Stopping a task, whatever it is doing: waits end, calls in flight are cancelled, and no further call is sent."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 Cut = Callable[[], None]
-"""Ends something that is under way in another thread, at once and without waiting."""
+"""Cancels an operation in another thread, immediately and without waiting."""
 
 
 class StoppedError(Exception):
-    """The task was told to end: whoever worked for it leaves off."""
+    """The task was stopped, so its work ends here."""
 
     def __init__(self) -> None:
-        super().__init__("The task was told to end.")
+        super().__init__("The task was stopped.")
 
 
 class Stop:
-    """One for everything that a task does; ``request`` may come from a signal handler, at any moment, in any thread.
+    """A stop request, shared by everything in a task. ``request`` may come from a signal handler, in any thread.
 
-    For that reason nothing here waits for a lock that the interrupted thread could hold.
+    Nothing here waits for a lock that the interrupted thread might hold.
     """
 
     def __init__(self) -> None:
         self.requested = False
         self._cuts: set[Cut] = set()
-        # Locked until the stop is requested, then open for ever: whoever waits tries to pass.
+        # Locked until the stop is requested, then released for good. ``wait`` tries to acquire it.
         self._gate = threading.Lock()
         self._gate.acquire()
         self._closed = [self._gate]
 
     def request(self) -> None:
-        """Ends every wait and everything that can be cut; asked twice, it is the same."""
+        """End every wait and cancel everything that can be cancelled. Further requests have no effect."""
         self.requested = True
         with contextlib.suppress(IndexError):
             self._closed.pop().release()
@@ -41,22 +41,22 @@ class Stop:
             cut()
 
     def raise_if_requested(self) -> None:
-        """Raises ``StoppedError`` once the stop is requested."""
+        """Raise ``StoppedError`` if the stop was requested."""
         if self.requested:
             raise StoppedError
 
     def wait(self, seconds: float) -> None:
-        """Waits so long; raises ``StoppedError`` when the stop is requested before."""
+        """Wait that long; raises ``StoppedError`` as soon as the stop is requested."""
         if self._gate.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX)):
             self._gate.release()
             raise StoppedError
 
     @contextlib.contextmanager
     def cutting(self, cut: Cut) -> Iterator[None]:
-        """While inside, a stop calls ``cut``; raises ``StoppedError`` when it is requested already."""
+        """Call ``cut`` if the stop is requested inside the context; raises ``StoppedError`` if it already was."""
         self._cuts.add(cut)
         try:
-            # After it was added: a request sees the cut, or this sees the request.
+            # Checked after adding the cut, so that a concurrent request is not missed.
             self.raise_if_requested()
             yield
         finally:
@@ -65,7 +65,7 @@ class Stop:
 
 @contextlib.contextmanager
 def threads_of(number: int) -> Iterator[ThreadPoolExecutor]:
-    """So many threads, which are waited for at the end, unless the task is told to end meanwhile."""
+    """Yield a pool of threads, and wait for them at the end unless the task is stopped."""
     threads = ThreadPoolExecutor(number, thread_name_prefix="metaconv")
     try:
         yield threads
@@ -73,7 +73,7 @@ def threads_of(number: int) -> Iterator[ThreadPoolExecutor]:
         threads.shutdown(cancel_futures=True)
         raise
     except BaseException:
-        # What hangs in them would hold the task; they end with what they are doing, or with the process.
+        # A hanging thread must not block the task. The threads end with their work, or with the process.
         threads.shutdown(wait=False, cancel_futures=True)
         raise
     threads.shutdown()

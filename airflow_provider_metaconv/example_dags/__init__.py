@@ -1,1 +1,1 @@
-"""DAGs to copy into the DAG folder; the same files are in ``dags/`` of the repository."""
+"""DAGs to copy into the DAG folder. The same files are in the repository's ``dags/``."""

@@ -1,8 +1,8 @@
-"""Every conversation of your Facebook Pages, Messenger and Instagram, into files and a warehouse, every hour.
+"""All conversations of your Facebook Pages, Messenger and Instagram, to files and a warehouse, every hour.
 
 Nothing here needs editing. The Airflow Variable ``meta_conversations`` must be JSON with ``pages``, ``destination``,
-and ``database`` (DuckDB) or ``dataset`` (BigQuery); it may hold any other setting of ``meta_conversations_dag``. What
-must be known when the file is parsed comes from the environment.
+and ``database`` (DuckDB) or ``dataset`` (BigQuery); it may have any other setting of ``meta_conversations_dag``. The
+settings that are needed to parse the file come from the environment.
 """
 
 from os import environ
@@ -11,11 +11,11 @@ from airflow_provider_metaconv.dag import meta_conversations_dag
 
 dag = meta_conversations_dag(
     "meta_conversations",
-    # Meta shows only the 20 newest messages of an Instagram thread: the busier the threads, the shorter the interval.
+    # Meta returns only the 20 newest messages of an Instagram thread: the busier the threads, the shorter the interval.
     schedule=environ.get("META_CONVERSATIONS_SCHEDULE", "@hourly"),
     warehouse=environ.get("META_CONVERSATIONS_WAREHOUSE", "duckdb"),  # or "bigquery"
     variable="meta_conversations",
     extract_pool=environ.get("META_CONVERSATIONS_EXTRACT_POOL", "default_pool"),
-    # One process at a time may open a DuckDB file: name a pool of one slot here if other DAGs use the same file.
+    # Only one process at a time can open a DuckDB file: set a pool with one slot if other DAGs use the same file.
     warehouse_pool=environ.get("META_CONVERSATIONS_WAREHOUSE_POOL", "default_pool"),
 )

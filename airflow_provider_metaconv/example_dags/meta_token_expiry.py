@@ -1,11 +1,11 @@
-"""A task per connection that fails days before its token, or the token's access to data, ends.
+"""One task per connection that fails days before its token, or the token's data access, expires.
 
-Airflow's usual alerts for failed tasks then tell people, with one line that says who must do what. A token without an
-end succeeds. Nothing here needs editing; settings come from the environment when the file is parsed:
+Airflow's usual alerts for failed tasks then notify you, with one line that says who must do what. A token that never
+expires succeeds. Nothing here needs editing; settings come from the environment when the file is parsed:
 
-* ``META_TOKEN_EXPIRY_CONN_IDS``: the connections, with commas between them (default ``meta_graph_default``)
-* ``META_TOKEN_EXPIRY_WARN_DAYS``: how many days before the end to fail (default 14)
-* ``META_TOKEN_EXPIRY_ON_UNKNOWN``: ``fail`` (default) or ``warn`` where Meta does not say when a token expires
+* ``META_TOKEN_EXPIRY_CONN_IDS``: the connections, separated by commas (default ``meta_graph_default``)
+* ``META_TOKEN_EXPIRY_WARN_DAYS``: how many days before the expiry to fail (default 14)
+* ``META_TOKEN_EXPIRY_ON_UNKNOWN``: ``fail`` (default) or ``warn`` if Meta does not report when a token expires
 * ``META_TOKEN_EXPIRY_SCHEDULE``: default ``@daily``
 """
 
@@ -35,7 +35,7 @@ SCHEDULE = os.environ.get("META_TOKEN_EXPIRY_SCHEDULE", "@daily")
     doc_md=__doc__,
 )
 def meta_token_expiry() -> None:
-    """One task per connection: a token that ends soon does not hide another one."""
+    """One task per connection, so that one expiring token does not hide another."""
     MetaTokenExpiryOperator.partial(
         task_id="check_token",
         warn_before=timedelta(days=float(WARN_DAYS)),

@@ -1,1 +1,1 @@
-"""What Airflow shows of a task beside its log: metrics, lineage and links."""
+"""What Airflow shows of a task besides its log: metrics, lineage and links."""

@@ -1,7 +1,7 @@
-"""What was read from where and written to where, as OpenLineage datasets; imports OpenLineage only when asked.
+"""OpenLineage datasets that a task has read and written. OpenLineage is imported only when Airflow requests them.
 
-Names follow https://openlineage.io/docs/spec/naming where it has a rule. A window's folder counts to the folder above
-it, so that a catalog knows one data set per Page and platform and not one more with each run.
+Names follow https://openlineage.io/docs/spec/naming where it has a rule. A window is attributed to the folder above its
+own, so that a catalog has one dataset per Page and platform, not one per run.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ WINDOW_LEVEL = "window="
 
 @dataclass(frozen=True, slots=True)
 class TableNamespace:
-    """Where a warehouse's tables are: the namespace, and the prefix of a table's name."""
+    """The OpenLineage namespace of a warehouse's tables, and the prefix of their names."""
 
     namespace: str
     prefix: str
 
     @classmethod
     def duckdb(cls, database: str, schema: str) -> TableNamespace:
-        """A DuckDB file, as dbt's integration names it."""
+        """A DuckDB file, named as in dbt's integration."""
         path = Path(database).absolute()
         return cls(f"duckdb://{path}", f"{path.stem}.{schema}")
 
     @classmethod
     def bigquery(cls, dataset: str) -> TableNamespace:
-        """A dataset with its project."""
+        """A BigQuery dataset, given with its project."""
         return cls("bigquery", dataset)
 
 
 def extraction_lineage(page_id: str, platform: str, extraction: ExtractionResult) -> Any:
-    """An ``OperatorLineage``: a Page's conversations to the folder of files; None where there is no OpenLineage."""
+    """Return the lineage from a Page's conversations to the files' folder; None if OpenLineage is not installed."""
     facets, lineage = _openlineage()
     if lineage is None:
         return None
@@ -54,7 +54,7 @@ def extraction_lineage(page_id: str, platform: str, extraction: ExtractionResult
 
 
 def load_lineage(manifests: Iterable[str], place: TableNamespace, result: LoadResult) -> Any:
-    """Likewise: the folders of files to the tables, with their columns and how many rows were written."""
+    """Return the lineage from the files' folders to the tables, with columns and row counts; None likewise."""
     facets, lineage = _openlineage()
     if lineage is None:
         return None
@@ -74,7 +74,7 @@ def load_lineage(manifests: Iterable[str], place: TableNamespace, result: LoadRe
 
 
 def files_folder(manifest: str) -> tuple[str, str]:
-    """Namespace and name of the folder that holds a manifest's window.
+    """Return the namespace and name of the folder that contains a manifest's window.
 
     >>> files_folder("gs://bucket/meta/platform=messenger/page_id=100/window=begin_20261121T000000Z/_manifest.json")
     ('gs://bucket', 'meta/platform=messenger/page_id=100')
@@ -98,11 +98,11 @@ def _schema(facets: Any, table: Table) -> Any:
 
 
 def _openlineage() -> tuple[Any, Any]:
-    """The facets, and the class of what an operator returns; None for both without OpenLineage's provider."""
+    """Return the facets and the ``OperatorLineage`` class, or None for both without the OpenLineage provider."""
     from airflow.providers.common.compat.openlineage import facet
 
     try:
-        # Loaded by name: the provider is only where lineage is wanted.
+        # Imported by name, because the provider is optional.
         return facet, import_module("airflow.providers.openlineage.extractors").OperatorLineage
     except ImportError:
         return None, None

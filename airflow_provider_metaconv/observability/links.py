@@ -1,7 +1,7 @@
-"""Links that Airflow shows beside a task: the Page's inbox, the files, the tables.
+"""Links that Airflow shows for a task: the Page's inbox, the files and the tables.
 
-Airflow asks for a link when the task has ended, whatever its state; the operators push it as well when they begin, so
-that it is there while they work. A link that does not exist is an empty text, which Airflow does not show.
+Airflow requests links when the task has ended, whatever its state. The operators also push them at the start, so that
+they are available while the task runs. An empty link is not shown.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ CONSOLE = "https://console.cloud.google.com"
 
 
 class PageInboxLink(BaseOperatorLink):
-    """The Page's inbox on Meta: a plain convenience, for people with a role on the Page; Meta documents no address."""
+    """The Page's inbox on Meta, for people with a role on the Page. Meta does not document its URL."""
 
     name = "Page inbox"
 
     @property
     def xcom_key(self) -> str:
-        """Where Airflow keeps it."""
+        """The XCom key of the link."""
         return "metaconv_page_inbox_link"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Meta Business Suite with this Page chosen."""
+        """Return the URL of Meta Business Suite for this Page."""
         page_id = str(operator.page_id)
         if not (page_id.isascii() and page_id.isdigit()):
             return ""
@@ -33,17 +33,17 @@ class PageInboxLink(BaseOperatorLink):
 
 
 class FilesLink(BaseOperatorLink):
-    """The window's files in Google Cloud's console; a local folder has no address."""
+    """The window's files in the Google Cloud console; empty for a local folder."""
 
     name = "Files"
 
     @property
     def xcom_key(self) -> str:
-        """Where Airflow keeps it."""
+        """The XCom key of the link."""
         return "metaconv_files_link"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The folder beside the manifest."""
+        """Return the URL of the manifest's folder."""
         manifest = operator.manifest_uri or ""
         if not manifest.startswith("gs://"):
             return ""
@@ -52,22 +52,22 @@ class FilesLink(BaseOperatorLink):
 
 
 class BigQueryTableLink(BaseOperatorLink):
-    """A table in Google Cloud's console."""
+    """A table in the Google Cloud console."""
 
     table: ClassVar[str]
 
     @property
     def name(self) -> str:
-        """What the button says."""
+        """The label of the button."""
         return f"Table {self.table}"
 
     @property
     def xcom_key(self) -> str:
-        """Where Airflow keeps it."""
+        """The XCom key of the link."""
         return f"metaconv_{self.table}_table_link"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The table's page, once the project is known."""
+        """Return the URL of the table, once the project is known."""
         project, _, dataset = (operator.full_dataset or "").rpartition(".")
         if not project:
             return ""
@@ -87,7 +87,7 @@ class ConversationsTableLink(BigQueryTableLink):
 
 
 def push_links(operator: BaseOperator, context: Context) -> None:
-    """Makes the links that are known by now visible while the task works."""
+    """Push the links that are already known, so that they are visible while the task runs."""
     instance: Any = context["ti"]
     for link in operator.operator_extra_links:
         url = link.get_link(operator, ti_key=instance)

@@ -1,4 +1,4 @@
-"""The stats of an attempt as Airflow metrics: sent where Airflow sends its own, and nowhere where it sends none."""
+"""The stats of an attempt as Airflow metrics, sent to the backend that Airflow is configured with, if any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_metaconv.extract.stats import AttemptStats
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: its name, the figure it sends, whether that is added up (``counter``) or shown (``gauge``)."""
+    """One metric: its name, the field of the stats that it reports, and its kind (``counter`` or ``gauge``)."""
 
     name: str
     figure: str
@@ -30,17 +30,17 @@ METRICS = (
 
 
 class AttemptMetrics:
-    """Sends what an attempt has added since the last time, with the tags ``platform`` and ``page_id``; never raises."""
+    """Sends what an attempt has added since the last call, tagged with ``platform`` and ``page_id``. Never raises."""
 
     def __init__(self, platform: str, page_id: str) -> None:
         self._tags = {"platform": platform, "page_id": page_id}
         self._sent = AttemptStats()
 
     def send(self, figures: AttemptStats) -> None:
-        """Sends counters where they have grown, and gauges always."""
-        # A metric that cannot be sent is no reason to lose a run.
+        """Send counters that have grown, and all gauges."""
+        # A metric that cannot be sent must not fail the run.
         with suppress(Exception):
-            # The first of Airflow's places for it that exists here; they moved in 3.2 and again in 3.3.
+            # The compat module finds the class, which moved in Airflow 3.2 and 3.3.
             from airflow.providers.common.compat.sdk import Stats
 
             for metric in METRICS:

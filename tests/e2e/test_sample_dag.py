@@ -194,22 +194,22 @@ def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, f
     )
     assert "success" != result["tasks"]["load_into_duckdb"]["state"]
     assert {1} == {result["tasks"][name]["try"] for name in ("targets", "check")}
-    assert "Nothing was extracted: see why in the log" in stage.airflow.log.read_text()
+    assert "Nothing was extracted: see the logs of the settings and targets" in stage.airflow.log.read_text()
 
 
 @pytest.mark.parametrize(
     ("conf", "says"),
     [
-        ({"meta_conn_id": "other"}, "There is no setting 'meta_conn_id' for the run's params"),
-        ({"page": ["100"]}, "There is no setting 'page' for the run's params, did you mean pages?"),
-        ({"folders": ["inbox"]}, "There is no setting 'folders' for the run's params"),
+        ({"meta_conn_id": "other"}, "Unknown setting 'meta_conn_id' in the run's params"),
+        ({"page": ["100"]}, "Unknown setting 'page' in the run's params, did you mean pages?"),
+        ({"folders": ["inbox"]}, "Unknown setting 'folders' in the run's params"),
         (
             {"destination": "FOLDER/{{ conn.meta_graph_default.password }}"},
-            "destination in the run's params holds a template",
+            "destination in the run's params must not contain a template",
         ),
-        ({"since": "{{ conn.other.password }}"}, "since is no time"),
+        ({"since": "{{ conn.other.password }}"}, "since must be an ISO 8601 time"),
         ({"pages": []}, "pages in the run's params is empty"),
-        ({"since": "0001-01-01T00:00:00+05:00"}, "since is beyond the years 1 to 9999"),
+        ({"since": "0001-01-01T00:00:00+05:00"}, "since must be within the years 1 to 9999"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

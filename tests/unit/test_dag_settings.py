@@ -74,19 +74,22 @@ def test_all_pages_may_be_typed_into_airflows_form() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (None, "There is no Variable conversations, or it could not be read"),
-        ('{"pages": ["100"], "destination": "/data"', "The Variable conversations is not JSON (line 1, column 42)"),
-        ("", "The Variable conversations is not JSON"),
-        ("[" * 100_000, "The Variable conversations is not JSON"),
+        (None, "The Variable conversations does not exist or could not be read"),
+        (
+            '{"pages": ["100"], "destination": "/data"',
+            "The Variable conversations is not valid JSON (line 1, column 42)",
+        ),
+        ("", "The Variable conversations is not valid JSON"),
+        ("[" * 100_000, "The Variable conversations is not valid JSON"),
         ('"all"', "The Variable conversations must be a JSON object"),
         ("null", "The Variable conversations must be a JSON object"),
-        ('{"pages": "all", "pages": ["100"]}', "The Variable conversations has 'pages' twice"),
-        ('{"lookback_minutes": NaN}', "The Variable conversations holds NaN"),
+        ('{"pages": "all", "pages": ["100"]}', "The Variable conversations has the key 'pages' twice"),
+        ('{"lookback_minutes": NaN}', "The Variable conversations contains NaN"),
         (
             '{"page": ["100"]}',
-            "There is no setting 'page' for the Variable conversations, did you mean pages? There are",
+            "Unknown setting 'page' in the Variable conversations, did you mean pages? The settings are",
         ),
-        ('{"zzz": 1}', "There is no setting 'zzz' for the Variable conversations. There are allowed_databases, "),
+        ('{"zzz": 1}', "Unknown setting 'zzz' in the Variable conversations. The settings are allowed_databases, "),
     ],
 )
 def test_a_variable_that_is_not_read_whole_is_one_line(text: str | None, says: str) -> None:
@@ -94,7 +97,7 @@ def test_a_variable_that_is_not_read_whole_is_one_line(text: str | None, says: s
 
 
 def test_a_misspelled_param_is_named_with_the_nearest_that_there_is() -> None:
-    with pytest.raises(SettingsError, match=r"There is no setting 'page' for the run's params, did you mean pages\?"):
+    with pytest.raises(SettingsError, match=r"Unknown setting 'page' in the run's params, did you mean pages\?"):
         run_params({"page": ["100"]}, {"page": ["100"], "pages": None}, ["pages", "since"])
 
 
@@ -119,9 +122,11 @@ def test_a_variable_for_another_warehouse_is_refused_and_says_how_to_choose_it(
     place: str, other: str, name: str
 ) -> None:
     stored = {"pages": "all", "destination": "/data/meta", other: "meta"}
-    with pytest.raises(SettingsError, match=f"^{other} in the Variable conversations is not for this DAG") as caught:
+    with pytest.raises(
+        SettingsError, match=f"^{other} in the Variable conversations does not apply to this DAG"
+    ) as caught:
         merged_settings(DEFAULTS, stored, {}, warehouse=place, variable="conversations")
-    assert f'warehouse="{name}" (the sample DAG: META_CONVERSATIONS_WAREHOUSE={name})' in str(caught.value)
+    assert f'warehouse="{name}" (sample DAG: META_CONVERSATIONS_WAREHOUSE={name})' in str(caught.value)
 
 
 def test_a_run_is_before_the_variable_and_the_variable_before_the_arguments() -> None:
@@ -136,7 +141,7 @@ def test_a_run_is_before_the_variable_and_the_variable_before_the_arguments() ->
 def test_arguments_are_checked_like_a_variable() -> None:
     complete = argument_settings({**DEFAULTS, **SAID, "platforms": ("messenger",)}, warehouse="database", complete=True)
     assert (complete["platforms"], complete["database"]) == (["MESSENGER"], "/data/meta.duckdb")
-    with pytest.raises(SettingsError, match=f"^platforms in {ARGUMENTS} must be among MESSENGER, INSTAGRAM"):
+    with pytest.raises(SettingsError, match=f"^platforms in {ARGUMENTS} must contain only MESSENGER, INSTAGRAM"):
         argument_settings({**DEFAULTS, **SAID, "platforms": ["X"]}, warehouse="database", complete=True)
 
 
@@ -155,21 +160,21 @@ def test_the_settings_are_those_of_these_tests() -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"pages": "100"}, "pages in the Variable conversations must be a list"),
-        ({"pages": []}, "pages in the Variable conversations must be a list that is not empty"),
-        ({"pages": ["100", "all"]}, "must be Page ids, which are digits"),
-        ({"pages": [True]}, "must be Page ids, which are digits"),
-        ({"pages": [None]}, "must be Page ids, which are digits"),
-        ({"pages": [1.5]}, "must be Page ids, which are digits"),
-        ({"pages": ["\u0661"]}, "must be Page ids, which are digits"),
-        ({"pages": {"100": 1}}, "pages in the Variable conversations must be a list"),
-        ({"platforms": []}, "platforms in the Variable conversations must be a list that is not empty"),
-        ({"platforms": ["WHATSAPP"]}, "must be among MESSENGER, INSTAGRAM"),
-        ({"platforms": "MESSENGER"}, "must be a list"),
-        ({"folders": ["a/b"]}, "folders in the Variable conversations must be names of folders"),
-        ({"folders": [1]}, "must be names of folders"),
-        ({"folders": []}, "must be a list that is not empty"),
-        ({"destination": ["/data"]}, "destination in the Variable conversations must be a text"),
+        ({"pages": "100"}, "pages in the Variable conversations must be a non-empty list"),
+        ({"pages": []}, "pages in the Variable conversations must be a non-empty list"),
+        ({"pages": ["100", "all"]}, "must be a list of Page IDs (digits only)"),
+        ({"pages": [True]}, "must be a list of Page IDs (digits only)"),
+        ({"pages": [None]}, "must be a list of Page IDs (digits only)"),
+        ({"pages": [1.5]}, "must be a list of Page IDs (digits only)"),
+        ({"pages": ["\u0661"]}, "must be a list of Page IDs (digits only)"),
+        ({"pages": {"100": 1}}, "pages in the Variable conversations must be a non-empty list"),
+        ({"platforms": []}, "platforms in the Variable conversations must be a non-empty list"),
+        ({"platforms": ["WHATSAPP"]}, "must contain only MESSENGER, INSTAGRAM"),
+        ({"platforms": "MESSENGER"}, "must be a non-empty list"),
+        ({"folders": ["a/b"]}, "folders in the Variable conversations must be folder names"),
+        ({"folders": [1]}, "must be folder names"),
+        ({"folders": []}, "must be a non-empty list"),
+        ({"destination": ["/data"]}, "destination in the Variable conversations must be a non-empty string"),
         (
             {"destination": "/data/\x00"},
             "destination in the Variable conversations must not contain control characters",
@@ -178,21 +183,24 @@ def test_the_settings_are_those_of_these_tests() -> None:
         ({"destination": "/data/\n"}, "must not contain control characters"),
         ({"destination": "/data/\ud800"}, "unpaired surrogates"),
         ({"destination": "/" + "a" * 5000}, "must not be longer than 4,096 characters"),
-        ({"destination": "gs://example-bucket/meta"}, "destination is a bucket, which DuckDB does not read"),
-        ({"database": 1}, "database in the Variable conversations must be a text"),
-        ({"file_format": "csv"}, "file_format in the Variable conversations is unknown: use ndjson or parquet"),
-        ({"file_format": None}, "is unknown: use ndjson or parquet"),
-        ({"on_incomplete": "ignore"}, "on_incomplete in the Variable conversations is unknown: use null, warn or fail"),
-        ({"on_incomplete": ["warn"]}, "is unknown: use null, warn or fail"),
+        ({"destination": "gs://example-bucket/meta"}, "destination is a bucket, which DuckDB cannot read"),
+        ({"database": 1}, "database in the Variable conversations must be a non-empty string"),
+        ({"file_format": "csv"}, "file_format in the Variable conversations must be ndjson or parquet"),
+        ({"file_format": None}, "must be ndjson or parquet"),
+        ({"on_incomplete": "ignore"}, "on_incomplete in the Variable conversations must be null, warn or fail"),
+        ({"on_incomplete": ["warn"]}, "must be null, warn or fail"),
         ({"lookback_minutes": -1}, "lookback_minutes in the Variable conversations must be a number of minutes"),
         ({"lookback_minutes": "10"}, "must be a number of minutes"),
         ({"lookback_minutes": True}, "must be a number of minutes"),
-        ({"lookback_minutes": 1e300}, "must be a number of minutes, 0 or more and at most 527,040"),
+        ({"lookback_minutes": 1e300}, "must be a number of minutes from 0 to 527,040"),
         ({"lookback_minutes": float("nan")}, "must be a number of minutes"),
-        ({"meta_conn_id": "a b"}, "meta_conn_id in the Variable conversations must be the name of a connection"),
-        ({"meta_conn_id": None}, "meta_conn_id in the Variable conversations must be a text"),
-        ({"allowed_destinations": "/data"}, "allowed_destinations in the Variable conversations must be a list"),
-        ({"allowed_destinations": []}, "must be a list that is not empty"),
+        ({"meta_conn_id": "a b"}, "meta_conn_id in the Variable conversations must be the ID of a connection"),
+        ({"meta_conn_id": None}, "meta_conn_id in the Variable conversations must be a non-empty string"),
+        (
+            {"allowed_destinations": "/data"},
+            "allowed_destinations in the Variable conversations must be a non-empty list",
+        ),
+        ({"allowed_destinations": []}, "must be a non-empty list"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_its_name(wrong: dict[str, Any], says: str) -> None:
@@ -200,7 +208,7 @@ def test_a_wrong_value_is_one_line_with_its_name(wrong: dict[str, Any], says: st
 
 
 def test_the_line_says_where_the_wrong_value_is() -> None:
-    assert "platforms in the run's params must be among" in refused(SAID, {"platforms": ["x"]})
+    assert "platforms in the run's params must contain only" in refused(SAID, {"platforms": ["x"]})
 
 
 @pytest.mark.parametrize("mark", ["{{ conn.other.password }}", "{% if 1 %}", "{# x #}"])
@@ -208,7 +216,7 @@ def test_the_line_says_where_the_wrong_value_is() -> None:
 def test_a_template_is_refused_wherever_it_stands(key: str, mark: str) -> None:
     said = {name: value for name, value in SAID.items() if key != "dataset" or name != "database"}
     line = refused({**said, key: f"x{mark}"})
-    assert f"{key} in the Variable conversations holds a template, which is not rendered here" in line
+    assert f"{key} in the Variable conversations must not contain a template, because it is not rendered" in line
     assert mark not in line
 
 

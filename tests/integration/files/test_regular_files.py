@@ -58,7 +58,7 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Local
 
 @pytest.mark.parametrize("method", ["read", "open", "stat", "read_versioned"])
 def test_what_is_no_regular_file_is_refused_at_once(odd: Callable[[str], LocalStorage], method: str) -> None:
-    with pytest.raises(StorageError, match=r"cannot read .*/part: it is no regular file \(remove it\)"):
+    with pytest.raises(StorageError, match=r"cannot read .*/part: it is not a regular file \(remove it\)"):
         getattr(odd("part"), method)("part")
 
 
@@ -73,7 +73,7 @@ def test_in_place_of_an_earlier_manifest_it_is_none(odd: Callable[[str], LocalSt
 
 def test_a_load_refuses_a_manifest_that_is_none(odd: Callable[[str], LocalStorage]) -> None:
     storage = odd("_manifest.json")
-    with pytest.raises(StorageError, match="no regular file"):
+    with pytest.raises(StorageError, match="not a regular file"):
         verify_manifests([storage.uri("_manifest.json")], LocalStorage)
 
 
@@ -82,7 +82,7 @@ def test_a_load_refuses_a_part_that_is_none(odd: Callable[[str], LocalStorage]) 
     file = ManifestFile("messages-00000.ndjson.gz", "messages", 1, 6, "0" * 64)
     manifest = Manifest("100", "MESSENGER", None, "2026-11-21T00:00:00+00:00", (file,))
     storage.publish_bytes(manifest.to_bytes(), "_manifest.json")
-    with pytest.raises(StorageError, match="no regular file"):
+    with pytest.raises(StorageError, match="not a regular file"):
         verify_manifests([storage.uri("_manifest.json")], LocalStorage)
 
 
@@ -100,7 +100,7 @@ def test_it_is_not_sent_to_bigquery(odd: Callable[[str], LocalStorage]) -> None:
     from airflow_provider_metaconv.warehouse.bigquery.load_files import opened
 
     uri = str(odd("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
-    with pytest.raises(OSError, match=r"no regular file|No such"), opened(uri, "ndjson"):
+    with pytest.raises(OSError, match=r"not a regular file|No such"), opened(uri, "ndjson"):
         pass
 
 

@@ -116,15 +116,15 @@ def test_the_dag_of_bigquery_loads_into_bigquery_alone(warehouse: str) -> None:
     [
         ({"pages": None}, "pages is not set: add it to the DAG's arguments"),
         ({"destination": None}, "destination is not set: add it to the DAG's arguments"),
-        ({"pages": "100"}, "pages in the DAG's arguments must be a list"),
-        ({"platforms": ["X"]}, "platforms in the DAG's arguments must be among MESSENGER, INSTAGRAM"),
-        ({"destination": "/data/{{ ds }}"}, "destination in the DAG's arguments holds a template"),
-        ({"destination": "gs://example-bucket/meta"}, "destination is a bucket, which DuckDB does not read"),
-        ({"warehouse": "duckdb"}, 'warehouse names no database: use "duckdb:///data/conversations.duckdb"'),
-        ({"warehouse": "bigquery://"}, "warehouse names no dataset"),
-        ({"warehouse": "bigquery://example-project/meta"}, "warehouse names no dataset"),
-        ({"warehouse": "duckdb://meta.duckdb"}, "warehouse must have an absolute path behind duckdb://"),
-        ({"warehouse": "duckdb:////data/meta.duckdb"}, "warehouse must have an absolute path behind duckdb://"),
+        ({"pages": "100"}, "pages in the DAG's arguments must be a non-empty list"),
+        ({"platforms": ["X"]}, "platforms in the DAG's arguments must contain only MESSENGER, INSTAGRAM"),
+        ({"destination": "/data/{{ ds }}"}, "destination in the DAG's arguments must not contain a template"),
+        ({"destination": "gs://example-bucket/meta"}, "destination is a bucket, which DuckDB cannot read"),
+        ({"warehouse": "duckdb"}, 'warehouse has no database: use "duckdb:///data/conversations.duckdb"'),
+        ({"warehouse": "bigquery://"}, "warehouse has no dataset"),
+        ({"warehouse": "bigquery://example-project/meta"}, "warehouse has no dataset"),
+        ({"warehouse": "duckdb://meta.duckdb"}, "warehouse must have an absolute path after duckdb://"),
+        ({"warehouse": "duckdb:////data/meta.duckdb"}, "warehouse must have an absolute path after duckdb://"),
         ({"warehouse": "postgresql://name:password@host/x"}, "warehouse is unknown"),
         ({"warehouse": ""}, "warehouse is unknown"),
         ({"allowed_databases": ["/other"]}, "database is not among allowed_databases"),
@@ -294,7 +294,7 @@ def test_a_run_chooses_by_its_params(settings_of: Settings) -> None:
 def test_a_run_can_set_nothing_but_the_declared_params(settings_of: Settings, conf: dict[str, Any]) -> None:
     [name] = conf
     with pytest.raises(
-        AirflowFailException, match=f"There is no setting '{name}' for the run's params.* There are database, "
+        AirflowFailException, match=f"Unknown setting '{name}' in the run's params.* The settings are database, "
     ):
         settings_of(SAID, conf)
 
@@ -304,13 +304,15 @@ def test_a_run_can_set_nothing_but_the_declared_params(settings_of: Settings, co
 )
 def test_a_run_cannot_choose_another_warehouse(settings_of: Settings, warehouse: str, place: str, other: str) -> None:
     stored = {"pages": "all", "destination": "/data/meta", place: "/data/x"}
-    with pytest.raises(AirflowFailException, match=f"There is no setting '{other}' for the run's params"):
+    with pytest.raises(AirflowFailException, match=f"Unknown setting '{other}' in the run's params"):
         settings_of(stored, {other: "/data/y"}, warehouse=warehouse)
     assert settings_of(stored, {place: "/data/y"}, warehouse=warehouse)[place] == "/data/y"
 
 
 def test_a_variable_cannot_choose_another_warehouse(settings_of: Settings) -> None:
-    with pytest.raises(AirflowFailException, match=r"^dataset in the Variable conversations is not for this DAG"):
+    with pytest.raises(
+        AirflowFailException, match=r"^dataset in the Variable conversations does not apply to this DAG"
+    ):
         settings_of({"pages": "all", "destination": "/data/meta", "dataset": "meta"})
 
 
@@ -323,24 +325,26 @@ def test_the_params_of_a_run_are_all_settings_but_the_window() -> None:
 @pytest.mark.parametrize("value", ["", []])
 @pytest.mark.parametrize("name", ["pages", "since", "until", "destination"])
 def test_a_param_that_came_out_empty_does_not_mean_everything(settings_of: Settings, name: str, value: Any) -> None:
-    with pytest.raises(AirflowFailException, match=f"{name} in the run's params is empty: say a value, or leave it"):
+    with pytest.raises(
+        AirflowFailException, match=f"{name} in the run's params must not be empty: set a value, or leave it"
+    ):
         settings_of(SAID, {name: value})
 
 
 def test_params_that_airflow_drops_are_no_run_over_everything(settings_of: Settings) -> None:
     given = context(conf={"pages": ["100"]})
     given["params"]["pages"] = None
-    with pytest.raises(AirflowFailException, match="switch on dag_run_conf_overrides_params"):
+    with pytest.raises(AirflowFailException, match="enable dag_run_conf_overrides_params"):
         settings_of(given=given)
 
 
 @pytest.mark.parametrize(
     ("conf", "says"),
     [
-        ({"since": "0001-01-01T00:00:00+05:00"}, "since is beyond the years 1 to 9999 in UTC"),
-        ({"since": "yesterday"}, "since is no time"),
+        ({"since": "0001-01-01T00:00:00+05:00"}, "since must be within the years 1 to 9999 in UTC"),
+        ({"since": "yesterday"}, "since must be an ISO 8601 time"),
         ({"since": "2026-11-20T00:00:00"}, "since has no time zone"),
-        ({"since": "2026-11-20T13:30:00Z"}, "is not before until"),
+        ({"since": "2026-11-20T13:30:00Z"}, "must be before until"),
     ],
 )
 def test_a_window_that_is_none_fails_before_anything_else(
@@ -368,8 +372,8 @@ def test_a_page_id_from_meta_is_digits_where_it_enters(settings_of: Settings, mo
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"', "is not JSON"),
-        ('{"page": ["100"]}', "There is no setting 'page' for the Variable conversations, did you mean pages"),
+        ('{"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"', "is not valid JSON"),
+        ('{"page": ["100"]}', "Unknown setting 'page' in the Variable conversations, did you mean pages"),
         ("{}", "pages is not set: add it to the Variable conversations"),
     ],
 )
@@ -393,7 +397,7 @@ def test_a_secrets_backend_that_fails_is_no_run_over_everything(
         return default
 
     monkeypatch.setattr("airflow.sdk.Variable.get", get)
-    with pytest.raises(AirflowFailException, match="There is no Variable conversations, or it could not be read"):
+    with pytest.raises(AirflowFailException, match="The Variable conversations does not exist or could not be read"):
         settings_of(**arguments)
 
 

@@ -93,15 +93,15 @@ def test_lower_case_platforms_are_understood(server: EmulatorServer, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"platform": "WHATSAPP"}, "use MESSENGER or INSTAGRAM"),
+        ({"platform": "WHATSAPP"}, "platform must be MESSENGER or INSTAGRAM"),
         ({"page_id": "my-page"}, "page_id must contain only digits"),
         ({"page_id": "../100"}, "page_id must contain only digits"),
         ({"page_id": ""}, "page_id must contain only digits"),
-        ({"since": NOW + timedelta(days=9)}, "swap or widen|lies in the future"),
+        ({"since": NOW + timedelta(days=9)}, "swap or widen|is in the future"),
         ({"since": "2026-11-19T00:00:00"}, "has no time zone"),
-        ({"file_format": "csv"}, "use ndjson or parquet"),
-        ({"on_rate_limit": "sleep"}, "use reschedule or retry"),
-        ({"on_incomplete": "ignore"}, "use warn or fail"),
+        ({"file_format": "csv"}, "file_format must be ndjson or parquet"),
+        ({"on_rate_limit": "sleep"}, "on_rate_limit must be reschedule or retry"),
+        ({"on_incomplete": "ignore"}, "on_incomplete must be warn or fail"),
         ({"folder": "../spam"}, "folder must consist of"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
 
 def test_incomplete_conversations_fail_the_task_only_when_asked_to(server: EmulatorServer, tmp_path: Path) -> None:
     assert run(operator(tmp_path, platform="INSTAGRAM"))["incomplete"] > 0
-    with pytest.raises(AirflowFailException, match="conversations are not complete"):
+    with pytest.raises(AirflowFailException, match="conversations are incomplete"):
         run(operator(tmp_path, platform="INSTAGRAM", on_incomplete="fail"))
 
 

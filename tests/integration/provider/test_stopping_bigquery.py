@@ -78,13 +78,13 @@ class AsyncJobs:
             raise ConnectionError("secret words")
 
 
-@pytest.mark.parametrize("tells_why", [True, False], ids=["Airflow tells why", "Airflow does not tell why"])
+@pytest.mark.parametrize("has_on_kill", [True, False], ids=["Airflow calls on_kill", "Airflow only cancels"])
 @pytest.mark.parametrize("state", ["failed", "deferred"])
 def test_a_trigger_whose_task_is_ended_cancels_the_jobs_and_one_whose_triggerer_ends_does_not(
-    monkeypatch: pytest.MonkeyPatch, tells_why: bool, state: str
+    monkeypatch: pytest.MonkeyPatch, has_on_kill: bool, state: str
 ) -> None:
     monkeypatch.setattr("airflow.providers.google.cloud.hooks.bigquery.BigQueryAsyncHook", AsyncJobs)
-    monkeypatch.setattr("airflow_provider_metaconv.triggers.bigquery_jobs.HAS_ON_KILL", tells_why)
+    monkeypatch.setattr("airflow_provider_metaconv.triggers.bigquery_jobs.HAS_ON_KILL", has_on_kill)
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: {"run_1": {"load": state}})
     instance = SimpleNamespace(dag_id="dag", task_id="load", run_id="run_1", map_index=-1)
     jobs = [["example-project", "EU", "job_1"], ["example-project", "EU", "job_2"]]
@@ -97,7 +97,7 @@ def test_a_trigger_whose_task_is_ended_cancels_the_jobs_and_one_whose_triggerer_
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        if tells_why and state == "failed":
+        if has_on_kill and state == "failed":
             assert [] == AsyncJobs.cancelled
             await trigger.on_kill()
 

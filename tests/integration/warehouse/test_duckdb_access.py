@@ -28,7 +28,7 @@ def test_the_file_and_its_log_of_changes_are_for_whom_the_setting_says(tmp_path,
     path = tmp_path / "new" / "meta.duckdb"
     with DuckDBWarehouse(path) as warehouse:
         assert warehouse._database is not None
-        connection = warehouse._database.reaching([])
+        connection = warehouse._database.restricted_to([])
         connection.execute("CREATE TABLE t AS SELECT 1 AS x")
         inside = modes(path.parent)
     assert ({"new": folder}, {"meta.duckdb": file, "meta.duckdb.wal": file}) == (modes(tmp_path), inside)
@@ -45,5 +45,5 @@ def test_a_file_that_others_can_read_is_said_and_its_folder_is_nobodys_business(
     for _ in range(2):
         with DuckDBWarehouse(path):
             pass
-    line = f"{path} is open to more than the owner (mode 644), and left as it is; to change that: chmod go-rwx {path}"
+    line = f"{path} is open to more than the owner (mode 644) and was not changed; to restrict it: chmod go-rwx {path}"
     assert [line] == [record.getMessage() for record in caplog.records]
