@@ -1,4 +1,4 @@
-"""Files of a run: parts in NDJSON or Parquet, the manifest that commits them, and the storage they lie in."""
+"""The files of a run: parts in NDJSON or Parquet, the manifest that commits them, and the storage they are in."""
 
 from airflow_provider_metaconv.files.errors import (
     ChangedMeanwhileError,

@@ -1,7 +1,7 @@
-"""The commit of a window: its parts become what counts, in one step, and never in place of something better.
+"""The commit of a window: one step makes its parts the result, and never replaces a better result.
 
-What an earlier extraction of the same window left is compared with what came now, conversation by conversation: a
-partial result never replaces a complete one, and of each conversation and message the richer version stays.
+The new result is compared with an earlier result of the same window, conversation by conversation. A partial result
+never replaces a complete one, and the more complete version of each conversation and message is kept.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.files.versions import (
     better,
     has_messages,
-    is_poorer,
+    is_less_complete,
     message_rank,
     recounted,
     unavailable_messages,
@@ -52,16 +52,16 @@ logger = logging.getLogger(__name__)
 
 
 class BetterResultError(FilesError):
-    """A complete result of the window is there already, and a partial one would have replaced it."""
+    """A partial result would have replaced a complete result of the same window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """What the rows in the parts do not say yet.
+    """Changes to the rows that are already in the parts.
 
-    ``reread`` are conversations whose rows may be there twice. ``amend`` changes ledger rows of conversations that
-    were looked at a second time, by their ids. ``unplaced`` counts the messages of a conversation whose window is
-    unknown: they are in no row, and counted as known.
+    ``reread`` are conversations whose rows may be duplicated. ``amend`` changes the conversation rows of conversations
+    that were read a second time, by ID. ``unplaced`` counts the messages per conversation whose window is unknown: they
+    have no row, but count as known.
     """
 
     reread: frozenset[str] = frozenset()
@@ -70,7 +70,7 @@ class Corrections:
 
 
 def earlier_manifest(storage: Storage) -> Manifest | None:
-    """What an earlier extraction of the window published; None when there is nothing, or nothing that can be used."""
+    """Return the manifest of an earlier extraction of the window; None if there is none, or it is unusable."""
     try:
         return Manifest.from_bytes(storage.read(MANIFEST_NAME, MOST_MANIFEST_BYTES), storage.uri(MANIFEST_NAME))
     except (NotPublishedError, UnusableFileError, ManifestError):
@@ -78,13 +78,13 @@ def earlier_manifest(storage: Storage) -> Manifest | None:
 
 
 def incomplete_before(storage: Storage, earlier: Manifest | None) -> frozenset[str]:
-    """The conversations of which an earlier extraction of the window says that something is missing."""
+    """Return the conversations that an earlier extraction of the window reports as incomplete."""
     gaps = rows_of(storage, whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
     return frozenset(row["conversation_id"] for row in gaps if row["status"] != ConversationStatus.COMPLETE)
 
 
-def _unplaced_before(storage: Storage, earlier: Manifest | None) -> dict[str, int]:
-    """How many messages the earlier result knew beyond those in its rows, where that is why something is missing."""
+def _earlier_unplaced(storage: Storage, earlier: Manifest | None) -> dict[str, int]:
+    """Return how many known messages without a row the earlier result reports per conversation."""
     gaps = rows_of(storage, whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
     return {
         row["conversation_id"]: row["messages_known"] - row["messages_extracted"] - row["messages_unavailable"]
@@ -104,20 +104,20 @@ def commit_window(
     extraction_id: str,
     left_out_fields: Sequence[str] = (),
 ) -> Manifest:
-    """Makes these parts the window's files in one step and removes what is no longer needed; returns the manifest.
+    """Commit these parts as the window's files in one step, remove obsolete files, and return the manifest.
 
-    ``stats`` are what the extraction cost, as the manifest shows it. After a partial result the checkpoint stays, from
-    which the next attempt continues. Raises ``BetterResultError`` when a complete result would be replaced by a partial
-    one, and ``StorageError`` when a part is gone or the storage fails; then the earlier files count as before.
+    ``stats`` are the costs of the extraction, for the manifest. After a partial result, the checkpoint is kept so that
+    the next attempt can continue from it. Raises ``BetterResultError`` if a partial result would replace a complete
+    one, and ``StorageError`` if a part is missing or the storage fails. In both cases the earlier files remain valid.
     """
     _check_present(storage, parts)
     earlier = earlier_manifest(storage)
     if earlier is not None and earlier.complete and not evidence.is_complete:
         raise BetterResultError(
-            f"{'; '.join(evidence.gaps)}. The complete result of an earlier run stays in {storage.uri(MANIFEST_NAME)}"
+            f"{'; '.join(evidence.gaps)}. The complete result of an earlier run is kept in {storage.uri(MANIFEST_NAME)}"
         )
     files = _Rewriter(storage, header, corrections, earlier, left_out_fields).rewritten(list(parts))
-    unplaced = {**_unplaced_before(storage, earlier), **corrections.unplaced}
+    unplaced = {**_earlier_unplaced(storage, earlier), **corrections.unplaced}
     ledger, counts = write_ledger(storage, header, files, unplaced, stats, evidence, left_out_fields)
     manifest = Manifest(
         page_id=header.page_id,
@@ -138,9 +138,9 @@ def commit_window(
 
 
 def clean_up(storage: Storage, manifest: Manifest, checkpointed: Sequence[ManifestFile] = ()) -> None:
-    """Removes what neither the manifest nor, after a partial result, the checkpoint and its parts need."""
+    """Remove all files but those of the manifest and, after a partial result, the checkpoint and its parts."""
     kept = {MANIFEST_NAME, *(file.path for file in (*manifest.files, *checkpointed))}
-    # The checkpoint itself goes last: by it the next attempt sees that this one had finished.
+    # The checkpoint is deleted last, because it shows the next attempt that this one had finished.
     for name in sorted(storage.names(), key=lambda name: name == "_checkpoint.json"):
         is_checkpoint = not manifest.complete and name.startswith("_checkpoint")
         if name not in kept and not is_checkpoint:
@@ -151,13 +151,13 @@ def _check_present(storage: Storage, parts: Sequence[ManifestFile]) -> None:
     missing = {part.path for part in parts} - set(storage.names())
     if missing:
         raise StorageError(
-            f"{', '.join(sorted(missing))} is gone from beside {storage.uri(MANIFEST_NAME)}: something "
-            "removes files there while a task runs, stop that and run the task again"
+            f"{', '.join(sorted(missing))} was removed from the folder of {storage.uri(MANIFEST_NAME)}: stop whatever "
+            "removes files there while a task runs, and run the task again"
         )
 
 
 class _Rewriter:
-    """Writes anew those parts that do not hold what they should: rows twice, or poorer ones than there were."""
+    """Rewrites the parts that have duplicate rows, or rows less complete than those of the earlier result."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class _Rewriter:
         self._corrections = corrections
         self._earlier = earlier
         self._earlier_rows = self._read_earlier()
-        # Then each message may have been richer, though no conversation is poorer.
+        # Without these fields, any message may have been more complete before, even if its conversation was not.
         self._lacks_fields = bool(left_out_fields)
 
     def _read_earlier(self) -> dict[str, Row]:
@@ -180,41 +180,41 @@ class _Rewriter:
         return {row["conversation_id"]: row for row in rows}
 
     def rewritten(self, files: list[ManifestFile]) -> list[ManifestFile]:
-        """The files, or others with the same rows where theirs have to change."""
-        richer = self._richer_before(files)
-        touched = self._corrections.reread | richer
+        """Return the files, with those replaced whose rows have to change."""
+        more_complete = self._more_complete_before(files)
+        touched = self._corrections.reread | more_complete
         if not touched and not self._corrections.amend:
             return files
-        ours = self._set_aside(files, touched, richer)
+        merged = self._merged_messages(files, touched, more_complete)
         changed = {CONVERSATIONS.name, MESSAGES.name} if touched else {CONVERSATIONS.name}
         kept = [file for file in files if file.table not in changed]
         if touched:
             others = (row for row in rows_of(self._storage, files, MESSAGES) if row["conversation_id"] not in touched)
-            kept += self._write(MESSAGES, chain(others, (row for each in ours.values() for row in each.values())))
-        return kept + self._write(CONVERSATIONS, self._conversation_rows(files, ours))
+            kept += self._write(MESSAGES, chain(others, (row for each in merged.values() for row in each.values())))
+        return kept + self._write(CONVERSATIONS, self._conversation_rows(files, merged))
 
-    def _richer_before(self, files: list[ManifestFile]) -> frozenset[str]:
-        """The conversations of which the earlier result holds more than the new one."""
-        poorer = {name: row for name, row in self._earlier_rows.items() if has_messages(row)}
-        if not poorer:
+    def _more_complete_before(self, files: list[ManifestFile]) -> frozenset[str]:
+        """Return the conversations that are more complete in the earlier result."""
+        affected = {name: row for name, row in self._earlier_rows.items() if has_messages(row)}
+        if not affected:
             return frozenset()
         for row in map(self._amended, rows_of(self._storage, files, CONVERSATIONS)):
             before = self._earlier_rows.get(row["conversation_id"])
-            if before is not None and not self._lacks_fields and not is_poorer(row, before):
-                poorer.pop(row["conversation_id"], None)
-        return frozenset(poorer)
+            if before is not None and not self._lacks_fields and not is_less_complete(row, before):
+                affected.pop(row["conversation_id"], None)
+        return frozenset(affected)
 
     def _amended(self, row: Row) -> Row:
         amend = self._corrections.amend.get(row["conversation_id"])
         return row if amend is None else amend(row)
 
-    def _set_aside(
-        self, files: list[ManifestFile], touched: frozenset[str], richer: frozenset[str]
+    def _merged_messages(
+        self, files: list[ManifestFile], touched: frozenset[str], more_complete: frozenset[str]
     ) -> dict[str, dict[str, Row]]:
-        """The messages of the touched conversations by conversation and id, of each the richest version."""
+        """Return the most complete version of each message of these conversations, by conversation and message ID."""
         messages: dict[str, dict[str, Row]] = {conversation_id: {} for conversation_id in touched}
-        earlier = whole_files(self._storage, self._earlier, MESSAGES) if richer else []
-        before = (row for row in rows_of(self._storage, earlier, MESSAGES) if row["conversation_id"] in richer)
+        earlier = whole_files(self._storage, self._earlier, MESSAGES) if more_complete else []
+        before = (row for row in rows_of(self._storage, earlier, MESSAGES) if row["conversation_id"] in more_complete)
         now = rows_of(self._storage, files if touched else (), MESSAGES)
         for row in chain(before, now):
             versions = messages.get(row["conversation_id"])
@@ -242,18 +242,18 @@ class _Rewriter:
 
 
 def whole_files(storage: Storage, manifest: Manifest | None, table: Table) -> list[ManifestFile]:
-    """A manifest's parts of a table, as far as they are whole: what is damaged cannot be used.
+    """Return a manifest's undamaged parts of a table.
 
-    A storage that does not answer says nothing of that: its ``StorageError`` ends the attempt.
+    A storage error does not count as damage: its ``StorageError`` ends the attempt.
     """
     files = [] if manifest is None else [file for file in manifest.files if file.table == table.name]
-    whole = [file for file in files if _is_whole(storage, file)]
+    whole = [file for file in files if _is_undamaged(storage, file)]
     if len(whole) < len(files):
-        logger.warning("Parts of the earlier result in %s are damaged and not used", storage.uri(MANIFEST_NAME))
+        logger.warning("Damaged parts of the earlier result in %s are ignored", storage.uri(MANIFEST_NAME))
     return whole
 
 
-def _is_whole(storage: Storage, file: ManifestFile) -> bool:
+def _is_undamaged(storage: Storage, file: ManifestFile) -> bool:
     try:
         return storage.stat(file.path, file.bytes) == (file.bytes, file.sha256)
     except (NotPublishedError, UnusableFileError):

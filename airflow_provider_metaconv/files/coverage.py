@@ -1,6 +1,6 @@
-"""Which time the windows of one Page and platform cover, and where a scheduled run has to begin to leave no gap.
+"""The time covered by the windows of one Page and platform, and where a scheduled run must start to leave no gap.
 
-Pure values: times only, and no more of them when there are more windows. ``coverage_record`` keeps them in a file.
+Pure values. Their size does not grow with the number of windows. ``coverage_record`` stores them in a file.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import orjson
 COVERAGE_VERSION = 1
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-"""Where the window of a full history begins."""
+"""The start of a full history's window."""
 
 MAX_SPANS = 256
-"""Windows that touch are one span. Beyond this number the latest are forgotten, which reads time again, never less."""
+"""Adjacent windows form one span. Beyond this number, the latest are dropped, so time is read again, never lost."""
 
 MAX_CLAIMS = 8
-"""How many of the latest runs that closed a gap get the same window again when they are repeated."""
+"""For how many of the latest gap-filling runs the window is stored, so that a repeated run reads the same one."""
 
 
 class Span(NamedTuple):
@@ -35,12 +35,12 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The time that is covered, all of it aware and in UTC.
+    """The covered time. All times are aware and in UTC.
 
-    ``asked_since`` is the earliest moment that any window was to cover, None before the first window. ``complete`` are
-    the spans of windows without a gap: sorted, and merged where they touch. What is between ``asked_since`` and now
-    and in none of them is to be read. ``claims`` are the windows of the latest runs that began earlier than their
-    schedule said, by their end.
+    ``asked_since`` is the earliest start of any window, None before the first window. ``complete`` holds the spans of
+    complete windows, sorted, and merged where they touch. Time between ``asked_since`` and now that is in none of them
+    remains to be read. ``claims`` holds the windows of the latest runs that started before their data interval, sorted
+    by end.
     """
 
     asked_since: datetime | None = None
@@ -48,7 +48,7 @@ class Coverage:
     claims: tuple[Span, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """The coverage as JSON, indented because people open it."""
+        """Return the coverage as JSON, indented for human readers."""
         content = {
             "version": COVERAGE_VERSION,
             "asked_since": self.asked_since and self.asked_since.isoformat(),
@@ -60,13 +60,13 @@ class Coverage:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Coverage:
-        """The coverage that ``to_bytes`` wrote; raises ``ValueError`` for anything else."""
+        """Parse what ``to_bytes`` wrote; raises ``ValueError`` for anything else."""
         content = orjson.loads(data)
         if not isinstance(content, dict) or content.get("version") != COVERAGE_VERSION:
-            raise ValueError(f"this is no coverage record of version {COVERAGE_VERSION}")
-        # Records of earlier releases have none. A time with one digit changed would leave out a gap for good.
+            raise ValueError(f"this is not a coverage record of version {COVERAGE_VERSION}")
+        # Earlier releases wrote no checksum. A single changed digit in a time could hide a gap for ever.
         if content.pop("sha256", None) not in (None, _checksum(content)):
-            raise ValueError("a coverage record was changed after it was written")
+            raise ValueError("the coverage record has changed since it was written")
         asked_since = content.get("asked_since")
         complete, claims = (_spans(content.get(key)) for key in ("complete", "claims"))
         if any(later.since <= earlier.until for earlier, later in pairwise(complete)):
@@ -75,10 +75,10 @@ class Coverage:
 
 
 def with_window(coverage: Coverage, since: datetime | None, until: datetime, *, complete: bool) -> Coverage:
-    """The coverage after one more window was committed; ``since`` None is a full history.
+    """Return the coverage after a window was committed; ``since`` None means a full history.
 
-    A window that is not complete covers nothing, so that a scheduled run reads it again. A full history that is not
-    complete is the exception: it may take hours, so it is repeated by hand, and only what follows it is asked for.
+    An incomplete window covers nothing, so that a scheduled run reads it again. An incomplete full history is the
+    exception: it may take hours, so it is repeated manually, and scheduled runs only read what follows it.
 
     >>> since, until = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)
     >>> covered_until(with_window(Coverage(), since, until, complete=True), datetime(2026, 11, 23, tzinfo=UTC)).day
@@ -94,9 +94,9 @@ def with_window(coverage: Coverage, since: datetime | None, until: datetime, *, 
 
 
 def covered_until(coverage: Coverage, start: datetime) -> datetime | None:
-    """The end of the time that is covered without a gap; at most ``start``, None when no window began before that.
+    """Return the end of the gapless coverage, at most ``start``; None if no window starts before it.
 
-    The time begins with the earliest window; earlier messages were not asked for.
+    Coverage starts with the earliest window. Earlier messages were never requested.
     """
     if coverage.asked_since is None or coverage.asked_since > start:
         return None
@@ -109,12 +109,12 @@ def covered_until(coverage: Coverage, start: datetime) -> datetime | None:
 
 
 def claimed_since(coverage: Coverage, since: datetime, until: datetime) -> datetime | None:
-    """Where an earlier attempt of the run with this schedule began to read, if that was before ``since``."""
+    """Return where an earlier attempt of this run started to read, if that was before ``since``."""
     return next((claim.since for claim in coverage.claims if claim.until == until and claim.since < since), None)
 
 
 def with_claim(coverage: Coverage, since: datetime, until: datetime) -> Coverage:
-    """The coverage after a run that ends at ``until`` has decided to begin at ``since``; the oldest claim may go."""
+    """Return the coverage with a run's decision to start at ``since``. The oldest claim may be dropped."""
     others = (claim for claim in coverage.claims if claim.until != until)
     claims = sorted([*others, Span(since.astimezone(UTC), until.astimezone(UTC))], key=lambda claim: claim.until)
     return replace(coverage, claims=tuple(claims[-MAX_CLAIMS:]))

@@ -1,8 +1,8 @@
-"""The coverage of one Page and platform as a small file beside the folders of its windows.
+"""The coverage of one Page and platform as a small file next to the folders of its windows.
 
-It follows from the windows' manifests and is never ahead of them: a window is recorded after its manifest is
-published. When the file is missing or damaged, the manifests say the same (but for the claims), and whoever writes next
-stores that. When a window could not be recorded, its time counts as not covered and is read once more.
+It is derived from the windows' manifests and never ahead of them: a window is recorded after its manifest is published.
+If the file is missing or damaged, it is rebuilt from the manifests (except the claims) and stored with the next write.
+A window that could not be recorded counts as not covered, and its time is read once more.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _UNTIL_WRITTEN = Retrying(
     stop=stop_after_attempt(12),
     reraise=True,
 )
-"""Each conflict means that somebody else has written; few tasks share one Page and platform."""
+"""Each conflict means that another task has written the file. Few tasks share one Page and platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCoverage:
-    """A coverage, and the version of the file that says so; None when there is no such file yet."""
+    """A coverage and the version of its file, which is None if the file does not exist yet."""
 
     coverage: Coverage
     version: str | None
 
 
 def read_coverage(storage: Storage) -> StoredCoverage:
-    """The coverage of the windows whose folders are in this one: one read, whatever their number.
+    """Return the coverage of the windows whose folders are in this one. Costs one read, whatever their number.
 
-    Without a usable record it is rebuilt from the windows' manifests, which reads all of them. Raises
+    Without a usable record, it is rebuilt from the windows' manifests, which reads all of them. Raises
     ``StorageError``.
     """
     found = storage.read_versioned(COVERAGE_NAME)
@@ -61,28 +61,28 @@ def read_coverage(storage: Storage) -> StoredCoverage:
     try:
         return StoredCoverage(Coverage.from_bytes(data), version)
     except ValueError as error:
-        logger.warning("%s is rebuilt from the manifests: %s", storage.uri(COVERAGE_NAME), error)
+        logger.warning("%s is unusable (%s) and is rebuilt from the manifests", storage.uri(COVERAGE_NAME), error)
         return StoredCoverage(_rebuilt(storage), version)
 
 
 def claim_window(storage: Storage, since: datetime, until: datetime) -> tuple[datetime, StoredCoverage]:
-    """Where the scheduled run of this interval has to begin so that no gap remains before it; never after ``since``.
+    """Return where the scheduled run of this interval must start to leave no gap before it; never after ``since``.
 
-    The answer is the same for each attempt of a run that begins earlier: it is stored before it is returned, by
-    ``until``. Otherwise a run that is repeated after its commit would find its own gap closed, and return a window
-    without the rows that are not loaded yet. Costs one read, and one write where there is a gap. Raises
-    ``StorageError``, then nothing is decided.
+    An earlier start is stored by ``until`` before it is returned, so that all attempts of a run get the same one.
+    Otherwise a run repeated after its commit would find the gap closed, and would extract a window without the rows
+    that are not loaded yet. Costs one read, and one write if there is a gap. If it raises ``StorageError``, nothing was
+    decided.
     """
     stored = read_coverage(storage)
-    begin = _begin(stored.coverage, since, until)
+    begin = _run_start(stored.coverage, since, until)
     if begin == since or claimed_since(stored.coverage, since, until) is not None:
         return begin, stored
 
     def claim(coverage: Coverage) -> Coverage:
-        return with_claim(coverage, _begin(coverage, since, until), until)
+        return with_claim(coverage, _run_start(coverage, since, until), until)
 
     stored = _update(storage, claim, stored)
-    return _begin(stored.coverage, since, until), stored
+    return _run_start(stored.coverage, since, until), stored
 
 
 def record_window(
@@ -93,15 +93,15 @@ def record_window(
     complete: bool,
     known: StoredCoverage | None = None,
 ) -> None:
-    """Record a window whose manifest is published; ``since`` None is a full history.
+    """Record a window whose manifest is published; ``since`` None means a full history.
 
-    One write where no other task has written since ``known`` was read, and a read before it without ``known``. Of
-    writers that record at once none is lost. Raises ``StorageError``: the window then counts as not covered.
+    Costs one write unless another task has written since ``known`` was read, and a read before it without ``known``.
+    Concurrent writers lose no window. If it raises ``StorageError``, the window counts as not covered.
     """
     _update(storage, lambda coverage: with_window(coverage, since, until, complete=complete), known)
 
 
-def _begin(coverage: Coverage, since: datetime, until: datetime) -> datetime:
+def _run_start(coverage: Coverage, since: datetime, until: datetime) -> datetime:
     return claimed_since(coverage, since, until) or covered_until(coverage, since) or since
 
 
@@ -122,7 +122,7 @@ def _rebuilt(storage: Storage) -> Coverage:
         if folder.uri(MANIFEST_NAME).split("/")[-2].startswith(WINDOW_PREFIX)
     ]
     if len(folders) > 1:
-        logger.info("Reading the manifests of %d windows: there is no usable %s", len(folders), COVERAGE_NAME)
+        logger.info("There is no usable %s: reading the manifests of %d windows", COVERAGE_NAME, len(folders))
     coverage = Coverage()
     with threads_of(MANIFESTS_AT_ONCE) as pool:
         for window in pool.map(_window, folders):
@@ -133,7 +133,7 @@ def _rebuilt(storage: Storage) -> Coverage:
 
 
 def _window(folder: Storage) -> tuple[datetime | None, datetime, bool] | None:
-    """What one manifest says of its window; None when it is gone, or says nothing that can be relied on."""
+    """Return the times and completeness of one manifest's window; None if the manifest is missing or invalid."""
     uri = folder.uri(MANIFEST_NAME)
     try:
         manifest = Manifest.from_bytes(folder.read(MANIFEST_NAME, MOST_MANIFEST_BYTES), uri)

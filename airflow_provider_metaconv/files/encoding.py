@@ -1,9 +1,8 @@
-"""Any row as JSON that every warehouse can store, at orjson's speed for all rows but the odd ones.
+"""JSON encoding that every warehouse can store, at orjson's speed except for unusual rows.
 
-Two kinds of characters reach us from Meta that no warehouse stores in a text: NUL, and surrogate code points that stand
-alone (half an emoji, cut by someone's phone). Each of them becomes U+FFFD, the replacement character. Numbers that JSON
-does not know (NaN, infinity) become null, and integers that no float can stand for become text. Everything else is
-kept, integers beyond 64 bits included.
+Two kinds of characters from Meta cannot be stored by warehouses: NUL, and unpaired surrogates (half an emoji, cut by a
+phone). Each becomes U+FFFD, the replacement character. NaN and infinity, which are not valid JSON, become null.
+Integers beyond the range of a float become text. Everything else is kept, including integers beyond 64 bits.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ import orjson
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 NUL_ESCAPE = b"\\u0000"
-"""How NUL looks in encoded JSON; a backslash followed by ``u0000`` in a text looks alike, which only costs time."""
+"""NUL in encoded JSON. A backslash followed by ``u0000`` in a text looks the same, which only costs time."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def sanitized_text(text: str) -> str:
-    """The text with U+FFFD for each NUL and each surrogate code point.
+    """Return the text with U+FFFD in place of each NUL and each surrogate code point.
 
     >>> sanitized_text("a\\x00b")
     'a\N{REPLACEMENT CHARACTER}b'
@@ -34,7 +33,7 @@ def sanitized_text(text: str) -> str:
 
 
 def sanitized(value: Any) -> Any:
-    """A copy of a JSON value whose texts, keys included, and numbers every warehouse can store."""
+    """Return a copy of a JSON value with strings (keys included) and numbers that every warehouse can store."""
     if isinstance(value, str):
         return sanitized_text(value)
     if isinstance(value, dict):
@@ -44,24 +43,24 @@ def sanitized(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, int) and abs(value) > sys.float_info.max:
-        # Valid JSON, but infinite for whoever reads numbers as floats, such as BigQuery.
+        # Valid JSON, but infinite for parsers that read numbers as floats, such as BigQuery's.
         return str(value)
     return value
 
 
 def encode_json(value: Any) -> bytes:
-    """A JSON value as UTF-8 without spaces, sanitized first where it needs to be.
+    """Encode a JSON value as compact UTF-8, sanitized if necessary.
 
-    Raises ``TypeError`` for what is no JSON value.
+    Raises ``TypeError`` if it is not a JSON value.
     """
     try:
         encoded = orjson.dumps(value)
     except TypeError:  # a lone surrogate, or an integer beyond 64 bits
-        return _encode_odd(value)
-    return _encode_odd(value) if NUL_ESCAPE in encoded else encoded
+        return _encode_sanitized(value)
+    return _encode_sanitized(value) if NUL_ESCAPE in encoded else encoded
 
 
-def _encode_odd(value: Any) -> bytes:
+def _encode_sanitized(value: Any) -> bytes:
     cleaned = sanitized(value)
     try:
         return orjson.dumps(cleaned)

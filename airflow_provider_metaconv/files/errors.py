@@ -1,55 +1,55 @@
-"""What can go wrong with files; every message is one line that says what to change."""
+"""File and storage errors. Every message is one line that says what to change."""
 
 from __future__ import annotations
 
 import errno
 
 RUN_AGAIN = "run the extract task again"
-"""What to do about files that are missing, damaged, or not what their manifest says."""
+"""The advice for files that are missing, damaged, or different from what their manifest says."""
 
 
 class FilesError(Exception):
-    """Something about the files of a run is not as it must be."""
+    """A problem with the files of a run."""
 
 
 class StorageError(FilesError):
-    """The place where the files go, or come from, cannot do what was asked of it."""
+    """A storage operation failed."""
 
 
 class NameTakenError(StorageError):
-    """Another task has published a file of that name, where there was none when this task began."""
+    """Another task has published a file under a name that was free when this task started."""
 
 
 class ChangedMeanwhileError(StorageError):
-    """A file is no longer of the version that it was to be replaced in: read it again, then decide anew."""
+    """The file to replace has a different version by now: read it again, then decide again."""
 
 
 class StorageRefusedError(StorageError):
-    """Only a person can remove the obstacle: a file in place of a folder, a permission that is missing."""
+    """Only a person can fix the cause, such as a file where a folder is needed, or a missing permission."""
 
 
 class UnusableFileError(StorageError):
-    """What has the name of a published file is no regular file, or larger than any such file is."""
+    """A published file is not a regular file, or is larger than any such file can be."""
 
 
 class NotPublishedError(StorageError):
-    """A file was asked for that was never published, or has been removed since."""
+    """The file was never published, or has been removed since."""
 
 
 class ManifestError(FilesError):
-    """A manifest cannot be read or says something that must not be followed."""
+    """A manifest cannot be read or has invalid content."""
 
 
-_NO_SPACE = "no space is left there (free some, or choose another destination)"
-_NO_RIGHT = "the worker may not write there (give it the right, or choose another destination)"
-_NOT_FOLDER = "a file stands where a folder is needed (choose another destination)"
-_NOT_FILE = "a folder stands where a file is needed (choose another destination)"
-_VANISHED = "the folder is not there or cannot be made (if something removes it while a task runs, stop that)"
+_NO_SPACE = "there is no space left (free some, or choose another destination)"
+_NO_RIGHT = "the worker has no write permission (grant it, or choose another destination)"
+_NOT_FOLDER = "there is a file where a folder is needed (choose another destination)"
+_NOT_FILE = "there is a folder where a file is needed (choose another destination)"
+_VANISHED = "the folder does not exist or cannot be created (if something removes it while a task runs, stop that)"
 
 _ADVICE = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
-    errno.EFBIG: "the file is larger than the worker may write (raise its limit, or write smaller parts)",
+    errno.EFBIG: "the file exceeds the worker's file size limit (raise the limit, or write smaller parts)",
     errno.EACCES: _NO_RIGHT,
     errno.EPERM: _NO_RIGHT,
     errno.EROFS: _NO_RIGHT,
@@ -58,42 +58,42 @@ _ADVICE = {
     errno.EISDIR: _NOT_FILE,
     errno.ENAMETOOLONG: "the name is too long (choose a shorter destination)",
     errno.ENOENT: _VANISHED,
-    errno.ELOOP: "a symbolic link stands where a file or folder is needed, or leads in a circle (remove it)",
+    errno.ELOOP: "there is a symbolic link where a file or folder is needed, or a loop of links (remove it)",
 }
 
-_FOR_A_PERSON = frozenset(_ADVICE) - {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT}
-"""What no other attempt can change; room on a disk comes and goes."""
+_NEEDS_HUMAN_ACTION = frozenset(_ADVICE) - {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOENT}
+"""Errors that a retry cannot fix. Disk space, by contrast, may be freed at any time."""
 
 
 def storage_error(action: str, place: object, error: OSError) -> StorageError:
-    """One line for an error of the operating system: what failed, where, and what to do about it.
+    """Return a one-line error for an operating system error: what failed, where, and what to do.
 
     >>> str(storage_error("write to", "/data", OSError(errno.ENOSPC, "")))
-    'cannot write to /data: no space is left there (free some, or choose another destination)'
+    'cannot write to /data: there is no space left (free some, or choose another destination)'
     """
     advice = _ADVICE.get(error.errno or 0) or error.strerror or type(error).__name__
-    kind = StorageRefusedError if error.errno in _FOR_A_PERSON else StorageError
+    kind = StorageRefusedError if error.errno in _NEEDS_HUMAN_ACTION else StorageError
     return kind(f"cannot {action} {place}: {advice}")
 
 
 def not_published(place: object) -> NotPublishedError:
-    """What to raise when a file was asked for that is not there."""
-    return NotPublishedError(f"there is no file {place}: run the task that writes it first")
+    """Return the error to raise for a file that does not exist."""
+    return NotPublishedError(f"file {place} does not exist: run the task that writes it first")
 
 
 def another_writer(folder: object, kind: type[StorageError] = StorageError) -> StorageError:
-    """What to raise when somebody else writes to the same folder."""
-    return kind(f"another task is writing to {folder}: let it finish, and give each task a window of its own")
+    """Return the error to raise if another task writes to the same folder."""
+    return kind(f"another task is writing to {folder}: let it finish, and give each task its own window")
 
 
 def changed_meanwhile(place: object) -> ChangedMeanwhileError:
-    """What to raise when a file was to be replaced that another task has written since it was read."""
+    """Return the error to raise if another task has changed a file since it was read."""
     return ChangedMeanwhileError(f"another task has changed {place} since it was read: read it again")
 
 
 def too_large(place: object, most_bytes: int) -> UnusableFileError:
-    """What to raise when a file that is read as a whole is larger than that may be."""
+    """Return the error to raise for a file that is too large to be read as a whole."""
     return UnusableFileError(
-        f"cannot read {place}: it is larger than {most_bytes:,} bytes, which no such file is: remove it, then run the "
-        "task that writes it again"
+        f"cannot read {place}: it is larger than {most_bytes:,} bytes, the limit for such files: remove it, then run "
+        "the task that writes it again"
     )

@@ -1,4 +1,4 @@
-"""What was read of a window: without a proof for each of its lists nothing is complete."""
+"""Evidence of what was read of a window. Without proof for each of its lists, it is not complete."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ListOutcome:
-    """How the reading of one list ended: ``proof`` says why it counts as read to its end, else ``reason`` why not.
+    """How the reading of one list ended: ``proof`` says why it counts as fully read, otherwise ``reason`` why not.
 
-    ``folder`` is Messenger's folder, None for Meta's default list.
+    ``folder`` is Messenger's folder, or None for Meta's default list.
     """
 
     folder: str | None
@@ -18,24 +18,24 @@ class ListOutcome:
 
     @property
     def is_read(self) -> bool:
-        """Whether the list was read to its end."""
+        """Whether the list was fully read."""
         return bool(self.proof)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowEvidence:
-    """What was read of a window's lists: nothing counts as complete without a proof for each of them."""
+    """What was read of a window's lists. A window is complete only with proof for each of them."""
 
     lists: tuple[ListOutcome, ...]
 
     @property
     def is_complete(self) -> bool:
-        """Whether every list was read to its end; not when there is none."""
+        """Whether every list was fully read; false if there are no lists."""
         return bool(self.lists) and all(each.is_read for each in self.lists)
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """Which lists were not read to their end, and why."""
+        """The lists that were not fully read, each with the reason."""
         return tuple(
             f"{f'folder {each.folder}' if each.folder else 'the list of conversations'}: {each.reason}"
             for each in self.lists

@@ -1,4 +1,4 @@
-"""A folder in a bucket of Google Cloud Storage; import it only where Google's libraries are installed."""
+"""A folder in a Google Cloud Storage bucket. Import this module only if Google's libraries are installed."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ, checked
 __all__ = ["GCSStorage", "parse_gs_uri"]
 
 RETRY_SECONDS = 120.0
-"""How long one request is repeated before the task is left to Airflow's own retries."""
+"""How long one request is retried before the error is left to Airflow's retries."""
 
 PROBE_NAME = ".writable"
 
 
-class _Bounded(io.BytesIO):
-    """Takes so many bytes and no more."""
+class _BoundedBuffer(io.BytesIO):
+    """A buffer that raises an error above a size limit."""
 
     def __init__(self, place: str, most_bytes: int) -> None:
         super().__init__()
@@ -54,15 +54,15 @@ class _Bounded(io.BytesIO):
 
 
 class GCSStorage:
-    """The ``Storage`` of one folder of a bucket; what is not published is on this machine's disk.
+    """The ``Storage`` of one folder of a bucket. Unpublished files are on the local disk.
 
-    Two tasks never mix their files, though no object locks the folder that a killed task could leave locked: under
-    ``lock`` every write replaces, and every delete removes, only the generation that this task has seen or written.
-    Of two tasks the first that writes a name they share (their checkpoint, their manifest) goes on, and the other gets
-    a ``StorageError`` when it writes that name. What appeared after ``lock`` and is not its own no task removes.
+    Two tasks never mix their files, without a lock object that a killed task could leave behind. Inside ``lock``, a
+    write replaces, and a delete removes, only the generation that this task has seen or written. Of two tasks, the
+    first to write a shared name (the checkpoint or the manifest) continues, and the other one gets a ``StorageError``
+    when it writes that name. No task removes objects of other tasks that were created after ``lock``.
     """
 
-    # Google takes about one write a second to the same name.
+    # Google allows about one write per second to the same object name.
     seconds_between_replacements = 1.1
 
     def __init__(self, bucket: storage.Bucket, folder: str, retry_seconds: float = RETRY_SECONDS) -> None:
@@ -78,7 +78,7 @@ class GCSStorage:
         self._temporaries = Path(tempfile.gettempdir()) / f"airflow-provider-metaconv-{os.getuid()}-{digest}"
 
     def check_writable(self) -> None:
-        """Write and delete an object that no list shows, and a local file."""
+        """Write and delete a hidden object and a local file."""
         temporary = self.temporary()
         with self._clear_errors("write to", str(temporary.parent)):
             create(temporary).close()
@@ -89,25 +89,25 @@ class GCSStorage:
             self._delete(probe)
 
     def temporary(self) -> Path:
-        """A fresh path in a folder of this machine that belongs to this user and this folder of the bucket alone."""
+        """Return a new path in a local folder that is private to this user and this folder of the bucket."""
         try:
             self._temporaries.mkdir(mode=0o700, exist_ok=True)
             found = self._temporaries.lstat()
         except OSError as error:
-            raise storage_error("make the folder", self._temporaries, error) from error
-        # Its name can be guessed, and others may write beside it.
+            raise storage_error("create the folder", self._temporaries, error) from error
+        # The folder's name is predictable, and its parent is writable for other users.
         if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
-            raise StorageError(f"{self._temporaries} belongs to somebody else: remove it")
+            raise StorageError(f"{self._temporaries} belongs to another user: remove it")
         return self._temporaries / uuid.uuid4().hex
 
     def publish(self, temporary: Path, name: str, *, sha256: str | None = None) -> None:
-        """Upload the file under ``name`` and remove it here."""
+        """Upload the file under ``name``, and remove the local copy."""
         try:
             content = temporary.open("rb")
         except FileNotFoundError:
             raise StorageError(
-                f"cannot publish {self.uri(name)}: {temporary} is gone (another task writes the same window on this "
-                "machine, or something cleans up there: stop it)"
+                f"cannot publish {self.uri(name)}: {temporary} was removed (another task extracts the same window on "
+                "this machine, or a cleanup job removes files there: stop it)"
             ) from None
         except OSError as error:
             raise storage_error("read", temporary, error) from error
@@ -116,7 +116,7 @@ class GCSStorage:
         self.discard(temporary)
 
     def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
-        """Upload ``data`` under ``name``; what Google has taken is always durable."""
+        """Upload ``data`` under ``name``. An accepted upload is always durable."""
         self._upload(io.BytesIO(data), name)
 
     def _upload(self, content: BinaryIO, name: str, sha256: str | None = None) -> None:
@@ -136,8 +136,8 @@ class GCSStorage:
         return written
 
     def read_versioned(self, name: str) -> tuple[bytes, str] | None:
-        """All bytes of a published file and its generation, in one request; None when there is no such file."""
-        stream = _Bounded(self.uri(name), MOST_BYTES_READ)
+        """Return a published file's content and generation, in one request; None if it does not exist."""
+        stream = _BoundedBuffer(self.uri(name), MOST_BYTES_READ)
         try:
             generation = self._download(name, stream)
         except NotPublishedError:
@@ -145,22 +145,22 @@ class GCSStorage:
         return stream.getvalue(), str(generation)
 
     def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
-        """Upload ``data`` under the condition that the object is of that generation; Google compares."""
+        """Upload ``data`` on the condition that the object still has that generation, which Google checks."""
         try:
             return str(self._replace(int(version or 0), io.BytesIO(data), name))
         except GenerationMismatchError:
             raise changed_meanwhile(self.uri(name)) from None
 
     def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
-        """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
-        stream = _Bounded(self.uri(name), most_bytes)
+        """Return a published file's content; raises ``NotPublishedError`` if it does not exist."""
+        stream = _BoundedBuffer(self.uri(name), most_bytes)
         self._download(name, stream)
         return stream.getvalue()
 
     def open(self, name: str) -> BinaryIO:
-        """A copy of a published file in an anonymous local file, verified; raises ``NotPublishedError``."""
+        """Return a verified copy of a published file in an anonymous local file; raises ``NotPublishedError``."""
         with contextlib.ExitStack() as on_error:
-            with self._clear_errors("make a file in", tempfile.gettempdir()):
+            with self._clear_errors("create a file in", tempfile.gettempdir()):
                 stream = cast(BinaryIO, on_error.enter_context(tempfile.TemporaryFile()))
             self._download(name, stream)
             stream.seek(0)
@@ -174,24 +174,24 @@ class GCSStorage:
         return int(blob.generation)
 
     def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
-        """Size and SHA-256 of a published file, as stored with it in the upload that Google verified."""
+        """Return a published file's size and SHA-256, which were stored with the upload that Google verified."""
         blob = self._blob(name)
         with self._clear_errors("read", self.uri(name)), self._missing(name):
             blob.reload(**self._options)
         size, sha256 = int(blob.size), (blob.metadata or {}).get(SHA256_KEY)
         if sha256 or expected not in (None, size):
             return size, sha256 or ""
-        with self.open(name) as stream:  # somebody else's copy
+        with self.open(name) as stream:  # written by another program, without our checksum
             return size_and_checksum(stream)
 
     def names(self) -> list[str]:
-        """The names of the objects directly in the folder without the hidden ones, sorted."""
+        """Return the sorted names of the objects directly in the folder, except hidden ones."""
         return sorted(name for name in self._listed() if name[0] != ".")
 
     def _listed(self) -> dict[str, int]:
         prefix = self._key("")
         objects = ((blob.name.removeprefix(prefix), blob) for blob in self._list(prefix, delimiter="/"))
-        # Some tools make an object without a name to stand for a folder.
+        # Some tools create an object with an empty name as a placeholder for a folder.
         return {name: int(blob.generation) for name, blob in objects if name}
 
     def _list(self, prefix: str, **options: str) -> list[storage.Blob]:
@@ -200,7 +200,7 @@ class GCSStorage:
             return list(self._bucket.list_blobs(prefix=prefix or None, fields=fields, **options, **self._options))
 
     def delete(self, name: str) -> None:
-        """Remove a published file; nothing happens when there is none, or another task's by now."""
+        """Remove a published file, if it exists and belongs to this task."""
         blob, generation = self._blob(name), self._expected(name)
         with self._clear_errors("remove", self.uri(name)):
             if generation:
@@ -215,17 +215,17 @@ class GCSStorage:
             return
 
     def discard(self, temporary: Path) -> None:
-        """Remove a temporary file; nothing happens when it was never written."""
+        """Remove a temporary file, if it exists."""
         remove(temporary)
 
     def remove_temporaries(self) -> None:
-        """Remove what dead earlier attempts left on this machine."""
+        """Remove the local files that dead earlier attempts left behind."""
         for path in self._temporaries.glob("*"):
             remove(path)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Write and delete from now on only what this task knows; see the class for what that promises."""
+        """Restrict writes and deletes to what this task knows; see the class for the guarantee."""
         self._generations = self._listed()
         try:
             yield
@@ -235,20 +235,20 @@ class GCSStorage:
                 self._temporaries.rmdir()
 
     def parent(self) -> GCSStorage:
-        """The folder that this one is in; the bucket is its own parent."""
+        """Return the parent folder; a bucket is its own parent."""
         return self._at(self._folder.rpartition("/")[0])
 
     def children(self, holding: str) -> list[GCSStorage]:
-        """The folders directly in this one in which there is such an object, sorted; one list, however many."""
+        """Return the sorted subfolders that contain such an object. Costs one listing."""
         prefix = self._key("")
         pattern = f"{prefix}*/{normalised(checked_name(holding, self._place))}"
         keys = [blob.name for blob in self._list(prefix, match_glob=pattern)]
         folders = {key.removesuffix(f"/{holding}") for key in keys}
-        # Others may have objects whose names no folder of ours would have.
+        # Other programs may create objects whose names are not valid folders here.
         return [self._at(folder) for folder in sorted(folders) if is_folder(folder)]
 
     def siblings(self, holding: str) -> list[GCSStorage]:
-        """The other folders beside this one in which there is such an object, sorted; one list, however many."""
+        """Return the sorted sibling folders that contain such an object. Costs one listing."""
         if not self._folder:
             return []
         return [child for child in self.parent().children(holding) if child._folder != self._folder]
@@ -257,7 +257,7 @@ class GCSStorage:
         return GCSStorage(self._bucket, folder, self._retry_seconds)
 
     def uri(self, name: str) -> str:
-        """The ``gs://`` address of ``name``."""
+        """Return the ``gs://`` URI of ``name``."""
         return f"gs://{self._bucket.name}/{self._key(checked_name(name, self._place))}"
 
     @property
@@ -271,7 +271,7 @@ class GCSStorage:
         return self._bucket.blob(self._key(checked_name(name, self._place)))
 
     def _expected(self, name: str) -> int:
-        """The generation that a write may replace; 0 when there must be none."""
+        """Return the generation that a write may replace; 0 means that the object must not exist."""
         if self._generations is not None:
             return self._generations.get(name, 0)
         with self._clear_errors("read", self.uri(name)):
@@ -289,7 +289,7 @@ class GCSStorage:
 
     @contextlib.contextmanager
     def _clear_errors(self, action: str, place: str) -> Iterator[None]:
-        # Without the cause: Google's errors quote addresses of upload sessions, which let anybody write.
+        # The cause is dropped: Google's errors quote upload session URLs, which let anyone write.
         try:
             yield
         except SERVICE_ERRORS as error:

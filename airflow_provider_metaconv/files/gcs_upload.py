@@ -1,4 +1,4 @@
-"""One upload to Google Cloud Storage: whole, once, in place of the generation that was expected and of no other."""
+"""One upload to Google Cloud Storage: atomic, at most once, and only over the expected generation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from airflow_provider_metaconv.files.stored_file import BLOCK_BYTES
 logger = logging.getLogger(__name__)
 
 TIMEOUT = (10.0, 60.0)
-"""Seconds to wait for a connection and for an answer."""
+"""Seconds to wait for a connection and for a response."""
 
 CHUNK_BYTES = 16 * 1024 * 1024
-"""What is in memory and in one request at a time; Google advises at least 8 MiB, and each request costs a wait."""
+"""How much is held in memory and sent per request. Google recommends at least 8 MiB; each request adds latency."""
 
 SESSIONS = 3
 SHA256_KEY = "sha256"
@@ -33,16 +33,16 @@ _CONTENT_TYPES = {
     "parquet": "application/vnd.apache.parquet",
 }
 _LOST_SESSION_CODES = (400, 404, 410)
-_HALF_TAKEN_CODE = 308
+_PARTIALLY_STORED_CODE = 308
 
 
 class GenerationMismatchError(Exception):
-    """The object is no longer of the generation that was expected, and holds other bytes than ours."""
+    """The object has a different generation than expected, and different content than ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checksums:
-    """Whether an object is whole: its size, and both the checksum that we keep and the one that Google computes."""
+    """The size of a file, the SHA-256 that we store, and the CRC32C that Google computes."""
 
     size: int
     sha256: str
@@ -50,7 +50,7 @@ class Checksums:
 
     @classmethod
     def of(cls, stream: BinaryIO, sha256: str | None = None) -> Self:
-        """Those of a stream's content, which is read once; a SHA-256 that is known saves most of the time."""
+        """Read a stream once and return its checksums. Passing a known SHA-256 saves most of the time."""
         size, computed, crc32c = 0, hashlib.sha256(), 0
         while block := stream.read(BLOCK_BYTES):
             size += len(block)
@@ -60,28 +60,28 @@ class Checksums:
         return cls(size, sha256 or computed.hexdigest(), base64.b64encode(crc32c.to_bytes(4, "big")).decode())
 
     def fits(self, blob: storage.Blob) -> bool:
-        """Whether an object, as Google describes it, holds these bytes."""
+        """Whether an object has this content, according to its metadata."""
         return (blob.size, blob.crc32c) == (self.size, self.crc32c)
 
 
 def upload(
     bucket: storage.Bucket, key: str, content: BinaryIO, checksums: Checksums, generation: int, retry: Retry
 ) -> int:
-    """Put the content in place of that generation of the object, 0 for none; returns the new generation.
+    """Upload the content over that generation of the object (0 for none), and return the new generation.
 
-    Google verifies the bytes before the object appears, and the SHA-256 appears with it. Raises
-    ``GenerationMismatchError`` when somebody else has written the object meanwhile, and what Google's libraries raise.
+    Google verifies the content before the object appears, together with its SHA-256. Raises
+    ``GenerationMismatchError`` if the object was written by someone else meanwhile, and errors of Google's libraries.
     """
     for session in range(1, SESSIONS + 1):
         try:
             return _upload_once(bucket, key, content, checksums, generation, retry)
         except PreconditionFailed:
-            # Also when it was ours, and only the answer got lost.
+            # The earlier upload may have been ours, with its response lost.
             return _own_generation(bucket, key, checksums, retry)
         except (GoogleAPICallError, ValueError) as error:
             if session == SESSIONS or not _is_session_lost(error):
                 raise
-            logger.info("The upload of %s has to start over", key)
+            logger.info("Restarting the upload of %s", key)
     raise AssertionError("unreachable")
 
 
@@ -90,8 +90,8 @@ def _upload_once(
 ) -> int:
     blob = bucket.blob(key, chunk_size=CHUNK_BYTES)
     blob.metadata = {SHA256_KEY: checksums.sha256}
-    # Known beforehand, the checksum makes Google refuse other bytes. The library, left to compute it, would compare
-    # afterwards, and then delete whatever object has the name by then.
+    # With the checksum sent in advance, Google rejects corrupted content. If the library computed it, it would compare
+    # only afterwards, and then delete whatever object has the name by then.
     blob.crc32c = checksums.crc32c
     blob.upload_from_file(
         content,
@@ -114,11 +114,11 @@ def _own_generation(bucket: storage.Bucket, key: str, checksums: Checksums, retr
 
 
 def _is_session_lost(error: Exception) -> bool:
-    """Whether a resumable upload cannot go on where it is, and would have to begin anew."""
+    """Whether a resumable upload cannot be resumed and has to start over."""
     if not isinstance(error, GoogleAPICallError):
-        # The library's ValueError: Google has kept a part of a chunk only, and the library does not go back.
+        # The library raises ValueError if Google has stored only part of a chunk, because it cannot rewind.
         return True
     request = getattr(error.response, "request", None)
-    # A session begins with a POST, whose errors are about the bucket; its chunks are PUT.
+    # A session starts with a POST, whose errors concern the bucket. Its chunks are sent with PUT.
     is_chunk = request is not None and request.method == "PUT"
-    return error.code == _HALF_TAKEN_CODE or (is_chunk and error.code in _LOST_SESSION_CODES)
+    return error.code == _PARTIALLY_STORED_CODE or (is_chunk and error.code in _LOST_SESSION_CODES)

@@ -1,4 +1,4 @@
-"""The rows of extraction_windows and conversation_gaps, and the counts that a manifest shows."""
+"""The rows of extraction_windows and conversation_gaps, and the counts in a manifest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_provider_metaconv.schema import (
 
 @dataclass(frozen=True, slots=True)
 class WindowHeader:
-    """Whose window it is; times as in ``Manifest``."""
+    """Identifies a window. Times are as in ``Manifest``."""
 
     page_id: str
     platform: str
@@ -46,7 +46,7 @@ class WindowHeader:
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """What a window's files hold."""
+    """The contents of a window's files, counted."""
 
     conversations: int = 0
     messages: int = 0
@@ -55,7 +55,7 @@ class WindowCounts:
 
     @property
     def incomplete_conversations(self) -> int:
-        """Conversations that are not complete."""
+        """The number of incomplete conversations."""
         return sum(self.incomplete_by_status.values())
 
 
@@ -68,7 +68,7 @@ def write_ledger(
     evidence: WindowEvidence,
     left_out_fields: Sequence[str],
 ) -> tuple[list[ManifestFile], WindowCounts]:
-    """The parts of the tables ``conversation_gaps`` and ``extraction_windows``, and what the files hold."""
+    """Write the parts of ``conversation_gaps`` and ``extraction_windows``; returns them and the window's counts."""
     counter = _Counter()
     gaps = (
         _gap_row(header, row, unplaced.get(row["conversation_id"], 0))
@@ -82,14 +82,14 @@ def write_ledger(
 
 
 class _Counter:
-    """Counts the conversations of a ledger as they pass, and what is missing of them."""
+    """Counts conversations, and what is missing from them, as their rows pass through."""
 
     def __init__(self) -> None:
         self._conversations = self._unavailable = 0
         self._incomplete: dict[str, int] = {}
 
     def counted(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows as they are, each counted."""
+        """Yield the rows unchanged, and count them."""
         for row in rows:
             self._conversations += 1
             self._unavailable += row["messages_unavailable"]
@@ -98,7 +98,7 @@ class _Counter:
             yield row
 
     def counts(self, messages: int) -> WindowCounts:
-        """What was counted so far, beside so many messages."""
+        """Return the counts so far; ``messages`` is the number of messages."""
         in_order = {name: self._incomplete[name] for name in STATUS_RANKS if name in self._incomplete}
         return WindowCounts(self._conversations, messages, self._unavailable, in_order)
 
@@ -126,7 +126,7 @@ def _gap_row(header: WindowHeader, conversation: Row, unplaced: int) -> Row:
         "messages_extracted": extracted,
         "messages_unavailable": unavailable,
         "closed_by_window": None,
-        # Of this extraction even where an earlier row was kept: it found the gap still open.
+        # This extraction's time even if an earlier row was kept, because this extraction found the gap still open.
         "extracted_time": header.extracted_time,
     }
 
@@ -160,7 +160,7 @@ def _window_row(
 
 
 def shown_counts(counts: WindowCounts, stats: Mapping[str, Any], evidence: WindowEvidence) -> dict[str, Any]:
-    """The manifest's stats: what is there, and what it cost."""
+    """Return the manifest's stats: the counts and the costs."""
     shown = {
         "conversations": counts.conversations,
         "messages": counts.messages,

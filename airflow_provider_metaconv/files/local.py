@@ -1,4 +1,4 @@
-"""A folder on this machine as storage: write, fsync, rename, so that a published file is always whole."""
+"""A local folder as storage: write, fsync and rename, so that a published file is always complete."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ LOCK_NAME = ".lock"
 
 
 class LocalStorage:
-    """The ``Storage`` of one local folder, made when the first file is written to it.
+    """The ``Storage`` of one local folder, created when the first file is written to it.
 
-    Temporary files live in the folder itself: a rename is atomic only within one file system.
+    Temporary files are in the folder itself, because a rename is atomic only within one file system.
     """
 
     seconds_between_replacements = 0.0
@@ -51,22 +51,22 @@ class LocalStorage:
         self.folder = Path(folder).absolute()
 
     def temporary(self) -> Path:
-        """A fresh path in the folder, hidden from ``names``; makes the folder."""
+        """Return a new path in the folder, hidden from ``names``, and create the folder."""
         try:
             make_folder(self.folder)
             report_looser(self.folder)
         except OSError as error:
-            raise storage_error("make the folder", self.folder, error) from error
+            raise storage_error("create the folder", self.folder, error) from error
         except FileAccessError as error:
             raise StorageRefusedError(str(error)) from None
         return self.folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
 
     def publish(self, temporary: Path, name: str, *, sha256: str | None = None) -> None:
-        """Rename the file to ``name`` once its bytes are on the disk."""
+        """Rename the file to ``name`` once its content is on disk."""
         self._publish(temporary, name, durable=True)
 
     def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
-        """Write ``data`` to a temporary file and publish that; nothing is left behind when this fails."""
+        """Write ``data`` to a temporary file and publish it. On an error, the temporary file is removed."""
         destination, temporary = self._path(name), self.temporary()
         try:
             with create(temporary) as stream:
@@ -86,19 +86,19 @@ class LocalStorage:
                 _sync(temporary)
             temporary.replace(destination)
             if durable:
-                # The manifest is the commit: what it names must survive a power cut, so the folder is synced as well.
+                # The manifest is the commit. The files it lists must survive a power cut, so sync the folder as well.
                 _sync(self.folder)
         except OSError as error:
             raise storage_error("publish", destination, error) from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder's lock file; the system lets go of it when the process ends, however it ends."""
-        with self._holding(LOCK_NAME, another_writer(self.folder)):
+        """Hold the folder's lock file. The operating system releases it whenever the process ends."""
+        with self._locking(LOCK_NAME, another_writer(self.folder)):
             yield
 
     @contextlib.contextmanager
-    def _holding(self, lock_name: str, when_taken: StorageError) -> Iterator[None]:
+    def _locking(self, lock_name: str, when_taken: StorageError) -> Iterator[None]:
         path = self.temporary().with_name(lock_name)
         mount = mount_of(self.folder)
         if mount is not None and mount.has_local_locks:
@@ -114,13 +114,13 @@ class LocalStorage:
         try:
             yield
         finally:
-            # Another machine may still take a file that was removed here for the one that is locked: there it stays.
+            # On a network mount, another machine may still hold a removed file's lock, so the file is kept there.
             if mount is None or not mount.is_shared:
                 path.unlink(missing_ok=True)
             os.close(descriptor)
 
     def read_versioned(self, name: str) -> tuple[bytes, str] | None:
-        """All bytes of a published file and their checksum as its version; None when there is no such file."""
+        """Return a published file's content, with its checksum as version; None if it does not exist."""
         try:
             data = self.read(name)
         except NotPublishedError:
@@ -128,9 +128,9 @@ class LocalStorage:
         return data, _version(data)
 
     def replace_if_unchanged(self, data: bytes, name: str, *, version: str | None) -> str:
-        """Compare and publish under a lock file of that name; whoever finds it locked is told so at once."""
+        """Compare and publish under a lock file for that name; raises immediately if it is locked."""
         path = self._path(name)
-        with self._holding(f".{name}.lock", changed_meanwhile(path)):
+        with self._locking(f".{name}.lock", changed_meanwhile(path)):
             found = self.read_versioned(name)
             if (None if found is None else found[1]) != version:
                 raise changed_meanwhile(path)
@@ -138,11 +138,11 @@ class LocalStorage:
         return _version(data)
 
     def parent(self) -> LocalStorage:
-        """The folder that this one is in."""
+        """Return the parent folder."""
         return LocalStorage(self.folder.parent)
 
     def check_writable(self) -> None:
-        """Make the folder, and write and remove an empty file in it."""
+        """Create the folder, and write and remove an empty file in it."""
         temporary = self.temporary()
         try:
             create(temporary).close()
@@ -151,7 +151,7 @@ class LocalStorage:
         self.discard(temporary)
 
     def children(self, holding: str) -> list[LocalStorage]:
-        """The folders directly in this one in which there is such a file, sorted by name."""
+        """Return the subfolders that contain such a file, sorted by name."""
         checked_name(holding, self.folder)
         try:
             folders = sorted(path for path in self.folder.iterdir() if is_regular(path / holding))
@@ -162,11 +162,11 @@ class LocalStorage:
         return [LocalStorage(path) for path in folders]
 
     def siblings(self, holding: str) -> list[LocalStorage]:
-        """The other folders of the parent folder in which there is such a file, sorted by name."""
+        """Return the sibling folders that contain such a file, sorted by name."""
         return [child for child in self.parent().children(holding) if child.folder != self.folder]
 
     def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
-        """All bytes of a published file; raises ``NotPublishedError`` when there is none."""
+        """Return a published file's content; raises ``NotPublishedError`` if it does not exist."""
         with self.open(name) as stream:
             try:
                 if os.fstat(stream.fileno()).st_size > most_bytes:
@@ -176,7 +176,7 @@ class LocalStorage:
                 raise storage_error("read", self._path(name), error) from error
 
     def open(self, name: str) -> BinaryIO:
-        """A stream of a published file; raises ``NotPublishedError`` when there is none."""
+        """Open a published file for reading; raises ``NotPublishedError`` if it does not exist."""
         path = self._path(name)
         try:
             return open_regular(path)
@@ -188,7 +188,7 @@ class LocalStorage:
             raise storage_error("read", path, error) from error
 
     def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
-        """Size and SHA-256 of a published file, by reading all of it if it is of the expected size."""
+        """Return a published file's size and SHA-256. Reads the whole file if it has the expected size."""
         with self.open(name) as stream:
             try:
                 size = os.fstat(stream.fileno()).st_size
@@ -199,7 +199,7 @@ class LocalStorage:
                 raise storage_error("read", self._path(name), error) from error
 
     def names(self) -> list[str]:
-        """The names of the folder's files without the hidden ones, sorted; empty when there is no folder."""
+        """Return the sorted names of the folder's files, except hidden ones; empty if the folder does not exist."""
         try:
             return sorted(path.name for path in self.folder.iterdir() if path.name[0] != "." and is_regular(path))
         except FileNotFoundError:
@@ -208,15 +208,15 @@ class LocalStorage:
             raise storage_error("list", self.folder, error) from error
 
     def delete(self, name: str) -> None:
-        """Remove a published file; nothing happens when there is none."""
+        """Remove a published file, if it exists."""
         remove(self._path(name))
 
     def discard(self, temporary: Path) -> None:
-        """Remove a temporary file; nothing happens when it was never written."""
+        """Remove a temporary file, if it exists."""
         remove(temporary)
 
     def remove_temporaries(self) -> None:
-        """Remove what dead earlier attempts left behind; call it only before anything of this run is written."""
+        """Remove the files that dead earlier attempts left behind. Call it before this run writes anything."""
         try:
             left_behind = list(self.folder.glob(f"{TEMPORARY_PREFIX}*"))
         except OSError as error:
@@ -225,7 +225,7 @@ class LocalStorage:
             remove(temporary)
 
     def uri(self, name: str) -> str:
-        """The absolute path of ``name``."""
+        """Return the absolute path of ``name``."""
         return str(self._path(name))
 
     def _path(self, name: str) -> Path:
@@ -233,7 +233,7 @@ class LocalStorage:
 
 
 def _locked(path: Path) -> int:
-    """A descriptor that holds the lock of a file at that path; raises ``BlockingIOError`` when somebody else does."""
+    """Lock the file at that path and return its descriptor; raises ``BlockingIOError`` if it is locked already."""
     while True:
         descriptor = create_lock(path)
         try:
@@ -243,7 +243,7 @@ def _locked(path: Path) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        # Whoever held it before has removed the file in the meantime: this is the lock of nothing.
+        # The previous holder has removed the file in the meantime, so this lock protects nothing.
         os.close(descriptor)
 
 

@@ -1,4 +1,4 @@
-"""Which locks can be relied on: those that other machines see as well, where several of them write to one folder."""
+"""Detection of folders whose file locks other machines cannot see, so that two tasks might mix their files there."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre"
 _LOCAL_LOCKS = frozenset({"nolock", "local_lock=flock", "local_lock=all"})
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""What a file system answers that has no locks, or whose server cannot be asked for one."""
+"""The errors of file systems without locks, or whose lock server cannot be reached."""
 
 ADVICE = (
-    "its file system has no locks that other machines see, and two tasks could mix their files there (mount it with "
+    "its file system has no locks that other machines see, so two tasks could mix their files there (mount it with "
     "locks: NFS 4, or NFS 3 with lockd and without nolock and local_lock; or choose another destination)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """The file system of a folder: its type, and the options of the mount and of the file system together."""
+    """The file system of a folder: its type, and the combined options of the mount and the file system."""
 
     type: str
     options: frozenset[str]
 
     @property
     def is_shared(self) -> bool:
-        """Whether other machines may have it mounted as well."""
+        """Whether other machines may have mounted it as well."""
         return self.type in NETWORK_TYPES
 
     @property
     def has_local_locks(self) -> bool:
-        """Whether other machines have it mounted but do not see the locks of this one."""
+        """Whether other machines may have mounted it but cannot see this machine's locks."""
         return self.is_shared and not self.options.isdisjoint(_LOCAL_LOCKS)
 
 
 def mount_of(folder: Path) -> Mount | None:
-    """The file system of a folder; None where the system does not say."""
+    """Return the file system of a folder, or None if the operating system does not report it."""
     try:
         device = folder.stat().st_dev
         lines = MOUNTS.read_text(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""The manifest: which parts belong to a finished run. It is published last, and nothing counts before it."""
+"""The manifest, which lists the parts of a finished run. It is published last, as the commit of the run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ MANIFEST_NAME = "_manifest.json"
 MANIFEST_VERSION = 1
 
 MOST_MANIFEST_BYTES = 16 * 1024 * 1024
-"""A manifest of 60,000 parts."""
+"""Enough for a manifest of 60,000 parts."""
 
 WINDOW_PREFIX = "window="
-"""How the name of a window's folder begins; its id follows."""
+"""The prefix of a window folder's name; the window ID follows."""
 
 FILE_FORMATS = {"ndjson": ".ndjson.gz", "parquet": ".parquet"}
-"""The values that ``file_format`` may have, with the suffix of their files."""
-"""The file formats and how the names of their parts end."""
+"""The values of ``file_format``, with the suffix of their files."""
 
 _PART_NAME = re.compile(r"-(\d{5,})\.(?:ndjson\.gz|parquet)$")
 _PAGE_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -34,7 +33,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """One part: its name in the manifest's own folder, its table, and what proves that it is whole."""
+    """One part: its name in the manifest's folder, its table, and its size and checksum for verification."""
 
     path: str
     table: str
@@ -44,19 +43,19 @@ class ManifestFile:
 
     @property
     def file_format(self) -> str:
-        """The format that the name's ending means: ``ndjson`` or ``parquet``."""
+        """The file format, derived from the suffix: ``ndjson`` or ``parquet``."""
         return next(name for name, suffix in FILE_FORMATS.items() if self.path.endswith(suffix))
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one run extracted: the Page, the platform, the window (ISO 8601, UTC) and the parts.
+    """The result of one run: the Page, the platform, the window (ISO 8601, UTC) and the parts.
 
-    ``since`` is None for a full history, ``reads_since`` the earlier time from which messages were read again because
-    Meta lists some of them late; None where that is ``since``. ``complete`` says whether every list was read to its
-    end or below the window, ``gaps`` why one was not. ``left_out_fields`` are the Graph fields that Meta refused.
-    ``extraction_id`` names the extraction that wrote the files. ``stats`` holds counts. Nothing here may hold a secret
-    or the text of a message.
+    ``since`` is None for a full history. ``reads_since`` is the earlier time from which messages were read again
+    because Meta lists some of them late, or None if there was no such time. ``complete`` says whether every list was
+    read to its end or to the start of the window, and ``gaps`` why not. ``left_out_fields`` are the Graph fields that
+    Meta refused. ``extraction_id`` identifies the extraction that wrote the files. ``stats`` holds counts. A manifest
+    must not contain secrets or message text.
     """
 
     page_id: str
@@ -73,7 +72,7 @@ class Manifest:
     reads_since: str | None = None
 
     def to_bytes(self) -> bytes:
-        """The manifest as JSON, indented because people open it."""
+        """Return the manifest as JSON, indented for human readers."""
         content = {
             "version": self.version,
             "files": [asdict(file) for file in self.files],
@@ -90,19 +89,19 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str = "the manifest") -> Manifest:
-        """The manifest that ``to_bytes`` wrote; ``source`` is what errors call it.
+        """Parse a manifest; ``source`` is its name in errors.
 
         Manifests of earlier releases lack some fields: without ``complete``, the gaps in ``stats`` decide. Raises
-        ``ManifestError`` when it is no manifest, is of another version, lacks something, or names a file that is
-        outside its folder, of an unknown table or of an unknown format.
+        ``ManifestError`` if it is not a manifest, has another version, lacks a field, or lists a file that is outside
+        its folder or has an unknown table or format.
         """
         content = _parse(data, source)
         window = _get(content, "window", dict, source)
         files = [_file(entry, source) for entry in _get(content, "files", list, source)]
         if len({file.path for file in files}) < len(files):
-            raise ManifestError(f"{source} names a file twice: {RUN_AGAIN}")
+            raise ManifestError(f"{source} lists a file twice: {RUN_AGAIN}")
         stats = _get(content, "stats", dict, source)
-        # Release 0.1 wrote the gaps of a window among its counts, and nothing else about completeness.
+        # Release 0.1 wrote a window's gaps into its stats, and had no ``complete`` field.
         gaps = _texts({"gaps": stats.get("gaps")} | content, "gaps", source)
         return cls(
             page_id=_get(content, "page_id", str, source),
@@ -126,26 +125,26 @@ def window_folder(
     until: datetime,
     narrowed_by: Mapping[str, str | None] = MappingProxyType({}),
 ) -> str:
-    """The folder of one window below the destination; ``since`` None means everything until then.
+    """Return a window's folder, relative to the destination; ``since`` None means a full history.
 
-    ``narrowed_by`` names what restricts the list, such as a Messenger folder, and becomes levels of the path.
-    Raises ``ValueError`` for times without a time zone and for a Page id or restriction that is no plain word.
+    ``narrowed_by`` holds the restrictions of the list, such as a Messenger folder, which become levels of the path.
+    Raises ``ValueError`` for times without a time zone, and for a Page ID or restriction with other characters.
 
     >>> window_folder("MESSENGER", "100", None, datetime(2026, 11, 21, tzinfo=UTC))
     'platform=messenger/page_id=100/window=begin_20261121T000000Z'
     """
     if not _PAGE_ID.fullmatch(page_id):
-        raise ValueError("page_id must consist of letters, digits, - and _")
+        raise ValueError("page_id must contain only letters, digits, - and _")
     restrictions = {name: value for name, value in narrowed_by.items() if value}
     for name, value in restrictions.items():
         if not _PAGE_ID.fullmatch(value):
-            raise ValueError(f"{name} must consist of letters, digits, - and _")
+            raise ValueError(f"{name} must contain only letters, digits, - and _")
     levels = [f"platform={platform.lower()}", f"page_id={page_id}", *(f"{n}={v}" for n, v in restrictions.items())]
     return "/".join([*levels, f"{WINDOW_PREFIX}{window_id(since, until)}"])
 
 
 def window_id(since: datetime | None, until: datetime) -> str:
-    """The name of a window, which sorts by time and is the end of its folder's name.
+    """Return a window's ID, which sorts by time and is part of its folder's name.
 
     Raises ``ValueError`` for times without a time zone.
 
@@ -156,7 +155,7 @@ def window_id(since: datetime | None, until: datetime) -> str:
 
 
 def next_part_number(names: Iterable[str]) -> int:
-    """The number after the highest that any part among these file names has; 0 when there is no part.
+    """Return one more than the highest part number in these file names; 0 if there are no parts.
 
     >>> next_part_number(["messages-00004.parquet", "conversations-00000.ndjson.gz", "_manifest.json"])
     5
@@ -166,9 +165,9 @@ def next_part_number(names: Iterable[str]) -> int:
 
 def _compact(moment: datetime) -> str:
     if moment.tzinfo is None:
-        raise ValueError(f"the window's times must have a time zone, {moment.isoformat()} has none")
-    # Windows that differ only below a second are different windows: they must not share a folder.
-    # Not by strftime, which writes the year 1 with one digit.
+        raise ValueError(f"the window's times must have a time zone, but {moment.isoformat()} has none")
+    # Windows that differ only in fractions of a second must not share a folder.
+    # strftime is unsuitable, because it does not pad the year 1 to four digits.
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat().replace("-", "").replace(":", "") + "Z"
 
 
@@ -176,13 +175,13 @@ def _parse(data: bytes, source: str) -> dict[str, Any]:
     try:
         content = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise ManifestError(f"{source} is not JSON: {RUN_AGAIN}") from None
+        raise ManifestError(f"{source} is not valid JSON: {RUN_AGAIN}") from None
     if not isinstance(content, dict):
         raise ManifestError(f"{source} is not a JSON object: {RUN_AGAIN}")
     version = content.get("version")
     if version != MANIFEST_VERSION:
         raise ManifestError(
-            f"{source} has version {version!r}, this release reads version {MANIFEST_VERSION}: "
+            f"{source} has version {version!r}, but this release reads version {MANIFEST_VERSION}: "
             "use the release of airflow-provider-metaconv that wrote it, or run the extract task again"
         )
     return content
@@ -191,7 +190,7 @@ def _parse(data: bytes, source: str) -> dict[str, Any]:
 def _get(content: dict[str, Any], key: str, type_: type, source: str) -> Any:
     value = content.get(key)
     if not isinstance(value, type_) or isinstance(value, bool):
-        what = "lacks" if value is None else "has a wrong value for"
+        what = "lacks" if value is None else "has an invalid value for"
         raise ManifestError(f"{source} {what} {key!r}: {RUN_AGAIN}")
     return value
 
@@ -199,14 +198,14 @@ def _get(content: dict[str, Any], key: str, type_: type, source: str) -> Any:
 def _complete(content: dict[str, Any], gaps: tuple[str, ...], source: str) -> bool:
     complete = content.get("complete", not gaps)
     if not isinstance(complete, bool):
-        raise ManifestError(f"{source} has a wrong value for 'complete': {RUN_AGAIN}")
+        raise ManifestError(f"{source} has an invalid value for 'complete': {RUN_AGAIN}")
     return complete
 
 
 def _texts(content: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
     texts = [] if content.get(key) is None else _get(content, key, list, source)
     if not all(isinstance(text, str) for text in texts):
-        raise ManifestError(f"{source} has a wrong value for {key!r}: {RUN_AGAIN}")
+        raise ManifestError(f"{source} has an invalid value for {key!r}: {RUN_AGAIN}")
     return tuple(texts)
 
 
@@ -217,12 +216,12 @@ def _file(entry: Any, source: str) -> ManifestFile:
     sha256 = _get(entry, "sha256", str, source)
     numbers = {key: _get(entry, key, int, source) for key in ("rows", "bytes")}
     if re.search(r"[/\\\0]", path) or path.startswith("."):
-        raise ManifestError(f"{source} names {path!r}, which is not in its own folder: {RUN_AGAIN}")
+        raise ManifestError(f"{source} lists {path!r}, which is not in its own folder: {RUN_AGAIN}")
     if table not in {known.name for known in TABLES}:
-        raise ManifestError(f"{source} names the unknown table {table!r}: {RUN_AGAIN}")
+        raise ManifestError(f"{source} lists the unknown table {table!r}: {RUN_AGAIN}")
     if not path.endswith(tuple(FILE_FORMATS.values())):
         endings = " or ".join(FILE_FORMATS.values())
-        raise ManifestError(f"{source} names {path!r}, which must end in {endings}: {RUN_AGAIN}")
+        raise ManifestError(f"{source} lists {path!r}, which must end in {endings}: {RUN_AGAIN}")
     if min(numbers.values()) < 0 or not _SHA256.fullmatch(sha256):
-        raise ManifestError(f"{source} has wrong numbers or a wrong sha256 for {path!r}: {RUN_AGAIN}")
+        raise ManifestError(f"{source} has an invalid size, row count or sha256 for {path!r}: {RUN_AGAIN}")
     return ManifestFile(path, table, numbers["rows"], numbers["bytes"], sha256)

@@ -1,4 +1,4 @@
-"""Newline-delimited JSON, gzipped: one row per line, the same bytes for the same rows."""
+"""Gzipped newline-delimited JSON: one row per line, and identical bytes for identical rows."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from airflow_provider_metaconv.files.encoding import NUL_ESCAPE, encode_json
 from airflow_provider_metaconv.files.sink import Sink
 from airflow_provider_metaconv.schema import Row, Table
 
-# Measured with message rows of 550 bytes on one core: packs 1.8 million rows a second to 17.7 % of their size; zlib's
-# level 1 400,000 to 19.8 %.
+# Measured with message rows of 550 bytes on one core: level 2 compresses 1.8 million rows per second to 17.7 % of their
+# size. zlib's level 1 compresses 400,000 to 19.8 %.
 GZIP_LEVEL = 2
 
 SLICE_ROWS = 50
-"""Rows encoded and packed at once: the JSON of more does not stay in the processor's cache (500: 30 % slower), and
-orjson keeps about 8 KB for each of its results (5,000 rows at once: 36 MB).
+"""Rows encoded and compressed at once. More JSON does not fit in the processor's cache (500 rows: 30 % slower), and
+orjson allocates about 8 KB per result (5,000 rows at once: 36 MB).
 """
 
 LONG_ROW_BYTES = 16 * 1024
-"""Rows of so many bytes of JSON are packed one by one, which keeps memory flat."""
+"""Rows whose JSON has at least this size are compressed one by one, which keeps memory usage flat."""
 
 _GZIP_CONTAINER = 16 + zlib.MAX_WBITS
-"""Makes it write the gzip header itself, with no time and no file name in it: equal rows give equal bytes."""
+"""Selects a gzip header without a time or file name, so that identical rows give identical bytes."""
 
 
 Keep = Callable[[bytes], None]
-"""Receives rows as they are encoded, some lines at a time, so that they are encoded once."""
+"""Receives encoded rows, several lines at a time, so that rows are encoded only once."""
 
 
 class NdjsonWriter:
-    """Writes rows to one file as gzipped NDJSON; what warehouses cannot hold is replaced as ``encoding`` says."""
+    """Writes rows to one file as gzipped NDJSON, and sanitizes values that warehouses cannot store."""
 
     def __init__(self, sink: Sink, table: Table) -> None:
         self._sink = sink
@@ -44,18 +44,18 @@ class NdjsonWriter:
 
     @property
     def size(self) -> int:
-        """About how many bytes the file has by now."""
+        """The approximate size of the file so far, in bytes."""
         return self._sink.size
 
     def write(self, rows: Sequence[Row], keep: Keep | None = None) -> None:
-        """Append the rows and give ``keep`` their lines; raises ``TypeError`` for what is no JSON value."""
+        """Append the rows and pass their lines to ``keep``; raises ``TypeError`` for a value that is not JSON."""
         for lines in encoded_slices(rows):
             if keep is not None:
                 keep(lines)
             self._append(self._compressor.compress(lines))
 
     def finish(self) -> None:
-        """Write what gzip still holds; the sink stays open."""
+        """Write what gzip still buffers; the sink stays open."""
         self._append(self._compressor.flush())
 
     def _append(self, compressed: bytes) -> None:
@@ -64,10 +64,10 @@ class NdjsonWriter:
 
 
 def encoded_slices(rows: Sequence[Row]) -> Iterator[bytes]:
-    """The rows as lines of JSON, some at a time; raises ``TypeError`` for what is no JSON value."""
+    """Encode the rows as lines of JSON, several at a time; raises ``TypeError`` for a value that is not JSON."""
     start = 0
     while start < len(rows):
-        # Long rows come together; one of them represents those beside it, since weighing each costs half as much again.
+        # Long rows tend to come together, so one row is sampled per slice. Measuring each row would take 50 % longer.
         first = _encoded(rows[start : start + 1])
         if len(first) >= LONG_ROW_BYTES:
             yield first
@@ -78,10 +78,10 @@ def encoded_slices(rows: Sequence[Row]) -> Iterator[bytes]:
 
 
 def _encoded(rows: Sequence[Row]) -> bytes:
-    # An odd row among them costs the others nothing.
+    # Only a slice with an unusual row is encoded again.
     try:
         encoded = b"".join([orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows])
-    except TypeError:  # one of them is odd or wrong; row by row tells which
+    except TypeError:  # one of them is unusual or invalid; encoding row by row shows which
         encoded = NUL_ESCAPE
     if NUL_ESCAPE in encoded:
         encoded = b"".join([encode_json(row) + b"\n" for row in rows])
@@ -89,9 +89,9 @@ def _encoded(rows: Sequence[Row]) -> bytes:
 
 
 def read_ndjson(stream: BinaryIO) -> Iterator[Row]:
-    """The rows of a gzipped NDJSON file, one after the other.
+    """Yield the rows of a gzipped NDJSON file.
 
-    Raises ``EOFError``, ``gzip.BadGzipFile``, ``zlib.error`` or ``ValueError`` when the file is broken.
+    Raises ``EOFError``, ``gzip.BadGzipFile``, ``zlib.error`` or ``ValueError`` if the file is damaged.
     """
     with gzip.open(stream) as lines:
         for line in lines:

@@ -1,4 +1,4 @@
-"""Parquet by pyarrow, which is imported only when a Parquet file is written or read."""
+"""Parquet files, through pyarrow, which is imported only when a Parquet file is written or read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from airflow_provider_metaconv.schema import Column, ColumnType, Row, Table
 
 ROW_GROUP_ROWS = 20_000
 ROW_GROUP_BYTES = 8 * 1024 * 1024
-"""A row group is written when it has so many rows or so many bytes in memory, which keeps memory flat."""
+"""A row group is written at this number of rows or bytes in memory, which keeps memory usage flat."""
 
 BATCH_BYTES = 4 * 1024 * 1024
-"""What is turned into Arrow's form at once, or back, unless a single row is longer."""
+"""How much is converted to or from Arrow at once, unless a single row is larger."""
 
 READ_ROWS = 5_000
 
 
 class ParquetWriter:
-    """Writes rows to one Parquet file with zstd; texts are made sanitized as in NDJSON, nested values are JSON text.
+    """Writes rows to one Parquet file with zstd. Texts are sanitized as in NDJSON, and nested values are JSON text.
 
-    Raises ``ImportError`` with the command that installs pyarrow when it is missing.
+    Raises ``ImportError`` with the installation command if pyarrow is not installed.
     """
 
     def __init__(self, sink: Sink, table: Table) -> None:
@@ -38,13 +38,13 @@ class ParquetWriter:
 
     @property
     def size(self) -> int:
-        """About how many bytes the file has by now; rows that are still in memory count uncompressed."""
+        """The approximate size of the file so far, in bytes; rows in memory count uncompressed."""
         return self._sink.size + self._pending_bytes
 
     def write(self, rows: Sequence[Row], keep: Keep | None = None) -> None:
-        """Append the rows, best a few hundred at a time, and give ``keep`` their lines of JSON.
+        """Append the rows, ideally a few hundred at a time, and pass their lines of JSON to ``keep``.
 
-        Raises ``TypeError`` or ``ValueError`` for a wrong type.
+        Raises ``TypeError`` or ``ValueError`` for a value of the wrong type.
         """
         if keep is not None:
             for lines in encoded_slices(rows):
@@ -82,19 +82,19 @@ class ParquetWriter:
 
 
 class _TooLongError(Exception):
-    """The rows of a batch would take more than ``BATCH_BYTES`` a second time in memory."""
+    """Converting the rows of a batch would take more than ``BATCH_BYTES`` of additional memory."""
 
 
 def arrow_schema(table: Table) -> Any:
-    """The ``pyarrow.Schema`` of a table's Parquet files; times are microseconds in UTC, JSON is text."""
+    """Return the ``pyarrow.Schema`` of a table's files; times are microseconds in UTC, JSON is text."""
     pyarrow, _ = _pyarrow()
     return pyarrow.schema([(column.name, _arrow_type(column.type)) for column in table.columns])
 
 
 def read_parquet(stream: BinaryIO, table: Table) -> Iterator[Row]:
-    """The rows of a Parquet file in the form in which they were written: nested values parsed, times as ISO text.
+    """Yield the rows of a Parquet file as they were before writing: nested values parsed, times as ISO text.
 
-    Raises ``pyarrow.ArrowInvalid`` (a ``ValueError``) or ``OSError`` when the file is broken.
+    Raises ``pyarrow.ArrowInvalid`` (a ``ValueError``) or ``OSError`` if the file is damaged.
     """
     _, parquet = _pyarrow()
     types = {column.name: column.type for column in table.columns}
@@ -108,7 +108,7 @@ def read_parquet(stream: BinaryIO, table: Table) -> Iterator[Row]:
 
 
 def read_columns(stream: BinaryIO, table: Table, names: Sequence[str]) -> Iterator[list[Any]]:
-    """The values of these columns, row by row, as ``read_parquet`` gives them; a file that is broken has no rows."""
+    """Yield the values of these columns, row by row, like ``read_parquet``. Stops at damage without an error."""
     pyarrow, parquet = _pyarrow()
     types = {column.name: column.type for column in table.columns}
     try:
@@ -137,13 +137,13 @@ def _arrow_type(type_: ColumnType) -> Any:
 
 
 def _arrays(columns: Sequence[Column], rows: Sequence[Row]) -> list[Any]:
-    """A batch by columns; raises ``_TooLongError`` before it takes too much, unless it is a single row."""
-    room = _Room(BATCH_BYTES if len(rows) > 1 else None)
-    return [_array(column, rows, room) for column in columns]
+    """Convert rows to columns; raises ``_TooLongError`` if they exceed the limit, unless it is a single row."""
+    budget = _ByteBudget(BATCH_BYTES if len(rows) > 1 else None)
+    return [_array(column, rows, budget) for column in columns]
 
 
-class _Room:
-    """How much a batch may still take; None: as much as it likes."""
+class _ByteBudget:
+    """How many bytes a batch may still take; None means no limit."""
 
     def __init__(self, left: int | None) -> None:
         self._left = left
@@ -155,13 +155,13 @@ class _Room:
                 raise _TooLongError
 
 
-def _array(column: Column, rows: Sequence[Row], room: _Room) -> Any:
-    """One column of a batch; the four types differ in how the file rows' form becomes Arrow's."""
+def _array(column: Column, rows: Sequence[Row], budget: _ByteBudget) -> Any:
+    """Convert one column of a batch. The types differ in how their values are converted to Arrow."""
     pyarrow, _ = _pyarrow()
     values = [row.get(column.name) for row in rows]
     match column.type:
         case ColumnType.TEXT:
-            room.take(sum(map(len, filter(None, values))))
+            budget.take(sum(map(len, filter(None, values))))
             return _text_array(values)
         case ColumnType.INTEGER:
             return pyarrow.array(values, pyarrow.int64())
@@ -169,14 +169,14 @@ def _array(column: Column, rows: Sequence[Row], room: _Room) -> Any:
             texts = pyarrow.array(values, pyarrow.string())
             return texts.cast(pyarrow.timestamp("us", tz="UTC"))
         case ColumnType.JSON:
-            return pyarrow.array([_json_text(value, room) for value in values], pyarrow.string())
+            return pyarrow.array([_json_text(value, budget) for value in values], pyarrow.string())
 
 
-def _json_text(value: Any, room: _Room) -> str | None:
+def _json_text(value: Any, budget: _ByteBudget) -> str | None:
     if value is None:
         return None
     encoded = encode_json(value)
-    room.take(len(encoded))
+    budget.take(len(encoded))
     return encoded.decode()
 
 
@@ -186,15 +186,15 @@ def _text_array(values: list[Any]) -> Any:
         array = pyarrow.array(values, pyarrow.string())
     except UnicodeEncodeError:  # a lone surrogate
         array = None
-    # NUL is looked for in the buffer of all texts at once; nulls take no room in it.
+    # Search for NUL in the buffer of all texts at once. Nulls take no space in it.
     if array is None or (array.buffers()[2] is not None and b"\0" in array.buffers()[2].to_pybytes()):
         array = pyarrow.array([value and sanitized_text(value) for value in values], pyarrow.string())
     return array
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    # Unless its allocator was chosen, or pyarrow imported, before. Its own choice, mimalloc, holds 20 MB more of the
-    # same rows than the system's, and can be changed before the first import alone.
+    # pyarrow's default allocator, mimalloc, uses 20 MB more for the same rows than the system's, and can only be
+    # changed before the first import. A setting that already exists is respected.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         import pyarrow

@@ -1,4 +1,4 @@
-"""A table's rows as numbered parts: each is published as it fills, so that a long run keeps what it has."""
+"""Writes a table's rows as numbered parts, each published as soon as it is full, so that a long run keeps its work."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from airflow_provider_metaconv.schema import Row, Table
 ROWS_PER_PART = 100_000
 BYTES_PER_PART = 64 * 1024 * 1024
 CHUNK_ROWS = 500
-"""Rows handed to the format at once: Parquet needs some hundreds to be fast."""
+"""Rows passed to the format at once. Parquet needs a few hundred to be fast."""
 
 CHUNK_BYTES = 4 * 1024 * 1024
-"""Fewer rows where they are this long, and come one by one: those of a list are in memory already."""
+"""Limits a chunk of long rows that are generated one by one. Rows of a list are already in memory."""
 
 MOST_TAKEN = 20
-"""So many numbers in a row may be another task's before that is an error."""
+"""How many consecutive part numbers may be taken by another task before that is an error."""
 
 
 class RowWriter(Protocol):
@@ -34,17 +34,17 @@ class RowWriter(Protocol):
 
     @property
     def size(self) -> int:
-        """About how many bytes the file has by now."""
+        """The approximate size of the file so far, in bytes."""
 
     def write(self, rows: Sequence[Row], keep: Keep | None = None) -> None:
-        """Append the rows and give ``keep`` their lines of JSON."""
+        """Append the rows and pass their lines of JSON to ``keep``."""
 
     def finish(self) -> None:
-        """Write what is still held; the sink stays open."""
+        """Write what is still buffered; the sink stays open."""
 
 
 _WRITERS: dict[str, Callable[[Sink, Table], RowWriter]] = {"ndjson": NdjsonWriter, "parquet": ParquetWriter}
-"""By format, what makes a writer of a table's rows to a sink."""
+"""The writer class of each file format."""
 
 
 class _Part:
@@ -66,11 +66,11 @@ class _Part:
 
 
 class PartsWriter:
-    """Writes a table's rows as ``{table}-{number}.{suffix}`` and rolls to the next part when one is full.
+    """Writes a table's rows as ``{table}-{number}.{suffix}``, and starts the next part when one is full.
 
-    A table without rows yields no part. For one thread at a time. Used as a context manager it closes on success and
-    aborts on an error. Raises ``ValueError`` for an unknown format or a row with a key that is no column, and
-    ``StorageError`` when the storage refuses; after an error it is aborted and takes no more rows.
+    A table without rows yields no part. Not thread-safe. As a context manager, it closes on success and aborts on an
+    error. Raises ``ValueError`` for an unknown format or a row with an unknown column, and ``StorageError`` if the
+    storage fails. After an error it is aborted and accepts no more rows.
     """
 
     def __init__(
@@ -98,33 +98,33 @@ class PartsWriter:
 
     @property
     def published(self) -> tuple[ManifestFile, ...]:
-        """The parts that are published so far, in order; rows of the part that is being filled are not among them."""
+        """The parts published so far, in order, without the rows of the part that is being filled."""
         return tuple(self._published)
 
     def write(self, rows: Iterable[Row], keep: Keep | None = None) -> None:
-        """Append rows, and give ``keep`` their lines of JSON; publishes a part each time one is full."""
+        """Append rows and pass their lines of JSON to ``keep``; publishes each part that is full."""
         if self._closed:
-            raise ValueError("this PartsWriter is closed: make a new one to write more rows")
+            raise ValueError("this PartsWriter is closed: create a new one to write more rows")
         with self._aborting():
-            take = islice if isinstance(rows, Sequence) else _taken
+            take = islice if isinstance(rows, Sequence) else _limited_by_size
             rows = iter(rows)
             while chunk := list(take(rows, self._room())):
                 self._write_chunk(chunk, keep)
 
     def roll(self) -> tuple[ManifestFile, ...]:
-        """Publish the rows written so far even if the part is not full; returns all published parts."""
+        """Publish the rows written so far even if the part is not full, and return all published parts."""
         with self._aborting():
             self._publish()
         return self.published
 
     def close(self) -> tuple[ManifestFile, ...]:
-        """Publish the last part and return all of them; a second call returns the same."""
+        """Publish the last part and return all parts; a second call returns the same."""
         parts = self.roll()
         self._closed = True
         return parts
 
     def abort(self) -> None:
-        """Drop the part that is being written; what is published stays, but no manifest names it yet."""
+        """Drop the part that is being written. Published parts remain, but no manifest lists them yet."""
         self._closed = True
         if (part := self._part) is not None:
             self._part = None
@@ -150,7 +150,7 @@ class PartsWriter:
         return min(CHUNK_ROWS, self._rows_per_part - written)
 
     def _write_chunk(self, rows: list[Row], keep: Keep | None) -> None:
-        # Warehouses ignore keys they do not know; here it is still possible to say that something would be lost.
+        # Warehouses ignore unknown keys, so data would be lost without an error if it were not raised here.
         for row in rows:
             if not row.keys() <= self._columns:
                 unknown = ", ".join(sorted(row.keys() - self._columns))
@@ -183,7 +183,7 @@ class PartsWriter:
         self._published.append(file)
 
     def _publish_as_new(self, part: _Part) -> str:
-        """Publishes under the first number that is free; a task that is taken for dead may still use up numbers."""
+        """Publish under the first free number; a task that was taken for dead may still be using numbers."""
         last = self._number + MOST_TAKEN
         while True:
             name = self._name()
@@ -208,18 +208,18 @@ class PartsWriter:
 
     @contextlib.contextmanager
     def _aborting(self) -> Iterator[None]:
-        """Leave no temporary file behind when anything fails, the source of the rows included."""
+        """Remove the temporary file on any error, including errors from the source of the rows."""
         try:
             yield
         except BaseException:
-            # The first error is the one to show; that tidying up failed as well follows from it.
+            # Report the first error; a failure to clean up is only its consequence.
             with contextlib.suppress(Exception):
                 self.abort()
             raise
 
 
-def _taken(rows: Iterator[Row], number: int) -> Iterator[Row]:
-    """The next rows, as many as that or as ``CHUNK_BYTES`` allow, whichever is fewer."""
+def _limited_by_size(rows: Iterator[Row], number: int) -> Iterator[Row]:
+    """Yield the next rows, up to that number or to ``CHUNK_BYTES``, whichever comes first."""
     size = 0
     for row in islice(rows, number):
         yield row
@@ -229,7 +229,7 @@ def _taken(rows: Iterator[Row], number: int) -> Iterator[Row]:
 
 
 def _weight(value: Any) -> int:
-    """About how many bytes a JSON value takes."""
+    """Return the approximate size of a JSON value in bytes."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):
@@ -238,7 +238,7 @@ def _weight(value: Any) -> int:
 
 
 def write_rows(storage: Storage, table: Table, file_format: str, rows: Iterable[Row]) -> list[ManifestFile]:
-    """The parts that hold these rows, under numbers that no file has."""
+    """Write the rows as parts with unused numbers, and return the parts."""
     number = next_part_number(storage.names())
     with PartsWriter(storage, table, file_format, first_number=number) as writer:
         writer.write(rows)

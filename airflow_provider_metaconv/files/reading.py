@@ -1,4 +1,4 @@
-"""Published parts back to rows."""
+"""Reading rows from published parts."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ UNREADABLE_PART = (
     OSError,
     zlib.error,
 )
-"""What the rows of a part that is broken, or another's, can raise as they are read and looked at."""
+"""The errors that reading and inspecting a damaged or foreign part can raise."""
 
 
 def read_part(storage: Storage, file: ManifestFile) -> Iterator[Row]:
-    """The rows of one part, one after the other; raises ``StorageError`` when it is not there."""
+    """Yield the rows of one part; raises ``StorageError`` if it does not exist."""
     with storage.open(file.path) as stream:
         if file.file_format == "parquet":
             yield from read_parquet(stream, table_named(file.table))
@@ -34,7 +34,7 @@ def read_part(storage: Storage, file: ManifestFile) -> Iterator[Row]:
 
 
 def rows_of(storage: Storage, files: Iterable[ManifestFile], table: Table) -> Iterator[Row]:
-    """The rows of those files that are of this table."""
+    """Yield the rows of those files that belong to this table."""
     for file in files:
         if file.table == table.name:
             yield from read_part(storage, file)

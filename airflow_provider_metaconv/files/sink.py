@@ -1,4 +1,4 @@
-"""A file that knows its own size and checksum, so that the manifest needs no second read."""
+"""A file that tracks its own size and checksum, so that the manifest needs no second read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from airflow_provider_metaconv import access
 
 BUFFER_BYTES = 256 * 1024
-"""zlib returns small pieces; a system call for each would cost more than compressing it."""
+"""zlib returns small chunks; a system call for each would cost more than the compression."""
 
 
 class Sink:
-    """A new binary file for appending only; counts the bytes and computes their SHA-256 on the way.
+    """A new, append-only binary file that counts its bytes and computes their SHA-256 as they are written.
 
-    It has what pyarrow wants of a file object. Raises ``OSError`` as a file does.
+    It has the file methods that pyarrow needs. Raises ``OSError`` like a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class Sink:
 
     @property
     def sha256(self) -> str:
-        """The checksum of what was written so far, in hexadecimal."""
+        """The checksum of the content so far, in hexadecimal."""
         return self._sha256.hexdigest()
 
     def write(self, data: bytes) -> int:
@@ -39,23 +39,23 @@ class Sink:
         return len(data)
 
     def tell(self) -> int:
-        """The number of bytes written."""
+        """Return the number of bytes written."""
         return self.size
 
     def flush(self) -> None:
-        """Hand what is buffered to the system; raises ``OSError`` when the disk is full."""
+        """Flush the buffer to the operating system; raises ``OSError`` if the disk is full."""
         self._file.flush()
 
     def writable(self) -> bool:
-        """Whether ``write`` works, that is always."""
+        """Return True: the file is write-only."""
         return True
 
     def readable(self) -> bool:
-        """Whether ``read`` works, that is never."""
+        """Return False: the file is write-only."""
         return False
 
     def seekable(self) -> bool:
-        """Whether ``seek`` works, that is never."""
+        """Return False: the file is append-only."""
         return False
 
     @property
@@ -64,13 +64,13 @@ class Sink:
         return self._file.closed
 
     def close(self) -> None:
-        """Hand over what is buffered and close the file; a second call does nothing."""
+        """Flush and close the file; a second call does nothing."""
         self._file.close()
 
     def abandon(self) -> None:
-        """Close the file without caring for its content, and ignore later writes.
+        """Close the file whatever its content, and ignore later writes.
 
-        Later ones do come: pyarrow's destructor still writes a footer that is not needed.
+        There are later writes: pyarrow's destructor still writes an unneeded footer.
         """
         self._abandoned = True
         with contextlib.suppress(OSError):

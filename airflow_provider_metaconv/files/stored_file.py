@@ -1,4 +1,4 @@
-"""One stored file, whatever stores it: which names it may have, its size and checksum, and how it is removed."""
+"""Operations on one stored file, common to all storage: name validation, size and checksum, removal."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from airflow_provider_metaconv.files.errors import StorageError, storage_error
 BLOCK_BYTES = 1024 * 1024
 
 MOST_BYTES_READ = 256 * 1024 * 1024
-"""What is read as a whole (a manifest, a record, a piece of a checkpoint) is a thousand times smaller, or damaged."""
+"""The limit for files read as a whole (a manifest, a record, a checkpoint piece), a thousand times their usual size."""
 
 
 def checked_name(name: str, folder: object) -> str:
-    """The name, if it is one for a file directly in a folder; raises ``StorageError`` for any other."""
-    # Hidden names are refused because names() would never list them again.
+    """Return the name if it is valid for a file directly in a folder; raises ``StorageError`` otherwise."""
+    # Hidden names are rejected, because names() would never list them again.
     if not name or name[0] == "." or "/" in name or "\\" in name or "\0" in name:
-        raise StorageError(f"{name!r} is no name for a file in {folder}: use a plain file name")
+        raise StorageError(f"{name!r} is not a valid file name in {folder}: use a plain file name")
     return name
 
 
 def size_and_checksum(stream: BinaryIO, expected: int | None = None) -> tuple[int, str]:
-    """Size and SHA-256 of what is left in a stream; little of it is in memory at a time.
+    """Return the size and SHA-256 of the rest of a stream, reading it in small blocks.
 
-    Of what turns out to be larger than ``expected`` no more is read.
+    Stops reading as soon as the size exceeds ``expected``.
     """
     size, sha256 = 0, hashlib.sha256()
     while block := stream.read(BLOCK_BYTES):
@@ -37,7 +37,7 @@ def size_and_checksum(stream: BinaryIO, expected: int | None = None) -> tuple[in
 
 
 def remove(path: Path) -> None:
-    """Remove a local file; nothing happens when there is none."""
+    """Remove a local file, if it exists."""
     try:
         path.unlink()
     except (FileNotFoundError, NotADirectoryError):

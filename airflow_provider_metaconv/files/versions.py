@@ -1,4 +1,4 @@
-"""Of two versions of a row, which one stays: the richer one."""
+"""The choice between two versions of a row: the more complete one is kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATUS_RANKS = {status.value: rank for rank, status in enumerate(ConversationSta
 
 
 def completeness_rank(message: Row) -> int:
-    """How much of a message is missing: the lower the richer, as the warehouses count it."""
+    """Return how much of a message is missing, with the warehouses' formula; lower is more complete."""
     return (
         9 * _CONTENT_RANK.get(message["content_status"], len(_CONTENT_RANK))
         + 2 * (message["sender_id"] is None)
@@ -32,48 +32,48 @@ def completeness_rank(message: Row) -> int:
 
 
 def message_rank(message: Row) -> tuple[int, int]:
-    """The rank, and of equal ones the number of columns without a value."""
+    """Return the rank, with the number of empty columns as a tie-breaker."""
     return completeness_rank(message), sum(value is None for value in message.values())
 
 
-def is_poorer(now: Row, before: Row) -> bool:
-    """Whether less is known of a conversation now than before."""
+def is_less_complete(now: Row, before: Row) -> bool:
+    """Whether the new row of a conversation is less complete than the earlier one."""
     return (
         status_rank(now) > status_rank(before)
         or now["messages_unavailable"] > before["messages_unavailable"]
         or now["messages_extracted"] < before["messages_extracted"]
-        # Where something is missing, as many messages can be others: Instagram's newest have moved on.
+        # In an incomplete conversation, the messages may differ: Instagram's 20 newest move on.
         or now["reason_code"] is not None
     )
 
 
 def has_messages(row: Row) -> bool:
-    """Whether messages belong to the row of a conversation."""
-    # Nothing is lost with the row of a conversation that was refused, or of messages that belong to no window.
+    """Whether a conversation's row has messages."""
+    # Nothing is lost with the row of a conversation that was refused, or whose messages have no known window.
     return row["oldest_message_time"] is not None
 
 
 def status_rank(row: Row) -> int:
-    """How little was read of a conversation; 0 means all of it."""
+    """Return how incomplete a conversation is; 0 means complete."""
     return STATUS_RANKS.get(row["status"], len(STATUS_RANKS))
 
 
 def better(now: Row | None, before: Row | None, unavailable: int) -> Row | None:
-    """The row that says more of the messages that are there, ``unavailable`` of them without content."""
+    """Return the row that describes the present messages better, of which ``unavailable`` have no content."""
     if now is None or before is None:
         return before if now is None else now
-    # A message that came since, and whose content is refused, is one that the earlier row knows nothing of.
+    # A newer message whose content is unavailable is one that the earlier row does not account for.
     is_outdated = unavailable > before["messages_unavailable"]
     return before if status_rank(before) < status_rank(now) and not is_outdated else now
 
 
 def unavailable_messages(messages: Iterable[Row]) -> int:
-    """How many messages Meta returned without their content."""
+    """Return the number of messages whose content Meta did not return."""
     return sum(message["content_status"] == ContentStatus.UNAVAILABLE for message in messages)
 
 
 def recounted(row: Row, messages: Iterable[Row]) -> Row:
-    """The ledger row with the counts of the messages that are there."""
+    """Return the ledger row with the counts of the given messages."""
     messages = list(messages)
     times = sorted(message["created_time"] for message in messages)
     unavailable = unavailable_messages(messages)
@@ -84,6 +84,6 @@ def recounted(row: Row, messages: Iterable[Row]) -> Row:
         "newest_message_time": times[-1] if times else None,
     }
     if unavailable and row["reason_code"] is None:
-        # Known from the earlier result alone: Meta has shown all that it still has.
+        # The content is known to be unavailable only from the earlier result: Meta returned everything it still has.
         changed |= {"reason_code": ReasonCode.CONTENT_UNAVAILABLE.value, "reason": without_content(unavailable)}
     return {name: changed.get(name) for name in CONVERSATIONS.column_names}

@@ -238,7 +238,7 @@ def test_a_file_in_place_of_the_destination_fails_every_extraction_at_once_and_c
     assert [("failed", 1)] * 2 == [(task["state"], task["try"]) for task in extractions]
     assert ("failed", "failed", 1) == (result["state"], *(result["tasks"]["check"][key] for key in ("state", "try")))
     assert calls == stage.server.statistics()["calls"]
-    assert "a file stands where a folder is needed" in stage.airflow.log.read_text()
+    assert "there is a file where a folder is needed" in stage.airflow.log.read_text()
 
 
 def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, first: dict[str, Any]) -> None:

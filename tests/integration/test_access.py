@@ -101,7 +101,7 @@ def test_a_symbolic_link_in_place_of_a_lock_is_followed_nowhere(tmp_path, name, 
     storage = LocalStorage(tmp_path / "window")
     storage.check_writable()
     (storage.folder / name).symlink_to(outside)
-    with pytest.raises(StorageError, match=r"lock .*a symbolic link stands where a file or folder is needed"):
+    with pytest.raises(StorageError, match=r"lock .*there is a symbolic link where a file or folder is needed"):
         lock(storage)
     assert (b"not ours", 0o644) == (outside.read_bytes(), stat.S_IMODE(outside.stat().st_mode))
 

@@ -136,7 +136,7 @@ def test_a_partial_result_never_replaces_a_complete_one(tmp_path: Path) -> None:
         page.attempt()
         earlier = page.published()
         page.add("1/99", route="conversations")
-        with pytest.raises(BetterResultError, match="earlier run stays"):
+        with pytest.raises(BetterResultError, match="earlier run is kept"):
             page.attempt(accept_partial=True)
         assert page.published() == earlier
 

@@ -74,7 +74,7 @@ class StorageContract:
 
     @pytest.mark.parametrize("method", ["read", "open", "stat"])
     def test_a_file_that_is_not_there_has_its_own_error(self, storage, method):
-        with pytest.raises(NotPublishedError, match="part: run the task that writes it first"):
+        with pytest.raises(NotPublishedError, match="part does not exist: run the task that writes it first"):
             getattr(storage, method)("part")
 
     @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/x", "a/b", ".hidden", "a\\b", "a\0b"])

@@ -169,7 +169,7 @@ def test_a_window_that_could_not_be_recorded_is_read_once_more(page: LocalStorag
 
 def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot make the folder"):
+    with pytest.raises(StorageError, match="cannot create the folder"):
         record_window(LocalStorage(tmp_path / "file"), at(9), at(10), complete=True)
 
 

@@ -24,7 +24,7 @@ from tests.integration.extract.extraction import Written, extract, written
 END = datetime(2026, 11, 2, tzinfo=UTC)
 ARGUMENTS: dict[str, Any] = {"until": END, "sizes": Sizes(5, 3, 3), "rows_per_part": 25}
 FOLDER = "raw/page_id=100/window=1"
-TOLD = f"another task is writing to gs://[^/]+/{FOLDER}: let it finish, and give each task a window of its own"
+TOLD = f"another task is writing to gs://[^/]+/{FOLDER}: let it finish, and give each task its own window"
 
 pytestmark = pytest.mark.usefixtures("local_files")
 

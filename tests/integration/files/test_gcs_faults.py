@@ -21,7 +21,7 @@ from tests.integration.files.conftest import connect
 
 MEBIBYTE = 1024 * 1024
 SMALL, LARGE = 1_000, 20 * MEBIBYTE
-TRY_AGAIN = "try later; the task's retry goes on from its checkpoint"
+TRY_AGAIN = "try again later; a retry continues from the checkpoint"
 
 
 @pytest.fixture
@@ -213,15 +213,18 @@ ANSWERS = [
             "reason": "forbidden",
             "message": "sa@x.iam does not have storage.objects.create access to the x",
         },
-        r"the permission storage\.objects\.create is missing \(give the service account the role Storage Object User",
+        r"the permission storage\.objects\.create is missing \(grant the service account the role Storage Object User",
     ),
-    ({"status": 403, "reason": "forbidden"}, r"Google answered 403, forbidden \(has the service account the role"),
-    ({"status": 403, "reason": "retentionPolicyNotMet"}, "its retention policy or a hold forbids it"),
-    ({"status": 403, "reason": "objectUnderActiveHold"}, "its retention policy or a hold forbids it"),
-    ({"status": 401, "reason": "required"}, "Google does not accept the credentials"),
-    ({"status": 503}, "Google still answers 503 after many tries"),
-    ({"status": 403, "reason": "rateLimitExceeded"}, "Google still answers 403 after many tries"),
-    ({"status": 429, "reason": "rateLimitExceeded"}, "Google still answers 429 after many tries"),
+    (
+        {"status": 403, "reason": "forbidden"},
+        r"Google responded with 403, forbidden \(does the service account have the role",
+    ),
+    ({"status": 403, "reason": "retentionPolicyNotMet"}, "a retention policy or a hold forbids it"),
+    ({"status": 403, "reason": "objectUnderActiveHold"}, "a retention policy or a hold forbids it"),
+    ({"status": 401, "reason": "required"}, "Google rejects the credentials"),
+    ({"status": 503}, "Google still responds with 503 after many attempts"),
+    ({"status": 403, "reason": "rateLimitExceeded"}, "Google still responds with 403 after many attempts"),
+    ({"status": 429, "reason": "rateLimitExceeded"}, "Google still responds with 429 after many attempts"),
     ({"status": 409, "reason": "conflict"}, "Google answered 409, conflict$"),
     ({"reset": True}, "Google Cloud Storage cannot be reached"),
 ]
@@ -244,7 +247,7 @@ def test_every_trouble_that_stays_is_one_line_that_says_what_to_change(
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_bucket_that_is_not_there_is_said(server, local_files, action):
-    with pytest.raises(StorageError, match=r"there is no bucket none \(make it, or change bucket=") as caught:
+    with pytest.raises(StorageError, match=r"bucket none does not exist \(create it, or change bucket=") as caught:
         ACTIONS[action][1](GCSStorage(connect(server).bucket("none"), "a"))
     assert not isinstance(caught.value, NotPublishedError)
 

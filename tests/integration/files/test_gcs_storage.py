@@ -76,7 +76,7 @@ def test_an_address_has_a_bucket_and_a_path(uri, expected):
 
 @pytest.mark.parametrize("uri", ["", "gs://", "gs:///a", "s3://b/a", "/a/b", "gs:/b"])
 def test_what_is_no_address_in_a_bucket_is_said(uri):
-    with pytest.raises(StorageError, match="is no address in a bucket: write it as gs://bucket/folder"):
+    with pytest.raises(StorageError, match="the URI must have the form gs://bucket/folder"):
         parse_gs_uri(uri)
 
 
@@ -99,7 +99,7 @@ def test_the_bucket_itself_is_a_folder(bucket):
 @pytest.mark.parametrize("level", ["*", "a?", "[a]", "{a}", "a\\b", "a\nb", "\x7f", "..", ".", "\ud800"])
 @pytest.mark.parametrize("form", ["{}", "{}/b", "b/{}", "b/{}/c"])
 def test_a_folder_that_no_list_could_find_is_refused(bucket, level, form):
-    with pytest.raises(StorageError, match="cannot be a folder in a bucket: leave out") as caught:
+    with pytest.raises(StorageError, match="a folder in a bucket must not contain") as caught:
         GCSStorage(bucket, form.replace("{}", level))
     assert 1 == len(str(caught.value).splitlines())
 
@@ -257,7 +257,7 @@ def test_temporary_files_are_nobody_elses_business(bucket):
     temporary = GCSStorage(bucket, "a").temporary()
     assert 0o700 == stat.S_IMODE(temporary.parent.stat().st_mode)
     temporary.parent.chmod(0o777)
-    with pytest.raises(StorageError, match="belongs to somebody else: remove it"):
+    with pytest.raises(StorageError, match="belongs to another user: remove it"):
         GCSStorage(bucket, "a").temporary()
 
 
@@ -271,16 +271,18 @@ def test_what_a_dead_try_left_on_this_machine_is_found_by_the_next_one(bucket, l
 
 def test_a_temporary_file_that_vanished_is_said(bucket):
     storage = GCSStorage(bucket, "a")
-    with pytest.raises(StorageError, match=r"cannot publish gs://.*/a/part: .* is gone \(another task writes the same"):
+    with pytest.raises(
+        StorageError, match=r"cannot publish gs://.*/a/part: .* was removed \(another task extracts the same"
+    ):
         storage.publish(storage.temporary(), "part")
 
 
 def test_a_place_for_temporary_files_that_is_full_or_missing_is_said(bucket, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
-    with pytest.raises(StorageError, match="cannot make the folder /proc/none/"):
+    with pytest.raises(StorageError, match="cannot create the folder /proc/none/"):
         GCSStorage(bucket, "a").check_writable()
     GCSStorage(bucket, "a").publish_bytes(b"x", "part")
-    with pytest.raises(StorageError, match="cannot make a file in /proc/none: the folder is not there"):
+    with pytest.raises(StorageError, match="cannot create a file in /proc/none: the folder does not exist"):
         GCSStorage(bucket, "a").open("part")
 
 

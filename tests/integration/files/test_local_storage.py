@@ -37,12 +37,12 @@ def test_a_temporary_lies_in_the_folder_itself_so_that_a_rename_is_atomic(tmp_pa
 @pytest.mark.parametrize("below", ["", "/deeper"])
 def test_a_destination_that_is_a_file_is_said(tmp_path, below):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"cannot make the folder .*: a file stands where a folder is needed"):
+    with pytest.raises(StorageError, match=r"cannot create the folder .*: there is a file where a folder is needed"):
         LocalStorage(f"{tmp_path}/file{below}").publish_bytes(b"x", "part")
 
 
 def test_an_unwritable_destination_is_said():
-    with pytest.raises(StorageError, match="cannot make the folder /proc/meta: the folder is not there or cannot"):
+    with pytest.raises(StorageError, match="cannot create the folder /proc/meta: the folder does not exist or cannot"):
         LocalStorage("/proc/meta").publish_bytes(b"x", "part")
 
 
@@ -78,7 +78,7 @@ def test_a_folder_that_vanishes_is_said(tmp_path):
     temporary.write_bytes(b"x")
     temporary.unlink()
     (tmp_path / "folder").rmdir()
-    with pytest.raises(StorageError, match=r"cannot publish .*the folder is not there"):
+    with pytest.raises(StorageError, match=r"cannot publish .*the folder does not exist"):
         storage.publish(temporary, "part")
 
 
@@ -95,7 +95,7 @@ def test_a_disk_that_fills_up_leaves_no_part_and_no_temporary(tmp_path, file_for
     ):
         writer.write(rows)
     assert f"cannot write {storage.uri('messages-00000')}" in str(caught.value)
-    assert "raise its limit, or write smaller parts" in str(caught.value)
+    assert "raise the limit, or write smaller parts" in str(caught.value)
     assert ["earlier"] == [path.name for path in tmp_path.iterdir()]
 
 
@@ -143,5 +143,5 @@ def test_a_relative_folder_gives_absolute_uris(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_writable_is_said_before_a_run():
-    with pytest.raises(StorageError, match="cannot make the folder /proc/meta"):
+    with pytest.raises(StorageError, match="cannot create the folder /proc/meta"):
         LocalStorage("/proc/meta").check_writable()

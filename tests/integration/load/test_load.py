@@ -178,7 +178,7 @@ def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
     (tmp_path / "secret.ndjson.gz").write_bytes(gzip.compress(b"{}\n"))
     uri = _extract(tmp_path / "a", _message(1))
     _edited(uri, path="../secret.ndjson.gz")
-    with pytest.raises(ManifestError, match=r"names '../secret.ndjson.gz', which is not in its own folder"):
+    with pytest.raises(ManifestError, match=r"lists '../secret.ndjson.gz', which is not in its own folder"):
         load_manifests([uri], warehouse)
     assert [] == _texts(path)
 
@@ -187,7 +187,7 @@ def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
     ("uri", "error", "problem"),
     [
         ("/nowhere/_manifest.json", LoadError, "manifest /nowhere/_manifest.json does not exist: the extract has not"),
-        ("gs://bucket/_manifest.json", StorageError, "addresses with gs: are not supported here: use a local folder"),
+        ("gs://bucket/_manifest.json", StorageError, "gs: addresses are not supported here: use a local folder"),
         ("/data/", LoadError, "'/data/' is not the path of a manifest"),
         ("", LoadError, "'' is not the path of a manifest"),
     ],

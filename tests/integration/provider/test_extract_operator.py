@@ -102,7 +102,7 @@ def test_lower_case_platforms_are_understood(server: EmulatorServer, tmp_path: P
         ({"file_format": "csv"}, "file_format must be ndjson or parquet"),
         ({"on_rate_limit": "sleep"}, "on_rate_limit must be reschedule or retry"),
         ({"on_incomplete": "ignore"}, "on_incomplete must be warn or fail"),
-        ({"folder": "../spam"}, "folder must consist of"),
+        ({"folder": "../spam"}, "folder must contain only"),
     ],
 )
 def test_bad_input_fails_at_once_in_one_line_and_writes_nothing(
@@ -203,7 +203,7 @@ def test_a_partial_window_never_replaces_a_complete_one(server: EmulatorServer, 
     manifest = Path(run(operator(tmp_path, **arguments))["manifest"])
     before = manifest.read_bytes()
     server.add_fault(Fault("10", folder="spam"))
-    with pytest.raises(BetterResultError, match="The complete result of an earlier run stays in"):
+    with pytest.raises(BetterResultError, match="The complete result of an earlier run is kept in"):
         run(operator(tmp_path, **arguments))
     assert manifest.read_bytes() == before
 

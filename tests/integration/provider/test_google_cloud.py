@@ -52,7 +52,7 @@ def test_a_destination_that_is_no_folder_and_no_bucket_is_told_what_would_be_one
     scheme = place.partition(":")[0]
     with pytest.raises(StorageRefusedError) as caught:
         GoogleCloud("no_such_connection").open_storage(place)
-    expected = f"addresses with {scheme}: are not supported here: use a local folder or gs://bucket/prefix"
+    expected = f"{scheme}: addresses are not supported here: use a local folder or gs://bucket/prefix"
     assert expected == str(caught.value)
 
 

@@ -170,6 +170,6 @@ def test_bigquery_loads_what_is_in_folders_of_any_name(server: EmulatorServer, g
 
 @pytest.mark.parametrize("name", PATTERNS.values(), ids=PATTERNS)
 def test_what_a_bucket_takes_for_a_pattern_is_one_line(server: EmulatorServer, google: Any, name: str) -> None:
-    with pytest.raises(StorageRefusedError, match="cannot be a folder in a bucket: leave out") as caught:
+    with pytest.raises(StorageRefusedError, match="a folder in a bucket must not contain") as caught:
         extracted(f"gs://{google.bucket}/{name}")
     assert "\n" not in str(caught.value)

@@ -143,7 +143,7 @@ def test_a_complete_earlier_result_stays_and_the_task_fails(
     named = [manifest, *(manifest.parent / f["path"] for f in json.loads(manifest.read_bytes())["files"])]
     earlier = [path.read_bytes() for path in named]
     server.add_fault(Fault("10", folder="spam", route="conversations"))
-    with pytest.raises(BetterResultError, match="complete result of an earlier run stays"):
+    with pytest.raises(BetterResultError, match="complete result of an earlier run is kept"):
         run(operator(tmp_path, folder=FOLDERS, on_incomplete=on_incomplete))
     assert [path.read_bytes() for path in named] == earlier
 

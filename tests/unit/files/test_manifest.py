@@ -87,30 +87,30 @@ def _with_file(**changes):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("{", "is not JSON"),
+        ("{", "is not valid JSON"),
         ([], "is not a JSON object"),
-        (_changed(version=2), "has version 2, this release reads version 1: use the release"),
+        (_changed(version=2), "has version 2, but this release reads version 1: use the release"),
         ({}, "has version None"),
         *((_changed(**{key: None}), f"lacks '{key}'") for key in ("files", "window", "page_id", "platform", "stats")),
         (_changed(window={"since": None}), "lacks 'until'"),
-        (_changed(window={"since": 5, "until": "x"}), "has a wrong value for 'since'"),
+        (_changed(window={"since": 5, "until": "x"}), "has an invalid value for 'since'"),
         (_changed(files=["x"]), "an entry in 'files' that is not an object"),
         *((_with_file(**{key: None}), f"lacks '{key}'") for key in ("path", "table", "rows", "bytes", "sha256")),
-        (_with_file(rows=True), "has a wrong value for 'rows'"),
-        (_with_file(rows=-1), "has wrong numbers"),
-        (_with_file(sha256="xyz"), "a wrong sha256"),
+        (_with_file(rows=True), "has an invalid value for 'rows'"),
+        (_with_file(rows=-1), "has an invalid size, row count or sha256"),
+        (_with_file(sha256="xyz"), "has an invalid size, row count or sha256"),
         (_with_file(path="/etc/messages-00000.ndjson.gz"), "not in its own folder"),
         (_with_file(path="../messages-00000.ndjson.gz"), "not in its own folder"),
         (_with_file(path="..\\messages-00000.ndjson.gz"), "not in its own folder"),
         (_with_file(path="gs://b/messages-00000.ndjson.gz"), "not in its own folder"),
         (_with_file(path="messages-00000.csv"), "must end in .ndjson.gz or .parquet"),
         (_with_file(table="users"), "unknown table 'users'"),
-        (_changed(files=_changed()["files"] * 2), "names a file twice"),
-        (_changed(complete="yes"), "has a wrong value for 'complete'"),
-        (_changed(complete=None), "has a wrong value for 'complete'"),
-        (_changed(gaps="none"), "has a wrong value for 'gaps'"),
-        (_changed(left_out_fields=[1]), "has a wrong value for 'left_out_fields'"),
-        (_changed(extraction_id=1), "has a wrong value for 'extraction_id'"),
+        (_changed(files=_changed()["files"] * 2), "lists a file twice"),
+        (_changed(complete="yes"), "has an invalid value for 'complete'"),
+        (_changed(complete=None), "has an invalid value for 'complete'"),
+        (_changed(gaps="none"), "has an invalid value for 'gaps'"),
+        (_changed(left_out_fields=[1]), "has an invalid value for 'left_out_fields'"),
+        (_changed(extraction_id=1), "has an invalid value for 'extraction_id'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(content, problem):
@@ -157,7 +157,7 @@ def test_a_time_without_a_zone_is_refused():
 
 @pytest.mark.parametrize("page_id", ["", "../1", "1/2", ".", "1 2"])
 def test_a_page_id_cannot_lead_out_of_the_destination(page_id):
-    with pytest.raises(ValueError, match="page_id must consist of letters, digits, - and _"):
+    with pytest.raises(ValueError, match="page_id must contain only letters, digits, - and _"):
         window_folder("MESSENGER", page_id, None, datetime(2026, 11, 21, tzinfo=UTC))
 
 
@@ -173,7 +173,7 @@ def test_what_narrows_the_list_becomes_a_level_of_the_path():
 
 
 def test_what_narrows_the_list_cannot_lead_out_of_the_destination():
-    with pytest.raises(ValueError, match="folder must consist of letters, digits, - and _"):
+    with pytest.raises(ValueError, match="folder must contain only letters, digits, - and _"):
         window_folder("MESSENGER", "100", None, datetime(2026, 11, 21, tzinfo=UTC), {"folder": "../spam"})
 
 
