@@ -1,1 +1,1 @@
-"""Floor 1: Meta's Graph API over a ready ``requests.Session``; knows nothing of Airflow, files or tables."""
+"""Layer 1: Meta's Graph API over a ``requests.Session``. It does not depend on Airflow, files or tables."""

@@ -1,4 +1,4 @@
-"""Which Pages a token can read: their own tokens and ids."""
+"""The Pages that a token can read: their tokens and IDs."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 Pages = TypeVar("Pages")
 
 MESSAGES_TASKS = frozenset({"MESSAGING", "MODERATE", "PROFILE_PLUS_MESSAGING", "PROFILE_PLUS_MODERATE"})
-"""The tasks that let a person read conversations: Meta's guide names the first two, its SDK the names of new Pages.
+"""The tasks that let a person read conversations. Meta's guide names the first two, its SDK those of new Pages.
 
 Source: https://developers.facebook.com/docs/messenger-platform/conversations
 """
 
-SHORTEST_GUESS_BEFORE_ALL = 900.0
-"""Seconds to wait for a limit of unknown length on the call for the Page's token: four times an hour is enough."""
+SHORTEST_WAIT_BEFORE_FIRST_CALL = 900.0
+"""The minimum wait in seconds for a limit of unknown length on the call for the Page's token."""
 
 _PAGE_FIELDS = "id,name,access_token"
 _INSTAGRAM_FIELD = ",instagram_business_account{id,username}"
@@ -45,39 +45,39 @@ _DIGITS = re.compile(r"[0-9]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class PageIdentity:
-    """A Page as its token sees it: the token to read it with, and the ids under which the business writes."""
+    """A Page as seen by a token: the token to read it with, and the IDs under which the business sends messages."""
 
     page_id: str
     name: str
     token: str = field(repr=False)
     instagram_account_id: str | None = None
     tasks: tuple[str, ...] | None = None
-    """What the token's person may do on the Page; None where Meta does not say, as for a Page's own token."""
+    """The user's tasks on the Page; None if Meta does not report them, as for a Page token."""
     instagram_username: str | None = None
 
     @property
     def lacks_messages_task(self) -> bool:
-        """Whether the person has neither of the tasks that conversations need; False where Meta does not say."""
+        """Whether the user has none of the tasks that conversations require; False if Meta does not report tasks."""
         return self.tasks is not None and MESSAGES_TASKS.isdisjoint(self.tasks)
 
     @property
     def own_ids(self) -> frozenset[str]:
-        """The ids that mark a message as written by the business itself."""
+        """The IDs that mark a message as sent by the business itself."""
         return frozenset(filter(None, (self.page_id, self.instagram_account_id)))
 
 
 def page_identity(get: Get, page_id: str, *, with_instagram: bool) -> PageIdentity:
-    """The Page's own token and ids, from a Page, user or system-user token; one call, two or more where Meta hides it.
+    """Return the Page's own token and IDs, from a Page, user or system user token. Costs one call, or a few more.
 
-    Asks the Page itself first; where that is refused or gives no token, looks for the Page in ``/me/accounts``.
-    Raises ``InvalidRequestError`` when INSTAGRAM is wanted and the Page has no linked account,
-    ``PermissionDeniedError`` when the token gives no access to the Page or is another Page's, and what the calls raise.
+    Requests the Page itself first. If that is refused or returns no token, looks for the Page in ``/me/accounts``.
+    Raises ``InvalidRequestError`` if INSTAGRAM is wanted and the Page has no linked account, ``PermissionDeniedError``
+    if the token has no access to the Page or is another Page's token, and what the calls raise.
     """
     try:
         return _page_identity(get, page_id, with_instagram=with_instagram)
     except RateLimitError as error:
-        # Before the first call of an extraction nothing is stored by which a later attempt would wait longer.
-        shortest = 0.0 if error.is_estimate else SHORTEST_GUESS_BEFORE_ALL
+        # Before an extraction's first call, there is no stored count from which a later attempt would wait longer.
+        shortest = 0.0 if error.is_estimate else SHORTEST_WAIT_BEFORE_FIRST_CALL
         raise error.with_wait(max(error.retry_after, shortest)) from None
 
 
@@ -96,16 +96,16 @@ def _page_identity(get: Get, page_id: str, *, with_instagram: bool) -> PageIdent
     identity = _identity(node)
     if with_instagram and identity.instagram_account_id is None:
         raise InvalidRequestError(
-            f"Page {page_id} shows no linked Instagram account: link one in the Page settings and grant "
+            f"Page {page_id} has no visible linked Instagram account: link one in the Page settings and grant "
             "instagram_basic, or leave INSTAGRAM out for this Page."
         )
     return identity
 
 
 def list_pages(get: Get) -> list[PageIdentity]:
-    """All Pages that a token can read, with their linked Instagram accounts: a Page token's one, a user token's all.
+    """Return all Pages that a token can read, with their linked Instagram accounts; for a Page token, its own Page.
 
-    One call per 100 Pages; a Page token, and one that may not see Instagram accounts, cost one more.
+    Costs one call per 100 Pages. A Page token, and a token that may not see Instagram accounts, cost one more.
     Source: https://developers.facebook.com/docs/graph-api/reference/user/accounts/
     """
     try:
@@ -117,16 +117,16 @@ def list_pages(get: Get) -> list[PageIdentity]:
 
 
 def pages_of_person(get: Get) -> list[PageIdentity]:
-    """The Pages of a user or system-user token, with the person's tasks on them; raises (#100) for a Page token."""
+    """Return the Pages of a user or system user token, with the user's tasks; raises (#100) for a Page token."""
     nodes = _with_instagram(lambda instagram: _accounts(get, f"{_PAGE_FIELDS},tasks{instagram}"))
     for node in nodes:
         if "access_token" not in node:
-            logger.warning("Page %s is left out: the token's person has no task that gives access", node["id"])
+            logger.warning("Page %s is left out: the token's user has no task that gives access to it", node["id"])
     return [_identity(node) for node in nodes if "access_token" in node]
 
 
 def own_page(get: Get) -> PageIdentity:
-    """The Page that a Page token speaks for."""
+    """Return the Page of a Page token."""
 
     def ask(instagram: str) -> PageIdentity:
         return get("me", {"fields": _PAGE_FIELDS + instagram}, parse=_own_page)
@@ -135,7 +135,7 @@ def own_page(get: Get) -> PageIdentity:
 
 
 def read_me(get: Get) -> Mapping[str, Any]:
-    """The ``id`` and ``name`` of whom the token belongs to: a person, a system user or a Page."""
+    """Return the ``id`` and ``name`` of the token's owner: a person, a system user or a Page."""
     return get("me", {"fields": "id,name"}, parse=checked_node)
 
 
@@ -143,25 +143,25 @@ def _with_instagram(ask: Callable[[str], Pages]) -> Pages:
     try:
         return ask(_INSTAGRAM_FIELD)
     except PermissionDeniedError:
-        # A token for Messenger alone may not ask for Instagram accounts, and needs none.
+        # A token for Messenger only may not request Instagram accounts, and does not need them.
         return ask("")
 
 
 def _account(get: Get, page_id: str, fields: str, refused: GraphError | None) -> Mapping[str, Any]:
-    """The Page among those of the token's person; raises ``PermissionDeniedError`` when it is not one of them."""
+    """Return the Page from the user's accounts; raises ``PermissionDeniedError`` if it is not among them."""
     try:
         found: Mapping[str, Any] = next((node for node in _accounts(get, fields) if node["id"] == page_id), {})
     except GraphError as error:
         if not is_missing_edge(error):
             raise
-        found = _of_page_token(get, page_id)
+        found = _wrong_page_token(get, page_id)
     if "access_token" in found:
         return found
     if refused is not None and not isinstance(refused, PermissionDeniedError):
         raise refused
-    reason = "" if refused is None else f" Asked for the Page itself, Meta says: {refused.meta_text}"
+    reason = "" if refused is None else f" Requested directly, Meta says: {refused.meta_text}"
     raise PermissionDeniedError(
-        f"The token gives no access to Page {page_id}: its person needs the task Messages on that Page, and the app "
+        f"The token has no access to Page {page_id}: its user needs the Messages task on that Page, and the app "
         "pages_show_list and pages_read_engagement (and business_management for a Page that a business owns)."
         f"{reason}",
         code=refused.code if refused else None,
@@ -169,14 +169,14 @@ def _account(get: Get, page_id: str, fields: str, refused: GraphError | None) ->
     )
 
 
-def _of_page_token(get: Get, page_id: str) -> Mapping[str, Any]:
+def _wrong_page_token(get: Get, page_id: str) -> Mapping[str, Any]:
     me = read_me(get)
     if me["id"] == page_id:
         return {}
     name = single_line(str(me.get("name", "")))
     raise PermissionDeniedError(
         f"This is the token of Page {me['id']} ({name}), not of Page {page_id}: store the token of Page {page_id} as "
-        "the connection's password, or that of a person or system user with the task Messages on it."
+        "the connection's password, or that of a user or system user with the Messages task on it."
     )
 
 
@@ -194,7 +194,7 @@ def _accounts_page(data: dict[str, Any]) -> ResultPage:
 
 def _page_node(data: dict[str, Any], page_id: str) -> dict[str, Any]:
     if checked_node(data)["id"] != page_id:
-        raise UnexpectedResponseError("Meta's response is not the Page that was asked for.")
+        raise UnexpectedResponseError("Meta's response is not the requested Page.")
     return data
 
 
@@ -205,16 +205,16 @@ def _own_page(data: dict[str, Any]) -> PageIdentity:
 
 
 def checked_node(node: dict[str, Any]) -> dict[str, Any]:
-    """A node of a Page, person or app, whose id is digits and whose token, if it has one, can be sent.
+    """Return a Page, person or app node whose ID is numeric and whose token, if present, can be sent.
 
-    Raises ``UnexpectedResponseError`` for any other.
+    Raises ``UnexpectedResponseError`` for any other node.
     """
     token = node.get("access_token", "none")
     remember(token if isinstance(token, str) else None)
     instagram = node.get("instagram_business_account") or {"id": "0"}
     is_known = isinstance(instagram, dict) and _is_digits(instagram.get("id")) and _is_digits(node.get("id"))
     if not is_known or not isinstance(token, str) or not is_sendable_token(token):
-        raise UnexpectedResponseError("Meta's response is not a Page or account: its id or token is missing or odd.")
+        raise UnexpectedResponseError("Meta's response is not a Page or account: an ID or token is missing or invalid.")
     return node
 
 

@@ -1,4 +1,4 @@
-"""The only module that talks to Meta: it sends, counts, waits and repeats; what responses mean is decided elsewhere."""
+"""The only module that calls Meta: it sends, counts, waits and retries. Other modules interpret the responses."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ BASE_URL = "https://graph.facebook.com"
 API_VERSION = "v26.0"
 MAX_INLINE_WAIT = 30.0
 ATTEMPTS = 5
-# Meta cuts a slow Instagram inbox itself at about 30 seconds; the client must be the more patient of the two.
+# Meta itself cuts off a slow Instagram inbox after about 30 seconds, so the client's timeout must be longer.
 TIMEOUT_SECONDS = (10.0, 75.0)
 
 
 class GraphClient:
-    """Paced, patient GET calls to one Graph host under one token; safe to use from several threads.
+    """Rate-limited GET calls to one Graph host with one token. Thread-safe.
 
-    ``own_ids`` are the ids of the Page and its Instagram account, whose limits count. ``max_inline_wait`` seconds is
-    the longest wait for a rate limit that a call takes upon itself; a longer one is raised at once, and nothing more is
-    sent until it is over. Raises ``InvalidRequestError`` for a bad address.
+    ``own_ids`` are the IDs of the Page and its Instagram account, whose limits count. ``max_inline_wait`` is the
+    longest rate limit wait, in seconds, that a call makes itself. A longer one is raised immediately, and nothing is
+    sent until it is over. Raises ``InvalidRequestError`` for an invalid host or API version.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class GraphClient:
     ) -> None:
         self._root = _root(base_url, api_version)
         self._session = session
-        # The proxies and certificates of the environment, read once: for each call it costs as much as sending it.
+        # Proxies and certificates from the environment are read once, because reading them costs as much as a call.
         self._environment = session.merge_environment_settings(self._root, {}, None, None, None)
         self._credentials = credentials
         self._own_ids = frozenset(own_ids)
@@ -89,12 +89,12 @@ class GraphClient:
 
     @property
     def calls(self) -> int:
-        """How many requests were sent."""
+        """The number of requests sent."""
         return self.statistics.calls
 
     @property
     def consecutive_limits(self) -> int:
-        """How many rate limits came since the last success; set by a later attempt, which goes on waiting longer."""
+        """The rate limits since the last success. A later attempt sets it, so that it waits longer."""
         return self._limits.consecutive
 
     @consecutive_limits.setter
@@ -102,7 +102,7 @@ class GraphClient:
         self._limits.consecutive = count
 
     def use_page(self, identity: PageIdentity) -> None:
-        """Goes on as the Page itself: with its own token and its own limits; the app secret stays."""
+        """Switch to the Page's own token and limits. The app secret stays."""
         self._credentials = Credentials(identity.token, self._credentials.app_secret)
         self._own_ids = identity.own_ids
         self._final = None
@@ -135,13 +135,13 @@ class GraphClient:
         parse: Parse[Any] | None = None,
         retried: Collection[Action] = REPEATED,
     ) -> Any:
-        """The JSON object at a path below the API version, such as ``100/conversations``, or what ``parse`` returns.
+        """Return the JSON object at a path below the API version, such as ``100/conversations``, or ``parse``'s result.
 
-        ``parse`` raises ``UnexpectedResponseError`` for an object that is not what was asked for, which counts as a
-        failed call. Errors whose action is in ``retried`` are repeated with back-off, short rate limits always; all
-        others are raised at once. Ids in the path come from ``graph_path``. Raises the ``GraphError`` of the last try.
+        ``parse`` raises ``UnexpectedResponseError`` for an unexpected object, which counts as a failed call. Errors
+        whose action is in ``retried`` are retried with back-off, and short rate limits always are; other errors are
+        raised immediately. IDs in the path must come from ``graph_path``. Raises the last attempt's ``GraphError``.
         """
-        # A copy for each call: tenacity keeps what it counts in the object, and threads share this client.
+        # tenacity stores its counts in the object, so each call gets a copy: threads share this client.
         repeating = self._retrying.copy(retry=retry_if_exception(lambda error: self._is_repeated(error, retried)))
         return repeating(self._get_once, path, parameters or {}, parse)
 
@@ -149,10 +149,10 @@ class GraphClient:
         self._wait_turn()
         sent_at = self._clock()
         try:
-            data = self._sent(path, parameters)
+            data = self._send(path, parameters)
             result = data if parse is None else parse(data)
         except GraphError as error:
-            raised = self._noted(error, sent_at)
+            raised = self._recorded(error, sent_at)
         else:
             self._limits.succeeded(sent_at)
             return result
@@ -160,7 +160,7 @@ class GraphClient:
 
     def _wait_turn(self) -> None:
         self._pacer.wait_turn()
-        # Meta counts calls under a dead token or a block against the app, and prolongs the block.
+        # Meta counts calls with an invalid token or during a block against the app, and prolongs the block.
         if self._final is not None:
             raise self._final.fresh()
         if self._limited is None:
@@ -173,7 +173,7 @@ class GraphClient:
             self._pacer.pause(remaining)
             self._pacer.wait_turn()
 
-    def _sent(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    def _send(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         self.statistics.sent()
         http = self._http_response(path, parameters)
         try:
@@ -181,7 +181,7 @@ class GraphClient:
         except GraphError as error:
             self.statistics.answered(error.usage.percent)
             if error.action is not Action.WAIT:
-                # How long a limit that was reached lasts, the error says itself; the pace after it, the next response.
+                # The error itself says how long the limit lasts; the next response then sets the pace.
                 self._pacer.observe(error.usage.percent)
             raise
         self.statistics.answered(response.usage.percent)
@@ -204,13 +204,13 @@ class GraphClient:
                 **self._environment,
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            # ``requests`` lets through what it stumbles over in a header, such as an address that is none.
+            # ``requests`` does not wrap every error, for example that of an invalid address in a header.
             failure = self._failure(error)
-        # Raised out here, so that no traceback carries the library's error, whose text holds the URL and its proof.
+        # Raised outside the handler, so that no traceback has the library's error, whose text includes the URL.
         raise failure
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        # As ``auth`` and not as a plain header, or a .netrc entry for the host would replace it.
+        # Set through ``auth``, because a .netrc entry for the host would replace a plain header.
         request.headers.update(self._credentials.headers)
         return request
 
@@ -218,31 +218,29 @@ class GraphClient:
         parts = urlsplit(self._root)
         place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         if isinstance(error, requests.exceptions.InvalidURL):
-            return InvalidRequestError(f"The connection's host {place} is not a web address that can be called.")
+            return InvalidRequestError(f"The connection's host {place} is not a valid web address: correct it.")
         if isinstance(error, ResponseTooLargeError):
             return TooMuchDataError(
-                f"The answer from {place} is larger than an answer may be. If it has to be: raise max_response_mib in "
+                f"The response from {place} is larger than max_response_mib. If that is expected: raise it in "
                 "the connection's extra.",
                 received_bytes=error.received_bytes,
             )
         if isinstance(error, CallTooLongError):
             return TooMuchDataError(
-                f"The answer from {place} did not come whole in the time that a call may take. If it has to take "
-                "longer: raise call_timeout in the connection's extra."
+                f"The response from {place} was not complete within call_timeout. If that is expected: raise it in "
+                "the connection's extra."
             )
         if isinstance(error, requests.exceptions.ReadTimeout):
             seconds = f"{TIMEOUT_SECONDS[1]:.0f} seconds"
-            # A question that is too large takes too long: asking it again as it is would only take as long again.
-            advice = (
-                "If that does not pass: check the connection's host and port, and this machine's network and proxy."
-            )
-            return TransientError(f"No answer from {place} within {seconds}. {advice}", action=Action.ASK_LESS)
+            # A request for too much data takes too long, and would take as long again if it were repeated unchanged.
+            advice = "If this persists: check the connection's host and port, and this machine's network and proxy."
+            return TransientError(f"No response from {place} within {seconds}. {advice}", action=Action.ASK_LESS)
         if isinstance(error, requests.exceptions.ConnectionError):
             return TransientError(unreachable(error, parts.hostname or "", place))
-        return TransientError(f"The answer from {place} was cut short or cannot be read: {_kind(error)}.")
+        return TransientError(f"The response from {place} was truncated or cannot be read: {_kind(error)}.")
 
-    def _noted(self, error: GraphError, sent_at: float) -> GraphError:
-        """The error to raise, after what it means for the next calls is noted."""
+    def _recorded(self, error: GraphError, sent_at: float) -> GraphError:
+        """Record an error's consequences for the next calls, and return the error to raise."""
         self.statistics.failed(error)
         if isinstance(error, RateLimitError):
             seconds = self._limits.wait_after(sent_at, error.retry_after, is_estimate=error.is_estimate)
@@ -263,24 +261,22 @@ class GraphClient:
         return error.is_repeatable and error.action in retried
 
     def _wait(self, state: RetryCallState) -> float:
-        # A rate limit pauses the pacer, which holds every thread; waiting here as well would wait twice.
+        # A rate limit pauses the pacer, which holds up every thread. Waiting here as well would double the wait.
         return 0.0 if _limit_wait(state) is not None else self._back_off(state)
 
     def _before_repeat(self, state: RetryCallState) -> None:
         limit_wait = _limit_wait(state)
         self.statistics.repeated(limit_wait)
         seconds = state.upcoming_sleep if limit_wait is None else limit_wait
-        logger.info("Waiting %.1f s, then again: %s", seconds, _error_of(state))
+        logger.info("Waiting %.1f s before a retry: %s", seconds, _error_of(state))
 
 
 def _root(base_url: str, api_version: str) -> str:
     if not _is_address(base_url):
-        # Not shown: a token ends up in the wrong field more often than one would think.
-        raise InvalidRequestError(
-            f"The connection's host is not a web address: write it with its scheme, as {BASE_URL}."
-        )
+        # The value is not quoted, because a token may have been entered in the wrong field.
+        raise InvalidRequestError(f"The connection's host must be a web address with its scheme, such as {BASE_URL}.")
     if not re.fullmatch(r"v\d+\.\d+", api_version):
-        raise InvalidRequestError(f"api_version is not a version: write it as {API_VERSION}.")
+        raise InvalidRequestError(f"api_version must be a version such as {API_VERSION}.")
     return f"{base_url.rstrip('/')}/{api_version}"
 
 
@@ -303,6 +299,6 @@ def _limit_wait(state: RetryCallState) -> float | None:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong on the way, in class names only: the texts of these errors hold the URL."""
+    """Return the error's class names. Its text is not used, because it includes the URL."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return type(error).__name__ + (f" ({type(reason).__name__})" if isinstance(reason, Exception) else "")

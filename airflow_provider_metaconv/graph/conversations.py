@@ -1,4 +1,4 @@
-"""The two lists that everything is read from: a Page's conversations, and one conversation's messages.
+"""The two edges that everything is read from: a Page's conversations, and a conversation's messages.
 
 Source: https://developers.facebook.com/docs/graph-api/reference/page/conversations/
 """
@@ -16,11 +16,11 @@ from airflow_provider_metaconv.graph.request import REPEATED, Get, graph_path
 
 @dataclass(frozen=True, slots=True)
 class ConversationsEdge:
-    """``GET /{page-id}/conversations`` of one platform, all its parameters, and the messages below it.
+    """``GET /{page-id}/conversations`` of one platform, and the messages of its conversations.
 
-    ``folder`` (Messenger only) and ``user_id`` (a Page- or Instagram-scoped id) narrow the list; None: not sent.
-    ``retried`` in the methods names the actions for which the call is repeated before its error is raised. A response
-    that is not what was asked for is an ``UnexpectedResponseError``.
+    ``folder`` (Messenger only) and ``user_id`` (a Page- or Instagram-scoped ID) narrow the list; None means not sent.
+    The methods' ``retried`` are the actions for which the call is retried before its error is raised. An unexpected
+    response raises ``UnexpectedResponseError``.
     """
 
     get: Get
@@ -37,7 +37,7 @@ class ConversationsEdge:
         *,
         retried: Collection[Action] = REPEATED,
     ) -> ResultPage:
-        """One page of conversations, newest ``updated_time`` first, each with an id; ``limit`` up to 200."""
+        """Return one page of conversations with IDs, newest ``updated_time`` first; ``limit`` is at most 200."""
         narrowed = {"folder": self.folder, "user_id": self.user_id}
         given = {name: value for name, value in narrowed.items() if value is not None}
         parameters = {"platform": self.platform, "fields": ",".join(fields), "limit": str(limit), **given}
@@ -47,11 +47,11 @@ class ConversationsEdge:
     def conversation(
         self, conversation_id: str, fields: Sequence[str], *, retried: Collection[Action] = REPEATED
     ) -> dict[str, Any]:
-        """One conversation by its id, without its place in the list."""
+        """Return one conversation by ID."""
 
         def parse(data: dict[str, Any]) -> dict[str, Any]:
             if str(data.get("id")) != conversation_id:
-                raise UnexpectedResponseError("Meta's response is not the conversation that was asked for.")
+                raise UnexpectedResponseError("Meta's response is not the requested conversation.")
             return data
 
         return self.get(graph_path(conversation_id), {"fields": ",".join(fields)}, parse=parse, retried=retried)
@@ -66,7 +66,7 @@ class ConversationsEdge:
         lenient_rows: bool = False,
         retried: Collection[Action] = REPEATED,
     ) -> ResultPage:
-        """One page of a conversation's messages, newest first, at most 100; ``lenient_rows``: see ``parse_page``."""
+        """Return one page of messages, newest first, at most 100; for ``lenient_rows`` see ``parse_page``."""
         parameters = {"fields": ",".join(fields), "limit": str(limit), **(position or {})}
         parse = _lenient_page if lenient_rows else parse_page
         return self.get(graph_path(conversation_id, "messages"), parameters, parse=parse, retried=retried)
@@ -74,13 +74,13 @@ class ConversationsEdge:
     def participants(
         self, conversation_id: str, position: Mapping[str, str], *, retried: Collection[Action] = REPEATED
     ) -> ResultPage:
-        """One more page of the people in a conversation, where it has more than a conversation node shows."""
+        """Return one more page of participants, for conversations with more than a conversation node lists."""
         path = graph_path(conversation_id, "participants")
         return self.get(path, {"limit": "100", **position}, parse=parse_page, retried=retried)
 
 
 def nested_messages(fields: Sequence[str], limit: int) -> str:
-    """The field that reads each conversation's newest messages along with it: ``messages.limit(25){id,...}``.
+    """Return the field that reads each conversation's newest messages with it: ``messages.limit(25){id,...}``.
 
     Source: https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
@@ -91,9 +91,9 @@ def _conversations_page(data: dict[str, Any]) -> ResultPage:
     page = parse_page(data)
     for row in page.items:
         if not _is_id(row.get("id")):
-            raise UnexpectedResponseError("Meta's response lists a conversation without an id.")
+            raise UnexpectedResponseError("Meta's response lists a conversation without an ID.")
         if not str(row["id"]).isprintable():
-            # No file, log or address can hold it as it is, and one conversation must not spoil its list.
+            # Files, logs and URLs cannot contain such an ID, and one conversation must not fail the whole list.
             row["id"] = "".join(character if character.isprintable() else "\ufffd" for character in row["id"])
     return page
 

@@ -1,4 +1,4 @@
-"""What proves to Meta who calls: the token's header and the app secret proof."""
+"""The credentials of a call: the token's header and the app secret proof."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from airflow_provider_metaconv.graph.redaction import remember
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A token and, where the app demands proofs, its secret; both are secrets that no text shows from now on.
+    """A token and, if the app requires proofs, its app secret. From now on, both are redacted from all texts.
 
-    ``headers`` holds the token: in a URL it would end up in logs. ``parameters`` holds ``appsecret_proof``, the hex
-    HMAC-SHA256 of the token under the app secret (https://developers.facebook.com/docs/graph-api/guides/secure-requests).
-    Raises ``TokenError`` for a token that cannot be sent in a header: empty, or with spaces or line breaks.
+    ``headers`` holds the token, because a token in a URL would end up in logs. ``parameters`` holds
+    ``appsecret_proof``, the hex HMAC-SHA256 of the token with the app secret as key
+    (https://developers.facebook.com/docs/graph-api/guides/secure-requests). Raises ``TokenError`` for a token that
+    cannot be sent in a header: empty, or with spaces or line breaks.
     """
 
     token: str = field(repr=False)
@@ -32,8 +33,8 @@ class Credentials:
             raise TokenError("The access token is empty: store one as the connection's password.")
         if not is_sendable_token(self.token):
             raise TokenError(
-                "The access token contains a space, a line break or another character that no token has: "
-                "store it again as the connection's password, without what was copied around it."
+                "The access token contains a space, a line break or another invalid character: "
+                "store only the token itself as the connection's password."
             )
         proof = {"appsecret_proof": _proof(self.token, self.app_secret)} if self.app_secret else {}
         remember(*proof.values())
@@ -42,7 +43,7 @@ class Credentials:
 
 
 def is_sendable_token(token: str) -> bool:
-    """Whether a token can be sent in a header as it is."""
+    """Whether a token can be sent in a header."""
     return token != "" and token.isascii() and token.isprintable() and " " not in token
 
 

@@ -1,21 +1,21 @@
-"""What the Graph API answers instead of data, grouped by what to do next.
+"""The errors of the Graph API, grouped by what to do next.
 
-GraphError                    anything the API refuses; an unknown code stays this class and is tried again
-├── RateLimitError            wait ``retry_after`` seconds, send nothing meanwhile
-├── TransientError            try again with back-off
-│   └── UnexpectedResponseError   a success that is not what was asked for
+GraphError                    any refused call; an unknown code stays this class and is retried
+├── RateLimitError            wait ``retry_after`` seconds, and send nothing meanwhile
+├── TransientError            retry with back-off
+│   └── UnexpectedResponseError   a success without the requested data
 │       └── UnexpectedRowsError   a list in which some rows are not objects
-├── TooMuchDataError          ask for less
-│   └── LimitTooHighError     ask for at most ``maximum`` rows
+├── TooMuchDataError          request less
+│   └── LimitTooHighError     request at most ``maximum`` rows
 ├── CursorError               start the list again
-├── ItemUnavailableError      leave this one object out
-├── TokenError                a person must renew the token
-├── PermissionDeniedError     a person must grant the permission
-├── BlockedError              a person must look at the account
-└── InvalidRequestError       a person must correct the request or the connection
+├── ItemUnavailableError      skip this object
+├── TokenError                someone must renew the token
+├── PermissionDeniedError     someone must grant the permission
+├── BlockedError              someone must check the account
+└── InvalidRequestError       someone must correct the request or the connection
     └── FieldRefusedError     leave the field out
 
-Which code is which is in ``error_rules``; everybody else decides by class, ``action`` and ``scope``, never by a code.
+``error_rules`` maps codes to classes. All other modules decide by class, ``action`` and ``scope``, never by code.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class Action(StrEnum):
     """What the caller does next."""
 
     WAIT = "wait"
-    """Send nothing for ``retry_after`` seconds, then the same call again."""
+    """Send nothing for ``retry_after`` seconds, then repeat the call."""
     RETRY = "retry"
-    """The same call again, after a while."""
+    """Repeat the call after a while."""
     ASK_LESS = "ask_less"
-    """The same question for fewer rows or fields."""
+    """Request fewer rows or fields."""
     SKIP = "skip"
-    """Go on without this object, and record it."""
+    """Skip this object, and record it."""
     FAIL = "fail"
-    """Stop: a person must change something."""
+    """Stop: someone must change something."""
 
 
 class ErrorScope(StrEnum):
-    """How much an error concerns: everything outside it can still be read."""
+    """How much an error affects. Everything outside it can still be read."""
 
     CALL = "call"
     CONVERSATION = "conversation"
@@ -54,18 +54,18 @@ class ErrorScope(StrEnum):
 
 
 class GraphError(Exception):
-    """The Graph API refused a call; ``str()`` is one line that says what happened and what to do, without secrets.
+    """The Graph API refused a call. ``str()`` is one line that says what happened and what to do, without secrets.
 
-    ``code`` and ``subcode`` are Meta's (None without a Graph error), ``http_status`` is the status of the response,
-    ``fbtrace_id`` what Meta's support asks for, ``usage`` the limits that the response reported. ``meta_message``,
-    ``user_title`` and ``user_message`` are Meta's own words. None of these texts holds a secret that
-    was ever used. Nothing changes after construction: one error may be seen by several threads.
+    ``code`` and ``subcode`` are Meta's (None without a Graph error), ``http_status`` is the response's status,
+    ``fbtrace_id`` is for Meta's support, and ``usage`` holds the limits that the response reported. ``meta_message``,
+    ``user_title`` and ``user_message`` are Meta's own texts, with all secrets scrubbed. Errors are immutable, because
+    several threads may share one.
     """
 
     default_action: ClassVar[Action] = Action.RETRY
     default_scope: ClassVar[ErrorScope] = ErrorScope.CALL
     is_repeatable: ClassVar[bool] = True
-    """Whether the very same call can succeed later, so that a client may repeat it."""
+    """Whether the same call can succeed later, so that a client may retry it."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class GraphError(Exception):
         self.usage: Final = usage
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Python itself notes traceback, cause and context.
+        # Python itself sets the traceback, cause and context.
         if name in vars(self) and not name.startswith("__"):
             raise AttributeError(f"{name} of an error cannot be changed")
         super().__setattr__(name, value)
@@ -114,32 +114,32 @@ class GraphError(Exception):
 
     @property
     def kind(self) -> str:
-        """What errors of the same cause have in common, to count them by."""
+        """A key for counting errors with the same cause."""
         return f"{type(self).__name__} {self.code}/{self.subcode}"
 
     @property
     def retry_after(self) -> float:
-        """Seconds in which nothing may be sent; 0 for all but rate limits."""
+        """Seconds in which nothing may be sent; 0 except for rate limits."""
         return 0.0
 
     @property
     def meta_text(self) -> str:
-        """All that Meta said, in one line."""
+        """All of Meta's texts, in one line."""
         return " ".join(filter(None, (self.meta_message, self.user_title, self.user_message)))
 
     def as_page_error(self) -> GraphError:
-        """The same error where the Page itself was asked for: without its Page, nothing is left to go on with."""
+        """Return the error to raise if the Page itself was requested: without it, nothing else can be read."""
         return self
 
     def fresh(self) -> Self:
-        """An equal error without traceback, to be raised again later or in another thread."""
+        """Return an equal error without a traceback, to raise later or in another thread."""
         return copy.copy(self)
 
 
 class RateLimitError(GraphError):
-    """A limit is reached: send nothing more to ``bucket`` for ``retry_after`` seconds.
+    """A limit is reached: send nothing to ``bucket`` for ``retry_after`` seconds.
 
-    ``is_estimate`` says whether Meta itself said how long; otherwise ``retry_after`` is the table's first guess.
+    ``is_estimate`` says whether the wait is Meta's own estimate; otherwise it is the table's first guess.
     """
 
     default_action = Action.WAIT
@@ -159,28 +159,28 @@ class RateLimitError(GraphError):
         return self._retry_after
 
     def with_wait(self, seconds: float) -> RateLimitError:
-        """A fresh error that asks to wait that long from now on."""
+        """Return a new error with that wait, counted from now."""
         error = self.fresh()
         vars(error)["_retry_after"] = seconds
         return error
 
 
 class TransientError(GraphError):
-    """A fault on Meta's side or on the way there that passes by itself."""
+    """A temporary failure of Meta or of the network."""
 
 
 class UnexpectedResponseError(TransientError):
-    """A success that is not what was asked for: no JSON object, another object, an edge that is missing."""
+    """A success without the requested data: not a JSON object, another object, or a missing edge."""
 
 
 class UnexpectedRowsError(UnexpectedResponseError):
-    """A list in which some rows are not objects; the others could be read."""
+    """A list in which some rows are not objects. The others could be read."""
 
 
 class TooMuchDataError(GraphError):
-    """The answer was too large or took too long: the same question for less data may be answered.
+    """The response was too large or took too long. A request for less data may succeed.
 
-    ``received_bytes`` is what had come of it when it was cut here for its size; 0 when it was not.
+    ``received_bytes`` is the number of bytes received before the response was cut off for its size, otherwise 0.
     """
 
     default_action = Action.ASK_LESS
@@ -191,33 +191,33 @@ class TooMuchDataError(GraphError):
 
 
 class LimitTooHighError(TooMuchDataError):
-    """The ``limit`` asked for is higher than Meta allows here."""
+    """The requested ``limit`` is higher than Meta allows."""
 
     is_repeatable = False
 
     @property
     def maximum(self) -> int | None:
-        """The highest ``limit`` that Meta's text allows; None where it names none."""
+        """The highest ``limit`` that Meta's message allows; None if it names none."""
         match = _MAXIMUM.search(re.sub(r"\(#\d+\)", "", self.meta_message)) or _MAXIMUM.search(self.user_message)
         return int(match[1]) or None if match else None
 
 
 class CursorError(GraphError):
-    """The position in a list is not valid any more, or the list turns in a circle."""
+    """The position in a list is no longer valid, or the list loops."""
 
     is_repeatable = False
 
 
 class ItemUnavailableError(GraphError):
-    """This one object is deleted, hidden or not readable; others are not affected."""
+    """This object is deleted, hidden or unreadable. Others are not affected."""
 
     default_action = Action.SKIP
     default_scope = ErrorScope.CONVERSATION
 
     def as_page_error(self) -> GraphError:
-        """The refusal of a Page, which a person must look at."""
+        """Return the error for a refused Page, which someone must fix."""
         return InvalidRequestError(
-            f"{self.message} Check page_id, and that the token's person has a role on that Page.",
+            f"{self.message} Check page_id, and that the token's user has a role on that Page.",
             code=self.code,
             subcode=self.subcode,
             fbtrace_id=self.fbtrace_id,
@@ -231,38 +231,38 @@ class ItemUnavailableError(GraphError):
 
 
 class TokenError(GraphError):
-    """The access token does not work; another attempt with the same token cannot help."""
+    """The access token does not work. A retry with the same token cannot help."""
 
     default_action = Action.FAIL
     default_scope = ErrorScope.APP
 
 
 class PermissionDeniedError(GraphError):
-    """The token works but may not do this."""
+    """The token is valid but lacks a permission."""
 
     default_action = Action.FAIL
     default_scope = ErrorScope.PAGE
 
 
 class BlockedError(GraphError):
-    """Meta blocked the account or the app for its behaviour; further calls make it worse."""
+    """Meta has blocked the account or app for its behaviour. Further calls make it worse."""
 
     default_action = Action.FAIL
     default_scope = ErrorScope.APP
 
 
 class InvalidRequestError(GraphError):
-    """The request itself is wrong: a parameter, an id, a version, the connection."""
+    """The request itself is invalid: a parameter, an ID, a version or the connection."""
 
     default_action = Action.FAIL
 
 
 class FieldRefusedError(InvalidRequestError):
-    """A field that was asked for does not exist, or not any more."""
+    """A requested field does not exist, or no longer exists."""
 
     @property
     def field_text(self) -> str:
-        """Meta's words, which name the field."""
+        """Meta's text, which names the field."""
         return self.meta_text
 
 

@@ -1,4 +1,4 @@
-"""Meta's call limits: how full they are, how fast to call, and how long to wait once one is reached.
+"""Meta's rate limits: their usage, how fast to call, and how long to wait once one is reached.
 
 The headers of every response, success or error (https://developers.facebook.com/docs/graph-api/overview/rate-limiting)::
 
@@ -6,13 +6,13 @@ The headers of every response, success or error (https://developers.facebook.com
     x-business-use-case-usage: {"<object id>": [{"type": "messenger", "call_count": 100, "total_cputime": 25,
                                                  "total_time": 25, "estimated_time_to_regain_access": 19}]}
 
-Percentages are of the limit, times to regain access are in minutes and 0 means "no estimate". A missing header says
-nothing, unknown keys are ignored, and whatever cannot be read counts as missing: a header must never end a run. The
-business header may list other objects of the business (an ads account, another Page): only the entries of the own
-objects count.
+Percentages are relative to the limit. Times to regain access are in minutes, and 0 means "no estimate". A missing
+header has no effect, unknown keys are ignored, and an unreadable header counts as missing, because a header must never
+fail a run. The business header may list other objects of the business (an ads account, another Page); only the entries
+of the caller's own objects count.
 
-Meta allows 2 calls a second per Page on the Conversations API and prolongs the block of a caller who goes on after a
-limit (https://developers.facebook.com/docs/messenger-platform/overview#rate-limiting).
+Meta allows 2 calls per second per Page on the Conversations API, and prolongs the block of a caller who continues after
+a limit (https://developers.facebook.com/docs/messenger-platform/overview#rate-limiting).
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ from typing import Any
 import orjson
 
 LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
-"""No limit of Meta's lasts longer than a day: a larger number is a mistake, and must not stop a Page for ever."""
+"""No limit of Meta's lasts longer than a day. A larger number is an error, and must not stop a Page for ever."""
 
 OWN_TYPES = frozenset({"messenger", "pages", "instagram"})
-"""The types of business limits that reading conversations counts against."""
+"""The types of business limits that count calls for conversations."""
 
 CALLS_PER_SECOND = 2.0
 SLOW_FROM_PERCENT = 80.0
 LONGEST_GAP_SECONDS = 30.0
-"""However full a limit is, a call is sent this often: a longer wait is left to Meta's own estimate, which frees the
-worker."""
+"""The longest gap between calls, however high the usage. For longer waits, Meta's own estimate frees the worker."""
 
 LONGEST_NAP_SECONDS = 1.0
 
 LONGEST_GUESS_SECONDS = 1800.0
-"""The longest wait for a limit when Meta gives no estimate."""
+"""The longest wait for a limit without an estimate from Meta."""
 
-# Sleeping and sending are never exact to the millisecond: a 2 % wider gap keeps any 10 seconds below the limit.
+# Sleeping and sending are not exact to the millisecond. A 2 % wider gap keeps any 10 seconds below the limit.
 MARGIN = 1.02
 
 _PERCENTAGES = ("call_count", "total_cputime", "total_time", "acc_id_util_pct")
@@ -52,7 +51,7 @@ _MOST_DOUBLINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One call limit: whose (``object_id``), which (``bucket``), how full in percent, seconds until it opens again."""
+    """One limit: the object it applies to, its ``bucket``, its usage in percent, and the seconds until it reopens."""
 
     object_id: str
     bucket: str
@@ -62,17 +61,17 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The call limits in one response that count for the caller."""
+    """The limits in one response that apply to the caller."""
 
     pools: tuple[Pool, ...] = ()
 
     @property
     def percent(self) -> float:
-        """How full the fullest limit is; 0 when no header came."""
+        """The usage of the fullest limit; 0 without headers."""
         return max((pool.percent for pool in self.pools), default=0.0)
 
     def wait_seconds(self, bucket: str) -> float:
-        """Seconds until the named bucket opens again; 0: no estimate."""
+        """Return the seconds until the bucket reopens; 0 means no estimate."""
         return max((pool.regain_seconds for pool in self.pools if pool.bucket == bucket), default=0.0)
 
 
@@ -80,7 +79,7 @@ NO_USAGE = Usage()
 
 
 def read_usage(headers: Mapping[str, str], own_ids: Collection[str] = ()) -> Usage:
-    """The limits in a response's headers: of the app, of the Page, and of the objects in ``own_ids``.
+    """Read the limits from a response's headers: those of the app, the Page, and the objects in ``own_ids``.
 
     ``headers`` are looked up in lower case, as in the case-insensitive mapping of ``requests``.
     """
@@ -94,18 +93,19 @@ def read_usage(headers: Mapping[str, str], own_ids: Collection[str] = ()) -> Usa
 
 
 def pace_share(percent: float) -> float:
-    """The share of the full pace at that usage: all up to 80 %, then the square of what is left, nothing at 100 %.
+    """Return the share of the full pace at that usage: 1 up to 80 %, then the remainder squared, down to 0 at 100 %.
 
-    The square, since what is left must last until the oldest calls no longer count, and Meta does not say when that is.
+    It is squared because the remainder must last until the oldest calls no longer count, at a time that Meta does not
+    report.
     """
     left = (100.0 - min(max(percent, SLOW_FROM_PERCENT), 100.0)) / (100.0 - SLOW_FROM_PERCENT)
     return left * left
 
 
 class Pacer:
-    """Yields moments to send at, one gap apart, to any number of threads.
+    """Schedules the calls of any number of threads, at least one gap apart.
 
-    ``calls_per_second`` must be greater than 0; ``clock`` gives monotonic seconds and ``sleep`` waits.
+    ``calls_per_second`` must be greater than 0; ``clock`` returns monotonic seconds, and ``sleep`` waits.
     """
 
     def __init__(
@@ -124,13 +124,13 @@ class Pacer:
         self._gap_now = self._gap
 
     def wait_turn(self) -> None:
-        """Returns when the next call may be sent."""
+        """Return when the next call may be sent."""
         while (seconds := self._take_turn()) > 0:
-            # In naps: a pause holds who waits already, and a limit that empties lets them go.
+            # Sleep in short naps, so that a pause or a higher pace also affects threads that are already waiting.
             self._sleep(min(seconds, LONGEST_NAP_SECONDS))
 
     def _take_turn(self) -> float:
-        """Takes the turn if it has come, else returns in how many seconds it will."""
+        """Take the turn if it has come, and return the seconds until it comes otherwise."""
         with self._lock:
             now = self._clock()
             turn = max(self._last + self._gap_now, self._paused_until)
@@ -139,22 +139,22 @@ class Pacer:
             return turn - now
 
     def observe(self, percent: float) -> None:
-        """Sets the pace by how full the fullest limit is, in percent."""
+        """Set the pace from the usage of the fullest limit, in percent."""
         with self._lock:
             share = pace_share(percent)
             longest = max(LONGEST_GAP_SECONDS, self._gap)
             self._gap_now = min(self._gap / share, longest) if share else longest
 
     def pause(self, seconds: float) -> None:
-        """Stops all sending for that long from now on: a limit was reached."""
+        """Stop all sending for that long, because a limit was reached."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
 
 class LimitWaits:
-    """How long to wait for the limits of one caller: as Meta estimates, else twice as long each time in a row.
+    """How long one caller waits for limits: as Meta estimates, or else twice as long each time in a row.
 
-    ``consecutive`` is how many limits came since the last success; a later attempt sets it to go on counting. Calls
+    ``consecutive`` is the number of limits since the last success; a later attempt sets it to continue the count. Calls
     that were in flight together when a limit was reached count as one.
     """
 
@@ -166,7 +166,7 @@ class LimitWaits:
         self.consecutive = 0
 
     def wait_after(self, sent_at: float, seconds: float, *, is_estimate: bool) -> float:
-        """Seconds to wait after a call, sent at that moment, met a limit that asks for ``seconds``."""
+        """Return the seconds to wait after a call, sent at ``sent_at``, hit a limit that asks for ``seconds``."""
         with self._lock:
             now = self._clock()
             is_known = sent_at <= self._limited_at
@@ -181,7 +181,7 @@ class LimitWaits:
             return self._until - now
 
     def succeeded(self, sent_at: float) -> None:
-        """Notes the success of a call, sent at that moment; one that was sent before a limit says nothing about it."""
+        """Record a successful call. One that was sent before a limit was reached says nothing about the limit."""
         with self._lock:
             if sent_at > self._limited_at:
                 self.consecutive = 0

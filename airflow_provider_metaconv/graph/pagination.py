@@ -1,12 +1,12 @@
-"""Lists of the Graph API: one page of results, and walking a short list to its end.
+"""Lists of the Graph API: parsing one page of results, and reading a short list to its end.
 
-The JSON this is for (https://developers.facebook.com/docs/graph-api/results)::
+The JSON (https://developers.facebook.com/docs/graph-api/results)::
 
     {"data": [...], "paging": {"cursors": {"before": "...", "after": "QVFI..."}, "next": "https://..."}}
 
-Only the absence of ``next`` ends a list: ``cursors.after`` is there on the last page too, and a page may be empty while
-``next`` is there. ``next`` embeds the access token and could lead anywhere, so it is never followed: the parameters in
-it that name a position are kept, nothing else.
+Only a missing ``next`` ends a list: ``cursors.after`` is also present on the last page, and a page with ``next`` may be
+empty. ``next`` contains the access token and could point anywhere, so it is never followed. Only its parameters that
+specify a position are used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_metaconv.graph.errors import CursorError, UnexpectedRespon
 from airflow_provider_metaconv.graph.redaction import holds_secret
 
 POSITION_PARAMETERS = ("after", "until", "since", "__paging_token", "offset", "__after_id")
-"""What of a ``next`` link names a position; some lists page by time or offset and have no cursors."""
+"""The parameters of a ``next`` link that specify a position. Some lists page by time or offset, without cursors."""
 
 MOST_PAGES = 1000
 MOST_PAGES_WITHOUT_ROWS = 25
@@ -28,28 +28,28 @@ MOST_PAGES_WITHOUT_ROWS = 25
 
 @dataclass(frozen=True, slots=True)
 class ResultPage:
-    """One page of a list: its rows, and the parameters that ask for the next page; None means the list is over."""
+    """One page of a list: its rows, and the parameters for the next page; None means the end of the list."""
 
     items: list[dict[str, Any]]
     next_parameters: Mapping[str, str] | None
 
 
 def parse_page(edge: Any, *, lenient_rows: bool = False) -> ResultPage:
-    """The page in a response or in a nested edge.
+    """Parse the page in a response or a nested edge.
 
-    ``lenient_rows`` turns rows that are no objects into empty ones, so that they can be counted. Raises
-    ``UnexpectedResponseError`` for anything that is not a list of objects, a missing edge included, and ``CursorError``
-    when ``next`` names no position that can be asked for.
+    ``lenient_rows`` turns rows that are not objects into empty ones, so that they can be counted. Raises
+    ``UnexpectedResponseError`` for anything but a list of objects, including a missing edge, and ``CursorError`` if
+    ``next`` has no usable position.
     """
     rows = edge.get("data") if isinstance(edge, Mapping) else None
     if not isinstance(rows, list):
-        raise UnexpectedResponseError("Meta's response has no list where one belongs.")
+        raise UnexpectedResponseError("Meta's response has no list where one is expected.")
     items = [row if isinstance(row, dict) else {} for row in rows]
     if not lenient_rows and len(items) != sum(isinstance(row, dict) for row in rows):
         raise UnexpectedRowsError("Meta's response has a list with rows that are not objects.")
     paging = edge.get("paging") or {}
     if not isinstance(paging, dict):
-        raise UnexpectedResponseError("Meta's response has something else where the paging belongs.")
+        raise UnexpectedResponseError("Meta's response has an invalid paging object.")
     return ResultPage(items, _next_parameters(paging) if paging.get("next") else None)
 
 
@@ -58,10 +58,10 @@ def _next_parameters(paging: Mapping[str, Any]) -> dict[str, str]:
     after = cursors.get("after") if isinstance(cursors, dict) else None
     found = {"after": str(after)} if isinstance(after, str | int) and after else _position(paging["next"])
     if not found:
-        raise CursorError("Meta announces a next page but names no position for it.")
+        raise CursorError("Meta announces a next page but gives no position for it.")
     if not all(value.isprintable() and not holds_secret(value) for value in found.values()):
-        # Half of a surrogate pair cannot be sent, a NUL cannot be stored in a checkpoint, a token must not be.
-        raise CursorError("Meta names a position for the next page that cannot be sent.")
+        # Unpaired surrogates cannot be sent, a NUL cannot be stored in a checkpoint, and a token must not be.
+        raise CursorError("Meta gives a position for the next page that cannot be sent.")
     return found
 
 
@@ -74,29 +74,29 @@ def _position(link: Any) -> dict[str, str]:
 
 
 class LoopGuard:
-    """Remembers the positions of one list; raises ``CursorError`` when one comes again.
+    """Remembers the positions of one list; raises ``CursorError`` if one is repeated.
 
-    Keeps a hash of each, since a list of 10,000 pages is ordinary and cursors are some hundred characters long.
+    It stores a hash of each, because lists of 10,000 pages are common and cursors have hundreds of characters.
     """
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
 
     def check(self, parameters: Mapping[str, str] | None) -> None:
-        """Accepts a position once; None is no position."""
+        """Accept each position once; None is not a position."""
         if parameters is None:
             return
         position = hash(frozenset(parameters.items()))
         if position in self._seen:
-            raise CursorError("Meta gave the same cursor twice: the list turns in a circle.")
+            raise CursorError("Meta returned the same cursor twice: the list loops.")
         self._seen.add(position)
 
 
 def pages(fetch: Callable[[Mapping[str, str]], ResultPage]) -> Iterator[ResultPage]:
-    """All pages of a short list, in order; ``fetch`` receives the parameters that say where the page begins.
+    """Yield all pages of a short list, in order. ``fetch`` receives the parameters of a page's position.
 
-    An empty page that leads to itself is the end. Raises ``CursorError`` for a list that turns in a circle, goes on
-    without rows, or has more than 1,000 pages.
+    An empty page that points to itself is the end. Raises ``CursorError`` for a list that loops, continues without
+    rows, or has more than 1,000 pages.
     """
     guard = LoopGuard()
     parameters: Mapping[str, str] = {}
@@ -110,5 +110,5 @@ def pages(fetch: Callable[[Mapping[str, str]], ResultPage]) -> Iterator[ResultPa
         parameters = page.next_parameters
         without_rows = 0 if page.items else without_rows + 1
         if without_rows >= MOST_PAGES_WITHOUT_ROWS:
-            raise CursorError(f"Meta's list goes on after {without_rows} pages without rows.")
+            raise CursorError(f"Meta's list continues after {without_rows} pages without rows.")
     raise CursorError(f"Meta's list has more than {MOST_PAGES} pages.")

@@ -1,7 +1,8 @@
-"""Keeps every secret that this process ever used out of texts: log lines, errors, and what is written of them.
+"""Redaction: keeps every secret that this process has used out of log lines, errors and files.
 
-One memory for the whole process: a token that was replaced, or another client's, is as secret as the one in use. Who
-makes or receives a secret calls ``remember``; whatever Meta or a library says goes through ``scrub``.
+The secrets are remembered for the whole process, because a replaced token, or another client's, is as secret as the
+current one. Code that creates or receives a secret calls ``remember``; texts from Meta or a library go through
+``scrub``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from urllib.parse import quote, quote_plus
 HIDDEN = "***"
 
 SECRET_PARAMETERS = ("access_token", "input_token", "appsecret_proof", "client_secret", "fb_exchange_token")
-"""The query parameters of Meta's whose values are secrets."""
+"""Meta's query parameters whose values are secrets."""
 
 SHORTEST_SECRET = 8
-"""Characters; shorter ones are no real token, and hiding them would make ordinary text unreadable."""
+"""In characters. Shorter strings are not real tokens, and redacting them would make ordinary text unreadable."""
 
 _LOOKS_SECRET = re.compile(
     rf"((?:{'|'.join(SECRET_PARAMETERS)})(?:=|%3D|\"?\s*:\s*\"?))[^&\s\"'\\,}}]+"
@@ -28,13 +29,13 @@ _LOOKS_SECRET = re.compile(
 )
 
 _HINTS = ("_token", "appsecret", "client_secret", "bearer", "eaa")
-"""What a text holds, in small letters, in which the pattern finds anything: the pattern costs a hundred times more."""
+"""Lower-case substrings without which the pattern cannot match. Checking them first is a hundred times faster."""
 
 _HTTP_LOGGERS = ("urllib3", "urllib3.connection", "urllib3.connectionpool", "requests")
 
 
 class _Memory:
-    """Secrets in all the forms in which they are written; read without a lock, since the tuple is replaced whole."""
+    """Secrets in every written form. It is read without a lock, because the tuple is replaced as a whole."""
 
     def __init__(self) -> None:
         self.longest_first: tuple[str, ...] = ()
@@ -52,17 +53,17 @@ _memory = _Memory()
 
 
 def remember(*secrets: str | None) -> None:
-    """Hides these secrets from now on, in every text and for as long as the process lives."""
+    """Redact these secrets from now on, in every text, for as long as the process lives."""
     _memory.add({secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET})
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a secret that was ever used is in the text."""
+    """Whether the text contains a remembered secret."""
     return any(secret in text for secret in _memory.longest_first)
 
 
 def scrub(text: str) -> str:
-    """The text without the secrets that were ever used, and without what looks like one."""
+    """Return the text without remembered secrets, and without anything that looks like a secret."""
     for secret in _memory.longest_first:
         if secret in text:
             text = text.replace(secret, HIDDEN)
@@ -73,16 +74,16 @@ def scrub(text: str) -> str:
 
 
 class SecretFilter(logging.Filter):
-    """Keeps secrets out of the records of a logger: message, arguments and traceback."""
+    """Redacts secrets from a logger's records: message, arguments and traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrites the record where it holds a secret; never drops it."""
+        """Rewrite the record if it contains a secret. Never drops it."""
         line = record.getMessage()
         clean = scrub(line)
         if clean != line:
             record.msg, record.args = clean, ()
         if record.exc_info or record.exc_text:
-            # As text: whoever formats the exception itself would write its secrets again.
+            # Store the traceback as text: formatting the exception again would restore its secrets.
             trace = record.exc_text or _FORMATTER.formatException(record.exc_info)  # type: ignore[arg-type]
             record.exc_info, record.exc_text = None, scrub(trace)
         return True
@@ -93,9 +94,9 @@ _FILTER = SecretFilter()
 
 
 def watch_http_loggers() -> None:
-    """Keeps secrets out of what the HTTP libraries log, which are whole URLs in places.
+    """Redact the logs of the HTTP libraries, which include whole URLs.
 
-    A filter of a logger does not see the records of its children, so each of them gets it.
+    A logger's filter does not apply to the records of its children, so each of them gets the filter.
     """
     known = (name for name in tuple(logging.root.manager.loggerDict) if name.startswith(("urllib3.", "requests.")))
     for name in {*_HTTP_LOGGERS, *known}:
@@ -103,7 +104,7 @@ def watch_http_loggers() -> None:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as it is, as URLs hold it, a link within a link included, and as JSON and ``repr`` write it."""
+    """Return a secret as it is, as in URLs (also nested in another URL), and as in JSON and ``repr``."""
     quoted = quote(secret, safe="")
     lower = re.sub("%..", lambda escape: escape[0].lower(), quoted)
     written = (json.dumps(secret)[1:-1], repr(secret)[1:-1])

@@ -1,4 +1,4 @@
-"""How a call to the Graph API is written: its path, and the function that everything reads through."""
+"""The path of a Graph API call, and the type of the function that makes it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from urllib.parse import quote, unquote
 from airflow_provider_metaconv.graph.errors import Action, InvalidRequestError, ItemUnavailableError
 
 REPEATED: Collection[Action] = (Action.RETRY, Action.ASK_LESS)
-"""The actions for which a call is repeated before its error is raised, unless the caller says otherwise."""
+"""The actions for which a call is retried by default before its error is raised."""
 
 Result = TypeVar("Result")
 Parse = Callable[[dict[str, Any]], Result]
-"""Turns the JSON object of a response into what was asked for, or raises ``UnexpectedResponseError``."""
+"""Converts a response's JSON object, or raises ``UnexpectedResponseError``."""
 
 
 class Get(Protocol):
-    """``GraphClient.get``, which everything reads through."""
+    """The type of ``GraphClient.get``, which all reads go through."""
 
     @overload
     def __call__(
@@ -42,21 +42,22 @@ class Get(Protocol):
 
 
 def graph_path(*segments: str) -> str:
-    """The path of these ids and edges, each quoted as one segment; raises ``ItemUnavailableError`` for one that leads
-    elsewhere: such an id cannot be asked for, which says nothing of others.
+    """Return the path of these IDs and edges, each quoted as one segment.
+
+    Raises ``ItemUnavailableError`` for a segment that would lead elsewhere: only that object cannot be requested.
     """
     if not all(segments) or any(_DOTS.search(segment) for segment in segments):
-        raise ItemUnavailableError("Its id is empty or holds . or .. between slashes: it cannot be part of an address.")
+        raise ItemUnavailableError("Its ID is empty or contains . or .. as a path segment: it cannot be part of a URL.")
     return "/".join(quote(segment, safe="", errors="replace") for segment in segments)
 
 
 def checked_path(path: str) -> str:
-    """A path that stays below the API's version, also where a server decodes what is quoted in it.
+    """Return a path that stays below the API version, even if a server decodes its quoted characters.
 
-    Raises ``InvalidRequestError`` for any other.
+    Raises ``InvalidRequestError`` for any other path.
     """
     if "?" in path or "#" in path or _DOTS.search(unquote(path)):
-        raise InvalidRequestError("A path of the Graph API cannot hold . or .. between slashes, nor ? or #.")
+        raise InvalidRequestError("A Graph API path must not contain . or .. as a segment, nor ? or #.")
     return path
 
 

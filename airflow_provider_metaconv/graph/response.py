@@ -1,4 +1,4 @@
-"""What one HTTP response means: data, or which error. Pure: the same response always means the same."""
+"""Interpretation of one HTTP response: data or an error. A pure function of the response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RATE_LIMITED_WITHOUT_CODE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class GraphResponse:
-    """A successful response: the JSON object, and how full the limits are."""
+    """A successful response: the JSON object and the usage of the limits."""
 
     data: dict[str, Any]
     usage: Usage
@@ -38,15 +38,15 @@ def parse_response(
     *,
     own_ids: Collection[str] = (),
 ) -> GraphResponse:
-    """The data in a response; raises the ``GraphError`` that it means.
+    """Return the data of a response, or raise its ``GraphError``.
 
     ``own_ids`` are the objects whose limits count.
     """
     usage = read_usage(headers, own_ids)
     data = _json_object(body)
-    told = _meta_error(data) if data is not None else None
-    if told is not None:
-        raise error_of(told, http_status=status, usage=usage)
+    meta_error = _meta_error(data) if data is not None else None
+    if meta_error is not None:
+        raise error_of(meta_error, http_status=status, usage=usage)
     if data is None or not 200 <= status <= 299:
         raise _http_error(status, usage)
     return GraphResponse(data, usage)
@@ -58,7 +58,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _meta_error(data: Mapping[str, Any]) -> MetaError | None:
-    """The error in a body, in today's form or the old one that comes with a 200; None in a body without one."""
+    """Return the error in a body, in the current format or the old one with status 200; None if there is none."""
     error = data.get("error")
     if not isinstance(error, dict):
         if "error_code" not in data:
@@ -81,7 +81,7 @@ def _meta_error(data: Mapping[str, Any]) -> MetaError | None:
 
 
 def as_int(value: Any) -> int | None:
-    """The integer a JSON value means, None when it means none."""
+    """Return a JSON value as an integer, or None if it is not one."""
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
@@ -89,18 +89,20 @@ def as_int(value: Any) -> int | None:
 
 
 def single_line(text: str) -> str:
-    """The text in one line, without the characters that cannot be stored everywhere: controls, halves of surrogates."""
+    """Return the text in one line, without control characters and unpaired surrogates, which cannot be stored."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def _http_error(status: int, usage: Usage) -> GraphError:
     if 200 <= status <= 299:
         return UnexpectedResponseError(
-            f"Meta answered HTTP {status} with something other than a JSON object.", http_status=status, usage=usage
+            f"Meta responded with HTTP {status} and something other than a JSON object.",
+            http_status=status,
+            usage=usage,
         )
     if 300 <= status <= 399:
         return InvalidRequestError(
-            f"The host answered with a redirect (HTTP {status}), which is never followed with a token: "
+            f"The host responded with a redirect (HTTP {status}), which is never followed with a token: "
             "set the connection's host to the API's own address, such as https://graph.facebook.com.",
             http_status=status,
             scope=ErrorScope.APP,
@@ -111,11 +113,11 @@ def _http_error(status: int, usage: Usage) -> GraphError:
             "Too many calls (HTTP 429).", retry_after=_RATE_LIMITED_WITHOUT_CODE, http_status=status, usage=usage
         )
     if 400 <= status <= 499 and status != 408:
-        # A proxy on the way or a faulty server of Meta's says so for a moment, a wrong host for ever.
+        # A proxy or a faulty Meta server may respond like this temporarily, a wrong host always does.
         return TransientError(
-            f"The host answered HTTP {status} without a Graph error. If that does not pass: check the connection's "
+            f"The host responded with HTTP {status} without a Graph error. If this persists: check the connection's "
             "host, and any proxy.",
             http_status=status,
             usage=usage,
         )
-    return TransientError(f"Meta answered HTTP {status} without a Graph error.", http_status=status, usage=usage)
+    return TransientError(f"Meta responded with HTTP {status} without a Graph error.", http_status=status, usage=usage)

@@ -1,8 +1,8 @@
-"""The HTTP session of the Graph client: every call has bounds in bytes and in time, and ends at once with its task.
+"""The HTTP session of the Graph client: every call is limited in bytes and time, and ends immediately with its task.
 
-``requests`` knows a timeout for each single read alone, and takes a body of any size: a server that sends a byte a
-minute, an endless header or a gzip bomb would hold the worker or fill its memory. Here everything that comes from the
-socket of a call is counted, interim responses and chunk sizes included, and a body is decoded up to the bound alone.
+``requests`` has a timeout only for each single read, and accepts a body of any size. A server that sends one byte per
+minute, an endless header or a gzip bomb would block the worker or fill its memory. Here, everything that a call
+receives from its socket counts, including interim responses and chunk sizes. A body is decoded only up to the limit.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _PIECE = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most that one call may take: bytes of its response, on the wire and decoded, and seconds from first to last.
+    """The limits of one call: the bytes of its response, on the wire and decoded, and the seconds it may take in total.
 
-    Meta cuts a slow Instagram inbox itself at about 30 seconds, and the largest answers have a few MiB.
+    Meta itself cuts off a slow Instagram inbox after about 30 seconds, and the largest responses have a few MiB.
     """
 
     response_bytes: int = 64 * MEBIBYTE
@@ -41,11 +41,11 @@ class Bounds:
 
 
 class BoundError(requests.RequestException):
-    """A response exceeds the bounds of its call; asked for less, the server may stay within them."""
+    """A response exceeds the limits of its call. A request for less data may stay within them."""
 
 
 class ResponseTooLargeError(BoundError):
-    """More bytes came than a response may have: ``received_bytes`` and more."""
+    """The response has more bytes than allowed. ``received_bytes`` were received."""
 
     def __init__(self, received_bytes: int, **details: Any) -> None:
         super().__init__(**details)
@@ -53,17 +53,17 @@ class ResponseTooLargeError(BoundError):
 
 
 class CallTooLongError(BoundError):
-    """The response was not complete in the time that a call may take."""
+    """The response was not complete within the time limit."""
 
 
 def graph_session(bounds: Bounds = Bounds(), stop: Stop | None = None) -> requests.Session:
-    """A session whose calls keep to ``bounds`` and end when ``stop`` is requested.
+    """Return a session whose calls stay within ``bounds`` and end when ``stop`` is requested.
 
-    Its calls raise ``BoundError``, ``StoppedError`` and what those of ``requests`` raise; once they return, the whole
-    body is there.
+    Its calls raise ``BoundError``, ``StoppedError`` and the errors of ``requests``. When a call returns, its body has
+    been read completely.
     """
     session = requests.Session()
-    # The one encoding that Meta and every other server know, and that can be decoded piece by piece up to a bound.
+    # The one encoding that Meta and every other server supports and that can be decoded incrementally up to a limit.
     session.headers["Accept-Encoding"] = "gzip"
     adapter = _BoundedAdapter(bounds, stop or Stop())
     for scheme in ("https://", "http://"):
@@ -71,15 +71,15 @@ def graph_session(bounds: Bounds = Bounds(), stop: Stop | None = None) -> reques
     return session
 
 
-class _Over(Exception):  # noqa: N818 - it never leaves this module
-    """Not an ``OSError``, which urllib3 would take for a broken connection."""
+class _LimitExceeded(Exception):  # noqa: N818 - it never leaves this module
+    """Not an ``OSError``, because urllib3 would treat that as a broken connection."""
 
     def __init__(self, error: Callable[..., BoundError]) -> None:
         self.error = error
 
 
 class _Call:
-    """What one call has used of its bounds."""
+    """How much of its limits one call has used."""
 
     def __init__(self, bounds: Bounds, stop: Stop) -> None:
         self.stop = stop
@@ -90,20 +90,20 @@ class _Call:
     def seconds_left(self) -> float:
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
-            raise _Over(CallTooLongError)
+            raise _LimitExceeded(CallTooLongError)
         return seconds
 
     def received(self, number: int) -> None:
         self._bytes_left -= number
         if self._bytes_left < 0:
-            raise _Over(functools.partial(ResponseTooLargeError, self._most_bytes))
+            raise _LimitExceeded(functools.partial(ResponseTooLargeError, self._most_bytes))
 
 
 _current: ContextVar[_Call] = ContextVar("call")
 
 
 class _BoundedReader(io.RawIOBase):
-    """What comes from a socket, as long as its call may go on."""
+    """Reads from a socket for as long as the call's limits allow."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, call: _Call) -> None:
         self._raw, self._socket, self._call = raw, sock, call
@@ -134,7 +134,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _BoundedResponse(http.client.HTTPResponse):
-    """Reads its status, headers and body within the bounds of the call that waits for it."""
+    """Reads its status, headers and body within the limits of its call."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **more: Any) -> None:
         super().__init__(sock, *arguments, **more)
@@ -144,7 +144,7 @@ class _BoundedResponse(http.client.HTTPResponse):
 
 
 class _WholeResponse(requests.Response):
-    """A response whose body was read already."""
+    """A response whose body has already been read."""
 
     def __init__(self, response: requests.Response, body: bytes) -> None:
         super().__init__()
@@ -178,16 +178,16 @@ class _BoundedAdapter(HTTPAdapter):
         try:
             with call.sockets:
                 return self._complete(request, **{**more, "stream": True})
-        except _Over as over:
-            failure: Exception = over.error(request=request)
+        except _LimitExceeded as exceeded:
+            failure: Exception = exceeded.error(request=request)
         except requests.RequestException:
-            # What a cut connection looks like from here, too.
+            # A cancelled connection raises such an error, too.
             if not self._stop.requested:
                 raise
             failure = StoppedError()
         finally:
             _current.reset(former)
-        # Raised out here, so that no traceback carries the library's error, whose text holds the URL.
+        # Raised outside the handler, so that no traceback has the library's error, whose text includes the URL.
         raise failure
 
     def _complete(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
@@ -196,7 +196,7 @@ class _BoundedAdapter(HTTPAdapter):
         try:
             body = _body(response.raw, self._bounds.response_bytes)
         except requests.RequestException:
-            raise  # also one of urllib3's, for some of them
+            raise  # some of these are urllib3 errors as well
         except urllib3.exceptions.ReadTimeoutError as error:
             raise requests.exceptions.ReadTimeout(error, request=request) from error
         except urllib3.exceptions.HTTPError as error:
@@ -204,13 +204,13 @@ class _BoundedAdapter(HTTPAdapter):
         except zlib.error as error:
             raise requests.exceptions.ContentDecodingError(error, request=request) from error
         finally:
-            # What was read to its end has given its connection back already.
+            # A fully read response has already returned its connection to the pool.
             response.raw.close()
         return _WholeResponse(response, body)
 
 
 def _bind(manager: Any) -> None:
-    """Lets a manager's connections make bounded responses."""
+    """Make a manager's connections return bounded responses."""
     pools = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {scheme: _bounded_pool(pool) for scheme, pool in pools.items()}
 
@@ -223,21 +223,21 @@ def _bounded_pool(pool: Any) -> type[Any]:
 def _body(raw: Any, most: int) -> bytes:
     encoding = raw.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
-        # Here the bytes on the wire are the body, and they are counted already.
+        # The bytes on the wire are the body, and have already been counted.
         return b"".join(raw.stream(_PIECE, decode_content=False))
     if encoding not in ("gzip", "x-gzip"):
-        raise requests.exceptions.ContentDecodingError("an encoding that was not asked for")
+        raise requests.exceptions.ContentDecodingError("an encoding that was not requested")
     inflater, body = zlib.decompressobj(16 + zlib.MAX_WBITS), bytearray()
     for piece in raw.stream(_PIECE, decode_content=False):
         body += inflater.decompress(piece, most + 1 - len(body))
         if len(body) > most:
-            raise _Over(functools.partial(ResponseTooLargeError, most))
+            raise _LimitExceeded(functools.partial(ResponseTooLargeError, most))
     if not inflater.eof or inflater.unused_data:
-        raise requests.exceptions.ContentDecodingError("the gzip body does not end where it should")
+        raise requests.exceptions.ContentDecodingError("the gzip body is truncated or has trailing data")
     return bytes(body)
 
 
 def _shut_down(sock: socket.socket) -> None:
-    # Past the TLS layer, whose own shutdown takes from the reading thread what it reads with.
+    # Bypasses the TLS layer, whose own shutdown would remove the state that the reading thread uses.
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)

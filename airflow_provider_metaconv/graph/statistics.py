@@ -1,4 +1,4 @@
-"""What the calls of one attempt cost."""
+"""Statistics of the calls of one attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_metaconv.graph.errors import GraphError
 
 
 class CallStatistics:
-    """What the calls of one attempt cost: counted by all threads, read at the end."""
+    """Counts the calls of one attempt and their costs. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,22 +22,22 @@ class CallStatistics:
         self.errors: Counter[str] = Counter()
 
     def sent(self) -> None:
-        """One call went out."""
+        """Count a call."""
         with self._lock:
             self.calls += 1
 
     def answered(self, percent: float) -> None:
-        """A response reported limits that are so many percent full."""
+        """Record the usage, in percent, that a response reported."""
         with self._lock:
             self.usage_percent = max(self.usage_percent, percent)
 
     def failed(self, error: GraphError) -> None:
-        """A call ended in an error."""
+        """Count an error."""
         with self._lock:
             self.errors[str(error.code if error.code is not None else type(error).__name__)] += 1
 
     def repeated(self, limit_wait: float | None) -> None:
-        """A call is sent again; ``limit_wait`` is how long a rate limit makes it wait, in seconds."""
+        """Count a retry; ``limit_wait`` is the wait for a rate limit, in seconds."""
         with self._lock:
             self.retries += 1
             if limit_wait is not None:
@@ -45,7 +45,7 @@ class CallStatistics:
                 self.limit_wait_seconds += limit_wait
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts for a manifest: numbers and error codes, nothing secret."""
+        """Return the counts for a manifest: numbers and error codes only."""
         return {
             "calls": self.calls,
             "retries": self.retries,

@@ -1,9 +1,9 @@
-"""JSON from outside as a value that everything behind it can hold: encode, compare, write into any file or warehouse.
+"""JSON parsing whose result can be encoded, compared, and written to any file or warehouse.
 
-What Meta sends is ordinary and read as it is. The rest is repaired in its source text, with no recursion and in time
-that grows with its length: half of a surrogate pair, in a key, an id or a cursor too, becomes U+FFFD; what is nested
-deeper than ``DEEPEST`` becomes a text that holds its JSON; a number that no float or integer of Python's holds becomes
-a text, and NaN and infinity null. Bytes that are no UTF-8 become U+FFFD; of a key that comes twice the last one counts.
+Ordinary JSON is parsed as it is. Anything else is repaired in its source text, without recursion and in linear time. An
+unpaired surrogate, including one in a key, ID or cursor, becomes U+FFFD, and so do bytes that are not valid UTF-8.
+Values nested deeper than ``DEEPEST`` become a string with their JSON. A number beyond the range of Python's floats and
+integers becomes a string, and NaN and infinity become null. Of duplicate keys, the last one counts.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ import msgspec
 import orjson
 
 DEEPEST = 100
-"""How deep arrays and objects may be nested in an answer that is repaired; Meta's have about ten levels."""
+"""How deep arrays and objects may be nested in a repaired response. Meta's have about ten levels."""
 
 LONGEST_REPAIRED = 16 * 1024 * 1024
-"""Bytes; a longer answer that needs repair counts as unreadable, so that less is asked for."""
+"""In bytes. A longer response that needs repair counts as unreadable, so that less is requested."""
 
-_FEW_LEVELS = 254
-"""So many levels every encoder behind this takes, orjson among them."""
+_SAFE_DEPTH = 254
+"""A depth that every encoder supports, including orjson."""
 
 _LARGE = 4 * 1024 * 1024
 
 _ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\\\"
 )
-"""A pair, a half that stands alone, and the backslash that is none of an escape; only the second is replaced."""
+"""A surrogate pair, an unpaired surrogate, or an escaped backslash. Only an unpaired surrogate is replaced."""
 
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]+|[\]}]+', re.DOTALL)
-"""Texts and brackets; a text that does not end goes to the end, or looking for its end would begin again and again."""
+"""Strings and brackets. An unterminated string extends to the end, because backtracking would take quadratic time."""
 
 _MOST_DIGITS = 4300
 
 
 def storable_json(body: bytes) -> Any:
-    """The value in a body, None where there is none that can be read."""
+    """Parse a body; returns None if it is not readable."""
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
-        # Not orjson, which copies the body first and turns long integers into floats.
+        # orjson is unsuitable: it copies the body first, and turns long integers into floats.
         value = msgspec.json.decode(body)
-        if body.count(b"{") + body.count(b"[") > _FEW_LEVELS:
+        if body.count(b"{") + body.count(b"[") > _SAFE_DEPTH:
             _check_levels(value, len(body))
     except (msgspec.DecodeError, ValueError, RecursionError, TypeError):
         return _repaired(body)
@@ -53,12 +53,12 @@ def storable_json(body: bytes) -> Any:
 
 
 def _check_levels(value: Any, size: int) -> None:
-    """Raises ``TypeError`` for a value that is nested too deep for the encoders behind this."""
+    """Raise ``TypeError`` for a value nested too deep for the encoders."""
     if size <= _LARGE:
-        orjson.dumps(value)  # six times as fast, but takes as much memory again
+        orjson.dumps(value)  # six times faster, but needs as much memory again
         return
     level = [value]
-    for _ in range(_FEW_LEVELS):
+    for _ in range(_SAFE_DEPTH):
         inner = (each for outer in level for each in (outer.values() if type(outer) is dict else outer))
         level = [each for each in inner if type(each) is dict or type(each) is list]
         if not level:
@@ -86,7 +86,7 @@ def _parsed(text: str) -> Any:
 
 
 def _flattened(text: str) -> str:
-    """The text with a string in place of each array and object that is nested too deep."""
+    """Return the text with a string in place of each array and object that is nested too deep."""
     depth = begin = done = 0
     pieces: list[str] = []
     for token in _STRUCTURE.finditer(text):

@@ -1,16 +1,16 @@
-"""What Meta says of a token: whose it is, of which kind, what it may do and when it ends; never the token itself.
+"""Metadata of a token: its owner, kind, permissions and expiry, but never the token itself.
 
-``/debug_token`` knows all of it, but does not answer everyone: Meta documents the app's own token, or that of a user
+``/debug_token`` has all of it, but does not accept every caller: Meta documents the app's own token, or that of a user
 who is a developer of the app (https://developers.facebook.com/docs/graph-api/reference/debug_token). Its response::
 
     {"data": {"app_id": "1", "type": "PAGE", "application": "…", "is_valid": true, "expires_at": 0,
               "data_access_expires_at": 1795170000, "profile_id": "100", "user_id": "5", "scopes": ["pages_messaging"],
               "granular_scopes": [{"scope": "pages_messaging", "target_ids": ["100"]}]}}
 
-The app's token is its id and secret, and ``/app`` tells the id: the connection needs the secret alone. Where the
-question is refused all the same, ``/me`` and ``/me/permissions`` say what they can, and the ends stay unknown.
-Meta takes the token in question as a query parameter only (a POST is reported to be refused), which is encrypted on
-its way like everything else, and hidden from our logs by ``redaction``.
+The app's token is its ID and secret. ``/app`` returns the ID, so the connection only needs the secret. If
+``/debug_token`` is refused nevertheless, ``/me`` and ``/me/permissions`` are used, and the expiry stays unknown. Meta
+accepts the token in question only as a query parameter (a POST is reported to be refused). The parameter is encrypted
+in transit like everything else, and ``redaction`` keeps it out of our logs.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ from airflow_provider_metaconv.graph.response import as_int
 
 logger = logging.getLogger(__name__)
 
-Opened = Callable[[Credentials], Get]
-"""Gives a client of its own under these credentials: an inspector that Meta refuses must not spoil the others."""
+OpenClient = Callable[[Credentials], Get]
+"""Returns a new client with these credentials, because a refused inspector must not affect the others."""
 
 PAGE, USER, SYSTEM_USER, APP = "PAGE", "USER", "SYSTEM_USER", "APP"
 NEVER = datetime.max.replace(tzinfo=UTC)
-"""The end of a token for which Meta says 0: later than any moment that is asked about."""
+"""The expiry of a token for which Meta reports 0: later than any other time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What is known of a token; None wherever Meta does not say.
+    """What is known of a token; None for anything that Meta does not report.
 
-    ``kind`` is ``PAGE``, ``USER`` or ``SYSTEM_USER``; the two ends are aware times, ``NEVER`` for none; ``targets``
-    holds the ids of Pages and accounts to which a permission is limited, for those that are.
+    ``kind`` is ``PAGE``, ``USER`` or ``SYSTEM_USER``. The two expiry times are aware, and ``NEVER`` if there is none.
+    ``targets`` holds, for limited permissions, the IDs of the Pages and accounts that they are limited to.
     """
 
     kind: str | None = None
@@ -67,23 +67,23 @@ class TokenInfo:
     targets: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def token_info(credentials: Credentials, opened: Opened) -> TokenInfo:
-    """What Meta says of a token, in 2 calls; with an app secret in 3; one more where ``/debug_token`` is refused.
+def token_info(credentials: Credentials, open_client: OpenClient) -> TokenInfo:
+    """Return a token's metadata, in 2 calls, or 3 with an app secret, and one more if ``/debug_token`` is refused.
 
     Raises ``TokenError`` for a token that does not work, and what ``/me`` raises.
     """
-    get = opened(credentials)
-    info = _known(credentials, opened, get)
+    get = open_client(credentials)
+    info = _inspect(credentials, open_client, get)
     return _with_owner(info, read_me(get))
 
 
-def token_and_pages(credentials: Credentials, opened: Opened) -> tuple[TokenInfo, list[PageIdentity]]:
-    """The same with the Pages that the token reads: no further call for a Page token, one per 100 Pages for others.
+def token_and_pages(credentials: Credentials, open_client: OpenClient) -> tuple[TokenInfo, list[PageIdentity]]:
+    """Return the metadata and the readable Pages. A Page token needs no further call, others one per 100 Pages.
 
     Raises ``TokenError`` for a token that does not work, and what ``/me`` and ``/me/accounts`` raise.
     """
-    get = opened(credentials)
-    info = _known(credentials, opened, get)
+    get = open_client(credentials)
+    info = _inspect(credentials, open_client, get)
     if info.kind == PAGE:
         page = own_page(get)
         return dataclasses.replace(info, owner_id=page.page_id, owner=page.name), [page]
@@ -92,9 +92,9 @@ def token_and_pages(credentials: Credentials, opened: Opened) -> tuple[TokenInfo
 
 
 def read_debug_token(response: Mapping[str, Any]) -> TokenInfo:
-    """What a response of ``/debug_token`` says; raises ``TokenError`` for a token that it calls invalid.
+    """Parse a response of ``/debug_token``; raises ``TokenError`` for a token that it calls invalid.
 
-    Raises ``UnexpectedResponseError`` for a response that says nothing about a token.
+    Raises ``UnexpectedResponseError`` for a response without token data.
     """
     data = _token_data(response)
     if not data["is_valid"]:
@@ -110,12 +110,12 @@ def read_debug_token(response: Mapping[str, Any]) -> TokenInfo:
     )
 
 
-def _known(credentials: Credentials, opened: Opened, get: Get) -> TokenInfo:
-    inspected = _inspected(credentials, opened)
-    info = _granted(get) if inspected is None else read_debug_token({"data": inspected})
+def _inspect(credentials: Credentials, open_client: OpenClient, get: Get) -> TokenInfo:
+    inspected = _inspected(credentials, open_client)
+    info = _from_permissions(get) if inspected is None else read_debug_token({"data": inspected})
     if info.kind == APP:
         raise TokenError(
-            "The token is an app's own, which reads no Page: store a Page, user or system-user token as the "
+            "This is an app token, which cannot read Pages: store a Page, user or system user token as the "
             "connection's password."
         )
     return info
@@ -124,29 +124,29 @@ def _known(credentials: Credentials, opened: Opened, get: Get) -> TokenInfo:
 def _token_data(response: Mapping[str, Any]) -> Mapping[str, Any]:
     data = response.get("data")
     if not isinstance(data, Mapping) or "is_valid" not in data:
-        raise UnexpectedResponseError("Meta's response about the token says nothing about it.")
+        raise UnexpectedResponseError("Meta's response has no data about the token.")
     return data
 
 
-def _inspected(credentials: Credentials, opened: Opened) -> Mapping[str, Any] | None:
-    """The data of ``/debug_token``, None where it is refused: that alone says nothing about the token."""
+def _inspected(credentials: Credentials, open_client: OpenClient) -> Mapping[str, Any] | None:
+    """Return the data of ``/debug_token``; None if it is refused, which says nothing about the token."""
     try:
-        inspector = _app_credentials(credentials, opened) if credentials.app_secret else credentials
-        return opened(inspector)("debug_token", {"input_token": credentials.token}, parse=_token_data)
+        inspector = _app_credentials(credentials, open_client) if credentials.app_secret else credentials
+        return open_client(inspector)("debug_token", {"input_token": credentials.token}, parse=_token_data)
     except (RateLimitError, TransientError, TooMuchDataError, BlockedError):
         raise
     except GraphError as error:
-        logger.info("Meta does not say here when the token ends: /debug_token is refused (code %s).", error.code)
+        logger.info("Meta does not report when the token expires: /debug_token is refused (code %s).", error.code)
         return None
 
 
-def _app_credentials(credentials: Credentials, opened: Opened) -> Credentials:
-    app = opened(credentials)("app", {"fields": "id"}, parse=checked_node)
+def _app_credentials(credentials: Credentials, open_client: OpenClient) -> Credentials:
+    app = open_client(credentials)("app", {"fields": "id"}, parse=checked_node)
     return Credentials(f"{app['id']}|{credentials.app_secret}", credentials.app_secret)
 
 
-def _granted(get: Get) -> TokenInfo:
-    """What ``/me/permissions`` says, which people and system users have and Pages have not.
+def _from_permissions(get: Get) -> TokenInfo:
+    """Return what ``/me/permissions`` reports, which exists for people and system users but not for Pages.
 
     Source: https://developers.facebook.com/docs/graph-api/reference/user/permissions
     """

@@ -1,4 +1,4 @@
-"""What a token lacks, when it ends, and who must do what about it, in one line each. Pure: no calls, no clock."""
+"""One-line advice on a token: what it lacks, when it expires, and who must do what. Pure: no calls, no clock."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ NEEDED_PERMISSIONS: dict[str, tuple[str, ...]] = {
     MESSENGER: ("pages_messaging", "pages_manage_metadata", "pages_read_engagement"),
     INSTAGRAM: ("instagram_manage_messages", "instagram_basic", "pages_manage_metadata"),
 }
-"""The permissions that Meta documents for reading conversations; nothing at all is read without the first.
+"""The permissions that Meta documents for reading conversations. Without the first one, nothing can be read.
 
 Source: https://developers.facebook.com/docs/graph-api/reference/page/conversations/
 """
 
-_KINDS = {PAGE: "Page token", USER: "user token", SYSTEM_USER: "system-user token"}
+_KINDS = {PAGE: "Page token", USER: "user token", SYSTEM_USER: "system user token"}
 _SHOWN = 5
 
 
 def lacking(info: TokenInfo, platform: str) -> tuple[str, ...]:
-    """The permissions that a token lacks for a platform's conversations; none where Meta does not say."""
+    """Return the permissions that a token lacks for a platform's conversations; none if Meta does not report them."""
     if info.permissions is None:
         return ()
     return tuple(name for name in NEEDED_PERMISSIONS[platform] if name not in info.permissions)
 
 
 def readable_platforms(info: TokenInfo, page: PageIdentity) -> tuple[str, ...]:
-    """The platforms of a Page that a token can read by its permissions and its person's tasks; nothing is tried."""
+    """Return a Page's platforms that the token's permissions and its user's tasks allow it to read. Makes no call."""
     if page.lacks_messages_task:
         return ()
     names = [MESSENGER] if page.instagram_account_id is None else [MESSENGER, INSTAGRAM]
@@ -38,7 +38,7 @@ def readable_platforms(info: TokenInfo, page: PageIdentity) -> tuple[str, ...]:
 
 
 def describe(info: TokenInfo, found: Sequence[PageIdentity], now: datetime) -> tuple[bool, str]:
-    """Whether the token reads anything, and all that is known of it, in one line."""
+    """Return whether the token can read any Page, and all that is known of it, in one line."""
     reads = any(readable_platforms(info, page) for page in found)
     sentences = [
         f"This is the {_named(info)}.",
@@ -51,7 +51,7 @@ def describe(info: TokenInfo, found: Sequence[PageIdentity], now: datetime) -> t
 
 
 def ending_soon(info: TokenInfo, now: datetime, warn_before: timedelta) -> str | None:
-    """Who must do what, when the token or its data access ends before that long from now; else None."""
+    """Return who must do what if the token or its data access expires within ``warn_before``, otherwise None."""
     ends = [
         (f"{what} {_when(at, now)}", advice)
         for what, at, advice in (
@@ -68,23 +68,23 @@ def ending_soon(info: TokenInfo, now: datetime, warn_before: timedelta) -> str |
 
 
 def end_unknown(info: TokenInfo) -> str | None:
-    """What to do when Meta does not say when the token expires; None when it does."""
+    """Return what to do if Meta does not report when the token expires, otherwise None."""
     if info.expires_at is not None:
         return None
     return (
-        f"Meta does not say when the {_named(info)} expires. It tells the app that issued the token: app_secret in "
-        "the connection's extra must be the secret of that app."
+        f"Meta does not report when the {_named(info)} expires. It reports this only to the app that issued the token: "
+        "set app_secret in the connection's extra to the secret of that app."
     )
 
 
 def _named(info: TokenInfo) -> str:
-    kind = _KINDS.get(info.kind or "", "user or system-user token")
+    kind = _KINDS.get(info.kind or "", "user or system user token")
     app = f", app {_plain(info.app)}" if info.app else ""
     return f"{kind} of {_plain(info.owner) or 'an unnamed account'} (id {info.owner_id}{app})"
 
 
 def _plain(name: str) -> str:
-    # People choose these names; a line break in one would make two lines of one.
+    # Users choose these names, and a line break in one would split the line.
     return " ".join(name.split())
 
 
@@ -98,7 +98,7 @@ def _covers(info: TokenInfo, permission: str, page: PageIdentity) -> bool:
 def _pages_sentence(info: TokenInfo, found: Sequence[PageIdentity]) -> str:
     if not found:
         return (
-            "It sees no Page: its person needs the task Messages on one (Page settings, Page access), and the app "
+            "It sees no Page: its user needs the Messages task on one (Page settings, Page access), and the app "
             "pages_show_list, and business_management for a Page that a business owns."
         )
     named = [
@@ -111,15 +111,15 @@ def _pages_sentence(info: TokenInfo, found: Sequence[PageIdentity]) -> str:
 def _gap_sentences(info: TokenInfo, found: Sequence[PageIdentity]) -> list[str]:
     gaps = (
         (
-            "Its person lacks the task Messages (Page settings, Page access) on",
+            "Its user lacks the Messages task (Page settings, Page access) on",
             [page for page in found if page.lacks_messages_task],
         ),
         (
-            "Its permissions were given for some Pages only: create it again and choose as well",
+            "Its permissions were granted for some Pages only: create it again and also choose",
             [page for page in found if _is_left_out(info, page)],
         ),
         (
-            "No Instagram account is linked to, or shown for,",
+            "No linked Instagram account exists, or is visible, for",
             [page for page in found if page.instagram_account_id is None],
         ),
     )
@@ -137,18 +137,18 @@ def _page(page: PageIdentity) -> str:
 
 def _lacks_sentence(info: TokenInfo) -> str:
     if info.permissions is None:
-        return "Meta does not say which permissions it has."
+        return "Meta does not report its permissions."
     lacks = [
         f"{', '.join(names)} for {platform}" for platform in NEEDED_PERMISSIONS if (names := lacking(info, platform))
     ]
     if not lacks:
         return "It has the permissions for both platforms."
-    return f"It lacks {' and '.join(lacks)}: create it again with what you need granted."
+    return f"It lacks {' and '.join(lacks)}: create it again with the permissions that you need."
 
 
 def _ends_sentence(info: TokenInfo, now: datetime) -> str:
     if info.expires_at is None and info.data_access_expires_at is None:
-        return "Meta does not say when it expires; it may with the right app_secret in the connection's extra."
+        return "Meta does not report when it expires; it may with the right app_secret in the connection's extra."
     if info.expires_at == info.data_access_expires_at == NEVER:
         return "It never expires, nor does its access to data."
     return (
@@ -158,7 +158,7 @@ def _ends_sentence(info: TokenInfo, now: datetime) -> str:
 
 def _when(at: datetime | None, now: datetime) -> str:
     if at is None:
-        return "at a time that Meta does not say"
+        return "at a time that Meta does not report"
     if at == NEVER:
         return "never"
     days = (at - now).days
@@ -172,14 +172,14 @@ def _renewal(info: TokenInfo) -> str:
         return f"an admin of its business must generate a new token for this system user (Business settings) {stored}"
     if info.kind == PAGE:
         return f"a person with a role on the Page must create a new Page token from a long-lived user token {stored}"
-    return f"this person must log in to the app again to create a new long-lived token {stored}"
+    return f"this user must log in to the app again to create a new long-lived token {stored}"
 
 
 def _new_login(info: TokenInfo) -> str:
     if info.kind == SYSTEM_USER:
         return _renewal(info)
-    who = "the person who created it" if info.kind == PAGE else "this person"
-    return f"{who} must log in to the app again, and the new token be stored as the connection's password."
+    who = "the user who created it" if info.kind == PAGE else "this user"
+    return f"{who} must log in to the app again, and the new token must be stored as the connection's password."
 
 
 def _first(names: Sequence[str]) -> str:

@@ -1,5 +1,5 @@
-"""Why a call did not reach its host, in one line for the person who has to look: never the library's text, which holds
-the URL with its query string.
+"""Diagnosis of a call that did not reach its host, in one line. The library's text is not used, because it contains the
+URL with its query string.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
 def unreachable(error: requests.RequestException, host: str, place: str) -> str:
-    """What went wrong on the way to ``place`` (``host`` and port), and what to check if that does not pass."""
+    """Return what went wrong on the way to ``place`` (host and port), and what to check if it persists."""
     what, check = _diagnosis(error, host, place)
-    return f"{what} If that does not pass: check {check}."
+    return f"{what} If this persists: check {check}."
 
 
 def _diagnosis(error: requests.RequestException, host: str, place: str) -> tuple[str, str]:
@@ -28,37 +28,43 @@ def _diagnosis(error: requests.RequestException, host: str, place: str) -> tuple
         return next((cause for cause in causes if isinstance(cause, kinds)), None)
 
     if found(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        return f"This machine's proxy gives no way to {place}.", "the variables HTTPS_PROXY and NO_PROXY, and the proxy"
+        return (
+            f"This machine's proxy cannot connect to {place}.",
+            "the variables HTTPS_PROXY and NO_PROXY, and the proxy",
+        )
     if found(ssl.SSLCertVerificationError):
         return (
             f"The certificate of {place} is not trusted.",
-            "the connection's host, this machine's clock, and REQUESTS_CA_BUNDLE for a certificate of your own",
+            "the connection's host, this machine's clock, and REQUESTS_CA_BUNDLE if you use your own certificate",
         )
     if found(ssl.SSLError, urllib3.exceptions.SSLError, requests.exceptions.SSLError):
         return (
-            f"{place} does not answer in TLS, as https:// demands.",
+            f"{place} does not support TLS, which https:// requires.",
             "the connection's host, with its scheme, and port",
         )
     if found(socket.gaierror, urllib3.exceptions.NameResolutionError):
         return (
-            f"The host {host} of {place} is not known to this machine.",
+            f"This machine cannot resolve the host {host} of {place}.",
             "the connection's host, and this machine's DNS",
         )
     if found(ConnectionRefusedError):
-        return f"Nothing listens at {place}.", "the connection's host and port, and whether the server runs"
+        return f"Nothing listens at {place}.", "the connection's host and port, and whether the server is running"
     if any(isinstance(cause, OSError) and cause.errno in _NO_ROUTE for cause in causes):
         return f"There is no route to {place}.", "the connection's host, and this machine's network and proxy"
-    # After the others, which urllib3 takes for kinds of this one.
+    # Checked last, because urllib3 uses this class for some of the others.
     if found(urllib3.exceptions.ConnectTimeoutError, requests.exceptions.ConnectTimeout):
-        return f"{place} accepts no connection in time.", "the connection's host and port, and firewall and proxy"
+        return (
+            f"{place} did not accept a connection in time.",
+            "the connection's host and port, the firewall and the proxy",
+        )
     return (
-        f"{place} ended the connection before it answered.",
+        f"{place} closed the connection before it responded.",
         "the connection's host and port, and this machine's network and proxy",
     )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it is made of: libraries hide the cause in ``args``, ``reason`` or the chain."""
+    """Yield the error and its causes, which libraries hide in ``args``, ``reason`` or the exception chain."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop(0)

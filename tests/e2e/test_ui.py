@@ -149,7 +149,7 @@ def test_the_form_hides_its_secrets_as_they_are_typed(story: Story) -> None:
 
 def test_the_test_button_tells_whose_the_token_is_and_what_it_reads(story: Story) -> None:
     assert "Test Connection Successful" in story.shown.tested
-    assert "This is the system-user token of Emulator System User" in story.shown.tested
+    assert "This is the system user token of Emulator System User" in story.shown.tested
     assert "It can read 2 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in story.shown.tested
 
 

@@ -47,4 +47,4 @@ def test_a_conversation_that_never_comes_whole_is_unreadable_with_that_as_its_re
         assert page.attempt(session=graph_session(BOUNDS), sizes=Sizes(10, 3, 20)).complete
         assert {"t_7": "unreadable"} == page.incomplete
         [gap] = page.written.gaps
-        assert "did not come whole in the time that a call may take" in gap["reason"]
+        assert "was not complete within call_timeout" in gap["reason"]

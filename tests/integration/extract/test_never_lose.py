@@ -159,7 +159,7 @@ def test_a_page_too_busy_to_be_listed_is_read_by_the_ids_that_an_earlier_run_kne
         found = written(tmp_path / "window=2")
         assert ["t_7"] == [row["conversation_id"] for row in found.messages]
         [gap] = found.manifest["gaps"]
-        assert gap.startswith("the list of conversations: [1] Too much data was asked for")
+        assert gap.startswith("the list of conversations: [1] Too much data was requested")
         assert (extraction.complete, extraction.incomplete) == (False, 1)
         assert [("partial", "list_refused", gap)] == [
             (row["status"], row["reason_code"], row["reason"]) for row in found.windows

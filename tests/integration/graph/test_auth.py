@@ -151,7 +151,10 @@ def test_a_page_id_that_is_no_number_is_never_asked_for(page_id: str) -> None:
 
 
 def test_a_page_without_instagram_is_named_where_instagram_is_asked_for() -> None:
-    with server_of(page=reply(PAGE)) as server, pytest.raises(InvalidRequestError, match="no linked Instagram account"):
+    with (
+        server_of(page=reply(PAGE)) as server,
+        pytest.raises(InvalidRequestError, match="no visible linked Instagram account"),
+    ):
         page_identity(server.client().get, "100", with_instagram=True)
 
 

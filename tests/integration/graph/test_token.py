@@ -125,7 +125,7 @@ def test_a_token_that_expires_answers_as_expired() -> None:
 
 
 def test_an_app_token_as_password_is_named_as_the_mistake_it_is() -> None:
-    with emulator() as server, pytest.raises(TokenError, match="an app's own, which reads no Page"):
+    with emulator() as server, pytest.raises(TokenError, match="This is an app token, which cannot read Pages"):
         asked(server, server.app_token)
 
 

@@ -85,15 +85,15 @@ def untrusted(certificate: Path) -> Iterator[str]:
 
 def test_nothing_listens(free_port: int) -> None:
     assert line_of(f"http://127.0.0.1:{free_port}") == (
-        f"Nothing listens at 127.0.0.1:{free_port}. If that does not pass: check the connection's host and port, and "
-        "whether the server runs."
+        f"Nothing listens at 127.0.0.1:{free_port}. If this persists: check the connection's host and port, and "
+        "whether the server is running."
     )
 
 
 def test_an_unknown_host() -> None:
     assert line_of("https://graph.example.invalid").startswith(
-        "The host graph.example.invalid of graph.example.invalid:443 is not known to this machine. If that does not "
-        "pass: check the connection's host"
+        "This machine cannot resolve the host graph.example.invalid of graph.example.invalid:443. If this persists: "
+        "check the connection's host"
     )
 
 
@@ -112,12 +112,12 @@ def test_no_tls_where_https_is_written() -> None:
     threading.Thread(target=serve, daemon=True).start()
     port = listener.getsockname()[1]
     with listener:
-        assert line_of(f"https://127.0.0.1:{port}").startswith(f"127.0.0.1:{port} does not answer in TLS")
+        assert line_of(f"https://127.0.0.1:{port}").startswith(f"127.0.0.1:{port} does not support TLS")
 
 
 def test_a_certificate_that_nobody_trusts(untrusted: str) -> None:
     place = untrusted.removeprefix("https://")
-    assert line_of(untrusted).startswith(f"The certificate of {place} is not trusted. If that does not pass: check the")
+    assert line_of(untrusted).startswith(f"The certificate of {place} is not trusted. If this persists: check the")
 
 
 def test_no_connection_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,23 +134,23 @@ def test_no_connection_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         line = line_of(f"http://127.0.0.1:{port}")
         for each in waiting:
             each.close()
-    assert line.startswith(f"127.0.0.1:{port} accepts no connection in time.")
+    assert line.startswith(f"127.0.0.1:{port} did not accept a connection in time.")
 
 
 def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_metaconv.graph.client.TIMEOUT_SECONDS", (10.0, 0.2))
     with RawServer(lambda _, over: over.wait(5)) as server:
         place = server.url.removeprefix("http://")
-        assert line_of(server.url).startswith(f"No answer from {place} within")
+        assert line_of(server.url).startswith(f"No response from {place} within")
 
 
 def test_a_connection_that_is_closed_without_a_word() -> None:
     with RawServer(lambda connection, _: connection.shutdown(socket.SHUT_RDWR)) as server:
         place = server.url.removeprefix("http://")
-        assert line_of(server.url).startswith(f"{place} ended the connection before it answered. If that does not")
+        assert line_of(server.url).startswith(f"{place} closed the connection before it responded. If this")
 
 
 def test_a_proxy_that_is_gone(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:proxy-pa55word@127.0.0.1:{free_port}")
     line = line_of("https://graph.example.com")
-    assert line.startswith("This machine's proxy gives no way to graph.example.com:443. If that does not pass: check")
+    assert line.startswith("This machine's proxy cannot connect to graph.example.com:443. If this persists: check")

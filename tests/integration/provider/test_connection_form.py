@@ -154,13 +154,13 @@ def test_the_shell_command_says_the_same_and_no_secret() -> None:
         assert 0 == passed.returncode, passed.stderr
         assert "Connection success!" in passed.stdout
         printed = passed.stdout + passed.stderr  # Airflow 3.1 logs to stderr
-        assert "This is the system-user token of Emulator System User (id 5000000000000002" in printed
+        assert "This is the system user token of Emulator System User (id 5000000000000002" in printed
         assert "Example Bikes (id 101: MESSENGER)" in printed
         server.service.tokens.expire(server.user_token, 460)
         failed = command(server, server.user_token)
         # Not by its exit status, which Airflow 3.1 leaves at 0.
         assert "Connection failed!" in failed.stdout
-        assert "[190/460] The person's password changed" in " ".join(failed.stdout.split())
+        assert "[190/460] The user's password changed" in " ".join(failed.stdout.split())
         shown = passed.stdout + passed.stderr + failed.stdout + failed.stderr
         secrets = (server.user_token, server.system_user_token, server.app_secret, server.page_token("100"))
         assert [] == [secret for secret in secrets if secret in shown]

@@ -161,7 +161,7 @@ def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
         assert "fail" == decision.action.value
     # Airflow 3.1 and 3.2 have no policies: there the operator says it itself.
     monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICY", False)
-    with pytest.raises(AirflowFailException, match="Create a new Page token"):
+    with pytest.raises(AirflowFailException, match="Create a new Page, system user or user token"):
         run(task)
 
 

@@ -80,7 +80,7 @@ def test_a_page_without_a_role_is_named_with_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
 ) -> None:
     hook = connect(monkeypatch, host=server.url, password=server.user_token)
-    with pytest.raises((PermissionDeniedError, InvalidRequestError), match=r"role on that Page|task Messages"):
+    with pytest.raises((PermissionDeniedError, InvalidRequestError), match=r"role on that Page|the Messages task"):
         hook.get_page("129", "MESSENGER")
 
 
@@ -99,8 +99,8 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("connection", "says"),
     [
-        ({"host": "graph.facebook.com"}, "write it with its scheme"),
-        ({"extra": {"api_version": "26"}}, "write it as v26.0"),
+        ({"host": "graph.facebook.com"}, "must be a web address with its scheme"),
+        ({"extra": {"api_version": "26"}}, "api_version must be a version such as v26.0"),
         ({"extra": {"calls_per_second": 0}}, "a number greater than 0"),
         ({"extra": {"calls_per_second": "fast"}}, "a number greater than 0"),
         ({"extra": {"calls_per_second": True}}, "a number greater than 0"),
@@ -195,7 +195,7 @@ def test_the_connection_test_says_whose_token_it_is_and_what_it_reads(
         assert (True, 1) == (works, len(told[token].splitlines()))
         assert 3 + (token != server.page_token("100")) == server.statistics()["calls"] - before
     assert "This is the Page token of Example Bakery (id 100, app Emulator)." in told[server.page_token("100")]
-    assert "This is the system-user token of Emulator System User" in told[server.system_user_token]
+    assert "This is the system user token of Emulator System User" in told[server.system_user_token]
     assert "It can read 28 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in told[server.user_token]
     assert "and 23 more." in told[server.user_token]
 
@@ -220,7 +220,7 @@ def test_a_refused_inspection_alone_does_not_fail_the_connection_test(
 ) -> None:
     works, told = connect(monkeypatch, host=server.url, password=server.page_token("100")).test_connection()
     assert works
-    assert "Meta does not say when it expires" in told
+    assert "Meta does not report when it expires" in told
 
 
 def test_the_connection_test_says_what_a_person_must_do(
@@ -230,7 +230,7 @@ def test_the_connection_test_says_what_a_person_must_do(
     hook = connect(monkeypatch, host=server.url, password=server.user_token)
     works, told = hook.test_connection()
     assert not works
-    assert "[190/463] The token has expired. Create a new Page token" in told
+    assert "[190/463] The token has expired. Create a new Page, system user or user token" in told
 
 
 @pytest.mark.parametrize("conn_type", ["http", "", "postgres", "meta_graph2"])

@@ -75,7 +75,7 @@ LOG_PHRASES: list[tuple[ModuleType, list[str]]] = [
     ),
     (extraction, ["Reading ", "Continuing where an earlier attempt ended", "Done", "Partial"]),
     (attempt, ["Asking again in ", "conversations that earlier runs knew instead of the list", "cannot be read: "]),
-    (client, ["Waiting ", "then again: "]),
+    (client, ["Waiting ", "before a retry: "]),
     (extract, ["Reading from ", "is not covered yet", "The window is partial: "]),
 ]
 

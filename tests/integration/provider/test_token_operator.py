@@ -73,7 +73,7 @@ def test_a_token_that_ends_soon_fails_and_one_that_ends_later_does_not(
 def test_an_end_that_meta_does_not_tell_fails_unless_told_otherwise(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
 ) -> None:
-    with pytest.raises(AirflowFailException, match="app_secret in the connection's extra must be"):
+    with pytest.raises(AirflowFailException, match="set app_secret in the connection's extra to the secret"):
         run(monkeypatch, server, server.system_user_token)
     assert run(monkeypatch, server, server.system_user_token, on_unknown="warn")["expires_at"] is None
     with pytest.raises(AirflowFailException, match='must be "fail" or "warn"'):

@@ -233,7 +233,7 @@ def test_another_wait_is_another_error() -> None:
 def test_an_error_names_code_subcode_and_trace() -> None:
     error = refused(400, told(190, "Session has expired", 463, fbtrace_id="A1b"))
     assert (error.code, error.subcode, error.fbtrace_id, error.http_status) == (190, 463, "A1b", 400)
-    assert str(error).startswith("[190/463] The token has expired. Create a new Page token")
+    assert str(error).startswith("[190/463] The token has expired. Create a new Page, system user or user token")
     assert str(error).endswith("(fbtrace_id A1b)")
 
 
@@ -249,7 +249,7 @@ def test_what_meta_tells_people_is_in_the_text() -> None:
         ),
     )
     assert str(error) == (
-        "[200/2069030] A permission is missing, or the person has no suitable role on the Page. Meta says: Permissions "
+        "[200/2069030] A permission is missing, or the user has no suitable role on the Page. Meta says: Permissions "
         "error. New Pages Experience Is Not Supported: This endpoint is not supported in the new Pages experience."
     )
     assert error.user_title == "New Pages Experience Is Not Supported"
@@ -284,7 +284,7 @@ def test_the_advice_names_the_permission_that_is_missing(code: int, message: str
 
 def test_metas_words_are_not_repeated() -> None:
     error = refused(400, told(2, "Later.", error_user_msg="Later."))
-    assert str(error) == "[2] The service is unavailable for the moment. Meta says: Later."
+    assert str(error) == "[2] The service is temporarily unavailable. Meta says: Later."
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_refused_field_is_named_by_metas_text() -> None:
 def test_an_object_that_is_missing_is_a_persons_matter_where_it_is_the_page() -> None:
     error = refused(400, told(100, "Unsupported get request.", 33)).as_page_error()
     assert (type(error), error.action, error.scope) == (InvalidRequestError, FAIL, PAGE)
-    assert str(error).startswith("[100/33] There is no such object")
+    assert str(error).startswith("[100/33] The object does not exist")
     assert "role on that Page" in str(error)
 
 

@@ -42,8 +42,8 @@ def test_a_token_that_reads_everything_for_ever_is_told_in_one_line() -> None:
 def test_what_a_page_lacks_is_named() -> None:
     line = told(USER, BAKERY, BIKES, COFFEE)
     assert "It can read 2 Pages: Bakery (id 100: MESSENGER and INSTAGRAM), Bikes (id 101: MESSENGER)." in line
-    assert "Its person lacks the task Messages (Page settings, Page access) on Coffee (id 102)." in line
-    assert "No Instagram account is linked to, or shown for, Bikes (id 101)." in line
+    assert "Its user lacks the Messages task (Page settings, Page access) on Coffee (id 102)." in line
+    assert "No linked Instagram account exists, or is visible, for Bikes (id 101)." in line
 
 
 def test_of_many_pages_the_first_are_named_and_the_rest_counted() -> None:
@@ -58,7 +58,7 @@ def test_missing_permissions_are_named_for_each_platform() -> None:
     assert "It can read 1 Page: Bakery (id 100: MESSENGER)." in line
     assert (
         "It lacks pages_read_engagement for MESSENGER and instagram_manage_messages, instagram_basic for INSTAGRAM: "
-        "create it again with what you need granted."
+        "create it again with the permissions that you need."
     ) in line
     assert ("pages_read_engagement",) == lacking(info, "MESSENGER")
 
@@ -66,7 +66,7 @@ def test_missing_permissions_are_named_for_each_platform() -> None:
 @pytest.mark.parametrize(
     ("info", "pages", "says"),
     [
-        (USER, (), "It sees no Page: its person needs the task Messages"),
+        (USER, (), "It sees no Page: its user needs the Messages task"),
         (USER, (COFFEE,), "It sees 1 Page but can read none."),
         (dataclasses.replace(USER, permissions=frozenset()), (BAKERY, BIKES), "It sees 2 Pages but can read none."),
     ],
@@ -83,16 +83,16 @@ def test_a_permission_for_some_pages_only_reads_those() -> None:
     )
     line = told(info, BAKERY, BIKES)
     assert "It can read 1 Page: Bakery (id 100: MESSENGER and INSTAGRAM)." in line
-    assert "Its permissions were given for some Pages only: create it again and choose as well Bikes (id 101)." in line
+    assert "Its permissions were granted for some Pages only: create it again and also choose Bikes (id 101)." in line
 
 
 def test_where_meta_says_nothing_nothing_is_held_against_the_token() -> None:
     info = TokenInfo(None, "5", "Ann Example")
     reads, line = describe(info, [BAKERY], NOW)
     assert reads
-    assert line.startswith("This is the user or system-user token of Ann Example (id 5). It can read 1 Page")
-    assert "Meta does not say which permissions it has." in line
-    assert "Meta does not say when it expires; it may with the right app_secret in the connection's extra." in line
+    assert line.startswith("This is the user or system user token of Ann Example (id 5). It can read 1 Page")
+    assert "Meta does not report its permissions." in line
+    assert "Meta does not report when it expires; it may with the right app_secret in the connection's extra." in line
 
 
 def test_both_ends_are_told_with_their_distance() -> None:
@@ -116,10 +116,10 @@ FORTNIGHT = timedelta(days=14)
 @pytest.mark.parametrize(
     ("kind", "who"),
     [
-        ("USER", "this person must log in to the app again"),
+        ("USER", "this user must log in to the app again"),
         ("SYSTEM_USER", "an admin of its business must generate a new token for this system user"),
         ("PAGE", "a person with a role on the Page must create a new Page token"),
-        (None, "this person must log in to the app again"),
+        (None, "this user must log in to the app again"),
     ],
 )
 def test_a_token_that_expires_soon_says_who_must_do_what(kind: str | None, who: str) -> None:
@@ -136,7 +136,7 @@ def test_data_access_that_ends_soon_is_told_as_well() -> None:
     info = dataclasses.replace(USER, data_access_expires_at=NOW + timedelta(days=1))
     line = ending_soon(info, NOW, FORTNIGHT)
     assert line is not None
-    assert "loses access to its data on 2026-11-23 12:00 UTC (in 1 day): this person must log in" in line
+    assert "loses access to its data on 2026-11-23 12:00 UTC (in 1 day): this user must log in" in line
     both = dataclasses.replace(info, expires_at=NOW + timedelta(days=2))
     assert "(in 2 days) and loses access to its data on 2026-11-23" in str(ending_soon(both, NOW, FORTNIGHT))
 
@@ -149,5 +149,5 @@ def test_a_token_without_a_near_end_is_left_alone(end: datetime | None) -> None:
 
 def test_an_end_that_meta_does_not_tell_is_not_taken_for_none() -> None:
     line = end_unknown(dataclasses.replace(USER, expires_at=None))
-    assert "app_secret in the connection's extra must be the secret of that app" in str(line)
+    assert "set app_secret in the connection's extra to the secret of that app" in str(line)
     assert end_unknown(USER) is None
