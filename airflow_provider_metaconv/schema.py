@@ -1,7 +1,7 @@
-"""The two tables, one row per column: what Graph is asked for, what files hold, what the warehouse declares.
+"""The tables, one entry per column: the field to request from Graph, the value in files, and the warehouse column.
 
-Adding a field means adding a ``Column`` here. The ``fields=`` query of the Graph API, the rows in the files and
-the warehouse's DDL are all derived from these tuples, so they cannot drift apart.
+To add a field, add a ``Column`` here. The ``fields=`` query of the Graph API, the rows in files and the warehouse's DDL
+are all derived from these tuples, so they cannot diverge.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ Row = dict[str, Any]
 
 
 class ColumnType(StrEnum):
-    """What a value is, in words that every file format and warehouse can translate."""
+    """The type of a value, independent of file formats and warehouses."""
 
     TEXT = "text"
     INTEGER = "integer"
     TIMESTAMP = "timestamp"
-    """A moment in UTC; in NDJSON an ISO 8601 text with the offset ``+00:00``, in Parquet a UTC timestamp."""
+    """A time in UTC: an ISO 8601 string with the offset ``+00:00`` in NDJSON, a UTC timestamp in Parquet."""
     JSON = "json"
-    """A nested value: native JSON in NDJSON, JSON text in Parquet, the warehouse's JSON type in tables."""
+    """A nested value: native JSON in NDJSON, a JSON string in Parquet, the warehouse's JSON type in tables."""
 
 
 class ConversationStatus(StrEnum):
-    """How much of a conversation's window a run holds: the words of the completeness ledger."""
+    """How completely a conversation's window was extracted."""
 
     COMPLETE = "complete"
     TRUNCATED_BY_PLATFORM = "truncated_by_platform"
@@ -37,52 +37,52 @@ class ConversationStatus(StrEnum):
 
 
 class WindowStatus(StrEnum):
-    """Whether every list of a window was read to its end: a partial window counts as not covered."""
+    """Whether every list of a window was fully read. A partial window counts as not covered."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
 
 
 class ReasonCode(StrEnum):
-    """Why something is missing, in one word that queries can rely on; ``reason`` beside it is for people."""
+    """Why something is missing, as a code for queries; the column ``reason`` explains it to people."""
 
     INSTAGRAM_LIMIT = "instagram_limit"
-    """Instagram returns the content of the 20 newest messages of a conversation only."""
+    """Instagram returns the content of only the 20 newest messages of a conversation."""
     CONTENT_UNAVAILABLE = "content_unavailable"
-    """Messages were deleted or unsent: Meta returns their ids and times without content."""
+    """Messages were deleted or unsent: Meta returns only their IDs and times."""
     UNPLACED_MESSAGES = "unplaced_messages"
-    """Messages came without an id or a time, so that they belong to no window."""
+    """Messages have no ID or no time, so they cannot be assigned to a window."""
     REFUSED = "refused"
     """Meta refuses to return this conversation."""
     UNEXPECTED_RESPONSE = "unexpected_response"
-    """Meta answers with something other than the conversation that was asked for."""
+    """Meta responds with something other than the requested conversation."""
     PAGING = "paging"
-    """The conversation's pages of messages lead in a circle, or their cursors are refused."""
+    """The conversation's message pages loop, or their cursors are refused."""
     LIST_REFUSED = "list_refused"
     """Meta refuses the list of conversations, or a part of it."""
 
 
 def without_content(messages: int) -> str:
-    """The ``reason`` beside ``ReasonCode.CONTENT_UNAVAILABLE``."""
+    """Return the ``reason`` for ``ReasonCode.CONTENT_UNAVAILABLE``."""
     return f"{messages} messages are known by id without content: deleted or unsent"
 
 
 class ContentStatus(StrEnum):
-    """Whether Meta handed over what a message says, best first: a poorer row never replaces a better one."""
+    """Whether Meta returned a message's content, best first. A less complete row never replaces a better one."""
 
     AVAILABLE = "available"
     UNSUPPORTED = "unsupported"
-    """Meta says that the API cannot show this message (``is_unsupported``)."""
+    """Meta reports that the API cannot return this message (``is_unsupported``)."""
     UNAVAILABLE = "unavailable"
-    """Only the id and the time are known: deleted, or beyond Instagram's 20 newest messages of a thread."""
+    """Only the ID and the time are known: deleted, or older than Instagram's 20 newest messages of a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table.
 
-    ``graph_field`` is what this column adds to the ``fields=`` query; empty where the extractor computes the value.
-    ``platforms`` are those whose nodes are documented to have the field: the others are not asked for it.
+    ``graph_field`` is the field to request from Graph, empty if the extractor computes the value. ``platforms`` are
+    those whose nodes are documented to have the field; it is not requested from others.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     def graph_fields(self, platform: str) -> tuple[str, ...]:
-        """What to ask Graph for, without repeats, in the order of the columns."""
+        """Return the fields to request from Graph, without duplicates, in column order."""
         wanted = (c.graph_field for c in self.columns if c.graph_field and platform in c.platforms)
         return tuple(dict.fromkeys(wanted))
 
@@ -288,9 +288,9 @@ EXTRACTION_WINDOWS = Table(
 TABLES = (MESSAGES, CONVERSATIONS, CONVERSATION_GAPS, EXTRACTION_WINDOWS)
 
 VERSION_COLUMN = "extracted_time"
-"""Says which of two versions of a row is the later one, and alone is no reason to write a row again."""
+"""The column that tells which of two versions of a row is later. Alone, it is no reason to update a message."""
 
 
 def table_named(name: str) -> Table:
-    """The table of that name; raises ``KeyError`` when there is none."""
+    """Return the table with that name; raises ``KeyError`` if it does not exist."""
     return {table.name: table for table in TABLES}[name]

@@ -1,1 +1,1 @@
-"""Floor 2: from a Page's conversations to files and a manifest that says exactly what is in them."""
+"""Layer 2: from a Page's conversations to files and a manifest that describes exactly what they contain."""

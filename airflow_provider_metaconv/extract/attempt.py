@@ -1,7 +1,7 @@
-"""What one attempt asks for and what responses mean: ``plan`` and ``apply`` over the state. Pure but for its clock.
+"""The requests of one attempt and the interpretation of responses: ``plan`` and ``apply``. Pure except for its clock.
 
-What is true for this attempt alone is kept here and in no checkpoint: which lists and conversations were refused, and
-since when. The next attempt asks all of it again.
+Facts about this attempt only, such as refused lists and conversations, are kept here and in no checkpoint. The next
+attempt requests all of them again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.conversation import ConversationReader, next_request
-from airflow_provider_metaconv.extract.conversation_state import is_finished, rests_on_refusal
-from airflow_provider_metaconv.extract.ledger import amend, concerns_window, ledger_row
+from airflow_provider_metaconv.extract.conversation_state import depends_on_refusal, is_finished
+from airflow_provider_metaconv.extract.ledger import amend, has_activity_in_window, ledger_row
 from airflow_provider_metaconv.extract.list_walk import Node
 from airflow_provider_metaconv.extract.page_sizes import BYTES_PER_CALL
 from airflow_provider_metaconv.extract.requests import (
@@ -56,25 +56,25 @@ logger = logging.getLogger(__name__)
 FEWEST_REFUSALS = 3
 SECONDS_REFUSED = 600.0
 LONGEST_PAUSE = 300.0
-"""A list counts as unreadable in this attempt once its smallest call was refused so often over so long a time."""
+"""A list counts as unreadable in this attempt after so many refusals of its smallest call, over so many seconds."""
 
 EARLY_REFUSALS, LATE_REFUSALS = 10, 3
-"""So many conversations for which a permission is missing, and most of those tried, fail the task: in between, and at
-the end."""
+"""A missing permission fails the task if it affects this many conversations, and most of those tried, during the
+attempt and at its end."""
 
 CLOCK_MARGIN = timedelta(hours=1)
-"""More than this machine's clock and Meta's differ."""
+"""More than the difference between this machine's clock and Meta's."""
 
 MOST_PASSED = 1_000
-"""So many conversations without anything in the window a restart remembers: the first ones, which the top shows."""
+"""How many conversations without messages in the window are stored for a restart: the first ones, from the top."""
 
 PROBE = ListRequest({}, 1, 0, PATIENTLY)
-"""Asked before conversations are called unreadable: where even this fails it is not the conversations."""
+"""Sent before conversations are called unreadable. If even this fails, the conversations are not the cause."""
 
 
 @dataclass(slots=True)
 class _Refusal:
-    """How often a list was refused for good in this attempt, since when, and until when it is left alone."""
+    """The refusals of a list in this attempt: their number, the first one's time, and when to try again."""
 
     error: GraphError
     since: float
@@ -85,7 +85,7 @@ class _Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Partiality:
-    """Whether a partial result is acceptable, and which conversations earlier runs knew, for lists that stay closed."""
+    """Whether a partial result is acceptable, and the conversations known from earlier runs, for unreadable lists."""
 
     accepted: bool = False
     known_ids: Callable[[], Iterable[str]] = tuple
@@ -93,10 +93,11 @@ class Partiality:
 
 
 class Attempt:
-    """One attempt at a window; ``known`` are the conversations that were seen, and grows.
+    """One attempt at a window. ``known`` holds the conversations seen so far, and grows.
 
-    ``folders`` are the lists' folders, in the order of ``state.lists``. ``incomplete_before`` are conversations that
-    an earlier extraction calls incomplete: the ledger says of each what is true now, whatever the window holds of it.
+    ``folders`` are the lists' folders, in the order of ``state.lists``. ``incomplete_before`` are the conversations
+    that an earlier extraction reported as incomplete. They always get a ledger row, even without messages in the
+    window.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Attempt:
 
     @property
     def current_list(self) -> int | None:
-        """The number of the list that is being read; None when each is read or refused."""
+        """The number of the list that is being read; None if each one is read or refused."""
         for number, each in enumerate(self._state.lists):
             refusal = self._refused.get(number)
             if not isinstance(each.phase, Ended) and not (refusal and refusal.is_final):
@@ -138,14 +139,14 @@ class Attempt:
 
     @property
     def asked_list(self) -> int:
-        """The number of the list that requests for lists go to: the current one, or one that was read."""
+        """The number of the list that list requests go to: the current one, or one that was read."""
         if (number := self.current_list) is not None:
             return number
         read = (number for number, each in enumerate(self._state.lists) if isinstance(each.phase, Ended))
         return next(read, 0)
 
     def plan(self, in_flight: Collection[Request]) -> Iterator[Request]:
-        """The requests that are needed and not in flight: those of open conversations before the next list page."""
+        """Yield the requests that are needed and not in flight. Open conversations come before the next list page."""
         busy = {request.conversation_id for request in in_flight if not isinstance(request, ListRequest)}
         list_is_busy = len(busy) < len(in_flight)
         sizes = self._state.page_sizes
@@ -171,20 +172,20 @@ class Attempt:
 
     @property
     def _needs_probe(self) -> bool:
-        """Whether conversations were refused as they would be while nothing can be read."""
+        """Whether conversations were refused in a way that could also mean that nothing can be read now."""
         passes_by_itself = any(each.deferred and each.may_pass for each in self._state.conversations.values())
         is_list_read = any(isinstance(each.phase, Ended) for each in self._state.lists)
         return passes_by_itself and is_list_read and not self._is_probed
 
     def pause(self) -> float:
-        """Seconds for which the present list is left alone after a refusal."""
+        """Return the seconds for which the current list pauses after a refusal."""
         refusal = None if (number := self.current_list) is None else self._refused.get(number)
         return 0.0 if refusal is None else max(refusal.pause_until - self._partiality.clock(), 0.0)
 
     def apply(self, request: Request, outcome: Outcome, once_planned: Callable[[], None] = lambda: None) -> Batch:
-        """The rows of an outcome; raises the ``GraphError`` that ends the attempt.
+        """Return the rows of an outcome; raises a ``GraphError`` that ends the attempt.
 
-        ``once_planned`` is called when the next request of a list is known, so that Meta works while rows are made.
+        ``once_planned`` is called when the next request of a list is known, so that it is sent while rows are built.
         """
         if request == PROBE and self.current_list is None:
             return self._apply_probe(outcome)
@@ -205,7 +206,7 @@ class Attempt:
     def _apply_refusal(self, request: Request, error: GraphError) -> Batch:
         if error.action is Action.WAIT or error.scope is ErrorScope.APP:
             raise error
-        self._weigh(request, error)
+        self._learn_message_size(request, error)
         if self._is_avoidable(request, error):
             return Batch()
         if isinstance(request, ListRequest):
@@ -219,8 +220,8 @@ class Attempt:
             self._note_refusal(error)
         return self._advance(conversation, [])
 
-    def _weigh(self, request: Request, error: GraphError) -> None:
-        """Learns from a response that was cut for its size how long its messages are at least."""
+    def _learn_message_size(self, request: Request, error: GraphError) -> None:
+        """Learn the minimum length of messages from a response that was cut off for its size."""
         if isinstance(error, TooMuchDataError) and error.received_bytes:
             self._state.page_sizes.weighed(asked_messages(request), error.received_bytes)
 
@@ -229,7 +230,7 @@ class Attempt:
             self._asked_last.add(conversation.id)
 
     def _is_avoidable(self, request: Request, error: GraphError) -> bool:
-        """Whether leaving out a field, or a smaller limit from now on, answers the refusal."""
+        """Whether the refusal can be avoided by leaving out a field, or by a smaller limit from now on."""
         if isinstance(error, FieldRefusedError):
             named = self.fields.named_in(error.field_text)
             if names := [name for name in named if name not in self._state.left_out_fields]:
@@ -242,13 +243,13 @@ class Attempt:
         return False
 
     def _is_verification(self, request: Request) -> bool:
-        """Whether a request asked for more than usual, to see whether anything comes behind a page."""
+        """Whether the request asked for more than usual, to verify whether anything follows a page."""
         number = self.current_list
         is_of_list = isinstance(request, ListRequest) and number is not None
         return is_of_list and isinstance(self._state.lists[cast(int, number)].phase, VerifyingLast | VerifyingEnd)
 
     def note_written(self, batch: Batch) -> None:
-        """Takes up the conversations of rows that an earlier attempt wrote."""
+        """Register the conversations of rows that an earlier attempt wrote."""
         for row in batch.conversations:
             conversation_id = row["conversation_id"]
             self._known[conversation_id] = time_of(row)
@@ -268,16 +269,16 @@ class Attempt:
         self._refused.pop(number, None)
         self._state.reference = self._state.reference or state.top
         if _text_length(nodes) <= BYTES_PER_CALL:
-            # Of long messages only one page at a time is held, and what follows is asked for by what they weigh.
+            # With long messages, only one page is held in memory, and the next request's size depends on their length.
             once_planned()
         batch = Batch()
         nodes.reverse()
         while nodes:
-            # Taken off the page, which the next one's response would otherwise find in memory as a whole.
-            self._meet(nodes.pop(), request.nested_messages, batch)
+            # Removed from the page, so that the page is not fully in memory when the next response arrives.
+            self._register(nodes.pop(), request.nested_messages, batch)
         return batch
 
-    def _meet(self, node: Node, nested: int, batch: Batch) -> None:
+    def _register(self, node: Node, nested: int, batch: Batch) -> None:
         conversation_id, time = str(node["id"]), effective_time(node)
         if conversation_id not in self._known:
             self._known[conversation_id] = time
@@ -287,7 +288,7 @@ class Attempt:
             reference = self._state.reference
             is_wanted = reference and self._context.until > reference
             if is_wanted and conversation_id not in self._state.conversations:
-                # It was read and has moved since: its new messages count if the window is still open.
+                # It has moved since it was read: its new messages count if the window is still open.
                 newer_than = "" if conversation_id in self._passed else reference
                 again = ConversationState(conversation_id, time, newer_than=newer_than)
                 self._state.conversations[conversation_id] = again
@@ -297,7 +298,7 @@ class Attempt:
         time = effective_time(node)
         is_old = time is not None and time < self._bound
         if not rows and is_old and conversation.id not in self._incomplete_before:
-            # Neither its time nor its newest messages reach into the window.
+            # Neither its time nor its newest messages are in the window.
             self._pass(conversation)
             return
         self._state.conversations[conversation.id] = conversation
@@ -305,7 +306,7 @@ class Attempt:
 
     def _refuse_list(self, request: ListRequest, error: GraphError) -> None:
         number = cast(int, self.current_list)
-        # A conversation that is refused by itself can spoil the list that nests its messages.
+        # A single unreadable conversation can make the list that nests its messages fail.
         is_of_nested = not request.ids_only and error.scope in (ErrorScope.CONVERSATION, ErrorScope.PAGE)
         may_pass = isinstance(error, CursorError) or error.action in (Action.RETRY, Action.ASK_LESS)
         if not (is_of_nested or may_pass):
@@ -318,7 +319,7 @@ class Attempt:
             self._fail_list(number, failure)
 
     def _fail_list(self, number: int, error: GraphError) -> None:
-        """A list cannot be read now: goes on with another one, waits, or raises."""
+        """Handle a list that cannot be read now: continue with another one, wait, or raise."""
         now = self._partiality.clock()
         refusal = self._refused.setdefault(number, _Refusal(error, now, times=0))
         refusal.error, refusal.times = error, refusal.times + 1
@@ -326,7 +327,7 @@ class Attempt:
         if is_passing and self._partiality.accepted:
             if refusal.times < FEWEST_REFUSALS or now - refusal.since < SECONDS_REFUSED:
                 refusal.pause_until = now + min(60.0 * 2 ** (refusal.times - 1), LONGEST_PAUSE)
-                logger.warning("Asking again in %.0f s: %s", refusal.pause_until - now, error)
+                logger.warning("Retrying in %.0f s: %s", refusal.pause_until - now, error)
                 return
             self._open_known(number, error)
         elif len(self._state.lists) == 1:
@@ -339,9 +340,9 @@ class Attempt:
         if not known_before and not any(isinstance(each.phase, Ended) for each in self._state.lists):
             raise error
         known = [each for each in known_before if each not in self._known]
-        logger.warning("Reading %d conversations that earlier runs knew instead of the list", len(known))
+        logger.warning("Reading %d conversations known from earlier runs instead of the list", len(known))
         self._opened_known = True
-        # No list has shown a time by Meta's clock yet: by ours, and earlier than the two can differ.
+        # No list has shown Meta's time yet, so use our clock, minus more than the two can differ.
         began = datetime.fromisoformat(self._context.extracted_time) - CLOCK_MARGIN
         self._state.reference = self._state.reference or iso(began)
         for conversation_id in known:
@@ -371,13 +372,13 @@ class Attempt:
         )
         if conversation.tracked_ids is not None:
             state.reread.add(conversation.id)
-        if conversation.deferred or rests_on_refusal(conversation):
+        if conversation.deferred or depends_on_refusal(conversation):
             state.doubtful.add(conversation.id)
         if conversation.unplaced:
             before_it = state.unplaced.get(conversation.id, 0) if conversation.newer_than else 0
             state.unplaced[conversation.id] = before_it + conversation.unplaced
         if conversation.newer_than:
-            # It has its ledger row already.
+            # It already has a ledger row.
             before = state.amendments.get(conversation.id, Amendment())
             state.amendments[conversation.id] = amend(before, conversation, self._context.platform)
         elif self._belongs_into_ledger(conversation):
@@ -388,14 +389,14 @@ class Attempt:
             self._pass(conversation)
 
     def _pass(self, conversation: ConversationState) -> None:
-        """Remembers one that has no row, so that a later attempt does not take it for new."""
+        """Remember a conversation without a row, so that a later attempt does not take it for new."""
         self._passed.add(conversation.id)
         if len(self._state.passed) < MOST_PASSED:
             self._state.passed[conversation.id] = self._known.get(conversation.id)
 
     def _belongs_into_ledger(self, conversation: ConversationState) -> bool:
         was_there = conversation.id in self._state.reread or conversation.id in self._incomplete_before
-        return was_there or concerns_window(conversation, self._context)
+        return was_there or has_activity_in_window(conversation, self._context)
 
     @staticmethod
     def _add(batch: Batch, other: Batch) -> None:
@@ -403,7 +404,7 @@ class Attempt:
         batch.conversations += other.conversations
 
     def _note_refusal(self, error: GraphError) -> None:
-        """Raises when a permission is missing for most conversations: then it is not the conversations."""
+        """Raise the error if most conversations lack a permission: then it is not about single conversations."""
         if error.action is not Action.FAIL:
             return
         kind = error.kind
@@ -414,9 +415,9 @@ class Attempt:
             raise error
 
     def conclude(self) -> Batch:
-        """The ledger rows of conversations that were refused to the end of the attempt.
+        """Return the ledger rows of conversations that were refused until the end of the attempt.
 
-        Raises the permission error with which most of all conversations were refused.
+        Raises a permission error if most of all conversations were refused with it.
         """
         refused = [each for each in self._state.conversations.values() if each.deferred]
         if self._refusals:
@@ -430,16 +431,16 @@ class Attempt:
         return batch
 
     def evidence(self) -> WindowEvidence:
-        """What was read of the lists; raises when none of them was, and nothing replaces them.
+        """Return what was read of the lists; raises if none was read and no known conversations replace them.
 
-        A list that is neither at its end nor refused in this attempt, or an open conversation, is a mistake of this
-        program: then there is no evidence.
+        A list that is neither fully read nor refused, or an open conversation, is a bug in this program, so there is no
+        evidence then.
         """
         if self._state.conversations:
-            raise RuntimeError(f"{len(self._state.conversations)} conversations are not read to their end")
+            raise RuntimeError(f"{len(self._state.conversations)} conversations are not fully read")
         unread = {n for n, each in enumerate(self._state.lists) if not isinstance(each.phase, Ended)}
         if unread - self._refused.keys():
-            raise RuntimeError("a list is neither read to its end nor refused")
+            raise RuntimeError("a list is neither fully read nor refused")
         outcomes = [self._outcome(number) for number in range(len(self._state.lists))]
         if not any(outcome.is_read for outcome in outcomes) and not self._opened_known:
             raise next(iter(self._refused.values())).error
@@ -453,12 +454,12 @@ class Attempt:
 
     @property
     def refusal(self) -> GraphError | None:
-        """Why a list was not read in this attempt; None when all were."""
+        """Why a list was not read in this attempt; None if all were."""
         return next((refusal.error for refusal in self._refused.values() if refusal.is_final), None)
 
 
 def _text_length(nodes: Iterable[Node]) -> int:
-    """The length of the texts nested in a page of conversations; their rows are hardly longer."""
+    """Return the total length of the texts nested in a page of conversations. Their rows are hardly longer."""
     edges = (node.get("messages") for node in nodes)
     lists = (edge.get("data") for edge in edges if isinstance(edge, dict))
     rows = (row for each in lists if isinstance(each, list) for row in each)

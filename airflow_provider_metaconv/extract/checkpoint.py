@@ -1,12 +1,12 @@
-"""What a later attempt needs to continue where this one ended: rows that are in no part yet, and the state.
+"""The checkpoint from which a later attempt continues: the rows that are in no part yet, and the state.
 
-Beside the parts are, until the window is published as complete::
+Until the window is published as complete, these files are next to the parts::
 
-    _checkpoint-00007-1b9d6bcd.ndjson   the rows since the checkpoint before: messages, then conversations
-    _checkpoint.json   which of those and which parts count, and the state: replaced as a whole
+    _checkpoint-00007-1b9d6bcd.ndjson   the rows since the previous checkpoint: messages, then conversations
+    _checkpoint.json   which of those files and which parts count, and the state; replaced atomically
 
-An attempt that is killed loses what came after its last ``_checkpoint.json`` and nothing else. Whatever does not fit, a
-missing or changed file, another window, another release, means starting over: a checkpoint is only ever a saving.
+A killed attempt loses only what came after its last ``_checkpoint.json``. A missing or changed file, another window or
+another release means starting over, because a checkpoint only saves work.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01
 MOST_ROWS = 5_000
 MOST_BYTES = 16 * 1024 * 1024
-"""A checkpoint is due after so many calls or that share of all calls so far, which is what a killed attempt may lose;
-and after so many rows or bytes, which is what is held in memory; but never sooner than the storage takes a replacement.
+"""A checkpoint is due after this many calls or this share of all calls, which is what a killed attempt may lose, or
+after this many rows or bytes, which are held in memory, but never more often than the storage accepts replacements.
 """
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What must be the same for a later attempt to continue from a checkpoint."""
+    """What must be equal for a later attempt to continue from a checkpoint."""
 
     release: str
     page_id: str
@@ -81,9 +81,9 @@ class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What an earlier attempt left: its state and its counts, its parts, and its rows that are in none.
+    """What an earlier attempt left: its state, counts and parts, and its rows that are in no part.
 
-    ``batches`` are read as they are taken, since they can be many.
+    ``batches`` are read lazily, because they may be many.
     """
 
     extraction_id: str
@@ -94,7 +94,7 @@ class Saved:
 
 
 class _Pending:
-    """Rows that no checkpoint has yet, as lines of JSON: as objects they would be four times the size."""
+    """Rows that are in no checkpoint yet, as lines of JSON. As objects they would take four times the memory."""
 
     def __init__(self) -> None:
         self.messages = self.bytes = 0
@@ -118,11 +118,11 @@ class _Pending:
 
 
 class Checkpoint:
-    """The checkpoint of one window; ``identity`` says which extraction may continue from it."""
+    """The checkpoint of one window. ``identity`` determines which extraction may continue from it."""
 
     def __init__(self, storage: Storage, identity: Identity, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
-        # Two attempts that run at once never write the same bytes, nor segments of the same name.
+        # Concurrent attempts never write identical files or segments with the same name.
         self._writer = uuid.uuid4().hex[:8]
         self._identity = identity
         self._pending = _Pending()
@@ -137,23 +137,23 @@ class Checkpoint:
         self.kept_bytes = 0
 
     def keep_messages(self, lines: bytes) -> None:
-        """Remembers rows of messages, as lines of JSON, until the next ``commit``; raises ``StorageError``."""
+        """Keep message rows, as lines of JSON, until the next ``commit``; raises ``StorageError``."""
         self._pending.keep_messages(lines)
         self._kept(lines)
 
     def keep_conversations(self, lines: bytes) -> None:
-        """Remembers rows of the ledger until the next ``commit``; raises ``StorageError``."""
+        """Keep ledger rows, as lines of JSON, until the next ``commit``; raises ``StorageError``."""
         self._pending.keep_conversations(lines)
         self._kept(lines)
 
     def _kept(self, lines: bytes) -> None:
         self.kept_bytes += len(lines)
         if self._pending.bytes >= MOST_BYTES:
-            # Not in memory any longer; they count once a checkpoint names them.
+            # Move them out of memory. They count once a checkpoint lists them.
             self._write_pending()
 
     def is_due(self, calls: int) -> bool:
-        """Whether it is time for the next checkpoint, now that the extraction has cost so many calls."""
+        """Whether the next checkpoint is due, given the calls that the extraction has made."""
         if self._clock() < self._earliest_replacement:
             return False
         if self._pending.messages >= MOST_ROWS or self._has_unnamed_segments:
@@ -161,14 +161,14 @@ class Checkpoint:
         return calls - self._calls >= max(FEWEST_CALLS, int(SHARE_OF_CALLS * calls))
 
     def commit(self, state: ExtractionState, attempts: EarlierAttempts, parts: tuple[ManifestFile, ...]) -> None:
-        """Makes everything so far what a later attempt continues from; raises ``StorageError``."""
+        """Write a checkpoint with everything so far; raises ``StorageError``."""
         self._write_pending()
         self._publish(state, attempts, parts)
 
     def commit_in_parts(
         self, state: ExtractionState, attempts: EarlierAttempts, parts: tuple[ManifestFile, ...]
     ) -> None:
-        """The same when all rows so far are in published parts: no row needs to be kept here any longer."""
+        """Write a checkpoint when all rows so far are in published parts, so that none need to be kept here."""
         old, self._segments, self._pending = self._segments, [], _Pending()
         self._publish(state, attempts, parts)
         for segment in old:
@@ -207,7 +207,7 @@ class Checkpoint:
         self._has_unnamed_segments = False
 
     def earlier_extraction(self) -> str | None:
-        """The id of the extraction whose checkpoint is stored here, if this one could continue it, whole or not."""
+        """Return the ID of the extraction whose checkpoint is stored here, if this extraction could continue it."""
         content = self._content()
         return None if content is None else content.extraction_id
 
@@ -220,12 +220,12 @@ class Checkpoint:
             logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
             return None
         if content.identity != self._identity:
-            logger.info("A checkpoint of another extraction is stored here: starting over")
+            logger.info("The stored checkpoint is from a different extraction: starting over")
             return None
         return content
 
     def load(self) -> Saved | None:
-        """What an earlier attempt of the same extraction left; None when there is nothing to continue from."""
+        """Return what an earlier attempt of the same extraction left; None if there is nothing to continue from."""
         content = self._content()
         if content is None:
             return None
@@ -234,7 +234,7 @@ class Checkpoint:
                 self._read_segment(segment)
             self._check_parts(content.parts)
         except (NotPublishedError, UnusableFileError, ValueError) as error:
-            logger.warning("The checkpoint lacks files (%s): starting over", type(error).__name__)
+            logger.warning("Files of the checkpoint are missing or damaged (%s): starting over", type(error).__name__)
             return None
         self._segments, self._number, self.extraction_id = content.segments, content.number, content.extraction_id
         batches = map(self._batch_of, tuple(self._segments))
@@ -247,7 +247,7 @@ class Checkpoint:
         return data
 
     def _batch_of(self, segment: _Segment) -> Batch:
-        # Not orjson: it turns integers beyond 64 bits into floats.
+        # orjson is unsuitable: it turns integers beyond 64 bits into floats.
         rows = [json.loads(line) for line in self._read_segment(segment).splitlines()]
         return Batch(rows[: segment.messages], rows[segment.messages :])
 
@@ -258,11 +258,11 @@ class Checkpoint:
 
 
 def _decode(data: bytes) -> _Content:
-    """The content, if it is whole and of this release's shape; raises ``ValueError`` for anything else."""
+    """Decode a checkpoint; raises ``ValueError`` if it is damaged or from another release."""
     sealed = msgspec.json.decode(data, type=_Sealed)
     if hashlib.sha256(sealed.content).hexdigest() != sealed.sha256:
         raise ValueError("the checkpoint is damaged")
     content = msgspec.json.decode(sealed.content, type=_Content)
     if content.version != CHECKPOINT_VERSION:
-        raise ValueError("the checkpoint is of another version")
+        raise ValueError("the checkpoint has a different version")
     return content

@@ -1,7 +1,7 @@
-"""One conversation: which request comes next, what an answer or refusal changes, and the ledger row that remains. Pure.
+"""One conversation: its next request, and how a response or refusal changes its state. Pure.
 
-A refusal of one conversation never stops the Page: less is asked for, then the other way of reading it, and what still
-is refused is deferred to the end of the attempt, when it is asked for once more. Only then it is called unreadable.
+A refused conversation never stops the Page. Less is requested, then the conversation is read another way. If it is
+still refused, it is deferred to the end of the attempt and requested once more. Only then is it called unreadable.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, cast
 from airflow_provider_metaconv.extract.conversation_state import (
     ENDED,
     add_participants,
-    begin_count,
-    came_before,
     defer,
     describe,
     is_tracked,
     move_mark,
     restart,
+    set_expected_count,
+    was_seen_before,
 )
 from airflow_provider_metaconv.extract.ledger import INSTAGRAM_VISIBLE_MESSAGES
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
@@ -55,20 +55,20 @@ logger = logging.getLogger(__name__)
 
 
 MORE_PARTICIPANTS = "(more, whom Meta does not return)"
-"""Stands in a list of participants for those who could not be read."""
+"""Takes the place of participants that could not be read."""
 
 
 MAX_RESTARTS = 3
 """How often one conversation is read from its newest message again because its cursors fail."""
 
 VERIFIED_MESSAGES = 100
-"""So many messages are asked for at a page that names itself as its next, to see whether more come."""
+"""How many messages are requested to verify whether anything follows a page that names itself as its next page."""
 
 MAX_STALE_PAGES = 10
-"""How many pages in a row may bring no new message; more lead in a circle."""
+"""How many consecutive pages may have no new message before the list counts as a loop."""
 
 OLDER_ROWS = 3
-"""So many messages in a row older than the window end a conversation: a single one proves nothing."""
+"""How many consecutive messages older than the window end a conversation. A single one proves nothing."""
 
 UNAVAILABLE = ContentStatus.UNAVAILABLE.value
 
@@ -77,7 +77,7 @@ OneRequest = ConversationRequest | MessagesRequest | ParticipantsRequest
 
 
 def next_request(conversation: ConversationState, sizes: PageSizes, *, last_time: bool = False) -> OneRequest:
-    """The request that continues a conversation; the last time that it is asked for it is small and patient."""
+    """Return the request that continues a conversation. The last request for it is small and is retried patiently."""
     if conversation.position == ENDED:
         return ParticipantsRequest(conversation.id, conversation.more_participants)
     if last_time and conversation.deferred:
@@ -85,13 +85,13 @@ def next_request(conversation: ConversationState, sizes: PageSizes, *, last_time
     if conversation.step_over:
         return _request(conversation, 1, AT_ONCE)
     if conversation.limit:
-        # Meta may have named a largest limit since.
+        # Meta may have reported a maximum limit since.
         return _request(conversation, min(conversation.limit, sizes.largest.messages), AT_ONCE)
     usual = sizes.now.messages
     if conversation.verifying == "last":
         return _request(conversation, 1, PATIENTLY)
     if conversation.verifying:
-        # More than usual, but not more than Meta has said that it accepts.
+        # More than usual, but not more than the maximum that Meta has reported.
         return _request(conversation, min(max(usual, VERIFIED_MESSAGES), sizes.largest_ids), IN_PASSING)
     return _request(conversation, usual, IN_PASSING)
 
@@ -104,7 +104,7 @@ def _request(conversation: ConversationState, limit: int, retried: tuple[Action,
 
 
 class ConversationReader:
-    """Applies answers and refusals to conversations; holds what they share and nothing of its own."""
+    """Applies responses and refusals to conversations. Holds only shared state."""
 
     def __init__(self, context: ExtractionContext, state: ExtractionState) -> None:
         self._context = context
@@ -112,12 +112,12 @@ class ConversationReader:
         self._sizes = state.page_sizes
 
     def read_listed(self, conversation: ConversationState, node: Mapping[str, Any], limit: int) -> list[Row]:
-        """The rows of a conversation as a list shows it, asked for with so many messages.
+        """Return the rows of a conversation from a list that was requested with ``limit`` nested messages.
 
-        Where the list shows no messages it is asked for by itself.
+        If the list shows no messages, the conversation is requested separately.
         """
         describe(conversation, node)
-        begin_count(conversation, node)
+        set_expected_count(conversation, node)
         if "messages" not in node:
             return []
         try:
@@ -132,7 +132,7 @@ class ConversationReader:
         request: OneRequest,
         response: Mapping[str, Any] | ResultPage,
     ) -> list[Row]:
-        """The rows of an answer."""
+        """Return the rows of a response."""
         if isinstance(request, ParticipantsRequest):
             add_participants(conversation, cast(ResultPage, response))
             return []
@@ -143,17 +143,17 @@ class ConversationReader:
             position = request.position if isinstance(request, MessagesRequest) else {}
             return self._read_page(conversation, position, response, request.limit)
         describe(conversation, response)
-        begin_count(conversation, response)
+        set_expected_count(conversation, response)
         try:
             page = parse_page(response.get("messages"))
         except GraphError:
-            # Graph leaves out what is empty: only the list of messages itself can say that there are none.
+            # Graph omits empty edges, so only the messages edge itself can confirm that there are none.
             conversation.by_itself = False
             return []
         return self._read_page(conversation, {}, page, request.limit)
 
     def _learn(self, conversation: ConversationState, request: OneRequest) -> None:
-        """What an accepted call says of the size of others."""
+        """Adjust the page sizes after a successful call."""
         if conversation.step_over:
             conversation.step_over = False
             conversation.stepped_over += 1
@@ -178,33 +178,35 @@ class ConversationReader:
         if following is None or (conversation.tracked_ids is None and conversation.older_rows >= OLDER_ROWS):
             conversation.position = ENDED
         elif conversation.behind and conversation.behind in {identifier(node.get("id")) for node in page.items}:
-            self._turn_in_a_circle(conversation, "they are ignored")
+            self._handle_loop(conversation, "Meta ignores its cursors")
         elif not moved_on and conversation.verifying == "last" and page.items:
             is_alone = dict(following) == position
             conversation.verifying, conversation.position = "end", dict(following)
             conversation.behind = "" if is_alone else identifier(page.items[0].get("id")) or ""
         elif position and dict(following) == position:
-            self._meet_self(conversation, page, limit, moved_on=moved_on)
+            self._handle_self_reference(conversation, page, limit, moved_on=moved_on)
         elif conversation.stale_pages > MAX_STALE_PAGES + (conversation.seen if conversation.replayed_to else 0):
-            self._turn_in_a_circle(conversation, "they bring nothing new")
+            self._handle_loop(conversation, "they have nothing new")
         else:
             conversation.position, conversation.verifying, conversation.behind = dict(following), "", ""
         return rows
 
-    def _meet_self(self, conversation: ConversationState, page: ResultPage, limit: int, *, moved_on: bool) -> None:
-        """A page of messages names itself as its next: the end, or a fault of Meta's in the middle."""
+    def _handle_self_reference(
+        self, conversation: ConversationState, page: ResultPage, limit: int, *, moved_on: bool
+    ) -> None:
+        """Handle a page that names itself as its next page: the end, or a fault in Meta's paging."""
         if conversation.verifying == "end" and not conversation.behind and len(page.items) > 1:
-            # It named itself as well when it was asked for its first row alone, behind which there are others.
-            self._turn_in_a_circle(conversation, "one names itself as its next, whatever follows")
+            # It also named itself when only its first row was requested, although other rows follow that row.
+            self._handle_loop(conversation, "one always names itself as its next page")
         elif moved_on or not conversation.verifying:
             conversation.verifying, conversation.behind = "last", ""
         elif not page.items or self._is_end(conversation, len(page.items), limit):
             conversation.position = ENDED
         else:
-            self._turn_in_a_circle(conversation, "one names itself as its next")
+            self._handle_loop(conversation, "one names itself as its next page")
 
-    def _turn_in_a_circle(self, conversation: ConversationState, reason: str) -> None:
-        """Pages that were read come again: the end if that were all messages, or a fault of Meta's."""
+    def _handle_loop(self, conversation: ConversationState, reason: str) -> None:
+        """Handle repeated pages: the end if they contain all messages, otherwise a fault in Meta's paging."""
         if conversation.counted is not None and conversation.counted.is_met(by_unclear=False):
             conversation.position = ENDED
         else:
@@ -212,12 +214,12 @@ class ConversationReader:
 
     @staticmethod
     def _is_end(conversation: ConversationState, rows: int, limit: int) -> bool:
-        """Whether nothing can come behind a page that names itself and brought nothing new, asked for more."""
+        """Whether nothing can follow a page that names itself and has nothing new, although more was requested."""
         if rows >= limit or (rows == conversation.imposed_size and not conversation.behind):
             return False
         if conversation.counted is None:
-            # A row that names itself, and nothing to say that it is the only one: any row does where Meta ignores
-            # cursors and cuts its pages to one.
+            # A single row that names itself need not be the only one: if Meta ignores cursors and cuts pages to one
+            # row, any row does that.
             return bool(conversation.behind)
         return conversation.counted.is_met(by_unclear=True)
 
@@ -229,7 +231,7 @@ class ConversationReader:
         *,
         last_time: bool,
     ) -> None:
-        """Chooses another way to read a conversation, or defers it; raises what concerns more than this one."""
+        """Choose another way to read a conversation, or defer it; raises errors that affect more than this one."""
         if error.action is Action.WAIT or error.scope is ErrorScope.APP:
             raise error
         if isinstance(request, ParticipantsRequest):
@@ -244,7 +246,7 @@ class ConversationReader:
         elif isinstance(error, UnexpectedResponseError) and conversation.by_itself:
             conversation.by_itself, conversation.limit = False, 0
         elif isinstance(error, UnexpectedRowsError) and not conversation.lenient:
-            # What can be read beside rows that are no messages is read all the same.
+            # Read the valid messages despite rows that are not messages.
             conversation.lenient = True
         elif error.action in (Action.RETRY, Action.ASK_LESS) and not isinstance(error, UnexpectedResponseError):
             self._ask_for_less(conversation, request, error)
@@ -264,7 +266,7 @@ class ConversationReader:
             else:
                 self._ask_for_less(conversation, request, error)
         else:
-            # Beyond them ids and times may still be had.
+            # Older messages may still be available without content.
             conversation.ids_only, conversation.limit = True, 0
 
     def _ask_for_less(self, conversation: ConversationState, request: OneRequest, error: GraphError) -> None:
@@ -272,10 +274,10 @@ class ConversationReader:
             conversation.step_over = False
             defer(conversation, error)
         elif conversation.by_itself or request.limit > 1:
-            # The list of its messages may be readable where the conversation itself is not.
+            # The messages edge may be readable even if the conversation node is not.
             conversation.by_itself, conversation.limit = False, max(request.limit // 2, 1)
         else:
-            # A single message cannot be read: with its id and time alone it can be stepped over, and counted.
+            # A single message cannot be read: step over it with its ID and time only, so that it is counted.
             conversation.step_over = True
 
     def _restart(self, conversation: ConversationState, reason: str) -> None:
@@ -284,22 +286,22 @@ class ConversationReader:
         if conversation.restarts > MAX_RESTARTS:
             conversation.deferred = True
             conversation.refusal_code = ReasonCode.PAGING.value
-            conversation.refusal = f"its pages of messages cannot be followed to the end: {reason}"
+            conversation.refusal = f"its message pages cannot be followed to the end: {reason}"
 
     def _rows(self, conversation: ConversationState, nodes: Iterable[Mapping[str, Any]]) -> list[Row]:
-        """The rows of a page's messages that are in the window; notes what else the page shows."""
+        """Return the rows of a page's messages that are in the window, and record the rest of the page."""
         page = [(identifier(node.get("id")), row_time(node.get("created_time")), node) for node in nodes]
         page_ids = [message_id for message_id, _, _ in page if message_id is not None]
-        known = {*conversation.page_ids, *_undated_again(conversation, page)}
+        known = {*conversation.page_ids, *_repeated_undated_ids(conversation, page)}
         read = []
         for message_id, created, node in page:
             if message_id in known:
                 continue
             read.append(self._read_message(conversation, message_id, created, node))
             if message_id is not None and created is not None:
-                # A page may show one message twice, with two times even.
+                # A page may list one message twice, even with different times.
                 known.add(message_id)
-        # While an end is verified, parts of one page come again.
+        # While an end is verified, parts of one page are repeated.
         if conversation.verifying:
             conversation.page_ids = [*conversation.page_ids, *page_ids]
         else:
@@ -314,21 +316,21 @@ class ConversationReader:
             return None
         if conversation.counted is not None:
             conversation.counted.meet(message_id, created)
-        if came_before(conversation, created, message_id):
+        if was_seen_before(conversation, created, message_id):
             return None
         conversation.seen += 1
         move_mark(conversation, created, message_id)
         is_old = created < max(self._context.since, conversation.newer_than)
         conversation.older_rows = conversation.older_rows + 1 if is_old else 0
-        if is_old or created >= self._context.until or self._came_recently(conversation, created, message_id):
+        if is_old or created >= self._context.until or self._is_recent_repetition(conversation, created, message_id):
             return None
         return self._row(conversation, node, created, message_id)
 
     @staticmethod
     def _count_unplaced(conversation: ConversationState, message_id: str | None) -> None:
-        """Without a time it is unknown whether a message belongs to the window: it is counted, not written.
+        """Count a message without an ID or a time, instead of writing it: its window is unknown.
 
-        Without an id it is unknown whether it came before, too: it is no progress.
+        Without an ID, it is also unknown whether the message is a repetition, so it does not count as progress.
         """
         if message_id is None and conversation.verifying and conversation.on_page_without_id:
             conversation.on_page_without_id -= 1
@@ -342,12 +344,12 @@ class ConversationReader:
         if conversation.counted is not None:
             conversation.counted.unclear += 1
 
-    def _came_recently(self, conversation: ConversationState, created: str, message_id: str) -> bool:
-        """Whether a message was read before, which can happen only at the end of an open window."""
+    def _is_recent_repetition(self, conversation: ConversationState, created: str, message_id: str) -> bool:
+        """Whether a message was read before, which only happens at the end of an open window."""
         reference = self._state.reference
         if not reference or self._context.until <= reference or created < reference:
             return False
-        # With its conversation: the first response may have named another one.
+        # The conversation is part of the key, because an earlier response may have named a different one.
         recent = (conversation.id, message_id)
         if recent in self._state.recent_ids and conversation.id not in self._state.reread:
             return True
@@ -368,11 +370,11 @@ class ConversationReader:
         return row
 
 
-def _undated_again(
+def _repeated_undated_ids(
     conversation: ConversationState, page: Iterable[tuple[str | None, str | None, Mapping[str, Any]]]
 ) -> list[str]:
-    """A page's messages without a time, if they came before: no mark tells, and all their ids would be too many."""
+    """Return the IDs of a page's undated messages if the page is a repetition. Storing all IDs would be too much."""
     undated = [message_id for message_id, created, _ in page if created is None and message_id is not None]
-    came_before = not conversation.first_undated.isdisjoint(undated[:1])
+    was_seen_before = not conversation.first_undated.isdisjoint(undated[:1])
     conversation.first_undated.update(undated[:1])
-    return undated if came_before else []
+    return undated if was_seen_before else []

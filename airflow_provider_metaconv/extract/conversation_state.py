@@ -1,4 +1,4 @@
-"""How the state of one conversation changes: what is known of it, and what came before. Pure."""
+"""State changes of one conversation: its known facts, and which messages were seen before. Pure."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from airflow_provider_metaconv.schema import (
 from airflow_provider_metaconv.window import row_time
 
 ENDED: dict[str, str] = {"": ""}
-"""The position behind the last page."""
+"""The position after the last page."""
 
 
 def is_finished(conversation: ConversationState) -> bool:
-    """Whether nothing more is to be read of a conversation."""
+    """Whether the conversation is fully read."""
     return conversation.position == ENDED and not conversation.more_participants and not conversation.deferred
 
 
 def add_participants(conversation: ConversationState, page: ResultPage) -> None:
-    """Takes up one more page of the people in a conversation."""
+    """Add one more page of participants."""
     known = conversation.participants or []
     new = [each for each in people(page.items) or [] if each not in known]
     conversation.participants = known + new
-    # Without anybody new the list leads in a circle.
+    # Without a new participant, the list loops.
     conversation.more_participants = dict(page.next_parameters or {}) if new else {}
 
 
 def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
-    """Takes over what a conversation node says of itself."""
+    """Copy the facts from a conversation node."""
     conversation.updated_time = row_time(node.get("updated_time")) or conversation.updated_time
     edge = node.get("participants")
     if (participants := people(edge)) is not None:
@@ -46,10 +46,10 @@ def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
     conversation.message_count = conversation.message_count if message_count is None else message_count
 
 
-def begin_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:
-    """Takes the number of messages from the node with which a reading begins."""
+def set_expected_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:
+    """Set the expected number of messages from the node with which reading starts."""
     told, newest = count(node.get("message_count")), effective_time(node)
-    # Without a time, what was counted cannot be told from what came later.
+    # Without a time, counted messages cannot be distinguished from later ones.
     if told is not None and newest is not None:
         conversation.counted = Count(told, newest, met_ids=None if conversation.tracked_ids is None else set())
 
@@ -64,7 +64,7 @@ def _more(edge: Any) -> dict[str, str]:
 
 
 def defer(conversation: ConversationState, error: GraphError) -> None:
-    """Leaves a conversation for the end of the attempt."""
+    """Defer a conversation to the end of the attempt."""
     is_unexpected = isinstance(error, UnexpectedResponseError)
     conversation.deferred = True
     conversation.may_pass = error.action in (Action.RETRY, Action.ASK_LESS)
@@ -73,24 +73,24 @@ def defer(conversation: ConversationState, error: GraphError) -> None:
 
 
 def restart(conversation: ConversationState) -> None:
-    """Reads a conversation from its newest message again, passing over what was seen."""
-    # Its own node says how many messages there are by now; the earlier number is no proof any more.
+    """Read a conversation from its newest message again, and skip what was seen."""
+    # Its own node reports the current number of messages; the earlier number is no longer valid.
     conversation.position, conversation.by_itself, conversation.counted = {}, True, None
     conversation.verifying, conversation.behind, conversation.step_over = "", "", False
     conversation.limit, conversation.older_rows, conversation.page_ids = 0, 0, []
-    # They come again, and without an id that cannot be noticed.
+    # They are returned again, and without an ID that cannot be detected.
     conversation.unplaced -= conversation.without_id
     conversation.without_id = 0
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
 
 
-def rests_on_refusal(conversation: ConversationState) -> bool:
-    """Whether rows of a conversation are poorer, or were left out, because a call was refused in this attempt."""
+def depends_on_refusal(conversation: ConversationState) -> bool:
+    """Whether rows are less complete, or were left out, because a call was refused in this attempt."""
     return bool(conversation.stepped_over) or conversation.lenient
 
 
 def resumed(conversation: ConversationState) -> None:
-    """Prepares a conversation for an attempt that continues: what was refused is asked again, what was seen is not."""
+    """Prepare a conversation for an attempt that continues: retry what was refused, and skip what was seen."""
     conversation.deferred = conversation.ids_only = conversation.step_over = False
     conversation.lenient = False
     conversation.refusal = conversation.refusal_code = ""
@@ -98,8 +98,8 @@ def resumed(conversation: ConversationState) -> None:
     conversation.replayed_to, conversation.replayed_ids = conversation.mark, conversation.mark_ids
 
 
-def came_before(conversation: ConversationState, created: str, message_id: str) -> bool:
-    """Whether a message was returned before, as far as times and ids tell."""
+def was_seen_before(conversation: ConversationState, created: str, message_id: str) -> bool:
+    """Whether a message was returned before, judging by times and IDs."""
     if conversation.tracked_ids is not None:
         return message_id in conversation.tracked_ids
     if created == conversation.mark and message_id in conversation.mark_ids:
@@ -115,16 +115,16 @@ def came_before(conversation: ConversationState, created: str, message_id: str) 
 
 
 def is_tracked(conversation: ConversationState, message_id: str) -> bool:
-    """Whether a message without a time came before, as far as that is kept."""
+    """Whether a message without a time was seen before, as far as IDs are tracked."""
     if conversation.tracked_ids is None:
         return False
-    came_before = message_id in conversation.tracked_ids
+    was_seen_before = message_id in conversation.tracked_ids
     conversation.tracked_ids.add(message_id)
-    return came_before
+    return was_seen_before
 
 
 def move_mark(conversation: ConversationState, created: str, message_id: str) -> None:
-    """Remembers a message as the oldest that was read, or its id where times are out of order."""
+    """Record a message as the oldest one read, or track its ID if times are out of order."""
     if conversation.tracked_ids is not None:
         conversation.tracked_ids.add(message_id)
     elif created == conversation.mark:
@@ -132,5 +132,5 @@ def move_mark(conversation: ConversationState, created: str, message_id: str) ->
     elif not conversation.mark or created < conversation.mark:
         conversation.mark, conversation.mark_ids = created, [message_id]
     else:
-        # Older messages came before newer ones: then nothing says that what follows is older still, nor what came.
+        # Older messages came before newer ones, so the order says nothing about what was seen: track IDs from now on.
         conversation.tracked_ids = {*conversation.mark_ids, message_id}

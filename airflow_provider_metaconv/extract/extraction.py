@@ -1,8 +1,8 @@
-"""One extraction: sends what the state still needs, applies the responses, writes the rows, and commits the window.
+"""One extraction: sends the requests that the state needs, applies the responses, writes rows, and commits the window.
 
-This is the only module of ``extract`` that does I/O. ``attempt``, ``list_walk`` and ``conversation`` decide what to ask
-for and what a response means, on the one ``ExtractionState``; nothing counts before the manifest, and the manifest
-needs evidence that only finished reading can give.
+This is the only module of ``extract`` that does I/O. ``attempt``, ``list_walk`` and ``conversation`` decide on the
+``ExtractionState`` what to request and what a response means. Nothing counts before the manifest is published, and the
+manifest requires evidence that only complete reading provides.
 """
 
 from __future__ import annotations
@@ -50,28 +50,28 @@ from airflow_provider_metaconv.window import iso
 logger = logging.getLogger(__name__)
 
 WORKERS = 4
-"""Calls in flight: enough to send 2 calls a second while each takes 2 seconds."""
+"""Calls in flight: enough to send 2 calls per second if each takes 2 seconds."""
 
 
 class PartialWindowError(Exception):
-    """A list of the window could not be read to its end; what was read is published as partial."""
+    """A list of the window could not be fully read. The rest was published as partial."""
 
 
 class Client(Protocol):
-    """What an extraction asks of the Graph client beside its calls: what they cost, and how long a limit lasts."""
+    """The state of the Graph client that an extraction uses: the costs of its calls, and its consecutive limits."""
 
     consecutive_limits: int
 
     @property
     def statistics(self) -> Any:
-        """The cost of the calls so far; ``as_dict()`` gives it in JSON types."""
+        """The costs of the calls so far; ``as_dict()`` returns them in JSON types."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionResult:
-    """What an extraction wrote: where its manifest is, how much is in it, and whether every list was read.
+    """The result of an extraction: its manifest, counts, and whether every list was read.
 
-    ``refusal`` is why a list could not be read in this attempt; it is not part of ``as_dict``.
+    ``refusal`` is why a list could not be read in this attempt. It is not part of ``as_dict``.
     """
 
     manifest: str
@@ -84,7 +84,7 @@ class ExtractionResult:
     refusal: GraphError | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The result in plain JSON types, as it goes into XCom."""
+        """Return the result in plain JSON types, for XCom."""
         values = asdict(self) | {"gaps": list(self.gaps)}
         del values["refusal"]
         return values
@@ -92,11 +92,11 @@ class ExtractionResult:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How an extraction works: the format of its files, the largest sizes of its calls, how many are in flight.
+    """The settings of an extraction: the file format, the maximum page sizes and the number of calls in flight.
 
-    ``accept_partial``: whether a list that stays refused is asked for over at least ten minutes, and then replaced by
-    what earlier runs knew. ``stop`` is that of the client, which ends its calls in flight when the extraction is
-    interrupted. ``clock``, ``sleep`` and ``dispatcher`` are for tests.
+    With ``accept_partial``, a refused list is retried for at least ten minutes, and then replaced by the conversations
+    known from earlier runs. ``stop`` is the client's, and ends its calls in flight if the extraction is interrupted.
+    ``clock``, ``sleep`` and ``dispatcher`` are for tests.
     """
 
     file_format: str = "ndjson"
@@ -119,18 +119,18 @@ def extract_conversations(
     known_ids: Callable[[], Iterable[str]] = tuple,
     observe: Observer = noop,
 ) -> ExtractionResult:
-    """Writes the window's messages and ledger into the storage's folder and returns what was written.
+    """Write the window's messages and ledger to the storage's folder, and return the result.
 
-    ``edges`` are the lists to read one after the other, such as a Page's folders; a conversation counts once.
-    ``known_ids`` are conversations of earlier runs, asked for when a list cannot be read and ``accept_partial`` is set.
-    ``observe`` receives what this attempt does while it works, and when it ends.
+    ``edges`` are the lists to read in turn, such as a Page's folders; a conversation in several lists counts once.
+    ``known_ids`` returns conversations of earlier runs, for unreadable lists if ``accept_partial`` is set. ``observe``
+    receives the stats of this attempt while it runs, and at its end.
 
-    A rerun replaces what an earlier run left, and nothing better: its parts get numbers of their own, the new manifest
-    takes the old one's place in one step, and only then the old parts go. An attempt that fails leaves the old manifest
-    as it is, and a checkpoint from which the next one continues.
+    A rerun never replaces a better result. Its parts get new numbers, the new manifest replaces the old one atomically,
+    and only then are the old parts deleted. A failed attempt leaves the old manifest unchanged, and a checkpoint from
+    which the next attempt continues.
 
-    Raises the ``GraphError`` that ended the attempt, ``BetterResultError`` when a partial result would replace a
-    complete one, and ``StorageError`` when the destination fails or another task is writing there.
+    Raises the ``GraphError`` that ended the attempt, ``BetterResultError`` if a partial result would replace a complete
+    one, and ``StorageError`` if the destination fails or another task is writing there.
     """
     with storage.lock():
         storage.remove_temporaries()
@@ -139,9 +139,9 @@ def extract_conversations(
 
 
 def known_conversations(storage: Storage) -> Iterable[str]:
-    """The ids in the ledgers of the Page's other windows, each once; folders without a manifest do not count.
+    """Return the conversation IDs in the ledgers of the Page's other windows; folders without a manifest are ignored.
 
-    A ledger that is damaged or gone is left out, and said. Raises ``StorageError`` where the storage does not answer.
+    A damaged or missing ledger is skipped with a warning. Raises ``StorageError`` if the storage fails.
     """
     known: dict[str, None] = {}
     for folder in storage.siblings(MANIFEST_NAME):
@@ -149,7 +149,7 @@ def known_conversations(storage: Storage) -> Iterable[str]:
             try:
                 ids = [row["conversation_id"] for row in read_part(folder, file)]
             except UNREADABLE_PART as error:
-                logger.warning("%s cannot be read (%s): left out", folder.uri(file.path), type(error).__name__)
+                logger.warning("%s cannot be read (%s): skipped", folder.uri(file.path), type(error).__name__)
             else:
                 known.update((each, None) for each in ids if isinstance(each, str))
     return known
@@ -183,18 +183,18 @@ class _Extraction:
         self._earlier: Manifest | None = None
 
     def finished_before(self) -> ExtractionResult | None:
-        """The result, if an attempt of this extraction was killed after it had published it."""
+        """Return the result if an earlier attempt of this extraction was killed after it had published it."""
         manifest = self._earlier = earlier_manifest(self._storage)
         if manifest is None or not manifest.complete or not manifest.extraction_id:
             return None
         if manifest.extraction_id != self._checkpoint.earlier_extraction():
             return None
-        logger.info("An earlier attempt has finished %s: only its checkpoint is removed", self._manifest)
+        logger.info("An earlier attempt has already finished %s: removing its checkpoint", self._manifest)
         clean_up(self._storage, manifest)
         return self._result(manifest, None)
 
     def run(self) -> ExtractionResult:
-        """Reads the window and commits it."""
+        """Read the window and commit it."""
         context = self._context
         logger.info(
             "Reading %s/%s from %s until %s into %s",
@@ -216,7 +216,7 @@ class _Extraction:
             self._stats.report()
 
     def _resumed(self) -> dict[str, str | None]:
-        """Takes over what an earlier attempt left; what cannot be used whole is left alone, and all begins anew."""
+        """Continue from an earlier attempt's checkpoint, or start over if it is unusable."""
         if self._saved is not None:
             try:
                 return self._resume(self._saved)
@@ -242,7 +242,7 @@ class _Extraction:
         return known
 
     def _run(self) -> ExtractionResult:
-        # Written anew, as it is: from now on no other attempt that runs at once can replace it.
+        # Written again immediately, so that no concurrent attempt can replace it from now on.
         self._checkpoint.commit(self._state, self._stats.total(), self._parts)
         number = next_part_number(self._storage.names())
         with ExitStack() as stack:
@@ -257,7 +257,8 @@ class _Extraction:
             try:
                 self._walk()
             except GraphError as error:
-                # The walk ended in order. After anything else the state may be of half a batch: the last one counts.
+                # The walk ended in a consistent state. After any other error the state may be inconsistent, so the
+                # previous checkpoint counts.
                 self._leave_checkpoint(error)
                 raise
             for writer in self._writers:
@@ -281,7 +282,7 @@ class _Extraction:
         return ListPosition(number + 1, len(self._edges), state.lowest, list_walk.pass_end(state))
 
     def _walk(self) -> None:
-        """Sends what is planned and applies what comes, until nothing is left to ask for."""
+        """Send planned requests and apply the outcomes until there is nothing left to request."""
         dispatcher = self._settings.dispatcher(self._settings.workers)
         try:
             while True:
@@ -298,7 +299,7 @@ class _Extraction:
             raise
         finally:
             if self._in_flight:
-                # An interruption: these are no longer waited for, and none may follow.
+                # Interrupted: the calls in flight are no longer needed, and none may follow.
                 self._settings.stop.request()
             dispatcher.close()
 
@@ -316,7 +317,7 @@ class _Extraction:
         self._take(self._attempt.apply(request, outcome, partial(self._send_planned, dispatcher)))
 
     def _drain(self, dispatcher: Dispatcher) -> None:
-        """Takes what the other calls in flight have brought, so that it need not be asked for again."""
+        """Apply the outcomes of the other calls in flight, so that they need not be repeated."""
         while self._in_flight:
             request, outcome = dispatcher.next_outcome()
             self._in_flight.remove(request)
@@ -335,7 +336,7 @@ class _Extraction:
         if self._state.page_sizes.messages_are_long:
             release_freed_memory()
         if self._parts != published:
-            # A part is full: with the rows of the others published as well, no row needs to be kept a second time.
+            # A part is full. Publish the other tables' rows as well, so that the checkpoint need not keep any.
             self._publish_parts()
         elif self._checkpoint.is_due(self._stats.calls):
             self._checkpoint.commit(self._state, self._stats.total(), self._parts)
@@ -346,7 +347,7 @@ class _Extraction:
         self._checkpoint.commit_in_parts(self._state, self._stats.total(), self._parts)
 
     def _write_again(self, saved: Saved) -> None:
-        """Writes the rows that are in no part yet into the parts of this attempt."""
+        """Write the saved rows that are in no part yet into the parts of this attempt."""
         messages, conversations = self._writers
         for batch in saved.batches:
             self._attempt.note_written(batch)
@@ -360,14 +361,14 @@ class _Extraction:
         if isinstance(error, RateLimitError):
             self._stats.add_wait(error)
         self._state.consecutive_limits = self._client.consecutive_limits
-        # The error that ended the attempt is the one to show; without this checkpoint the one before it counts.
+        # Report the error that ended the attempt. If this checkpoint fails, the previous one counts.
         with suppress(FilesError):
             self._checkpoint.commit(self._state, self._stats.total(), self._parts)
 
     def _commit(self) -> ExtractionResult:
         evidence = self._attempt.evidence()
         if not evidence.is_complete:
-            # What was read stays for the next attempt, which asks for the rest again.
+            # Keep what was read for the next attempt, which requests the rest again.
             self._checkpoint.commit_in_parts(self._state, self._stats.total(), self._parts)
         manifest = commit_window(
             self._storage,
@@ -397,7 +398,7 @@ class _Extraction:
             "usage_percent": total.usage_percent,
             "errors": total.errors,
             "started": total.started,
-            # A clock that was set back in between makes no time run backwards.
+            # If the clock was set back, time must not run backwards.
             "finished": max(total.started, now()),
         }
         capped_from = self._context.window.capped_from
@@ -453,5 +454,5 @@ def _header(edges: Sequence[ConversationsEdge], context: ExtractionContext, sett
 
 
 def now() -> str:
-    """The present, to the second: what the ledger says of when a window was read."""
+    """Return the present, to the second, as the ledger records when a window was read."""
     return iso(datetime.now(UTC).replace(microsecond=0))

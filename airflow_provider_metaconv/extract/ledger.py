@@ -1,4 +1,4 @@
-"""What the ledger says of a conversation: its row, and what is missing of it and why. Pure."""
+"""The ledger row of a conversation: its facts, and what is missing and why. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_metaconv.schema import (
 from airflow_provider_metaconv.window import iso
 
 INSTAGRAM_VISIBLE_MESSAGES = 20
-"""The content of so many newest messages of a conversation, and no more, is returned on Instagram.
+"""On Instagram, only this many of a conversation's newest messages are returned with their content.
 
 Source: https://developers.facebook.com/docs/graph-api/reference/conversation/
 """
@@ -27,8 +27,8 @@ _INSTAGRAM_RETURNS = (
 )
 
 
-def concerns_window(conversation: ConversationState, context: ExtractionContext) -> bool:
-    """Whether the ledger needs a row: not for conversations that were only touched outside the window."""
+def has_activity_in_window(conversation: ConversationState, context: ExtractionContext) -> bool:
+    """Whether the ledger needs a row. Conversations without activity in the window do not."""
     found = conversation.extracted or conversation.unavailable or conversation.unplaced or conversation.deferred
     if found:
         return True
@@ -38,7 +38,7 @@ def concerns_window(conversation: ConversationState, context: ExtractionContext)
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """How much of a conversation's window was read, and what is missing and why; no reason when nothing is."""
+    """How completely a conversation's window was read, and what is missing and why; without reasons if nothing is."""
 
     status: ConversationStatus
     reason_code: ReasonCode | None = None
@@ -46,7 +46,7 @@ class Gap:
 
 
 def gap(conversation: ConversationState, platform: str) -> Gap:
-    """What is missing of a conversation's window."""
+    """Return what is missing from a conversation's window."""
     truncated = ConversationStatus.TRUNCATED_BY_PLATFORM
     beyond = _beyond_limit(conversation) if platform == INSTAGRAM else 0
     if conversation.deferred:
@@ -74,14 +74,14 @@ def _refused(conversation: ConversationState, platform: str) -> Gap:
 
 
 def _beyond_limit(conversation: ConversationState) -> int:
-    """How many messages lack their content because newer ones exist, and not because somebody deleted them."""
+    """Return how many messages lack content because newer ones exist, not because they were deleted."""
     total = max(conversation.seen, conversation.message_count or 0)
-    # While a conversation is read new messages may come, and the limit moves up among those that were counted.
+    # If new messages arrive during the reading, the limit moves to newer messages than those that were counted.
     return conversation.beyond_limit or (conversation.unavailable_tail if total > INSTAGRAM_VISIBLE_MESSAGES else 0)
 
 
 def ledger_row(conversation: ConversationState, context: ExtractionContext) -> Row:
-    """The conversation's row, final once its messages are read."""
+    """Return the conversation's row, once its messages are read."""
     missing = gap(conversation, context.platform)
     since = context.window.since
     return {
@@ -105,7 +105,7 @@ def ledger_row(conversation: ConversationState, context: ExtractionContext) -> R
 
 
 def amend(before: Amendment, conversation: ConversationState, platform: str) -> Amendment:
-    """What a second look at a conversation adds to its ledger row, beside what an earlier one added."""
+    """Return what a second reading of a conversation adds to its ledger row, and to earlier amendments."""
     missing = gap(conversation, platform)
     found = Amendment(
         conversation.updated_time,
@@ -122,7 +122,7 @@ def amend(before: Amendment, conversation: ConversationState, platform: str) -> 
 
 
 def amended(row: Row, amendment: Amendment) -> Row:
-    """A ledger row with what was found later."""
+    """Return a ledger row with a later amendment applied."""
     changed = row | {
         "updated_time": amendment.updated_time or row["updated_time"],
         "messages_extracted": row["messages_extracted"] + amendment.extracted,

@@ -1,16 +1,17 @@
-"""Where an extraction is in a list of conversations, which request comes next, and what an answer changes. Pure.
+"""The position of an extraction in a list of conversations: the next request, and how a response changes it. Pure.
 
-The list is newest ``updated_time`` first, and only the order that was observed is believed: it is left below the
-window's bound after a whole page below it or ``ROWS_BELOW`` rows in a row, since a single old row proves nothing about
-what lies behind it.
+The list is sorted by ``updated_time``, newest first, but only the observed order is trusted. A pass ends below the
+window's bound after a whole page below it, or ``ROWS_BELOW`` consecutive rows, because a single old row proves nothing
+about the rows that follow it.
 
-While the list is read, new messages move conversations from below the reader to the top. So after the first pass the
-top is listed again, by ids and times, down to where the pass before began, until a pass finds nothing that is new or
-has moved. A pass without news proves that the one before was undisturbed: at its first call nothing was above what
-that one had seen. A pass of a single call is a snapshot, in which nothing can move, and needs no further one.
+While the list is being read, new messages move conversations from below the current position to the top. So after the
+first pass, the top is listed again, with IDs and times only, down to where the previous pass started, until a pass
+finds nothing new or moved. Such a pass proves that the previous one was undisturbed: when it started, nothing was above
+what the previous one had seen. A pass of a single call is a snapshot, in which nothing can move, and needs no further
+pass.
 
-Progress ends a list, not cursors: pages that bring nothing new and lead no further down are a circle, whatever their
-cursors say.
+A list is ended by a lack of progress, not by its cursors: pages with nothing new that lead no further down are a loop,
+whatever their cursors are.
 """
 
 from __future__ import annotations
@@ -45,36 +46,36 @@ logger = logging.getLogger(__name__)
 
 Node = dict[str, Any]
 Known = Mapping[str, str | None]
-"""The conversations that were seen, with the ``updated_time`` that they had then."""
+"""The conversations seen so far, each with its ``updated_time`` at that time."""
 
 ROWS_BELOW = 10
-"""So many rows in a row below the bound, or a whole page of them and at least ``FEWEST_BELOW``, end a pass."""
+"""This many consecutive rows below the bound, or a whole page of at least ``FEWEST_BELOW``, end a pass."""
 
 FEWEST_BELOW = 3
 
 FAR = "9999"
-"""Newer than any time in the form of the rows."""
+"""Later than any time in the rows' format."""
 
 ROWS_PER_RISE = 20
-"""One row in so many may be out of place, such as a conversation whose ``updated_time`` is stale, before nothing of the
-order is believed any more."""
+"""One in this many rows may be out of order, such as a conversation with a stale ``updated_time``, before the order is
+no longer trusted."""
 
 MAX_RECOVERIES = 3
-"""How often a cursor may fail without anything new in between before the list counts as a circle."""
+"""How often a cursor may fail without anything new in between before the list counts as a loop."""
 
 MAX_STALE_PAGES = 10
-"""How many pages in a row may bring nothing new and lead no further down."""
+"""How many consecutive pages may have nothing new and lead no further down."""
 
 QUIET_PASSES = 10
-"""After so many passes without a new conversation a list counts as read although conversations still move: one that
-was missed would have had to move during each of them."""
+"""After this many passes without a new conversation, a list counts as read even if conversations still move: a missed
+one would have had to move during each of the passes."""
 
 MAX_PASSES = 100
-"""Catch-up passes in one attempt."""
+"""The maximum number of catch-up passes in one attempt."""
 
 
 def next_request(state: ListState, sizes: PageSizes) -> ListRequest | None:
-    """The request that continues the list; None when it is read to its end."""
+    """Return the request that continues the list; None if it is fully read."""
     match state.phase:
         case Ended():
             return None
@@ -96,7 +97,7 @@ def _ids_request(position: Position, limit: int, *, hurried: bool) -> ListReques
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The times between which messages are wanted, in the form of the rows; ``since`` "" for a history."""
+    """The time range of wanted messages, in the rows' format; ``since`` is "" for a full history."""
 
     since: str
     until: str
@@ -105,9 +106,9 @@ class Wanted:
 def accept(
     state: ListState, request: ListRequest, page: ResultPage, known: Known, sizes: PageSizes, wanted: Wanted
 ) -> list[Node]:
-    """Takes in a page; returns its nodes, in order, unless they only showed the way.
+    """Apply a page, and return its nodes in order, or none if the page only served to find a position.
 
-    Raises ``CursorError`` when the list turns in a circle.
+    Raises ``CursorError`` if the list loops.
     """
     _note_size(state, request, page, sizes, wanted.since)
     phase = state.phase
@@ -115,9 +116,9 @@ def accept(
         _rewind(state, request, page)
         return []
     last = state.last_page
-    # The top needs no cursor, and so no proof.
+    # The top of the list needs no cursor, and so no verification.
     if isinstance(phase, VerifyingCursor) and request.position and last and not _overlaps(last, page):
-        logger.info("The stored cursor leads elsewhere by now: going back to %s from the top", last.newest)
+        logger.info("The stored cursor no longer leads to the same place: going back to %s from the top", last.newest)
         _start_rewinding(state)
         return []
     _read(state, request, page, known, wanted)
@@ -129,7 +130,7 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
         state.isolated += 1
         sizes.list_was_not_too_large()
     elif request.ids_only:
-        # What a verification asks for may be more than Meta accepts elsewhere.
+        # A verification may request more than Meta accepts elsewhere.
         if not isinstance(state.phase, VerifyingLast | VerifyingEnd):
             sizes.ids_accepted()
     else:
@@ -137,7 +138,7 @@ def _note_size(state: ListState, request: ListRequest, page: ResultPage, sizes: 
 
 
 def _nested(nodes: Sequence[Node], since: str) -> tuple[int, int]:
-    """How many messages came nested, and how many conversations have more that are wanted: newer than ``since``."""
+    """Count the nested messages, and the conversations with more wanted messages (newer than ``since``)."""
     messages = continued = 0
     for node in nodes:
         rows, has_more = _nested_rows(node)
@@ -148,7 +149,7 @@ def _nested(nodes: Sequence[Node], since: str) -> tuple[int, int]:
 
 
 def _nested_rows(node: Node) -> tuple[list[Node], bool]:
-    """The messages nested in a node and whether there are more; none where the node shows no readable list."""
+    """Return a node's nested messages and whether there are more; no messages if the edge is not readable."""
     try:
         page = parse_page(node.get("messages"), lenient_rows=True)
     except GraphError:
@@ -171,17 +172,17 @@ def _ids(nodes: Iterable[Node]) -> list[str]:
 def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known, wanted: Wanted) -> None:
     state.calls += 1
     brings_new = any(conversation_id not in known for conversation_id in _ids(page.items))
-    _distrust(state, page.items, known, wanted)
-    # A part of the page that is verified is no progress, whatever times it shows.
+    _check_for_missed(state, page.items, known, wanted)
+    # A part of the page that is being verified is no progress, whatever its times.
     is_part = isinstance(state.phase, VerifyingLast | VerifyingEnd) and _is_part(page, state.last_page)
-    came_behind = _came_behind(state, page.items, known) and not is_part
+    came_behind = _follows_previous_pages(state, page.items, known) and not is_part
     moved_on = _note_rows(state, page.items, known) and not is_part
     state.stale_pages = 0 if moved_on else state.stale_pages + 1
     if brings_new:
         state.recoveries = 0
     times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
     if came_behind:
-        _note_cut(state, wanted)
+        _record_short_page(state, wanted)
     state.short_page = len(page.items) if len(page.items) < request.limit else 0
     if page.items and not is_part:
         state.last_page = LastPage(request.position, _ids(page.items), max(times, default=""))
@@ -196,15 +197,15 @@ def _read(state: ListState, request: ListRequest, page: ResultPage, known: Known
         is_alone = dict(following) == request.position
         state.phase = VerifyingEnd(dict(following), "" if is_alone else _ids(page.items)[0])
     elif dict(following) == request.position:
-        _meet_self(state, request, page, moved_on=moved_on)
+        _handle_self_reference(state, request, page, moved_on=moved_on)
     elif state.stale_pages > MAX_STALE_PAGES:
-        recover(state, CursorError("The list of conversations leads in a circle: its pages bring nothing new."))
+        recover(state, CursorError("The list of conversations loops: its pages have nothing new."))
     else:
         state.phase = _reading(state, dict(following))
 
 
-def _came_behind(state: ListState, nodes: Iterable[Node], known: Known) -> bool:
-    """Whether a page has rows from behind those before it; what is newer came above them, and says nothing of that."""
+def _follows_previous_pages(state: ListState, nodes: Iterable[Node], known: Known) -> bool:
+    """Whether a page has rows that follow the previous pages. Newer rows appeared above them and do not count."""
     for node in nodes:
         conversation_id, time = str(node["id"]), effective_time(node)
         if time is None:
@@ -215,28 +216,28 @@ def _came_behind(state: ListState, nodes: Iterable[Node], known: Known) -> bool:
     return False
 
 
-def _note_cut(state: ListState, wanted: Wanted) -> None:
-    """More came behind the page before; was it shorter than asked for, Meta cuts the pages of this list."""
+def _record_short_page(state: ListState, wanted: Wanted) -> None:
+    """Record a short page that was not the last one: it means that Meta cuts the pages of this list."""
     if state.short_page <= state.imposed_size:
         return
     state.imposed_size = state.short_page
     if state.passes and state.ended_in_itself:
-        logger.info("Meta cuts the pages of the list: whether it ended where it seemed to is looked at again")
+        logger.info("Meta cuts the pages of the list: verifying again whether it ended")
         state.bound, state.rows_below, state.ended_in_itself = wanted.since, 0, False
 
 
-def _distrust(state: ListState, nodes: Sequence[Node], known: Known, wanted: Wanted) -> None:
-    """Reads on when a pass meets a conversation of the window that the passes before must have seen."""
+def _check_for_missed(state: ListState, nodes: Sequence[Node], known: Known, wanted: Wanted) -> None:
+    """Continue to the window's start if a pass meets a conversation that the earlier passes must have missed."""
     for node in nodes if state.passes else ():
         time = effective_time(node)
         if time is not None and wanted.since <= time < min(state.bound, wanted.until) and str(node["id"]) not in known:
-            logger.warning("Meta's list did not show %s before: reading on to the beginning of the window", node["id"])
+            logger.warning("Meta's list omitted %s before: reading on to the start of the window", node["id"])
             state.bound = wanted.since
             return
 
 
 def _note_rows(state: ListState, nodes: Sequence[Node], known: Known) -> bool:
-    """Follows the order of a page's rows; returns whether they brought anything new or led further down."""
+    """Follow the order of a page's rows, and return whether they had anything new or led further down."""
     moved_on = False
     for node in nodes:
         conversation_id, time = str(node["id"]), effective_time(node)
@@ -261,7 +262,8 @@ def _note_rows(state: ListState, nodes: Sequence[Node], known: Known) -> bool:
 
 def _check_order(state: ListState, time: str) -> None:
     state.top = state.top or time
-    # A conversation that rises above the top has a new message; one that rises below it contradicts the order.
+    # A conversation above the top has a new message. One that is newer than the row before it, but below the top,
+    # contradicts the order.
     if state.previous and state.previous < time < state.top:
         was_in_order = is_in_order(state)
         state.rises += 1
@@ -275,7 +277,7 @@ def _check_order(state: ListState, time: str) -> None:
 
 
 def is_in_order(state: ListState) -> bool:
-    """Whether the rows came newest first, but for a few that are out of place."""
+    """Whether the rows came newest first, except for a few that are out of order."""
     return state.rises <= 1 + state.rows_seen // ROWS_PER_RISE
 
 
@@ -289,16 +291,16 @@ def _reading(state: ListState, position: Position) -> Phase:
     return CatchingUp(position) if state.passes else Reading(position)
 
 
-def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, moved_on: bool) -> None:
-    """A page names itself as its next: the end of the list, or a fault of Meta's in the middle of it.
+def _handle_self_reference(state: ListState, request: ListRequest, page: ResultPage, *, moved_on: bool) -> None:
+    """Handle a page that names itself as its next page: the end of the list, or a fault in Meta's paging.
 
-    Where Meta ignores cursors each page is the first one, and names itself as well. So what ends a list is an answer
-    that cannot be the first page: one that begins behind a row of the page that was met, and returns nothing else.
+    If Meta ignores cursors, each page is the first one, and also names itself. So the list is ended only by a response
+    that cannot be the first page: one that starts after a row of the current page and returns nothing else.
     """
     phase = state.phase
     if isinstance(phase, VerifyingEnd) and not phase.behind and len(page.items) > 1:
-        # It named itself as well when it was asked for its first row alone, behind which there are others.
-        recover(state, CursorError("A page of the list of conversations names itself as its next, whatever follows."))
+        # It also named itself when only its first row was requested, although other rows follow that row.
+        recover(state, CursorError("A page of the list of conversations always names itself as its next page."))
     elif moved_on or not isinstance(phase, VerifyingLast | VerifyingEnd):
         state.phase = VerifyingLast(request.position)
     elif not page.items:
@@ -307,7 +309,7 @@ def _meet_self(state: ListState, request: ListRequest, page: ResultPage, *, move
         state.ended_in_itself = True
         _end_pass(state, "a last page that names itself")
     else:
-        recover(state, CursorError("A full page of the list of conversations names itself as its next."))
+        recover(state, CursorError("A full page of the list of conversations names itself as its next page."))
 
 
 def _behind(phase: Phase) -> str:
@@ -325,7 +327,7 @@ def _end_pass(state: ListState, proof: str) -> None:
         state.phase = _ended(state, f"{proof}, nothing new in {QUIET_PASSES} passes")
     elif state.passes >= MAX_PASSES:
         raise TransientError(
-            f"The list of conversations still brings new ones after {MAX_PASSES} passes over its top: try again later."
+            f"The list of conversations still has new ones after {MAX_PASSES} passes over its top: try again later."
         )
     else:
         _begin_pass(state, state.top)
@@ -346,34 +348,34 @@ def _begin_pass(state: ListState, bound: str, *, has_news: bool = False) -> None
 
 
 def is_at_pass_start(state: ListState) -> bool:
-    """Whether the next call begins a catch-up pass, before which open conversations are to be read."""
+    """Whether the next call starts a catch-up pass, before which open conversations must be read."""
     return isinstance(state.phase, CatchingUp) and state.calls == 0
 
 
 def refuse(state: ListState, request: ListRequest, error: GraphError, sizes: PageSizes) -> None:
-    """Chooses how to continue after a refusal that less, or another way, may help; raises when nothing is left."""
+    """Choose how to continue after a refusal that a smaller or different request may avoid; otherwise raise it."""
     if isinstance(error, CursorError):
         recover(state, error)
     elif request.is_smallest:
         raise error
     elif isinstance(state.phase, VerifyingEnd):
-        # Not below two while two are answered: a single row that names itself may be any row of the list.
+        # Never fewer than two rows if two are accepted: a single row that names itself may be any row of the list.
         state.phase = VerifyingEnd(request.position, state.phase.behind, (request.limit + 1) // 2)
     elif request.ids_only:
         sizes.ids_refused(request.limit)
     elif error.action in (Action.SKIP, Action.FAIL) and not state.isolated:
-        # Asked for ids alone the list shows at once whether it is the list that is refused.
+        # Requesting IDs only shows whether the list itself is refused.
         state.phase = SkippingOne(request.position)
     elif not sizes.list_refused(Sizes(request.limit, request.nested_messages)):
         state.phase = SkippingOne(request.position)
 
 
 def recover(state: ListState, error: CursorError) -> None:
-    """Goes back to the top after a cursor failed; raises the error when that helps no longer."""
+    """Go back to the top after a cursor failed; raises the error if that no longer helps."""
     state.recoveries += 1
     if state.recoveries > MAX_RECOVERIES:
         raise error
-    logger.info("%s Beginning from the top again.", error)
+    logger.info("%s Starting from the top again.", error)
     if state.passes:
         _begin_pass(state, state.bound, has_news=True)
     else:
@@ -388,7 +390,7 @@ def _start_rewinding(state: ListState) -> None:
 
 
 def _rewind(state: ListState, request: ListRequest, page: ResultPage) -> None:
-    """Looks for the page that was read last; what of it was read before is known and passed over."""
+    """Search for the page that was read last. Its rows are known and will be skipped."""
     last = state.last_page
     times = [time for node in page.items if (time := row_time(node.get("updated_time"))) is not None]
     is_reached = last is None or _overlaps(last, page) or any(time <= last.newest for time in times)
@@ -399,18 +401,18 @@ def _rewind(state: ListState, request: ListRequest, page: ResultPage) -> None:
     lowest = min([state.lowest, *times] if state.lowest else times, default="")
     state.stale_pages = 0 if lowest != state.lowest else state.stale_pages + 1
     if state.stale_pages > MAX_STALE_PAGES:
-        raise CursorError("The list of conversations leads in a circle: its pages bring nothing new.")
+        raise CursorError("The list of conversations loops: its pages have nothing new.")
     state.lowest = lowest
     state.phase = Rewinding(dict(following))
 
 
 def resumed(state: ListState) -> None:
-    """Prepares a list for an attempt that continues from a checkpoint: nothing that failed before is believed."""
+    """Prepare a list for an attempt that continues from a checkpoint: earlier failures do not count."""
     state.recoveries = state.stale_pages = state.isolated = 0
     if isinstance(state.phase, Ended):
         return
     if state.passes:
-        # Half a pass proves nothing, but what it found is known.
+        # An interrupted pass proves nothing, but its conversations are known.
         state.passes = state.quiet_passes = 0
         _begin_pass(state, state.bound, has_news=state.has_news)
     elif state.last_page is None:
@@ -421,5 +423,5 @@ def resumed(state: ListState) -> None:
 
 
 def pass_end(state: ListState) -> str:
-    """The time at which the pass will leave the list; "" where that is unknown, as for a history or a catch-up pass."""
+    """Return the time at which the pass will end; "" if unknown, as for a full history or a catch-up pass."""
     return state.bound if is_in_order(state) and not state.passes and not isinstance(state.phase, Ended) else ""

@@ -1,4 +1,4 @@
-"""The calls of an extraction as values, what each of them asks for, and the threads that send them."""
+"""The calls of an extraction as values, the fields they request, and the threads that send them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ IDS_ONLY = ("id", "updated_time")
 MESSAGE_IDS_ONLY = ("id", "created_time")
 
 _NAMED_FIELD = (re.compile(r"field \(?['\"]?(\w+)"), re.compile(r"(\w+)['\"]? field"), re.compile(r"['\"(](\w+)['\")]"))
-"""How Meta names a field that it refuses, the surest first: words such as *from* are also words of its sentences."""
+"""How Meta names a refused field, most reliable pattern first: names such as *from* are also ordinary words."""
 
 Position = dict[str, str]
-"""The parameters with which Meta pages on, such as ``{"after": "QVFI…"}``; empty: from the top."""
+"""The parameters of a position in a list, such as ``{"after": "QVFI…"}``; empty means the top."""
 
 AT_ONCE: tuple[Action, ...] = ()
-"""Nothing is repeated inside the call: less is asked for instead, without waiting."""
+"""Nothing is retried within the call. Less is requested instead, without waiting."""
 
 IN_PASSING = (Action.RETRY,)
-"""What passes by itself is repeated with back-off; for what Meta calls too large, less is asked for at once."""
+"""Temporary errors are retried with back-off. If Meta calls a request too large, less is requested immediately."""
 
 PATIENTLY = (Action.RETRY, Action.ASK_LESS)
-"""Everything is repeated with back-off: nothing smaller is left to ask for."""
+"""Everything is retried with back-off, because nothing smaller can be requested."""
 
 
 SECONDS_TO_END = 1.0
 
 
 class ListRequest(msgspec.Struct, frozen=True):
-    """One page of the list of conversations; ``nested_messages=0`` asks for ids and times alone."""
+    """One page of the list of conversations; ``nested_messages=0`` requests IDs and times only."""
 
     position: Position
     limit: int
@@ -47,17 +47,17 @@ class ListRequest(msgspec.Struct, frozen=True):
 
     @property
     def ids_only(self) -> bool:
-        """Whether it asks for ids and times alone."""
+        """Whether it requests IDs and times only."""
         return self.nested_messages == 0
 
     @property
     def is_smallest(self) -> bool:
-        """Whether nothing smaller can be asked for at this place."""
+        """Whether nothing smaller can be requested at this position."""
         return self.ids_only and self.limit == 1
 
 
 class ConversationRequest(msgspec.Struct, frozen=True):
-    """One conversation by its id, with so many of its newest messages nested."""
+    """One conversation by its ID, with its newest ``limit`` messages nested."""
 
     conversation_id: str
     limit: int
@@ -65,7 +65,7 @@ class ConversationRequest(msgspec.Struct, frozen=True):
 
 
 class MessagesRequest(msgspec.Struct, frozen=True):
-    """One page of one conversation's messages, newest first; ``lenient``: rows that are none are counted."""
+    """One page of a conversation's messages, newest first; ``lenient`` counts rows that are not messages."""
 
     conversation_id: str
     position: Position
@@ -76,7 +76,7 @@ class MessagesRequest(msgspec.Struct, frozen=True):
 
 
 class ParticipantsRequest(msgspec.Struct, frozen=True):
-    """One more page of the people in one conversation."""
+    """One more page of a conversation's participants."""
 
     conversation_id: str
     position: Position
@@ -90,7 +90,7 @@ Outcome = Response | GraphError
 
 
 def asked_messages(request: Request) -> int:
-    """How many messages a call asks for at the most, with all that belongs to them."""
+    """Return the maximum number of messages with content that a call requests."""
     match request:
         case ListRequest():
             return request.limit * request.nested_messages
@@ -103,22 +103,22 @@ def asked_messages(request: Request) -> int:
 
 
 class Fields:
-    """The fields that calls ask for: all that the tables name, but those that Meta refused."""
+    """The fields that calls request: all fields of the tables, except those that Meta has refused."""
 
     def __init__(self, platform: str, left_out: list[str]) -> None:
         self._platform = platform
         self._left_out = left_out
 
     def of(self, table: Table) -> tuple[str, ...]:
-        """What to ask of the nodes of a table."""
+        """Return the fields to request for the nodes of a table."""
         return tuple(field for field in table.graph_fields(self._platform) if field_name(field) not in self._left_out)
 
     def with_messages(self, limit: int) -> tuple[str, ...]:
-        """What to ask of a conversation with its newest messages."""
+        """Return the fields to request for a conversation with its newest messages."""
         return (*self.of(CONVERSATIONS), nested_messages(self.of(MESSAGES), limit))
 
     def named_in(self, text: str) -> list[str]:
-        """The fields that a text of Meta's names as refused and that can be left out."""
+        """Return the optional fields that a text from Meta names as refused."""
         tables = (CONVERSATIONS, MESSAGES)
         names = {field_name(field) for table in tables for field in table.graph_fields(self._platform)}
         names -= {*IDS_ONLY, *MESSAGE_IDS_ONLY}
@@ -129,7 +129,7 @@ class Fields:
 
 
 def field_name(field: str) -> str:
-    """The name of a field without its arguments and subfields.
+    """Return the name of a field without its arguments and subfields.
 
     >>> field_name("shares{link,name}")
     'shares'
@@ -138,7 +138,7 @@ def field_name(field: str) -> str:
 
 
 def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable[[], Response]:
-    """The call that a request describes; what it asks for is read now, in the deciding thread."""
+    """Return the call that a request describes. Its fields are determined now, in the deciding thread."""
     match request:
         case ListRequest():
             names = IDS_ONLY if request.ids_only else fields.with_messages(request.nested_messages)
@@ -155,24 +155,24 @@ def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable
 
 
 class Dispatcher(Protocol):
-    """Sends calls and returns their outcomes in any order; used from one thread."""
+    """Sends calls and returns their outcomes in any order. For use from one thread."""
 
     @property
     def has_room(self) -> bool:
         """Whether another call can be sent now."""
 
     def send(self, request: Request, call: Callable[[], Response]) -> None:
-        """Sends a call."""
+        """Send a call."""
 
     def next_outcome(self) -> tuple[Request, Outcome]:
-        """Waits for the next outcome; what is no ``GraphError`` is raised."""
+        """Wait for the next outcome; raises any error that is not a ``GraphError``."""
 
     def close(self) -> None:
-        """Waits a moment for what is in flight and sends nothing more."""
+        """Wait briefly for the calls in flight, and send nothing more."""
 
 
 class ThreadDispatcher:
-    """Sends up to ``workers`` calls at once, each from a thread of its own: the threads fetch, and decide nothing."""
+    """Sends up to ``workers`` calls at once, each from its own thread. The threads only fetch; they decide nothing."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
@@ -186,13 +186,13 @@ class ThreadDispatcher:
         return len(self._running) < self._workers
 
     def send(self, request: Request, call: Callable[[], Response]) -> None:
-        """Sends a call."""
+        """Send a call."""
         future = self._threads.submit(call)
         self._running[future] = request
         future.add_done_callback(self._done.put)
 
     def next_outcome(self) -> tuple[Request, Outcome]:
-        """Waits for the next outcome; what is no ``GraphError`` is raised."""
+        """Wait for the next outcome; raises any error that is not a ``GraphError``."""
         future = self._done.get()
         request = self._running.pop(future)
         try:
@@ -201,7 +201,7 @@ class ThreadDispatcher:
             return request, error
 
     def close(self) -> None:
-        """Waits a moment for what is in flight and sends nothing more."""
-        # Calls that were told to stop end at once, but for one that looks for its host or connects to it.
+        """Wait briefly for the calls in flight, and send nothing more."""
+        # Stopped calls end immediately, except during a DNS lookup or while connecting.
         ended = wait(self._running, SECONDS_TO_END)
         self._threads.shutdown(wait=not ended.not_done, cancel_futures=True)

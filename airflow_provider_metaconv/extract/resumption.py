@@ -1,4 +1,4 @@
-"""Where an attempt begins: a new state, or that of the attempt before with every refusal taken back. Pure."""
+"""The state with which an attempt starts: new, or that of the previous attempt with every refusal reset. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_metaconv.extract import list_walk
-from airflow_provider_metaconv.extract.conversation_state import rests_on_refusal, resumed
+from airflow_provider_metaconv.extract.conversation_state import depends_on_refusal, resumed
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.state import (
@@ -17,30 +17,30 @@ from airflow_provider_metaconv.extract.state import (
 )
 
 LISTING_MARGIN = timedelta(minutes=5)
-"""How far below the window the list is read on: ``updated_time`` and ``created_time`` need not agree to the second."""
+"""How far below the window the list is read: ``updated_time`` and ``created_time`` need not agree to the second."""
 
 
 def new_state(context: ExtractionContext, lists: int, page_sizes: PageSizes) -> ExtractionState:
-    """The state of an extraction that has not begun."""
+    """Return the initial state of an extraction."""
     bound = context.window.listing_bound(LISTING_MARGIN)
     return ExtractionState([ListState(bound) for _ in range(lists)], page_sizes)
 
 
 def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
-    """Prepares a state for an attempt that continues: every conclusion that rests on a refusal is asked again.
+    """Prepare a state for an attempt that continues: every conclusion based on a refusal is reset.
 
-    Returns the conversations that were seen: those of the ledger's ``rows``, those that are open, and others.
+    Returns the conversations seen so far: those of the ledger's ``rows``, the open ones, and others.
     """
     known = _seen(state, rows)
     for each in state.lists:
         list_walk.resumed(each)
     for conversation in list(state.conversations.values()):
-        if rests_on_refusal(conversation):
+        if depends_on_refusal(conversation):
             state.doubtful.add(conversation.id)
         else:
             resumed(conversation)
     for conversation_id in sorted(state.doubtful):
-        # What was found of it stays, and is reduced to the richest version of each message by the commit.
+        # Its rows are kept, and the commit reduces them to the most complete version of each message.
         state.reread.add(conversation_id)
         state.amendments.pop(conversation_id, None)
         state.unplaced.pop(conversation_id, None)
@@ -50,7 +50,7 @@ def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[st
 
 
 def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
-    """The conversations that a state has seen, with their times; notes of those on a last page which have no row."""
+    """Return the conversations seen, with their times, and record those of a last page that have no row."""
     known = {row["conversation_id"]: time_of(row) for row in rows}
     for conversation in state.conversations.values():
         known[conversation.id] = latest(conversation.updated_time, conversation.newest)
@@ -62,10 +62,10 @@ def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str
 
 
 def time_of(row: Mapping[str, Any]) -> str | None:
-    """The time of a conversation's ledger row, as ``effective_time`` takes that of its node."""
+    """Return the time of a conversation's ledger row, equivalent to the ``effective_time`` of its node."""
     return latest(row["updated_time"], row["newest_message_time"])
 
 
 def latest(*times: str | None) -> str | None:
-    """The latest of these times; None where there is none."""
+    """Return the latest of these times, or None if there is none."""
     return max(filter(None, times), default=None)

@@ -1,4 +1,4 @@
-"""Graph nodes to rows: what a table's row holds, and nothing of Meta's paging, whose links carry the token."""
+"""Conversion of Graph nodes to rows. Meta's paging links are dropped, because they contain the token."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CONTENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ExtractionContext:
-    """What all rows of an extraction share: whose they are, which time is extracted, and when that is done.
+    """The values that all rows of an extraction share: the Page, the window, and the extraction time.
 
-    ``since`` and ``until`` bound the messages that are read, lookback included; ``own_ids`` and ``own_usernames`` are
-    those under which the business itself writes.
+    ``since`` and ``until`` bound the messages that are read, including the lookback. ``own_ids`` and ``own_usernames``
+    are those under which the business itself sends messages.
     """
 
     platform: str
@@ -44,31 +44,31 @@ class ExtractionContext:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows that are ready to be written: messages, and ledger rows of conversations that are finished."""
+    """Rows that are ready to be written: messages, and ledger rows of finished conversations."""
 
     messages: list[Row] = field(default_factory=list)
     conversations: list[Row] = field(default_factory=list)
 
 
 def text(value: Any) -> str | None:
-    """A value for a text column: texts as they are, null as null, anything unexpected as JSON rather than lost."""
+    """Convert a value for a text column: strings and null unchanged, anything else to JSON, so that nothing is lost."""
     if value is None or type(value) is str:
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
 def identifier(value: Any) -> str | None:
-    """The id of a message, which is a text or a number; None for anything else, which identifies no message."""
+    """Return a message ID, which is a string or a number; None for anything else."""
     return str(value) if type(value) in (str, int) and value != "" else None
 
 
 def count(value: Any) -> int | None:
-    """A value for an integer column: null for what is no count."""
+    """Convert a value for an integer column; None if it is not a count."""
     return value if type(value) is int and 0 <= value < 2**63 else None
 
 
 def effective_time(node: Mapping[str, Any]) -> str | None:
-    """The time that gives a conversation its place: its ``updated_time``, or that of a newer message shown with it."""
+    """Return a conversation's effective time: its ``updated_time``, or that of a newer message nested in it."""
     updated = row_time(node.get("updated_time"))
     edge = node.get("messages")
     rows = edge.get("data") if isinstance(edge, dict) else None
@@ -79,7 +79,7 @@ def effective_time(node: Mapping[str, Any]) -> str | None:
 
 
 def people(edge: Any) -> list[dict[str, Any]] | None:
-    """The ``{id, name}`` of everybody in a Graph list; Meta's internal e-mail aliases are left out."""
+    """Return ``{id, name}`` of all people in a Graph list, without Meta's internal e-mail aliases."""
     rows = _rows(edge)
     return (
         None
@@ -89,12 +89,12 @@ def people(edge: Any) -> list[dict[str, Any]] | None:
 
 
 def _name(person: dict[str, Any]) -> Any:
-    # Messenger people have a name, Instagram people a username.
+    # People have a name on Messenger, and a username on Instagram.
     return person.get("name") or person.get("username")
 
 
 def _rows(edge: Any) -> list[Any] | None:
-    """The rows of a nested edge; Graph shows some as ``{"data": [...]}``, in places as a bare list or object."""
+    """Return the rows of a nested edge, which Graph returns as ``{"data": [...]}``, a bare list or a bare object."""
     if edge is None:
         return None
     if isinstance(edge, dict):
@@ -105,7 +105,7 @@ def _rows(edge: Any) -> list[Any] | None:
 
 
 def _without_paging(value: Any) -> Any:
-    # Every value of every message passes here: the exact types of parsed JSON are the fastest question to ask.
+    # Called for every value of every message. Comparing exact types is the fastest check for parsed JSON.
     kind = type(value)
     if kind is dict:
         return {key: _without_paging(inner) for key, inner in value.items() if key != "paging"}
@@ -115,8 +115,8 @@ def _without_paging(value: Any) -> Any:
 
 
 def _nested(edge: Any) -> list[Any] | None:
-    """The rows of a nested edge as they are written."""
-    # Most messages have none.
+    """Return the rows of a nested edge in the form in which they are written."""
+    # Most messages have no such edge.
     return None if edge is None else _without_paging(_rows(edge))
 
 
@@ -129,7 +129,7 @@ def _content_status(node: Mapping[str, Any]) -> str:
 def message_row(
     node: Mapping[str, Any], context: ExtractionContext, conversation_id: str, message_id: str, created_time: str
 ) -> Row:
-    """The row of a Graph message node; fields that it lacks are null, fields unknown here are left out."""
+    """Return the row of a Graph message node. Missing fields are null, and unknown fields are left out."""
     get = node.get
     sender = get("from")
     sender = sender if isinstance(sender, dict) else {}
@@ -160,6 +160,6 @@ def message_row(
 
 def _direction(sender_id: str | None, sender: Mapping[str, Any], context: ExtractionContext) -> str | None:
     if sender_id in context.own_ids or text(sender.get("username")) in context.own_usernames:
-        # The business writes under several ids of its own; its username is the same in all of them.
+        # The business sends messages under several IDs, but with the same username.
         return "outbound"
     return None if sender_id is None else "inbound"

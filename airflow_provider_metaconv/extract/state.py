@@ -1,8 +1,7 @@
-"""All that is known of an extraction, as typed values: the only thing that a checkpoint holds beside rows.
+"""The state of an extraction as typed values. Besides rows, a checkpoint contains nothing else.
 
-Calls in flight are not part of it: an attempt that goes on from a state plans them again. What was refused is not part
-of it either, beside the sizes that Meta accepts: a failure is no phase, it ends the attempt, and the next one asks
-again.
+Calls in flight are not part of the state: an attempt that continues plans them again. Apart from the page sizes that
+Meta accepts, neither are refusals: a failure ends the attempt, and the next attempt tries again.
 """
 
 from __future__ import annotations
@@ -30,34 +29,34 @@ class Reading(_Value, frozen=True, tag="reading"):
 
 
 class SkippingOne(_Value, frozen=True, tag="skipping_one"):
-    """One conversation spoils the page: it is listed alone, by id and time, and read by itself."""
+    """One conversation makes the page fail, so it is listed alone, with ID and time only, and read separately."""
 
     position: Position
 
 
 class Rewinding(_Value, frozen=True, tag="rewinding"):
-    """A cursor failed: from the top, by ids and times, back down to the page that was read last."""
+    """A cursor failed: list IDs and times from the top again, down to the page that was read last."""
 
     position: Position = {}
 
 
 class VerifyingCursor(_Value, frozen=True, tag="verifying_cursor"):
-    """A stored cursor is only a hint: believed when its page still overlaps the one that was read."""
+    """A stored cursor is only a hint. It is trusted if its page still overlaps the last page."""
 
     position: Position
 
 
 class VerifyingLast(_Value, frozen=True, tag="verifying_last"):
-    """A page names itself as its next: its first row alone shows the cursor that leads behind that row."""
+    """A page names itself as its next page. Requesting only its first row reveals the cursor that follows that row."""
 
     position: Position
 
 
 class VerifyingEnd(_Value, frozen=True, tag="verifying_end"):
-    """Behind that row, ``behind``, the rest of the page must come, and nothing else if the list is over.
+    """After that row, ``behind``, only the rest of the page may follow if the list has ended.
 
-    ``behind`` is "" where the page has one row only, which is asked for again. ``limit`` 0 asks for as much as Meta is
-    known to return, whatever it accepted elsewhere.
+    ``behind`` is "" if the page has only one row, which is then requested again. ``limit`` 0 requests as many rows as
+    Meta is known to return, whatever it accepted elsewhere.
     """
 
     position: Position
@@ -66,20 +65,20 @@ class VerifyingEnd(_Value, frozen=True, tag="verifying_end"):
 
 
 class CatchingUp(_Value, frozen=True, tag="catching_up"):
-    """The top again, by ids and times, down to where the pass before began: what moved while the list was read?"""
+    """The top is listed again, with IDs and times only, down to where the previous pass started, to find what moved."""
 
     position: Position = {}
 
 
 class ListEvidence(_Value, frozen=True):
-    """Why a list counts as read; made by ``list_walk`` alone, when a pass has proved it."""
+    """Why a list counts as read. Only ``list_walk`` creates it, when a pass has proved it."""
 
     proof: str
     passes: int
 
 
 class Ended(_Value, frozen=True, tag="ended"):
-    """Every conversation of the window that the list held was seen."""
+    """Every conversation of the window in the list was seen."""
 
     evidence: ListEvidence
 
@@ -88,7 +87,7 @@ Phase = Reading | SkippingOne | Rewinding | VerifyingCursor | VerifyingLast | Ve
 
 
 class LastPage(_Value, frozen=True):
-    """The page that was read last: how it was asked for, its ids, and its newest ``updated_time``."""
+    """The page that was read last: its position, its IDs, and its newest ``updated_time``."""
 
     position: Position
     ids: list[str]
@@ -96,14 +95,14 @@ class LastPage(_Value, frozen=True):
 
 
 class ListState(_State):
-    """Where one list of conversations has been read to; times are in the form of the rows, "" where there is none.
+    """The position in one list. Times are in the rows' format, "" if there is none.
 
-    ``bound`` is the time below which nothing is wanted in this pass. ``top`` is the time at the top when the pass
-    began. ``lowest`` is the oldest time that the pass has seen, and ``tied`` the ids of that very time. ``rises``
-    counts the rows that contradict the order. ``passes`` counts the catch-up passes, ``quiet_passes`` those at the end
-    that found no new conversation. ``imposed_size`` is the largest page that was shorter than asked for though more
-    followed, ``short_page`` one of which that is not known yet. ``ended_in_itself``: the last page that names itself
-    was taken for the end of a pass.
+    ``bound`` is the time below which this pass needs nothing. ``top`` is the time at the top when the pass started.
+    ``lowest`` is the oldest time seen in the pass, and ``tied`` holds the IDs with exactly that time. ``rises`` counts
+    the rows that contradict the order. ``passes`` counts the catch-up passes, and ``quiet_passes`` the latest ones
+    without a new conversation. ``imposed_size`` is the size of the largest page that was shorter than requested
+    although more rows followed; ``short_page`` is the size of one for which that is not known yet. ``ended_in_itself``
+    means that a page that names itself was taken as the end of a pass.
     """
 
     bound: str
@@ -130,15 +129,15 @@ class ListState(_State):
 
 
 class Count(_State):
-    """How many messages Meta ``told`` when a reading of a conversation began, and how many of them it has ``met``.
+    """How many messages Meta reported (``told``) when the reading of a conversation started, and how many were ``met``.
 
-    The number alone proves nothing: of the messages that were met some may be gone from it, and others may have come
-    since. So only those up to the ``newest`` that can have been counted count, each once, and only those that one
-    reading from the newest to the oldest meets: the next one begins with a number of its own. ``unclear`` are those
-    without id or time, which may have come twice.
+    The number alone proves nothing: some of the messages may have been deleted since, and others added. So only
+    messages up to ``newest``, the time of the count, are counted, each one once, within one reading from the newest to
+    the oldest; the next reading starts with a new number. ``unclear`` counts messages without an ID or a time, which
+    may be repetitions.
 
-    ``mark`` is the time of the oldest message met and ``mark_ids`` those of that very time; ``met_ids`` is kept instead
-    where messages are known to be out of order.
+    ``mark`` is the time of the oldest message met, and ``mark_ids`` the IDs with exactly that time. ``met_ids`` is used
+    instead if the messages are known to be out of order.
     """
 
     told: int
@@ -150,7 +149,7 @@ class Count(_State):
     met_ids: set[str] | None = None
 
     def meet(self, message_id: str, created: str) -> None:
-        """Counts a message of the reading, unless it came before or is newer than what was counted."""
+        """Count a message of the reading, unless it is a repetition or newer than the count."""
         if created > self.newest:
             return
         if self.met_ids is not None:
@@ -162,24 +161,27 @@ class Count(_State):
             self.met, self.mark_ids = self.met + 1, [*self.mark_ids, message_id]
 
     def is_met(self, *, by_unclear: bool) -> bool:
-        """Whether all were met that were counted; ``by_unclear``: those that may have come twice count as well."""
+        """Whether all reported messages were met; ``by_unclear`` includes messages that may be repetitions."""
         return self.met + (self.unclear if by_unclear else 0) >= self.told
 
 
 class ConversationState(_State):
-    """How far one conversation has been read, newest message first: counts and marks, never rows.
+    """How far one conversation has been read, newest message first: counts and marks, but no rows.
 
-    ``mark`` is the time of the oldest message seen and ``mark_ids`` those of that very time: what is newer was seen.
-    ``newer_than`` restricts the reading to what came since an earlier one. ``limit`` 0: as many messages as usual.
-    ``by_itself`` and ``step_over`` say what the next call asks for: the conversation instead of a page of its
-    messages; one message by id and time alone. ``verifying`` a page that names itself as its next: its ``last``
-    place, and then the ``end`` behind the message ``behind``, as ``VerifyingLast`` and ``VerifyingEnd`` do.
-    ``lenient``: rows that are no messages are counted, not refused any more. ``tracked_ids`` are kept once the
-    messages turn out not to be in order: then marks say nothing, and what came twice is reduced to one by the
-    commit. ``unplaced`` messages belong to no window, ``without_id`` are those of them that lack an id.
-    ``on_page_without_id`` are those of the page that is verified, which come again. ``first_undated``: of each page the
-    first id without a time, by which it is known when it comes again. ``lacks_newest``: one of them is
-    among the newest, which Instagram shows. ``short_page`` and ``imposed_size`` are as in ``ListState``.
+    * ``mark`` is the time of the oldest message seen, and ``mark_ids`` the IDs with exactly that time: anything newer
+      was seen. ``tracked_ids`` is used instead once the messages turn out to be out of order; the commit then removes
+      duplicates.
+    * ``newer_than`` restricts the reading to messages after an earlier one. ``limit`` 0 means the usual page size.
+    * ``by_itself`` and ``step_over`` determine the next call: the conversation node instead of a page of its messages,
+      or one message with ID and time only.
+    * ``verifying`` is set while a page that names itself as its next page is verified: its ``last`` row, and then the
+      ``end`` after the message ``behind``, as in ``VerifyingLast`` and ``VerifyingEnd``.
+    * ``lenient`` counts rows that are not messages, instead of refusing them.
+    * ``unplaced`` messages have no known window; ``without_id`` of them have no ID, and ``on_page_without_id`` of these
+      are on the page that is being verified, and will be repeated. ``lacks_newest`` means that one of the unplaced
+      messages is among the newest, which Instagram returns.
+    * ``first_undated`` holds the first ID without a time of each page, to recognise repeated pages.
+    * ``short_page`` and ``imposed_size`` are as in ``ListState``.
     """
 
     id: str
@@ -228,7 +230,7 @@ class ConversationState(_State):
 
 
 class Amendment(_State):
-    """What a second look at a conversation adds to the ledger row that was written after the first."""
+    """What a second reading of a conversation adds to the ledger row that was written after the first."""
 
     updated_time: str | None = None
     extracted: int = 0
@@ -240,14 +242,13 @@ class Amendment(_State):
 
 
 class ExtractionState(_State):
-    """One window's extraction. ``lists`` are read in their order; ``conversations`` are those that are open.
+    """The extraction of one window. ``lists`` are read in order; ``conversations`` are the open ones.
 
-    ``reference`` is a time by Meta's clock, ``recent_ids`` the messages from then on, each with its conversation: they
-    may come twice while the window is still open. ``doubtful`` are conversations whose ledger row rests on a refusal:
-    the next attempt reads them again. ``reread`` may have rows twice, which the commit reduces to one. ``passed`` are
-    conversations without anything in the window, and so without a ledger row, with their times: as many as a look at
-    the top may meet again.
-    ``unplaced`` is how many messages of finished conversations belong to no window.
+    ``reference`` is a time by Meta's clock, and ``recent_ids`` the messages since then, with their conversations: they
+    may be repeated while the window is still open. ``doubtful`` conversations have a ledger row that is based on a
+    refusal, and are read again by the next attempt. ``reread`` conversations may have duplicate rows, which the commit
+    removes. ``passed`` conversations have nothing in the window and so no ledger row; their times are kept for as many
+    as a catch-up pass may meet again. ``unplaced`` counts messages of finished conversations without a known window.
     """
 
     lists: list[ListState]

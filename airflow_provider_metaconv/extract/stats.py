@@ -1,4 +1,4 @@
-"""Running counts of an extraction: in the log and to an observer while it works, in the manifest when it is done."""
+"""Running counts of an extraction, for the log and an observer while it runs, and for the manifest at its end."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 60.0
 
 CallStats = Callable[[], Mapping[str, Any]]
-"""What the calls of this attempt cost so far: numbers, and counts of errors by code."""
+"""Returns the costs of this attempt's calls so far: numbers, and counts of errors by code."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStats:
-    """What this attempt alone has done so far; what earlier attempts did before a checkpoint is not in it.
+    """The stats of this attempt so far, without those of earlier attempts.
 
-    ``waits`` are the waits for a rate limit, ``usage_percent`` is how full the fullest limit was at its fullest.
+    ``waits`` are the waits for a rate limit, and ``usage_percent`` is the highest usage of any limit.
     """
 
     calls: int = 0
@@ -40,7 +40,7 @@ class AttemptStats:
 
 
 Observer = Callable[[AttemptStats], None]
-"""Receives the stats at most once a minute, and once more when the attempt ends, well or not."""
+"""Receives the stats at most once a minute, and once more at the end of the attempt, whether it succeeded or not."""
 
 
 def noop(stats: AttemptStats) -> None:
@@ -48,7 +48,7 @@ def noop(stats: AttemptStats) -> None:
 
 
 class EarlierAttempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What all attempts up to a checkpoint have counted and cost."""
+    """The counts and costs of all attempts up to a checkpoint."""
 
     attempts: int
     calls: int
@@ -66,7 +66,7 @@ class EarlierAttempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ListPosition:
     """Where an extraction is: in list ``number`` of ``lists``, read back to the ``updated_time`` ``position``.
 
-    ``end`` is the time at which the list is left; ``""`` where that is unknown.
+    ``end`` is the time at which reading of the list will end; ``""`` if unknown.
     """
 
     number: int = 1
@@ -80,7 +80,7 @@ class ListPosition:
 
 
 class Pace:
-    """How fast a list is read, in seconds of its ``updated_time`` a second; ``clock`` gives monotonic seconds."""
+    """How fast a list is read, in seconds of ``updated_time`` per second; ``clock`` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -88,12 +88,12 @@ class Pace:
         self._from = ListPosition()
 
     def note(self, place: ListPosition) -> None:
-        """Starts to measure when a list shows its first conversations."""
+        """Start measuring when a list returns its first conversations."""
         if place.number != self._from.number or not self._from.position:
             self._since, self._from = self._clock(), place
 
     def seconds_left(self, place: ListPosition) -> float | None:
-        """Seconds to the list's end at the pace since the last question; None: unknown. Measures anew from here."""
+        """Return the estimated seconds to the list's end, or None if unknown, and start a new measurement."""
         elapsed, begin = self._clock() - self._since, self._from
         self._since, self._from = self._clock(), place
         if not (place.end and place.position and begin.position and place.number == begin.number):
@@ -104,7 +104,7 @@ class Pace:
 
 
 def duration(seconds: float | None) -> str:
-    """A time left in words, to the minute: ``unknown``, ``less than 1 min``, ``12 min``, ``3 h 20 min``."""
+    """Format a remaining time to the minute: ``unknown``, ``less than 1 min``, ``12 min``, ``3 h 20 min``."""
     if seconds is None:
         return "unknown"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -118,9 +118,9 @@ def _seconds(earlier: str, later: str) -> float:
 
 
 class ExtractionStats:
-    """Counts what was written in all attempts and what it cost; reports once a minute, to the log and ``observe``.
+    """Counts the rows and costs of all attempts, and reports them to the log and ``observe`` once a minute.
 
-    ``clock`` gives monotonic seconds.
+    ``clock`` returns monotonic seconds.
     """
 
     def __init__(
@@ -143,12 +143,12 @@ class ExtractionStats:
         self.messages = 0
 
     def resume(self, earlier: EarlierAttempts) -> None:
-        """Adds to what earlier attempts counted."""
+        """Continue the counts of earlier attempts."""
         self._earlier = earlier
         self._statuses, self.messages = Counter(earlier.statuses), earlier.messages
 
     def add(self, batch: Batch, place: ListPosition) -> None:
-        """Counts a batch that was written; ``place`` is where the extraction now is."""
+        """Count a batch that was written; ``place`` is the current position."""
         self.messages += len(batch.messages)
         for row in batch.conversations:
             self._statuses[row["status"]] += 1
@@ -159,12 +159,12 @@ class ExtractionStats:
             self.report()
 
     def add_wait(self, error: RateLimitError) -> None:
-        """Counts a wait that this attempt leaves to the next one."""
+        """Count a wait that this attempt leaves to the next one."""
         self._waits += 1
         self._wait_seconds += error.retry_after
 
     def log(self, opening: str, more: str = "") -> None:
-        """Writes one line with all counts."""
+        """Log one line with all counts."""
         self._reported = self._clock()
         total = self.total()
         logger.info(
@@ -179,7 +179,7 @@ class ExtractionStats:
         )
 
     def report(self) -> None:
-        """Reports to the observer what this attempt has done so far."""
+        """Report the stats of this attempt to the observer."""
         now, earlier = self._call_stats(), self._earlier
         earlier_incomplete = sum(earlier.statuses.values()) - earlier.statuses.get(ConversationStatus.COMPLETE, 0)
         self._observe(
@@ -195,21 +195,21 @@ class ExtractionStats:
 
     @property
     def conversations(self) -> int:
-        """Conversations in the ledger."""
+        """The number of conversations in the ledger."""
         return self._statuses.total()
 
     @property
     def incomplete(self) -> int:
-        """Conversations of which something is missing."""
+        """The number of incomplete conversations."""
         return self.conversations - self._statuses[ConversationStatus.COMPLETE]
 
     @property
     def calls(self) -> int:
-        """All calls of all attempts."""
+        """The calls of all attempts."""
         return int(self._call_stats()["calls"]) + self._earlier.calls
 
     def total(self) -> EarlierAttempts:
-        """Everything so far, this attempt included, as a checkpoint keeps it."""
+        """Return all counts and costs so far, including this attempt's, for a checkpoint."""
         now, earlier = self._call_stats(), self._earlier
         waited = now["rate_limit_wait_seconds"] + self._wait_seconds + earlier.rate_limit_wait_seconds
         return EarlierAttempts(

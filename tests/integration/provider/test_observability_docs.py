@@ -74,7 +74,7 @@ LOG_PHRASES: list[tuple[ModuleType, list[str]]] = [
         ["So far", "time left in it at this pace", "conversations, ", "fullest limit at", "read back to", "unknown"],
     ),
     (extraction, ["Reading ", "Continuing where an earlier attempt ended", "Done", "Partial"]),
-    (attempt, ["Asking again in ", "conversations that earlier runs knew instead of the list", "cannot be read: "]),
+    (attempt, ["Retrying in ", "conversations known from earlier runs instead of the list", "cannot be read: "]),
     (client, ["Waiting ", "before a retry: "]),
     (extract, ["Reading from ", "is not covered yet", "The window is partial: "]),
 ]

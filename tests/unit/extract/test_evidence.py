@@ -63,10 +63,10 @@ def test_a_list_at_its_end_is_evidence() -> None:
 def test_an_open_conversation_leaves_no_evidence() -> None:
     state = ended()
     state.conversations["t_1"] = ConversationState("t_1")
-    with pytest.raises(RuntimeError, match="1 conversations are not read to their end"):
+    with pytest.raises(RuntimeError, match="1 conversations are not fully read"):
         attempt(state).evidence()
 
 
 def test_a_list_that_is_not_at_its_end_leaves_no_evidence() -> None:
-    with pytest.raises(RuntimeError, match="neither read to its end nor refused"):
+    with pytest.raises(RuntimeError, match="neither fully read nor refused"):
         attempt(new_state(CONTEXT, 1, PageSizes.default("MESSENGER", is_history=True))).evidence()
