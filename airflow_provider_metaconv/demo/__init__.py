@@ -1,1 +1,1 @@
-"""The whole path on one machine, through Airflow itself: ``python -m airflow_provider_metaconv.demo``."""
+"""The whole pipeline on one machine, run by Airflow itself: ``python -m airflow_provider_metaconv.demo``."""

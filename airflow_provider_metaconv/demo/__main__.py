@@ -1,4 +1,4 @@
-"""Runs the sample DAG through Airflow against the emulator, or against real Pages, and shows what came of it."""
+"""Runs the sample DAG in Airflow against the emulator or real Pages, and shows the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Self
 try:
     from rich.console import Console, RenderableType
 except ImportError:
-    sys.exit("The demo needs more than the provider: pip install 'airflow-provider-metaconv[demo]'")
+    sys.exit("The demo has extra requirements: pip install 'airflow-provider-metaconv[demo]'")
 
 from airflow_provider_metaconv.demo import results, screen
 from airflow_provider_metaconv.demo.google import GooglePlace
@@ -29,9 +29,9 @@ NEW_MESSAGES = 120
 
 
 def main() -> int:
-    """Runs the demo; the exit status is 1 when a run failed or the counts are not the emulator's own."""
+    """Run the demo. The exit status is 1 if a run failed or the counts differ from the emulator's."""
     options = _options()
-    # Tokens, messages and Airflow's own files: all that the demo and its processes make is for this user alone.
+    # Everything that the demo and its processes create (tokens, messages, Airflow's files) is for this user only.
     os.umask(0o077)
     console = Console(width=None if sys.stdout.isatty() else 120)
     workspace = Workspace(options.folder.resolve())
@@ -42,9 +42,9 @@ def main() -> int:
     workspace.prepare()
     if workspace.is_open_to_others:
         folder = shlex.quote(str(workspace.folder))
-        console.print(f"Other users of this machine can read {folder}; to change that: chmod -R go-rwx {folder}")
+        console.print(f"Other users of this machine can read {folder}; to restrict it: chmod -R go-rwx {folder}")
     airflow = workspace.airflow_environment(options.dags.resolve())
-    # Airflow's database is made while the emulator makes its world: both take some seconds.
+    # Airflow's database is created while the emulator generates its world. Both take several seconds.
     with workspace.log.open("ab") as log, process(["airflow", "db", "migrate"], airflow, log) as migration:
         if real is not None:
             with _Demo(console, workspace, place, airflow, migration) as demo:
@@ -55,8 +55,8 @@ def main() -> int:
             _Demo(console, workspace, place, airflow, migration) as demo,
         ):
             console.print(
-                f"An emulator of Meta's Graph API answers on {emulator.url}, with {options.messages:,} messages on "
-                "4 Pages; it enforces rate limits with Meta's own codes."
+                f"An emulator of Meta's Graph API is running at {emulator.url}, with {options.messages:,} messages on "
+                "4 Pages. It enforces rate limits with Meta's own error codes."
             )
             status = demo.run_emulated(emulator, now)
         if options.picture:
@@ -66,11 +66,11 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where everything goes (default: .demo)")
+    parser.add_argument("--folder", type=Path, default=Path(".demo"), help="folder for all files (default: .demo)")
     parser.add_argument("--dags", type=Path, default=_dags_folder(), help="folder of meta_conversations.py")
     parser.add_argument("--picture", type=Path, help="also draw the summary as an SVG file")
-    parser.add_argument("--google", action="store_true", help="Cloud Storage and BigQuery instead of files and DuckDB")
-    parser.add_argument("--messages", type=int, default=50_000, help="size of the emulated world")
+    parser.add_argument("--google", action="store_true", help="use Cloud Storage and BigQuery, not files and DuckDB")
+    parser.add_argument("--messages", type=int, default=50_000, help="number of messages in the emulated world")
     return parser.parse_args()
 
 
@@ -81,7 +81,7 @@ def _dags_folder() -> Path:
 
 
 class _Demo:
-    """One demo: an Airflow of its own in the workspace, and the console."""
+    """One demo, with its own Airflow in the workspace."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _Demo:
         self._stack.close()
 
     def run_emulated(self, emulator: Emulator, now: datetime) -> int:
-        """The full history, then new messages, then the next interval; both compared with the ground truth."""
+        """Extract the full history, then new messages in the next interval; compare both with the ground truth."""
         self._emulator = emulator
         self._prepare_airflow(emulator.connection, [])
         if not (self._is_prepared() and self._extract(None, now)):
@@ -118,7 +118,7 @@ class _Demo:
         emulator.let_messages_arrive(NEW_MESSAGES, now)
         until = datetime.now(UTC).replace(microsecond=0)
         new = sum(row["messages"] for row in emulator.ground_truth(now, until).values())
-        self._console.print(f"Meanwhile {new} new messages arrived. The next run fetches these and no others:")
+        self._console.print(f"Meanwhile, {new} new messages have arrived. The next run fetches only these:")
         if not self._extract(now, until):
             return 1
         status = self._compare(emulator, [(None, now), (now, until)])
@@ -128,11 +128,11 @@ class _Demo:
         return status
 
     def run_real_pages(self, real: RealPages) -> int:
-        """One run over real Pages: the last 24 hours, or since ``META_SINCE``."""
+        """Run once over real Pages: the last 24 hours, or since ``META_SINCE``."""
         until = datetime.now(UTC).replace(microsecond=0)
         since = None if real.since == "begin" else datetime.fromisoformat(real.since or str(until - timedelta(days=1)))
         if since is not None and since.tzinfo is None:
-            raise SystemExit(f"META_SINCE={real.since} has no time zone: write it as {real.since}+00:00.")
+            raise SystemExit(f"META_SINCE={real.since} must have a time zone: set it to {real.since}+00:00.")
         self._prepare_airflow(real.connection, real.pages)
         if not (self._is_prepared() and self._extract(since, until)):
             return 1
@@ -142,7 +142,7 @@ class _Demo:
         return 0
 
     def _prepare_airflow(self, connection: Mapping[str, Any], pages: list[str]) -> None:
-        """What the sample DAG reads from the environment: the connections, and the Variable with its settings."""
+        """Set what the sample DAG reads from the environment: the connections, and the Variable with its settings."""
         self._environment |= {
             **self._place.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
@@ -165,7 +165,7 @@ class _Demo:
         airflow.start_run(datetime.now(UTC).isoformat(), params)
         screen.watch(self._console, airflow.is_running, figures)
         if not airflow.states() or airflow.states()[-1] != "success":
-            self._console.print(f"[red]Airflow's run did not succeed:[/red] read {self._workspace.log}.")
+            self._console.print(f"[red]Airflow's run did not succeed:[/red] see {self._workspace.log}.")
             for reason in results.failures(self._workspace.log):
                 self._console.print(f"  {reason}", markup=False, highlight=False)
             return False
@@ -175,7 +175,7 @@ class _Demo:
         return True
 
     def _airflow(self) -> Airflow:
-        """The Airflow of this demo, started when it is first needed."""
+        """Return the demo's Airflow, started on first use."""
         if self._started is None:
             log = self._stack.enter_context(self._workspace.log.open("ab"))
             command = ["airflow_provider_metaconv.demo.runs", str(self._workspace.results)]
@@ -185,7 +185,7 @@ class _Demo:
 
     def _succeeded(self, status: int | None) -> bool:
         if status != 0:
-            self._console.print(f"[red]Airflow ended with status {status}:[/red] read {self._workspace.log}.")
+            self._console.print(f"[red]Airflow ended with status {status}:[/red] see {self._workspace.log}.")
         return status == 0
 
     def _show_warehouse(self) -> None:
@@ -193,12 +193,12 @@ class _Demo:
             self._show(screen.answer_table(question, self._place.ask(query)))
 
     def _show_ledger(self) -> None:
-        """Every window with its status, and what is missing in it."""
+        """Show every window with its status, and what is missing from it."""
         for title, query in LEDGER.items():
             self._show(screen.answer_table(title, self._place.ask(query)))
 
     def _compare(self, emulator: Emulator, windows: list[tuple[datetime | None, datetime]]) -> int:
-        """Every manifest and the tables against what the emulator knows that there is."""
+        """Compare every manifest and the tables with the emulator's ground truth."""
         differences = []
         for since, until in windows:
             extracted = list(results.windows_until(until, self._place.manifests()))
@@ -208,15 +208,15 @@ class _Demo:
         everything = emulator.ground_truth(None, windows[-1][1])
         differences += _differences("tables", everything, results.counts_by_page(self._place.ask(COUNTS)))
         errors = emulator.statistics()["errors"]
-        differences += [f"no {code} was answered" for code in ("80006", "613") if not errors.get(code)]
+        differences += [f"the emulator returned no error {code}" for code in ("80006", "613") if not errors.get(code)]
         for difference in differences:
             self._console.print(f"[red]Differs from the emulator's ground truth:[/red] {difference}")
         if differences:
             return 1
-        told = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))
+        returned = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))
         self._show(
-            f"[green]Files and tables hold exactly what the emulator knows that there is:[/green] "
-            f"{sum(row['messages'] for row in everything.values()):,} messages. Errors it answered: {told}."
+            f"[green]Files and tables match the emulator's ground truth exactly:[/green] "
+            f"{sum(row['messages'] for row in everything.values()):,} messages. Errors it returned: {returned}."
         )
         return 0
 

@@ -1,4 +1,4 @@
-"""Google Cloud as a demo's place: a bucket and a BigQuery dataset, on local servers or in a real project."""
+"""Google Cloud as the destination of a demo: a bucket and a BigQuery dataset, on local servers or in a real project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS_FOR_AN_ANSWER = 120
 
 
 class GooglePlace:
-    """A bucket's folder and a dataset that are new for each demo, so that nothing of anybody is replaced."""
+    """A new bucket folder and a new dataset for each demo, so that no existing data are replaced."""
 
     command = "make demo-gcp"
 
@@ -35,24 +35,24 @@ class GooglePlace:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], now: datetime | None = None) -> GooglePlace:
-        """The bucket in ``META_GCS_BUCKET`` and the project in ``GOOGLE_CLOUD_PROJECT``.
+        """Use the bucket in ``META_GCS_BUCKET`` and the project in ``GOOGLE_CLOUD_PROJECT``.
 
-        Nobody logs in where ``STORAGE_EMULATOR_HOST`` names a local server. ``META_BIGQUERY_LOCATION`` is where the
-        dataset is made, by default where BigQuery likes. Ends the program when bucket or project is missing.
+        With ``STORAGE_EMULATOR_HOST``, which points to a local server, no login is needed. ``META_BIGQUERY_LOCATION``
+        is the location of the new dataset, by default BigQuery's. Exits the program if bucket or project is missing.
         """
         stamp = (now or datetime.now(UTC)).strftime("%Y%m%d_%H%M%S")
         bucket, project = environment.get("META_GCS_BUCKET", ""), environment.get("GOOGLE_CLOUD_PROJECT", "")
         location = environment.get("META_BIGQUERY_LOCATION") or None
         if not bucket:
-            raise SystemExit("There is no bucket: set META_GCS_BUCKET and GOOGLE_CLOUD_PROJECT.")
+            raise SystemExit("META_GCS_BUCKET is not set: set META_GCS_BUCKET and GOOGLE_CLOUD_PROJECT.")
         if not project:
-            raise SystemExit("META_GCS_BUCKET is set without a project: set GOOGLE_CLOUD_PROJECT as well.")
+            raise SystemExit("GOOGLE_CLOUD_PROJECT is not set: set it as well as META_GCS_BUCKET.")
         real = "STORAGE_EMULATOR_HOST" not in environment
         return cls(project, bucket.removeprefix("gs://"), real=real, stamp=stamp, location=location)
 
     @property
     def variable(self) -> dict[str, Any]:
-        """The folder of the bucket and the dataset."""
+        """The bucket's folder and the dataset."""
         return {
             "destination": f"gs://{self._bucket}/{self._prefix}",
             "dataset": self._dataset,
@@ -62,7 +62,7 @@ class GooglePlace:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Google's connection: this machine's own login, or nobody at all for the local servers; and BigQuery."""
+        """The Google connection, with this machine's login or anonymous for local servers, and the warehouse."""
         extra: dict[str, Any] = {"project": self._project} | ({} if self._real else {"is_anonymous": True})
         connection = {"conn_type": "google_cloud_platform", "extra": extra}
         return {
@@ -72,7 +72,7 @@ class GooglePlace:
 
     @property
     def lines(self) -> list[str]:
-        """Both places, and how to remove them where they cost money."""
+        """Where the files and tables are, and how to remove them if they cost money."""
         lines = [f"Files:    gs://{self._bucket}/{self._prefix}", f"BigQuery: {self._project}.{self._dataset}"]
         if self._real:
             lines.append(
@@ -82,10 +82,10 @@ class GooglePlace:
         return lines
 
     def clean(self) -> None:
-        """Nothing: each demo has a folder and a dataset of its own."""
+        """Do nothing: each demo has its own folder and dataset."""
 
     def manifests(self) -> Iterator[bytes]:
-        """The manifests of all finished windows, listed every other second at most."""
+        """Yield the manifests of all finished windows, listed at most every two seconds."""
         if time.monotonic() - self._listed >= SECONDS_BETWEEN_LISTS:
             bucket = self._storage.bucket(self._bucket)
             for blob in bucket.list_blobs(prefix=f"{self._prefix}/", timeout=SECONDS_FOR_AN_ANSWER):
@@ -96,7 +96,7 @@ class GooglePlace:
             yield self._manifests[name]
 
     def ask(self, query: str) -> Answer:
-        """BigQuery's answer."""
+        """Return BigQuery's result."""
         from google.cloud import bigquery
 
         configuration = bigquery.QueryJobConfig(default_dataset=f"{self._project}.{self._dataset}")

@@ -1,4 +1,4 @@
-"""Where a demo's results go and are read back from: what a place must offer, and the local folder with DuckDB."""
+"""The destinations of a demo: the ``Place`` protocol, and a local folder with DuckDB."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from airflow_provider_metaconv.demo.results import Answer
 
 COUNTS = "counts"
-"""Rows of a query under this name: Page, platform, messages, conversations."""
+"""The name of a query that returns Page, platform, messages, conversations."""
 
 LEDGER: Mapping[str, str] = {
     "The ledger: windows (table extraction_windows)": """
@@ -29,38 +29,38 @@ LEDGER: Mapping[str, str] = {
         FROM conversation_gaps GROUP BY page, period, reason_code ORDER BY period, page, reason_code
     """,
 }
-"""What the completeness ledger says, in SQL that DuckDB and BigQuery understand alike."""
+"""Queries on the completeness ledger, in SQL that both DuckDB and BigQuery support."""
 
 
 class Place(Protocol):
-    """Files and tables of one demo; ``command`` is how people start it."""
+    """The files and tables of one demo; ``command`` is the command that starts it."""
 
     command: str
 
     @property
     def variable(self) -> dict[str, Any]:
-        """What the sample DAG's Variable says of it."""
+        """The settings for the sample DAG's Variable."""
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What Airflow needs in its environment to get there."""
+        """The environment variables that Airflow needs to access it."""
 
     @property
     def questions(self) -> Mapping[str, str]:
-        """Questions that people ask of such tables, as they can be typed into the warehouse."""
+        """Typical questions to such tables, as SQL for the warehouse."""
 
     @property
     def lines(self) -> list[str]:
-        """Where to look, for people."""
+        """Where the files and tables are."""
 
     def clean(self) -> None:
-        """Removes what an earlier demo left there."""
+        """Remove what an earlier demo left there."""
 
     def manifests(self) -> Iterator[bytes]:
-        """The manifests of all finished windows."""
+        """Yield the manifests of all finished windows."""
 
     def ask(self, query: str) -> Answer:
-        """The warehouse's answer to a query, or to its own under the name ``COUNTS``."""
+        """Run a query, or the warehouse's own query under the name ``COUNTS``."""
 
 
 class LocalPlace:
@@ -80,21 +80,21 @@ class LocalPlace:
 
     @property
     def lines(self) -> list[str]:
-        """Both paths."""
+        """The two paths."""
         return [f"Files:    {self._files}", f"DuckDB:   {self._database}"]
 
     def clean(self) -> None:
-        """Removes files and tables."""
+        """Remove files and tables."""
         shutil.rmtree(self._files, ignore_errors=True)
         self._database.unlink(missing_ok=True)
 
     def manifests(self) -> Iterator[bytes]:
-        """The manifests of all finished windows."""
+        """Yield the manifests of all finished windows."""
         for path in sorted(self._files.glob("platform=*/page_id=*/window=*/_manifest.json")):
             yield path.read_bytes()
 
     def ask(self, query: str) -> Answer:
-        """DuckDB's answer."""
+        """Return DuckDB's result."""
         import duckdb
 
         with duckdb.connect(str(self._database), read_only=True) as connection:

@@ -1,4 +1,4 @@
-"""What a run left behind, as values: manifests, answers of the warehouse, and why tasks failed."""
+"""The results of a run as values: manifests, query results, and why tasks failed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FAILURE = re.compile(r"(?:airflow_provider_metaconv|airflow)\.[\w.]*(?:Error|Fa
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A question's answer: the names of its columns, and its rows."""
+    """A query result: the names of its columns, and its rows."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -23,7 +23,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """One Page's platform and window by its manifest; ``since`` is where its messages begin, lookback included."""
+    """One Page's platform and window, from its manifest; ``since`` includes the lookback."""
 
     page_id: str
     platform: str
@@ -32,12 +32,12 @@ class Extracted:
 
     @property
     def name(self) -> tuple[str, str]:
-        """Page and platform."""
+        """The Page and platform."""
         return self.page_id, self.platform
 
 
 def windows_until(until: datetime, manifests: Iterable[bytes]) -> Iterator[Extracted]:
-    """The finished windows that end at that time."""
+    """Yield the finished windows that end at that time."""
     for manifest in map(json.loads, manifests):
         if datetime.fromisoformat(manifest["window"]["until"]) == until:
             window = manifest["window"]
@@ -47,11 +47,11 @@ def windows_until(until: datetime, manifests: Iterable[bytes]) -> Iterator[Extra
 
 
 def failures(log: Path) -> list[str]:
-    """What tasks failed with, each once, as the log has it: this package's errors and Airflow's failing at once."""
+    """Return the distinct errors with which tasks failed, from the log: this package's and ``AirflowFailException``."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return list(dict.fromkeys(match[1] for line in lines if (match := _FAILURE.match(line))))
 
 
 def counts_by_page(answer: Answer) -> dict[tuple[str, str], dict[str, int]]:
-    """Rows in the tables by Page and platform: ``messages`` and ``conversations``."""
+    """Return the table rows by Page and platform: ``messages`` and ``conversations``."""
     return {(page, platform): {"messages": m, "conversations": c} for page, platform, m, c in answer.rows}

@@ -1,7 +1,7 @@
-"""Airflow in a process of its own that runs the sample DAG whenever it is told: started once, for several runs.
+"""A separate Airflow process that runs the sample DAG on request, so that Airflow starts only once for several runs.
 
-``python -m airflow_provider_metaconv.demo.runs RESULTS`` reads a JSON object a line, ``logical_date`` and ``conf``, and
-appends a line with the run's state to the file RESULTS. What Airflow prints goes to stdout.
+``python -m airflow_provider_metaconv.demo.runs RESULTS`` reads one JSON object per line, with ``logical_date`` and
+``conf``, and appends a line with the run's state to the file RESULTS. Airflow's output goes to stdout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Runs the DAG for each line of stdin, through ``dag.test()``."""
+    """Run the DAG for each line of stdin, with ``dag.test()``."""
     import pendulum
 
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
@@ -22,7 +22,7 @@ def main() -> None:
     with Path(sys.argv[1]).open("a", encoding="utf-8") as results:
         for line in sys.stdin:
             request = json.loads(line)
-            # A DAG object of its own for each run: dag.test() keeps one run's params for the next.
+            # Each run gets its own DAG object, because dag.test() keeps one run's params for the next.
             dag = importlib.reload(sample).dag
             run = dag.test(logical_date=pendulum.parse(request["logical_date"]), run_conf=request["conf"])
             results.write(f"{run.state}\n")

@@ -1,4 +1,4 @@
-"""What the demo shows: progress while Airflow works, then the summary."""
+"""The demo's output: progress while Airflow runs, then the summary."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 10.0
 
 LONGEST_RUN_SECONDS = 24 * 3600
-"""A run that takes longer hangs; Airflow's ``dags test`` ignores a polite request to end."""
+"""A run that takes longer has hung. Airflow's ``dags test`` ignores SIGTERM."""
 
 Figures = Callable[[], tuple[list[Extracted], dict[str, Any]]]
-"""What is finished by now, and the counts of the emulator (empty for real Pages)."""
+"""Returns the windows finished so far, and the emulator's statistics (empty for real Pages)."""
 
 
 def watch(console: Console, is_running: Callable[[], bool], figures: Figures) -> None:
-    """Shows how far Airflow is until it ends: in place on a terminal, as a line now and then elsewhere."""
+    """Show Airflow's progress until the run ends: updated in place on a terminal, as occasional lines otherwise."""
     started = time.monotonic()
-    told = started
+    last_line = started
     with Live(console=console, transient=True) if console.is_terminal else nullcontext() as live:
         while is_running() and time.monotonic() - started < LONGEST_RUN_SECONDS:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             lines = _progress(*figures(), seconds=time.monotonic() - started)
             if live is not None:
                 live.update(Group(Spinner("dots", lines[0]), *(Text(f"  {line}") for line in lines[1:])))
-            elif time.monotonic() - told >= SECONDS_BETWEEN_LINES:
-                told = time.monotonic()
+            elif time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
                 console.print("; ".join(lines), highlight=False)
 
 
@@ -48,16 +48,16 @@ def _progress(finished: list[Extracted], counts: dict[str, Any], *, seconds: flo
     messages = sum(extracted.stats["messages"] for extracted in finished)
     lines = [f"{seconds:4.0f} s: {len(finished)} windows extracted, {messages:,} messages"]
     if counts:
-        lines[0] += f", {counts['calls']} calls answered"
+        lines[0] += f", {counts['calls']} calls"
     return lines + [
         f"Page {block['page_id']} is blocked by code {block['code']}: "
-        f"{block['seconds_left']:.0f} s left of the wait that Meta orders; the worker is free meanwhile"
+        f"{block['seconds_left']:.0f} s left of the wait that Meta requires; the worker is free meanwhile"
         for block in counts.get("blocks", [])
     ]
 
 
 def extraction_table(title: str, extractions: Iterable[Extracted]) -> Table:
-    """What each Page and platform gave, and what it cost."""
+    """Return a table of each Page's and platform's results and costs."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("Page")
     table.add_column("Platform")
@@ -86,7 +86,7 @@ def _waits(stats: dict[str, Any]) -> str:
 
 
 def answer_table(question: str, answer: Answer) -> Table:
-    """A question to the warehouse, and its answer."""
+    """Return a table of a query result."""
     table = Table(title=question, title_justify="left", title_style="bold")
     for number, column in enumerate(answer.columns):
         is_number = bool(answer.rows) and isinstance(answer.rows[0][number], int | float)
@@ -105,7 +105,7 @@ def _cell(value: Any) -> str:
 
 
 def draw(shown: Iterable[RenderableType], path: Path) -> None:
-    """The same as a picture: an SVG file that loads nothing from elsewhere."""
+    """Save the output as an SVG file without external resources."""
     canvas = Console(record=True, width=110, file=io.StringIO())
     for renderable in shown:
         canvas.print(renderable)
@@ -114,5 +114,5 @@ def draw(shown: Iterable[RenderableType], path: Path) -> None:
 
 
 def day(moment: datetime) -> str:
-    """A moment as people read it."""
+    """Format a time for people."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

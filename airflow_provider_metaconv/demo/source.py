@@ -1,4 +1,4 @@
-"""What the demo reads from: the emulator, or real Pages when an access token is given."""
+"""The demo's source: the emulator, or real Pages if an access token is set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_metaconv.demo.workspace import process
 PAGES = 4
 SECONDS_TO_START = 60
 
-# The rate limits of the trial. Meta's own numbers would make it last for hours, their codes and waits are real.
+# The demo's rate limits. Meta's own limits would make it last for hours; the codes and waits are real.
 FAULTS: list[dict[str, Any]] = [
     {"code": 80006, "page_id": "100", "route": "conversations", "after_calls": 3, "times": 1, "regain_minutes": 1,
      "block_seconds": 60},
@@ -31,7 +31,7 @@ FAULTS: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class RealPages:
-    """Pages of the token in ``META_ACCESS_TOKEN``, under Meta's own rate limits."""
+    """The Pages of the token in ``META_ACCESS_TOKEN``, with Meta's own rate limits."""
 
     token: str = field(repr=False)
     app_secret: str | None = field(repr=False)
@@ -42,7 +42,7 @@ class RealPages:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RealPages | None:
-        """The Pages that the environment names; None when it holds no token."""
+        """Read the Pages from the environment; None without a token."""
         token = environment.get("META_ACCESS_TOKEN", "").strip()
         if not token:
             return None
@@ -57,7 +57,7 @@ class RealPages:
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The Airflow connection to them."""
+        """The Airflow connection."""
         extra = {"app_secret": self.app_secret, "api_version": self.api_version}
         given = {k: v for k, v in extra.items() if v}
         return {"conn_type": "meta_graph", "host": self.host, "password": self.token, "extra": given}
@@ -65,14 +65,14 @@ class RealPages:
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """A running emulator, asked over HTTP alone."""
+    """A running emulator, accessed over HTTP only."""
 
     url: str
     token: str = field(repr=False)
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The Airflow connection to it: a user token, from which each Page's own is fetched."""
+        """The Airflow connection, with a user token from which each Page's token is fetched."""
         return {
             "conn_type": "meta_graph",
             "host": self.url,
@@ -81,17 +81,17 @@ class Emulator:
         }
 
     def statistics(self) -> dict[str, Any]:
-        """What clients called so far, and who is blocked."""
+        """Return the calls so far, and the current blocks."""
         counts: dict[str, Any] = self._get("statistics")
         return counts
 
     def ground_truth(self, since: datetime | None, until: datetime) -> dict[tuple[str, str], dict[str, int]]:
-        """What there is in a window, by Page and platform."""
+        """Return the ground truth of a window, by Page and platform."""
         window = {"folder": "all", "until": until.isoformat()} | ({"since": since.isoformat()} if since else {})
         return {(row["page_id"], row["platform"]): row for row in self._get("ground_truth?" + urlencode(window))}
 
     def let_messages_arrive(self, messages: int, since: datetime) -> None:
-        """New messages from that moment on, in old and new conversations, about two a second."""
+        """Let new messages arrive from that time on, in old and new conversations, about two per second."""
         body = {"messages": messages, "seed": 7, "created_time": since.isoformat()}
         requests.post(f"{self.url}/_emulator/arrivals", json=body, timeout=30).raise_for_status()
 
@@ -103,7 +103,7 @@ class Emulator:
 
 @contextmanager
 def running_emulator(folder: Path, *, messages: int, now: datetime) -> Iterator[Emulator]:
-    """An emulator on a free loopback port with the trial's Pages and rate limits; stopped at the end of the block."""
+    """Run an emulator with the demo's Pages and rate limits on a free loopback port for the duration of the block."""
     ready = folder / "emulator.json"
     ready.unlink(missing_ok=True)
     command = ["airflow_provider_metaconv.emulator", "--port", "0", "--pages", str(PAGES)]
@@ -115,7 +115,7 @@ def running_emulator(folder: Path, *, messages: int, now: datetime) -> Iterator[
             if child.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"The emulator did not start: see {log.name}.")
             time.sleep(0.05)
-        told = json.loads(ready.read_text())
-        # It holds the token, and nobody else is to read it.
+        connection_facts = json.loads(ready.read_text())
+        # The file contains a token that nobody else should read.
         ready.unlink()
-        yield Emulator(told["url"], told["user_token"])
+        yield Emulator(connection_facts["url"], connection_facts["user_token"])

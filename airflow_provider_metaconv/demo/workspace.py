@@ -1,4 +1,4 @@
-"""The demo's folder: where Airflow lives, where files and tables go, and how processes are started in it."""
+"""The demo's folder: Airflow's home, files and tables, and the processes that run in it."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from typing import IO, Any
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One folder that holds everything a demo makes."""
+    """A folder with everything that a demo creates."""
 
     folder: Path
 
     @property
     def airflow_home(self) -> Path:
-        """Airflow's own database and logs."""
+        """The folder of Airflow's database and logs."""
         return self.folder / "airflow"
 
     @property
     def results(self) -> Path:
-        """How each of Airflow's runs ended."""
+        """The file with the final state of each run."""
         return self.folder / "runs.txt"
 
     @property
     def log(self) -> Path:
-        """What Airflow printed."""
+        """The file with Airflow's output."""
         return self.folder / "airflow.log"
 
     def prepare(self) -> None:
-        """Makes the folder, for this user alone; removes what Airflow printed the last time."""
+        """Create the folder for this user only, and remove Airflow's earlier output."""
         self.log.unlink(missing_ok=True)
         self.results.unlink(missing_ok=True)
-        # Airflow's database and logs are for nobody else, and neither are the messages.
+        # Airflow's database and logs, and the messages, must not be readable for others.
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         self.airflow_home.mkdir(exist_ok=True)
 
     @property
     def is_open_to_others(self) -> bool:
-        """Whether other users of this machine can get at what a demo makes, as in a folder of earlier releases."""
+        """Whether other users of this machine can access the demo's files, as in a folder of earlier releases."""
         return bool(self.folder.stat().st_mode & 0o077)
 
     def airflow_environment(self, dags: Path) -> dict[str, str]:
-        """The environment of a quiet local Airflow; knows nothing of the demo's own token."""
+        """Return the environment of a quiet local Airflow, without the demo's own token."""
         inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "META_ACCESS_TOKEN")}
         return inherited | {
             "AIRFLOW_HOME": str(self.airflow_home),
@@ -63,8 +63,8 @@ class Workspace:
 def process(
     arguments: list[str], environment: Mapping[str, str], output: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A module of this Python in a process group of its own; what is left of it is ended when the block is."""
-    # Started from this list alone, without a shell.
+    """Run a Python module in its own process group, which is killed at the end of the block."""
+    # Started without a shell.
     child = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", *arguments],
         env=dict(environment),
@@ -76,30 +76,30 @@ def process(
     try:
         yield child
     finally:
-        # For good: Airflow's dag.test() ignores a polite request.
+        # SIGKILL, because Airflow's dag.test() ignores SIGTERM.
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
 
 class Airflow:
-    """One Airflow process that runs the sample DAG, and the results it has given so far."""
+    """An Airflow process that runs the sample DAG, and its results so far."""
 
     def __init__(self, child: subprocess.Popen[bytes], results: Path) -> None:
         self._child = child
         self._results = results
 
     def start_run(self, logical_date: str, params: Mapping[str, Any]) -> None:
-        """Begins a run of the DAG with these params."""
+        """Start a run of the DAG with these params."""
         assert self._child.stdin is not None  # noqa: S101  (it was started with a pipe)
         self._asked = len(self.states()) + 1
         self._child.stdin.write(json.dumps({"logical_date": logical_date, "conf": dict(params)}).encode() + b"\n")
         self._child.stdin.flush()
 
     def is_running(self) -> bool:
-        """Whether the run that was begun last is still at work."""
+        """Whether the latest run is still in progress."""
         return self._child.poll() is None and len(self.states()) < self._asked
 
     def states(self) -> list[str]:
-        """How the runs ended so far."""
+        """Return the final states of the runs so far."""
         return self._results.read_text().splitlines() if self._results.exists() else []
