@@ -45,7 +45,7 @@ _recent_time = lru_cache(maxsize=8_192)(_time_of)
 
 def _from_seconds(seconds: int) -> str | None:
     # Smaller numbers are counters, or dates without separators, not times of messages.
-    if not _EARLIEST_SECONDS <= seconds:
+    if not seconds >= _EARLIEST_SECONDS:
         return None
     try:
         return iso(datetime.fromtimestamp(seconds, UTC))

@@ -78,7 +78,7 @@ class Scheduler:
     def start(self, dag_id: str) -> None:
         """Returns when the DAG can be run."""
         migration = self._launch("db", "migrate")
-        assert 0 == migration.wait(SECONDS_TO_MIGRATE), self._printed()
+        assert migration.wait(SECONDS_TO_MIGRATE) == 0, self._printed()
         self._launch_parts()
         self._wait(SECONDS_TO_START, lambda: self._answers(f"dags/{dag_id}"))
 

@@ -129,7 +129,7 @@ class StopsContract:
         lasting = [
             (each.state, each.try_number) for each in seen if each.state in ("up_for_retry", "success", "failed")
         ]
-        assert [("up_for_retry", 1), ("success", 2)] == lasting
+        assert lasting == [("up_for_retry", 1), ("success", 2)]
         [ended] = [each.end for each in seen if each.state == "up_for_retry"]
         assert ended is not None
         assert ended - stops.timed_out(task_id) < SECONDS_TO_END
@@ -138,7 +138,7 @@ class StopsContract:
     def test_nothing_is_sent_after_a_timeout_until_the_next_try(self, stops: Stops, task_id: str) -> None:
         start = max(each.start for each in stops.of(task_id) if each.start)
         calls = [moment for page_id, moment in stops.journal.calls if page_id == PAGES[task_id]]
-        assert [] == [call for call in calls if stops.timed_out(task_id) < call < start]
+        assert [call for call in calls if stops.timed_out(task_id) < call < start] == []
 
     @for_each_task
     def test_the_try_after_a_timeout_goes_on_where_it_was(self, stops: Stops, task_id: str) -> None:
@@ -146,11 +146,11 @@ class StopsContract:
         calls = stops.server.statistics()["calls_by_page"][PAGES[task_id]]
         # Those that hung or were refused, those since the last checkpoint, the Page's token once more.
         assert stops.undisturbed_calls < calls <= stops.undisturbed_calls + 4 + 2 + 4
-        assert 2 == result.manifest["stats"]["attempts"]
+        assert result.manifest["stats"]["attempts"] == 2
         assert sorted(stops.server.ground_truth(PAGES[task_id], until=NOW).message_ids) == sorted(result.message_ids)
 
     def test_a_task_that_a_person_ends_while_a_call_hangs_ends_at_once(self, stops: Stops) -> None:
         told = stops.logged(ENDED, "Terminating process")
         # The task's own last word: that its process has ended, Airflow may notice seconds later.
         assert stops.logged(ENDED, "Task failed with exception") - told < SECONDS_TO_END
-        assert [] == [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > told]
+        assert [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > told] == []

@@ -115,7 +115,7 @@ def cloud(stage: Stage) -> dict[str, Any]:
 
 
 def test_each_dag_has_the_load_of_its_warehouse_alone(local: dict[str, Any], cloud: dict[str, Any]) -> None:
-    assert ("success", "success") == (local["state"], cloud["state"])
+    assert (local["state"], cloud["state"]) == ("success", "success")
     loads = [{name for name in run["tasks"] if name.startswith("load_into_")} for run in (local, cloud)]
     assert loads == [{"load_into_duckdb"}, {"load_into_bigquery"}]
     extracted = [value["manifest"] for name, value in cloud["returned"].items() if name.startswith("extract[")]
@@ -168,14 +168,14 @@ def test_no_staging_table_is_left(stage: Stage, cloud: dict[str, Any]) -> None:
 def test_files_on_this_machine_go_into_bigquery_too(stage: Stage, local: dict[str, Any]) -> None:
     """For who has no bucket: the same folder as the run before, only the dataset is chosen."""
     result = stage.airflow.run(since="begin", until=NOW.isoformat(), warehouse="bigquery", dataset="from_files")
-    assert ("success", "success") == (result["state"], result["tasks"]["load_into_bigquery"]["state"])
+    assert (result["state"], result["tasks"]["load_into_bigquery"]["state"]) == ("success", "success")
     assert stage.duckdb_rows("messages") == stage.bigquery_rows("messages", "from_files")
 
 
 def test_parquet_takes_the_same_path_to_the_same_rows(stage: Stage, local: dict[str, Any]) -> None:
     place = CLOUD | {"destination": f"gs://{BUCKET}/parquet", "dataset": "from_parquet", "file_format": "parquet"}
     result = stage.airflow.run(since="begin", until=NOW.isoformat(), **place)
-    assert ("success", "success") == (result["state"], result["tasks"]["load_into_bigquery"]["state"])
+    assert (result["state"], result["tasks"]["load_into_bigquery"]["state"]) == ("success", "success")
     assert any(blob.name.endswith(".parquet") for blob in stage.objects.list_blobs(prefix="parquet/"))
     for table in TABLES:
         assert stage.duckdb_rows(table.name) == stage.bigquery_rows(table.name, "from_parquet")
@@ -187,7 +187,7 @@ def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(st
     place: dict[str, Any] = CLOUD | {"destination": "gs://no-such-bucket/meta", "pages": ["100"]}
     result = stage.airflow.run(since=NOW.isoformat(), until=until.isoformat(), **place)
     after = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
-    assert "failed" == result["state"]
+    assert result["state"] == "failed"
     extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
     assert {("failed", 1)} == {(task["state"], task["try"]) for task in extractions}
     assert before == after

@@ -76,6 +76,6 @@ def test_what_somebody_else_sent_is_not_rendered_and_what_the_author_wrote_is(
     assert "labels ['100 MESSENGER', '100 MESSENGER']" in done.stdout
     found = sorted(path.name for path in (tmp_path / "files").iterdir())
     assert sorted(SENT) == found
-    assert 2 == len(list((tmp_path / "files").rglob("window=20261031T230000Z_20261101T000000Z/_manifest.json")))
+    assert len(list((tmp_path / "files").rglob("window=20261031T230000Z_20261101T000000Z/_manifest.json"))) == 2
     assert server.user_token not in printed
-    assert [] == [path for path in tmp_path.rglob("*") if server.user_token in str(path)]
+    assert [path for path in tmp_path.rglob("*") if server.user_token in str(path)] == []

@@ -88,9 +88,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory, new_airflow_database: New
             timeout=100,
             check=False,
         )
-        assert 0 == process.returncode, process.stdout[-3000:]
+        assert process.returncode == 0, process.stdout[-3000:]
         shown = json.loads(process.stdout.splitlines()[-1])
-        assert "success" == shown["state"], process.stdout[-6000:]
+        assert shown["state"] == "success", process.stdout[-6000:]
         events = folder / "lineage.jsonl"
         lineage = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
         yield Observed(shown, process.stdout, received(statsd), lineage, folder, server)
@@ -190,7 +190,7 @@ def test_nothing_that_was_shown_holds_a_secret_or_a_text(observed: Observed) -> 
     everything = (
         observed.printed + "".join(observed.packets) + json.dumps(observed.lineage) + json.dumps(observed.shown)
     )
-    assert [] == [secret for secret in secrets if secret in everything]
+    assert [secret for secret in secrets if secret in everything] == []
 
 
 def test_nothing_that_airflow_keeps_holds_a_secret_or_a_text(observed: Observed) -> None:
@@ -203,7 +203,7 @@ def test_nothing_that_airflow_keeps_holds_a_secret_or_a_text(observed: Observed)
     rows = (".gz", ".duckdb", ".wal")
     for path in kept:
         content = b"" if path.suffix in rows else path.read_bytes()
-        assert [] == [each for each in secrets if each.encode() in content or each in str(path)], path
+        assert [each for each in secrets if each.encode() in content or each in str(path)] == [], path
 
 
 def test_metrics_are_named_by_us_and_tagged_by_page_and_platform_alone(observed: Observed) -> None:

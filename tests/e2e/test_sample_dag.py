@@ -93,7 +93,7 @@ def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_w
     assert {f"{platform}/{page}" for page in ("100", "101", "102") for platform in PLATFORMS} == labels
     states = {name: task["state"] for name, task in first["tasks"].items() if task["state"] != "success"}
     assert states == {}
-    assert "success" == first["state"]
+    assert first["state"] == "success"
 
 
 def test_the_table_holds_every_message_of_every_folder_once(stage: Stage, first: dict[str, Any]) -> None:
@@ -170,13 +170,14 @@ def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage:
     requests.post(f"{server.url}/_emulator/tokens", json=expire, timeout=10).raise_for_status()
     result = stage.airflow.run(since=NOW.isoformat(), until=until.isoformat())
     states = {task["label"]: task["state"] for name, task in result["tasks"].items() if name.startswith("extract[")}
-    assert {"MESSENGER/101": "failed", "INSTAGRAM/101": "failed"} == {
-        label: state for label, state in states.items() if state != "success"
+    assert {label: state for label, state in states.items() if state != "success"} == {
+        "MESSENGER/101": "failed",
+        "INSTAGRAM/101": "failed",
     }
     # At once: a dead token costs no retry, let alone three.
     assert {1} == {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")}
-    assert ("success", "failed") == (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"])
-    assert "failed" == result["state"]
+    assert (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"]) == ("success", "failed")
+    assert result["state"] == "failed"
     assert stage.ground_truth(("100", "102"), NOW, until) <= set(stage.ids())
     assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.log.read_text()
 
@@ -187,12 +188,12 @@ def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, f
     requests.post(f"{server.url}/_emulator/tokens", json=expire, timeout=10).raise_for_status()
     result = stage.airflow.run(since="begin", until=NOW.isoformat())
     requests.post(f"{server.url}/_emulator/tokens", json={"restore": server.user_token}, timeout=10).raise_for_status()
-    assert ("failed", "failed", "failed") == (
+    assert (
         result["state"],
         result["tasks"]["targets"]["state"],
         result["tasks"]["check"]["state"],
-    )
-    assert "success" != result["tasks"]["load_into_duckdb"]["state"]
+    ) == ("failed", "failed", "failed")
+    assert result["tasks"]["load_into_duckdb"]["state"] != "success"
     assert {1} == {result["tasks"][name]["try"] for name in ("targets", "check")}
     assert "Nothing was extracted: see the logs of the settings and targets" in stage.airflow.log.read_text()
 
@@ -223,7 +224,7 @@ def test_wrong_params_fail_the_settings_at_once_and_cost_no_call(
     }
     result = stage.airflow.run(**{"until": NOW.isoformat(), **conf})
     settings = result["tasks"]["settings"]
-    assert ("failed", "failed", 1) == (result["state"], settings["state"], settings["try"])
+    assert (result["state"], settings["state"], settings["try"]) == ("failed", "failed", 1)
     assert calls == stage.server.statistics()["calls"]
     assert says in stage.airflow.log.read_text()
 
@@ -235,8 +236,8 @@ def test_a_file_in_place_of_the_destination_fails_every_extraction_at_once_and_c
     calls = stage.server.statistics()["calls"]
     result = stage.airflow.run(until=NOW.isoformat(), destination=str(stage.folder / "a file"), pages=["100"])
     extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
-    assert [("failed", 1)] * 2 == [(task["state"], task["try"]) for task in extractions]
-    assert ("failed", "failed", 1) == (result["state"], *(result["tasks"]["check"][key] for key in ("state", "try")))
+    assert [(task["state"], task["try"]) for task in extractions] == [("failed", 1)] * 2
+    assert (result["state"], *(result["tasks"]["check"][key] for key in ("state", "try"))) == ("failed", "failed", 1)
     assert calls == stage.server.statistics()["calls"]
     assert "there is a file where a folder is needed" in stage.airflow.log.read_text()
 

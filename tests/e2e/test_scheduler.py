@@ -52,7 +52,7 @@ class Journal(Statistics):
     def count_error(self, label: str) -> None:
         # The emulator answers one call at a time: the error is that of the last one.
         super().count_error(label)
-        assert "80006" == label
+        assert label == "80006"
         self.refusals.append(self.calls[-1])
 
     def calls_of(self, page_id: str) -> list[datetime]:
@@ -163,12 +163,12 @@ def steps(seen: list[Seen]) -> list[tuple[str | None, int]]:
 
 
 def test_a_long_wait_reschedules_a_task_without_retries_and_spends_no_try(story: Story) -> None:
-    assert [("up_for_reschedule", 1), ("success", 1)] == steps(story.of("reschedule"))
+    assert steps(story.of("reschedule")) == [("up_for_reschedule", 1), ("success", 1)]
 
 
 @needs_retry_policy
 def test_a_long_wait_spends_a_retry_when_asked_to(story: Story) -> None:
-    assert [("up_for_retry", 1), ("success", 2)] == steps(story.of("retry"))
+    assert steps(story.of("retry")) == [("up_for_retry", 1), ("success", 2)]
 
 
 @for_each_way_to_wait
@@ -183,7 +183,7 @@ def test_the_next_start_is_when_meta_opens_again_and_not_before(story: Story, wa
 def test_no_worker_is_held_while_tasks_wait(story: Story) -> None:
     waiting = [story.end_of_block(way) for way in PAGES]
     other = story.of("meanwhile")[-1]
-    assert "success" == other.state
+    assert other.state == "success"
     assert other.start is not None
     assert other.end is not None
     assert min(waiting) - BLOCK <= other.start <= other.end < min(waiting)
@@ -192,8 +192,8 @@ def test_no_worker_is_held_while_tasks_wait(story: Story) -> None:
 @for_each_way_to_wait
 def test_nothing_is_sent_to_a_blocked_page(story: Story, way: str) -> None:
     end = story.end_of_block(way)
-    assert [] == [call for call in story.journal.calls_of(PAGES[way]) if end - BLOCK < call < end]
-    assert 1 == len(story.journal.refusals_of(PAGES[way]))
+    assert [call for call in story.journal.calls_of(PAGES[way]) if end - BLOCK < call < end] == []
+    assert len(story.journal.refusals_of(PAGES[way])) == 1
 
 
 def test_each_limit_was_met_once(story: Story) -> None:
@@ -210,7 +210,7 @@ def test_the_work_done_before_the_wait_is_not_paid_for_again(story: Story, way: 
 def test_the_manifest_counts_both_tries_and_the_wait(story: Story, way: str) -> None:
     stats = written(story.folder(PAGES[way])).manifest["stats"]
     calls = story.statistics["calls_by_page"][PAGES[way]]
-    assert (2, 1, {"80006": 1}) == (stats["attempts"], stats["rate_limit_waits"], stats["errors"])
+    assert (stats["attempts"], stats["rate_limit_waits"], stats["errors"]) == (2, 1, {"80006": 1})
     assert BLOCK.total_seconds() == pytest.approx(stats["rate_limit_wait_seconds"], abs=1)
     assert calls == stats["calls"]
 
@@ -223,7 +223,7 @@ def test_every_message_of_the_page_is_in_the_files_once(story: Story, way: str) 
 
 def test_what_others_sent_into_mapped_arguments_is_not_rendered(story: Story) -> None:
     last = {each.task_id: each.state for each in story.literals}
-    assert {"plans": "success", "extract": "success"} == last
+    assert last == {"plans": "success", "extract": "success"}
     folders = {path.name for path in story.files.iterdir() if not path.name.startswith("platform=")}
     assert {"{{ conn.meta_graph_default.password }}", "{# nothing #}"} == folders
 

@@ -155,11 +155,11 @@ def test_the_test_button_tells_whose_the_token_is_and_what_it_reads(story: Story
 
 def test_no_page_of_the_ui_holds_a_secret(story: Story) -> None:
     assert CONNECTION_ID in story.shown.sources[0]
-    assert [] == [secret for secret in story.secrets for source in story.shown.sources if secret in source]
+    assert [secret for secret in story.secrets for source in story.shown.sources if secret in source] == []
 
 
 def test_a_run_from_the_trigger_form_succeeds(story: Story) -> None:
-    assert "Success" == story.shown.state
+    assert story.shown.state == "Success"
     assert {task.task_id: task.state for task in story.shown.tasks if task.state != "Success"} == {}
 
 
@@ -188,4 +188,4 @@ def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
 
 
 def test_the_ui_asks_nothing_of_any_other_host(story: Story) -> None:
-    assert [] == story.asked_outside
+    assert story.asked_outside == []

@@ -66,7 +66,7 @@ def test_another_word_for_the_access_is_refused_before_anything_is_written(tmp_p
     monkeypatch.setenv(access.VARIABLE, "world")
     with pytest.raises(StorageError, match="META_CONVERSATIONS_FILE_ACCESS must be owner or group, not 'world'"):
         LocalStorage(tmp_path / "new").check_writable()
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_looser_folder_is_said_once_with_the_command_and_stays(tmp_path, caplog):
@@ -76,7 +76,7 @@ def test_a_looser_folder_is_said_once_with_the_command_and_stays(tmp_path, caplo
     for _ in range(3):
         LocalStorage(folder).publish_bytes(b"{}", "_manifest.json")
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert ["0755", 1] == [f"{stat.S_IMODE(folder.stat().st_mode):04o}", len(told)]
+    assert [f"{stat.S_IMODE(folder.stat().st_mode):04o}", len(told)] == ["0755", 1]
     assert told[0].startswith(f"{folder} is open to more than the owner (mode 755)")
     assert told[0].endswith(f"""chmod -R go-rwx '{tmp_path}/it'"'"'s old'""")
 
@@ -84,7 +84,7 @@ def test_a_looser_folder_is_said_once_with_the_command_and_stays(tmp_path, caplo
 def test_nothing_is_said_of_a_folder_that_fits_or_lies_above(tmp_path, caplog):
     tmp_path.chmod(0o755)
     LocalStorage(tmp_path / "new").publish_bytes(b"{}", "_manifest.json")
-    assert [] == [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record for record in caplog.records if record.levelno == logging.WARNING] == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_symbolic_link_in_place_of_a_lock_is_followed_nowhere(tmp_path, name, 
     (storage.folder / name).symlink_to(outside)
     with pytest.raises(StorageError, match=r"lock .*there is a symbolic link where a file or folder is needed"):
         lock(storage)
-    assert (b"not ours", 0o644) == (outside.read_bytes(), stat.S_IMODE(outside.stat().st_mode))
+    assert (outside.read_bytes(), stat.S_IMODE(outside.stat().st_mode)) == (b"not ours", 0o644)
 
 
 def test_a_temporary_file_never_takes_over_a_file_or_link_that_is_there(tmp_path):
@@ -112,7 +112,7 @@ def test_a_temporary_file_never_takes_over_a_file_or_link_that_is_there(tmp_path
     for name in ("outside", "link"):
         with pytest.raises(FileExistsError):
             access.create(tmp_path / name)
-    assert b"not ours" == (tmp_path / "outside").read_bytes()
+    assert (tmp_path / "outside").read_bytes() == b"not ours"
 
 
 def test_the_umask_is_as_before_once_the_last_of_several_threads_is_done():
@@ -133,6 +133,6 @@ def test_the_umask_is_as_before_once_the_last_of_several_threads_is_done():
         still = os.umask(0o077)
         leave.set()
         thread.join(10)
-        assert (0o077, 0o022) == (still, os.umask(0o022))
+        assert (still, os.umask(0o022)) == (0o077, 0o022)
     finally:
         os.umask(before)

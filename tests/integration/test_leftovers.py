@@ -104,7 +104,7 @@ def test_what_was_found_is_not_shown(tmp_path: Path) -> None:
 
 def test_where_it_was_found_is_said(tmp_path: Path) -> None:
     sqlite_file_with_packed_values(tmp_path)
-    assert ["table serialized_dag, zlib"] == [leak.where for leak in leaks(tmp_path, {"token": SECRET})]
+    assert [leak.where for leak in leaks(tmp_path, {"token": SECRET})] == ["table serialized_dag, zlib"]
 
 
 @pytest.mark.parametrize("text", ["two\nlines, Ünïcode", 'It\'s "quoted" and \\ more'])
@@ -113,7 +113,7 @@ def test_what_people_wrote_is_found_as_programs_write_it(
     tmp_path: Path, text: str, write: Callable[[str], str]
 ) -> None:
     (tmp_path / "task.log").write_text(f"returned {write(text)}")
-    assert ["task.log"] == [leak.path for leak in leaks(tmp_path, {"text": text})]
+    assert [leak.path for leak in leaks(tmp_path, {"text": text})] == ["task.log"]
 
 
 def demo(folder: Path, log: str = "", manifest: str = "") -> Path:
@@ -129,17 +129,17 @@ def demo(folder: Path, log: str = "", manifest: str = "") -> Path:
 def test_the_emulator_of_a_demo_leaves_nothing_but_what_it_says_of_itself(tmp_path: Path) -> None:
     with running_emulator(tmp_path, messages=100, now=datetime(2026, 11, 20, tzinfo=UTC)) as emulator:
         response = requests.get(f"{emulator.url}/v26.0/me/accounts?access_token={emulator.token}", timeout=10)
-        assert 200 == response.status_code
+        assert response.status_code == 200
     log = tmp_path / "emulator.log"
     assert [log] == list(tmp_path.iterdir())
     assert emulator.token in log.read_text("utf-8")
-    assert [] == demo_leaks(tmp_path, {})
+    assert demo_leaks(tmp_path, {}) == []
 
 
 def test_what_the_emulator_says_of_itself_is_no_leak_and_anything_else_in_its_log_is(tmp_path: Path) -> None:
-    assert [] == demo_leaks(demo(tmp_path / "well"), {})
+    assert demo_leaks(demo(tmp_path / "well"), {}) == []
     told = demo(tmp_path / "told", log="GET /me?access_token=emulator-user-token")
-    assert [("user token", "emulator.log")] == [(leak.secret, leak.path) for leak in demo_leaks(told, {})]
+    assert [(leak.secret, leak.path) for leak in demo_leaks(told, {})] == [("user token", "emulator.log")]
 
 
 def test_a_message_in_a_manifest_is_a_leak_and_in_a_part_or_table_is_none(tmp_path: Path) -> None:
@@ -147,18 +147,18 @@ def test_a_message_in_a_manifest_is_a_leak_and_in_a_part_or_table_is_none(tmp_pa
     folder = demo(tmp_path / "demo", manifest=json.dumps({"reason": text}))
     (folder / "messages-00000.ndjson").write_text(text)
     found = leaks(folder, {"text": text}, spared=places_of_messages(folder))
-    assert ["_manifest.json"] == [leak.path for leak in found]
+    assert [leak.path for leak in found] == ["_manifest.json"]
 
 
 def test_the_search_of_demos_fails_when_it_finds_something_and_when_there_is_nothing_to_look_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert 0 == main([str(demo(tmp_path / "well"))])
-    assert 1 == main([str(demo(tmp_path / "token", manifest="emulator-page-token-102"))])
-    assert 1 == main([str(demo(tmp_path / "text", manifest="What are your opening hours on Sunday?"))])
+    assert main([str(demo(tmp_path / "well"))]) == 0
+    assert main([str(demo(tmp_path / "token", manifest="emulator-page-token-102"))]) == 1
+    assert main([str(demo(tmp_path / "text", manifest="What are your opening hours on Sunday?"))]) == 1
     printed = capsys.readouterr().out
     assert f"FOUND: token of Page 102 in {tmp_path}/token/_manifest.json, bytes" in printed
     assert "emulator-page-token" not in printed
     assert "opening hours" not in printed
     (tmp_path / "well" / "it.duckdb").unlink()
-    assert 1 == main([str(tmp_path / "well")])
+    assert main([str(tmp_path / "well")]) == 1

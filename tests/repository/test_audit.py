@@ -8,16 +8,17 @@ UNSAFE = {"name": "c", "version": "2", "vulns": [{"id": "PYSEC-0", "fix_versions
 
 
 def test_an_index_that_knows_nothing_is_no_proof() -> None:
-    assert (["Vulnerabilities of x: NOT CHECKED, the index here knows of none of them."], False) == summary(
-        "x", [SKIPPED]
+    assert summary("x", [SKIPPED]) == (
+        ["Vulnerabilities of x: NOT CHECKED, the index here knows of none of them."],
+        False,
     )
 
 
 def test_a_vulnerability_is_said_with_its_fix_and_what_was_not_asked() -> None:
     lines, found = summary("x", [SKIPPED, SAFE, UNSAFE])
     assert found
-    assert ["c 2: PYSEC-0, fixed in 3", "Vulnerabilities of x: 1 in 2 dependencies, 1 NOT CHECKED."] == lines
+    assert lines == ["c 2: PYSEC-0, fixed in 3", "Vulnerabilities of x: 1 in 2 dependencies, 1 NOT CHECKED."]
 
 
 def test_without_one_the_number_of_those_asked_is_said() -> None:
-    assert (["Vulnerabilities of x: 0 in 1 dependencies."], False) == summary("x", [SAFE])
+    assert summary("x", [SAFE]) == (["Vulnerabilities of x: 0 in 1 dependencies."], False)

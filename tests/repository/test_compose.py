@@ -115,7 +115,7 @@ def test_the_trials_secrets_are_those_that_it_asks_for() -> None:
 def test_the_trials_secrets_are_random_made_once_and_nobody_elses(tmp_path: Path) -> None:
     file = tmp_path / ".env.trial"
     assert trial.write_once(file)
-    assert 0o600 == file.stat().st_mode & 0o777
+    assert file.stat().st_mode & 0o777 == 0o600
     first = file.read_text("utf-8")
     assert not trial.write_once(file)
     assert first == file.read_text("utf-8")
@@ -135,7 +135,7 @@ def test_nobody_is_admin_without_a_password() -> None:
     environment = SERVICES["api-server"]["environment"]
     assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
     users = dict(user.split(":") for user in environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"].split(","))
-    assert {"admin": "admin", "operator": "user", "viewer": "viewer"} == users
+    assert users == {"admin": "admin", "operator": "user", "viewer": "viewer"}
     assert "ADMIN_PASSWORD" not in SERVICES["worker"]["environment"]
 
 
@@ -148,7 +148,7 @@ def test_the_passwords_are_where_airflow_looks_for_them(tmp_path: Path) -> None:
     file = tmp_path / "passwords.json"
     assert service["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == "/opt/airflow/passwords.json"
     assert {name: f"of-{name}" for name in ("admin", "operator", "viewer")} == json.loads(file.read_text("utf-8"))
-    assert 0o600 == file.stat().st_mode & 0o777
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,11 @@ def test_each_package_of_the_trial_is_pinned_by_hash(name: str) -> None:
     text = (REPOSITORY / name).read_text("utf-8")
     packages = re.split(r"\n(?=[a-z])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
     assert len(packages) > 1
-    assert [] == [
+    assert [
         package
         for package in packages
         if not re.match(r"[\w.-]+(\[[\w,]+\])?==\S+", package) or "--hash=sha256:" not in package
-    ]
+    ] == []
     assert "://" not in text
     for service in SERVICES.values():
         installing = [
@@ -176,7 +176,7 @@ def test_each_package_of_the_trial_is_pinned_by_hash(name: str) -> None:
 def test_each_image_may_be_pinned_by_its_digest() -> None:
     images = [service["image"] for service in SERVICES.values()]
     images.append(SERVICES["worker"]["build"]["args"]["BASE"])
-    assert [] == [each for each in images if each != "metaconv-trial" and not re.match(r"\$\{TRIAL_\w+_IMAGE:-", each)]
+    assert [each for each in images if each != "metaconv-trial" and not re.match(r"\$\{TRIAL_\w+_IMAGE:-", each)] == []
 
 
 def test_the_settings_are_the_sample_dags() -> None:

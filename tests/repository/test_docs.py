@@ -55,7 +55,7 @@ def test_a_query_runs_on_the_tables(code: str, tmp_path: Path) -> None:
     with DuckDBWarehouse(tmp_path / "x.duckdb") as warehouse:
         warehouse.load([])
     with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
-        assert [] == connection.execute(code).fetchall()
+        assert connection.execute(code).fetchall() == []
 
 
 @pytest.mark.parametrize("code", blocks("python"))
@@ -85,7 +85,7 @@ def test_setting_the_schedule_as_it_is_shown_schedules_so() -> None:
     shown = subprocess.run(
         ["bash", "-c", script], cwd=REPOSITORY / "dags", capture_output=True, text=True, check=True, timeout=60
     )
-    assert "*/15 * * * *" == shown.stdout.splitlines()[-1]
+    assert shown.stdout.splitlines()[-1] == "*/15 * * * *"
 
 
 PARSE = """
@@ -171,4 +171,4 @@ def test_the_phases_of_a_list_are_the_states() -> None:
 def test_every_page_is_linked_from_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text("utf-8")
     pages = [page.relative_to(REPOSITORY).as_posix() for page in PAGES if page.parent.name != "adr"]
-    assert [] == [page for page in pages if page not in readme]
+    assert [page for page in pages if page not in readme] == []

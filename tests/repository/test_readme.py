@@ -100,4 +100,4 @@ def test_the_contributing_guide_justifies_every_dependency() -> None:
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     names = re.findall(r'^\s+"([a-z-]+)[><=\[]', project, re.MULTILINE)
     assert len(names) > 10
-    assert [] == [name for name in names if f"`{name}`" not in guide]
+    assert [name for name in names if f"`{name}`" not in guide] == []

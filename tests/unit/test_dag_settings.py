@@ -64,11 +64,11 @@ def test_settings_are_put_in_order() -> None:
     found = settings(
         {**SAID, "platforms": ["messenger", "MESSENGER"], "pages": [100, "100", "101"], "folders": ["a", "a"]}
     )
-    assert (["MESSENGER"], ["100", "101"], ["a"]) == (found["platforms"], found["pages"], found["folders"])
+    assert (found["platforms"], found["pages"], found["folders"]) == (["MESSENGER"], ["100", "101"], ["a"])
 
 
 def test_all_pages_may_be_typed_into_airflows_form() -> None:
-    assert "all" == settings(SAID, {"pages": ["all"]})["pages"]
+    assert settings(SAID, {"pages": ["all"]})["pages"] == "all"
 
 
 @pytest.mark.parametrize(
@@ -289,10 +289,10 @@ def test_datasets_are_allowed_by_name_with_their_project(dataset: str, ok: bool)
 
 def test_databases_are_allowed_by_file_or_folder() -> None:
     stored = {**SAID, "allowed_databases": ["/data/meta.duckdb", "/data/trials"]}
-    assert "/data/trials/a.duckdb" == settings(stored, {"database": "/data/trials/a.duckdb"})["database"]
+    assert settings(stored, {"database": "/data/trials/a.duckdb"})["database"] == "/data/trials/a.duckdb"
     assert "database is not among allowed_databases" in refused(stored, {"database": "/data/meta.duckdb2"})
 
 
 def test_the_variable_of_the_demo_and_of_the_trial_is_accepted() -> None:
     text = json.dumps({"pages": "all", "destination": "gs://example-bucket/x", "dataset": "meta", "location": None})
-    assert "meta" == settings(variable_settings(text, "conversations"))["dataset"]
+    assert settings(variable_settings(text, "conversations"))["dataset"] == "meta"

@@ -46,7 +46,7 @@ def test_all_waits_end_at_once_and_every_later_one() -> None:
     stop.request()
     for each in threads:
         each.join(1)
-    assert 8 == len(ended)
+    assert len(ended) == 8
     with pytest.raises(StoppedError):
         stop.wait(60)
     with pytest.raises(StoppedError):
@@ -69,7 +69,7 @@ def test_what_is_under_way_is_cut_and_what_has_ended_is_not() -> None:
         pass
     with stop.cutting(lambda: cuts.append("under way")):
         stop.request()
-    assert ["under way"] == cuts
+    assert cuts == ["under way"]
 
 
 def test_nothing_begins_after_a_stop() -> None:

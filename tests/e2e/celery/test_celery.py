@@ -170,7 +170,7 @@ def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path
     backfill = cluster.refused_backfill(DAG_ID, NOW - timedelta(days=400), NOW)
 
     def at_work() -> list[Try]:
-        return [each for each in cluster.tries(first) if (DYING, "running") == (each.machine, each.state)]
+        return [each for each in cluster.tries(first) if (each.machine, each.state) == (DYING, "running")]
 
     def is_half_done() -> bool:
         progress = [len(journal.calls.get(each.label, ())) for each in at_work()]
@@ -198,8 +198,8 @@ def most_in_a_window(moments: list[float]) -> int:
 
 
 def test_both_runs_succeed_though_a_worker_died(story: Story) -> None:
-    assert ("success", "success") == (story.first.state, story.second.state), story.logs
-    assert TARGETS == {each.label for each in story.first.tries}
+    assert (story.first.state, story.second.state) == ("success", "success"), story.logs
+    assert {each.label for each in story.first.tries} == TARGETS
 
 
 def test_the_tasks_of_the_dead_worker_and_no_others_are_tried_again_on_the_other_one(story: Story) -> None:
@@ -251,15 +251,15 @@ def test_both_platforms_of_a_page_are_read_at_the_same_time_by_two_workers(story
 
 def test_no_ten_seconds_hold_more_calls_of_a_page_and_platform_than_meta_allows(story: Story) -> None:
     peaks = {label: most_in_a_window(moments) for label, moments in story.journal.calls.items()}
-    assert TARGETS == set(peaks)
-    assert {} == {label: peak for label, peak in peaks.items() if peak > MOST_IN_A_WINDOW}
+    assert set(peaks) == TARGETS
+    assert {label: peak for label, peak in peaks.items() if peak > MOST_IN_A_WINDOW} == {}
     # Each that was not cut in two is long enough to meet the limit.
     whole = TARGETS - {each.label for each in story.retried()}
     assert min(peaks[label] for label in whole) > MOST_IN_A_WINDOW * 0.8
 
 
 def test_meta_refuses_no_call(story: Story) -> None:
-    assert {} == story.server.statistics()["errors"]
+    assert story.server.statistics()["errors"] == {}
 
 
 def test_of_two_runs_asked_for_at_once_the_second_begins_when_the_first_has_ended(story: Story) -> None:

@@ -35,8 +35,8 @@ def test_a_secret_in_the_database_or_the_broker_is_found(tmp_path: Path) -> None
             client.hset("unacked", "tag", SECRET)
         beside.dump_database(tmp_path / "metadata.sql")
         beside.dump_broker(tmp_path / "broker.txt")
-    assert ["broker.txt", "metadata.sql"] == [leak.path for leak in leaks(tmp_path, {"token": SECRET})]
+    assert [leak.path for leak in leaks(tmp_path, {"token": SECRET})] == ["broker.txt", "metadata.sql"]
     lines = (tmp_path / "metadata.sql").read_text("utf-8").splitlines()
     for number, line in enumerate(line for line in lines if line.startswith("INSERT INTO")):
         (tmp_path / f"row-{number}").write_text(line)
-    assert 2 == len([leak for leak in leaks(tmp_path, {"token": SECRET}) if leak.path.startswith("row-")])
+    assert len([leak for leak in leaks(tmp_path, {"token": SECRET}) if leak.path.startswith("row-")]) == 2

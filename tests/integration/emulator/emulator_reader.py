@@ -25,7 +25,7 @@ def rows(server: EmulatorServer, path: str, token: str | None = None, **paramete
     found: list[dict[str, Any]] = []
     for _ in range(5_000):
         answer = get(server, path, token, **parameters)
-        assert 200 == answer.status_code, answer.text
+        assert answer.status_code == 200, answer.text
         body = answer.json()
         found += body["data"]
         if "next" not in body.get("paging", {}):

@@ -102,7 +102,7 @@ def test_an_error_is_returned_as_documented_exactly_once(small: EmulatorServer, 
     assert (status, code, subcode) == (answer.status_code, error["code"], error.get("error_subcode"))
     assert text in error["message"]
     assert ("1" in name.split("/")[:1]) == ("type" not in error)
-    assert 200 == get(small, "100/conversations").status_code
+    assert get(small, "100/conversations").status_code == 200
     assert {name: 1} == small.statistics()["faults"]
 
 
@@ -110,17 +110,17 @@ def test_an_unknown_fault_is_rejected_with_the_known_names(small: EmulatorServer
     with pytest.raises(ValueError, match="unknown fault 'nonsense'; known faults: 1, 1/99"):
         Fault("nonsense")
     answer = requests.post(f"{small.url}/_emulator/faults", json={"name": "nonsense"}, timeout=5)
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     assert "unknown fault 'nonsense'" in answer.json()["error"]
     for bad in ({"name": "4", "tims": 1}, {}, [1], {"name": "poisoned_thread"}, {"name": "4", "every": 0}):
-        assert 400 == requests.post(f"{small.url}/_emulator/faults", json=bad, timeout=5).status_code
+        assert requests.post(f"{small.url}/_emulator/faults", json=bad, timeout=5).status_code == 400
 
 
 def test_a_fault_triggers_on_the_calls_it_should(small: EmulatorServer) -> None:
     small.add_fault(Fault("2", after_calls=2, every=3, times=2))
-    assert [200, 200, 500, 200, 200, 500, 200, 200, 200] == [get(small, "100").status_code for _ in range(9)]
+    assert [get(small, "100").status_code for _ in range(9)] == [200, 200, 500, 200, 200, 500, 200, 200, 200]
     small.add_fault(Fault("2", after_calls=2, times=2))
-    assert [200, 200, 500, 500, 200] == [get(small, "100").status_code for _ in range(5)]
+    assert [get(small, "100").status_code for _ in range(5)] == [200, 200, 500, 500, 200]
 
 
 def test_a_fault_with_a_probability_is_reproducible(small: EmulatorServer) -> None:
@@ -139,25 +139,25 @@ def test_a_fault_with_a_probability_is_reproducible(small: EmulatorServer) -> No
 )
 def test_a_fault_does_not_affect_calls_that_do_not_match(small: EmulatorServer, only: dict[str, str]) -> None:
     small.add_fault(Fault("2", **only))  # type: ignore[arg-type]
-    assert 200 == get(small, "100/conversations", limit=5).status_code
+    assert get(small, "100/conversations", limit=5).status_code == 200
 
 
 def test_a_fault_affects_calls_that_match(small: EmulatorServer) -> None:
     for only in ({"page_id": "100"}, {"platform": "messenger"}, {"route": "conversations"}, {"match": "limit=5"}):
         small.add_fault(Fault("2", times=1, **only))  # type: ignore[arg-type]
-    assert [500] * 4 + [200] == [get(small, "100/conversations", limit=5).status_code for _ in range(5)]
+    assert [get(small, "100/conversations", limit=5).status_code for _ in range(5)] == [500] * 4 + [200]
 
 
 def test_html_500(small: EmulatorServer) -> None:
     small.add_fault(Fault("html_500"))
     answer = get(small, "100")
-    assert (500, True) == (answer.status_code, answer.text.startswith("<!DOCTYPE html>"))
+    assert (answer.status_code, answer.text.startswith("<!DOCTYPE html>")) == (500, True)
 
 
 def test_service_unavailable_with_http_200(small: EmulatorServer) -> None:
     small.add_fault(Fault("service_unavailable_200"))
     answer = get(small, "100")
-    assert (200, "Service Unavailable") == (answer.status_code, answer.text)
+    assert (answer.status_code, answer.text) == (200, "Service Unavailable")
 
 
 @pytest.mark.parametrize("name", ["reset_before", "reset_middle"])
@@ -165,7 +165,7 @@ def test_a_connection_is_reset(small: EmulatorServer, name: str) -> None:
     small.add_fault(Fault(name, times=1))
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         get(small, "100/conversations", limit=30)
-    assert 200 == get(small, "100/conversations").status_code
+    assert get(small, "100/conversations").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["truncated_gzip", "truncated_json"])
@@ -178,7 +178,7 @@ def test_a_body_is_truncated(small: EmulatorServer, name: str) -> None:
 def test_a_response_hangs(small: EmulatorServer) -> None:
     small.add_fault(Fault("hang", delay_seconds=0.2, times=1))
     start = time.perf_counter()
-    assert 200 == get(small, "100").status_code
+    assert get(small, "100").status_code == 200
     assert 0.2 <= time.perf_counter() - start < 2
     small.add_fault(Fault("hang"))
     with pytest.raises(requests.ReadTimeout):
@@ -189,7 +189,7 @@ def test_a_redirect_to_another_host(small: EmulatorServer) -> None:
     small.add_fault(Fault("redirect", url="https://collector.example/x"))
     url = f"{small.url}/v26.0/100?access_token={small.page_token()}"
     answer = requests.get(url, timeout=5, allow_redirects=False)
-    assert (302, "https://collector.example/x") == (answer.status_code, answer.headers["location"])
+    assert (answer.status_code, answer.headers["location"]) == (302, "https://collector.example/x")
 
 
 def test_next_points_to_another_host(small: EmulatorServer) -> None:
@@ -220,7 +220,7 @@ def test_an_empty_page_has_next_with_a_new_cursor(small: EmulatorServer) -> None
     after = get(small, "100/conversations", limit=5).json()["paging"]["cursors"]["after"]
     small.add_fault(Fault("empty_page", times=1))
     body = get(small, "100/conversations", limit=5, after=after).json()
-    assert ([], True) == (body["data"], "next" in body["paging"])
+    assert (body["data"], "next" in body["paging"]) == ([], True)
     assert after != body["paging"]["cursors"]["after"]
 
 
@@ -246,7 +246,7 @@ def test_an_ignored_cursor_leads_to_the_first_page_again(edge: str) -> None:
 
 def test_next_can_be_missing(small: EmulatorServer) -> None:
     small.add_fault(Fault("no_paging_next", times=1))
-    assert 5 == len(rows(small, "100/conversations", limit=5))
+    assert len(rows(small, "100/conversations", limit=5)) == 5
 
 
 def test_rows_can_come_out_of_order(small: EmulatorServer) -> None:
@@ -258,10 +258,10 @@ def test_rows_can_come_out_of_order(small: EmulatorServer) -> None:
 
 def test_a_limit_of_the_conversations_api_does_not_affect_the_page_node(small: EmulatorServer) -> None:
     small.add_fault(Fault("80006", times=1))
-    assert 200 == get(small, "100").status_code
-    assert 400 == get(small, "100/conversations").status_code
+    assert get(small, "100").status_code == 200
+    assert get(small, "100/conversations").status_code == 400
     small.add_fault(Fault("80006", times=1, route="page"))
-    assert 400 == get(small, "100").status_code
+    assert get(small, "100").status_code == 400
 
 
 def test_too_much_data_depends_on_the_requested_limits(small: EmulatorServer) -> None:
@@ -271,8 +271,8 @@ def test_too_much_data_depends_on_the_requested_limits(small: EmulatorServer) ->
         get(small, "100/conversations", limit=limit, fields="id" + (f",messages.limit({nested})" if nested else ""))
         for limit, nested in asked
     ]
-    assert [500, 200, 200, 500, 200] == [answer.status_code for answer in answers]
-    assert 1 == answers[0].json()["error"]["code"]
+    assert [answer.status_code for answer in answers] == [500, 200, 200, 500, 200]
+    assert answers[0].json()["error"]["code"] == 1
 
 
 @pytest.mark.parametrize(
@@ -291,14 +291,14 @@ def test_a_poisoned_thread_fails_the_pages_that_contain_it(
         get(small, f"{ids[3]}/messages"),
     ]
     assert expected == [answer.status_code for answer in answers]
-    assert 200 == get(small, "100/conversations", limit=3, **nested).status_code
+    assert get(small, "100/conversations", limit=3, **nested).status_code == 200
 
 
 def test_faults_are_added_listed_and_removed_over_http(small: EmulatorServer) -> None:
     admin = f"{small.url}/_emulator/faults"
     body = json.dumps([{"code": 190, "subcode": 463, "times": 1}, {"name": "80006", "block_seconds": 60}])
-    assert ["190/463", "80006"] == [row["name"] for row in requests.post(admin, data=body, timeout=5).json()]
-    assert [190, 80006, 80006] == [get(small, "100/conversations").json()["error"]["code"] for _ in range(3)]
-    assert [1, 1] == [row["triggered"] for row in requests.get(admin, timeout=5).json()]
-    assert [] == requests.delete(admin, timeout=5).json()
-    assert 200 == get(small, "100/conversations").status_code
+    assert [row["name"] for row in requests.post(admin, data=body, timeout=5).json()] == ["190/463", "80006"]
+    assert [get(small, "100/conversations").json()["error"]["code"] for _ in range(3)] == [190, 80006, 80006]
+    assert [row["triggered"] for row in requests.get(admin, timeout=5).json()] == [1, 1]
+    assert requests.delete(admin, timeout=5).json() == []
+    assert get(small, "100/conversations").status_code == 200

@@ -32,15 +32,15 @@ def describe(server: EmulatorServer, **body: Any) -> requests.Response:
 
 def test_only_the_app_and_its_developers_may_inspect_tokens() -> None:
     with emulator() as server:
-        assert "SYSTEM_USER" == facts(server, server.system_user_token)["type"]
-        assert "SYSTEM_USER" == facts(server, server.system_user_token, by=server.user_token)["type"]
+        assert facts(server, server.system_user_token)["type"] == "SYSTEM_USER"
+        assert facts(server, server.system_user_token, by=server.user_token)["type"] == "SYSTEM_USER"
         for token in (server.system_user_token, server.page_token("100")):
             refused = get(server, "debug_token", token, input_token=token)
-            assert (100, None) == error_of(refused)
+            assert error_of(refused) == (100, None)
             assert "You must provide an app access token" in refused.json()["error"]["message"]
     with emulator(inspectors=frozenset({"PAGE"})) as server:
-        assert "PAGE" == facts(server, server.page_token("100"), by=server.page_token("100"))["type"]
-        assert (100, None) == error_of(get(server, "debug_token", server.app_token, input_token="x"))
+        assert facts(server, server.page_token("100"), by=server.page_token("100"))["type"] == "PAGE"
+        assert error_of(get(server, "debug_token", server.app_token, input_token="x")) == (100, None)
 
 
 def test_tokens_are_inspected_with_get_only() -> None:
@@ -48,7 +48,7 @@ def test_tokens_are_inspected_with_get_only() -> None:
         headers = {"Authorization": f"Bearer {server.app_token}"}
         body = {"input_token": server.user_token}
         answer = requests.post(f"{server.url}/v26.0/debug_token", data=body, headers=headers, timeout=5)
-        assert (400, 100) == (answer.status_code, answer.json()["error"]["code"])
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, 100)
 
 
 def test_permissions_and_expiry_of_a_token_are_set_over_http() -> None:
@@ -60,17 +60,17 @@ def test_permissions_and_expiry_of_a_token_are_set_over_http() -> None:
             "permissions": ["pages_show_list", "pages_messaging"],
             "targets": {"pages_messaging": ["101"]},
         }
-        assert 200 == describe(server, **described).status_code
+        assert describe(server, **described).status_code == 200
         reported = facts(server, server.user_token)
-        assert (4_070_908_800, 4_000_000_000) == (reported["expires_at"], reported["data_access_expires_at"])
-        assert ["pages_show_list", "pages_messaging"] == reported["scopes"]
+        assert (reported["expires_at"], reported["data_access_expires_at"]) == (4_070_908_800, 4_000_000_000)
+        assert reported["scopes"] == ["pages_show_list", "pages_messaging"]
         granular = [{"scope": "pages_show_list"}, {"scope": "pages_messaging", "target_ids": ["101"]}]
         assert granular == reported["granular_scopes"]
         granted = rows(server, "me/permissions", server.user_token)
         assert {"permission": "pages_messaging", "status": "granted"} in granted
         assert {"permission": "instagram_basic", "status": "declined"} in granted
-        assert 200 == describe(server, describe=True, page_id="100", expires_at=0).status_code
-        assert 0 == facts(server, server.page_token("100"))["expires_at"]
+        assert describe(server, describe=True, page_id="100", expires_at=0).status_code == 200
+        assert facts(server, server.page_token("100"))["expires_at"] == 0
 
 
 @pytest.mark.parametrize(
@@ -86,38 +86,38 @@ def test_permissions_and_expiry_of_a_token_are_set_over_http() -> None:
 def test_a_bad_token_description_is_a_400_with_an_error(bad: dict[str, Any]) -> None:
     with emulator() as server:
         answer = describe(server, **bad)
-        assert (400, ["error"]) == (answer.status_code, list(answer.json()))
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
 def test_a_token_is_valid_until_it_expires() -> None:
     now = [1000.0]
     with emulator(clock=lambda: now[0]) as server:
         server.describe_token(server.user_token, expires_at=2000)
-        assert 200 == get(server, "me", server.user_token).status_code
+        assert get(server, "me", server.user_token).status_code == 200
         now[0] = 2000
-        assert (190, 463) == error_of(get(server, "me", server.user_token))
+        assert error_of(get(server, "me", server.user_token)) == (190, 463)
         reported = facts(server, server.user_token)
-        assert (False, 463) == (reported["is_valid"], reported["error"]["subcode"])
+        assert (reported["is_valid"], reported["error"]["subcode"]) == (False, 463)
 
 
 def test_a_token_without_the_permission_for_a_platform_is_rejected() -> None:
     with emulator() as server:
         server.describe_token(server.page_token("100"), permissions=["instagram_manage_messages"])
-        assert (230, None) == error_of(get(server, "100/conversations"))
-        assert 200 == get(server, "100/conversations", platform="instagram").status_code
+        assert error_of(get(server, "100/conversations")) == (230, None)
+        assert get(server, "100/conversations", platform="instagram").status_code == 200
         server.describe_token(server.page_token("100"), permissions=["pages_messaging"])
-        assert 200 == get(server, "100/conversations").status_code
-        assert (10, None) == error_of(get(server, "100/conversations", platform="instagram"))
+        assert get(server, "100/conversations").status_code == 200
+        assert error_of(get(server, "100/conversations", platform="instagram")) == (10, None)
 
 
 def test_every_token_may_read_the_app_and_the_app_token_reads_no_data() -> None:
     with emulator() as server:
         for token in (server.user_token, server.page_token("100"), server.app_token):
-            assert {"id": "1"} == get(server, "app", token, fields="id").json()
+            assert get(server, "app", token, fields="id").json() == {"id": "1"}
         for path in ("me", "me/accounts", "me/permissions"):
-            assert (2500, None) == error_of(get(server, path, server.app_token))
-        assert (100, 33) == error_of(get(server, "100", server.app_token))
-        assert "APP" == facts(server, server.app_token)["type"]
+            assert error_of(get(server, path, server.app_token)) == (2500, None)
+        assert error_of(get(server, "100", server.app_token)) == (100, 33)
+        assert facts(server, server.app_token)["type"] == "APP"
 
 
 def test_a_page_token_has_no_permissions_edge() -> None:
@@ -130,7 +130,7 @@ def test_pages_without_instagram_or_tasks_and_tokens_that_may_not_list_pages() -
     with emulator(pages_without_instagram=frozenset({"101"}), page_tasks={"102": ("ANALYZE",)}) as server:
         fields = "id,tasks,instagram_business_account{id,username}"
         first, second, third = rows(server, "me/accounts", server.user_token, fields=fields)
-        assert [True, False, True] == ["instagram_business_account" in page for page in (first, second, third)]
-        assert (["ANALYZE"], True) == (third["tasks"], "MESSAGING" in first["tasks"])
+        assert ["instagram_business_account" in page for page in (first, second, third)] == [True, False, True]
+        assert (third["tasks"], "MESSAGING" in first["tasks"]) == (["ANALYZE"], True)
         server.describe_token(server.user_token, permissions=["pages_messaging"])
-        assert [] == rows(server, "me/accounts", server.user_token)
+        assert rows(server, "me/accounts", server.user_token) == []

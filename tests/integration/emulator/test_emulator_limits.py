@@ -44,14 +44,14 @@ def test_calls_beyond_two_per_second_and_page_get_a_613() -> None:
     with EmulatorServer(two_pages(), EmulatorSettings(calls_per_second=2, clock=clock)) as server:
         for _ in range(60):
             clock.now += 0.5
-            assert 200 == get(server, "100/conversations").status_code
+            assert get(server, "100/conversations").status_code == 200
         burst = [get(server, "100/conversations") for _ in range(3)]
-        assert [(400, 613)] * 2 == [(each.status_code, each.json()["error"]["code"]) for each in burst[1:]]
-        assert 200 == get(server, "101/conversations", server.page_token("101")).status_code
-        assert 200 == get(server, "100").status_code
+        assert [(each.status_code, each.json()["error"]["code"]) for each in burst[1:]] == [(400, 613)] * 2
+        assert get(server, "101/conversations", server.page_token("101")).status_code == 200
+        assert get(server, "100").status_code == 200
         clock.now += 10
-        assert 200 == get(server, "100/conversations").status_code
-        assert 24 == server.statistics()["max_calls_in_10_seconds"]["100"]
+        assert get(server, "100/conversations").status_code == 200
+        assert server.statistics()["max_calls_in_10_seconds"]["100"] == 24
 
 
 def test_a_page_and_its_instagram_account_have_separate_limits() -> None:
@@ -67,35 +67,37 @@ def test_the_messenger_limit_blocks_and_reports_for_how_long() -> None:
     settings = EmulatorSettings(messenger_calls=(10, 600), clock=clock)
     with EmulatorServer(two_pages(), settings) as server:
         headers = [get(server, "100/conversations").headers for _ in range(10)]
-        assert 10 == json.loads(headers[0]["x-business-use-case-usage"])["100"][0]["call_count"]
+        assert json.loads(headers[0]["x-business-use-case-usage"])["100"][0]["call_count"] == 10
         clock.now += 100
         blocked = get(server, "100/conversations")
-        assert (400, 80006) == (blocked.status_code, blocked.json()["error"]["code"])
-        assert ("messenger", 100, 9) == tuple(
-            pool(blocked)[key] for key in ("type", "call_count", "estimated_time_to_regain_access")
+        assert (blocked.status_code, blocked.json()["error"]["code"]) == (400, 80006)
+        assert tuple(pool(blocked)[key] for key in ("type", "call_count", "estimated_time_to_regain_access")) == (
+            "messenger",
+            100,
+            9,
         )
-        assert [{"page_id": "100", "scope": "conversations", "code": 80006}] == [
-            {key: row[key] for key in ("page_id", "scope", "code")} for row in server.statistics()["blocks"]
+        assert [{key: row[key] for key in ("page_id", "scope", "code")} for row in server.statistics()["blocks"]] == [
+            {"page_id": "100", "scope": "conversations", "code": 80006}
         ]
         clock.now += 499
         last = get(server, "100/conversations")
-        assert (80006, 1) == (last.json()["error"]["code"], pool(last)["estimated_time_to_regain_access"])
-        assert 200 == get(server, "101/conversations", server.page_token("101")).status_code
-        assert 200 == get(server, "100").status_code
+        assert (last.json()["error"]["code"], pool(last)["estimated_time_to_regain_access"]) == (80006, 1)
+        assert get(server, "101/conversations", server.page_token("101")).status_code == 200
+        assert get(server, "100").status_code == 200
         clock.now += 2
-        assert 200 == get(server, "100/conversations").status_code
-        assert [] == server.statistics()["blocks"]
+        assert get(server, "100/conversations").status_code == 200
+        assert server.statistics()["blocks"] == []
 
 
 def test_the_app_limit_is_a_403_with_code_4_for_all_pages() -> None:
     clock = Clock()
     with EmulatorServer(two_pages(), EmulatorSettings(app_calls=(3, 60), clock=clock)) as server:
-        assert [200] * 3 == [get(server, "100").status_code for _ in range(3)]
+        assert [get(server, "100").status_code for _ in range(3)] == [200] * 3
         answer = get(server, "101/conversations", server.page_token("101"))
-        assert (403, 4) == (answer.status_code, answer.json()["error"]["code"])
-        assert 100 == json.loads(answer.headers["x-app-usage"])["call_count"]
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, 4)
+        assert json.loads(answer.headers["x-app-usage"])["call_count"] == 100
         clock.now += 61
-        assert 200 == get(server, "100").status_code
+        assert get(server, "100").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -124,16 +126,16 @@ def test_a_rate_limit_fault_with_block_seconds_blocks_until_it_ends(
 
         assert [same_page, page_node, other_page] == calls()
         if code != "4":
-            assert 2 == pool(first)["estimated_time_to_regain_access"]
-            assert 1 == pool(get(server, "100/conversations"))["estimated_time_to_regain_access"]
+            assert pool(first)["estimated_time_to_regain_access"] == 2
+            assert pool(get(server, "100/conversations"))["estimated_time_to_regain_access"] == 1
         clock.now += 45
-        assert [200, 200, 200] == calls()
+        assert calls() == [200, 200, 200]
 
 
 def test_regain_minutes_go_into_the_header_and_do_not_block(small: EmulatorServer) -> None:
     small.add_fault(Fault("80006", times=1, regain_minutes=7))
     answer = get(small, "100/conversations")
-    assert (100, 7) == (pool(answer)["call_count"], pool(answer)["estimated_time_to_regain_access"])
+    assert (pool(answer)["call_count"], pool(answer)["estimated_time_to_regain_access"]) == (100, 7)
     assert "x-business-use-case-usage" not in get(small, "100/conversations").headers
 
 
@@ -141,25 +143,25 @@ def test_usage_headers_report_counted_calls_and_are_absent_at_low_usage() -> Non
     with EmulatorServer(uniform_world(2, 1), EmulatorSettings(messenger_calls=(50, 60), app_calls=(100, 60))) as server:
         first, second = get(server, "100/conversations"), get(server, "100/conversations")
         assert "x-business-use-case-usage" not in first.headers
-        assert ("messenger", 4) == (pool(second)["type"], pool(second)["call_count"])
+        assert (pool(second)["type"], pool(second)["call_count"]) == ("messenger", 4)
         assert "x-app-usage" not in second.headers
         wrong = get(server, "100/conversations", fields="x")
-        assert (6, 3) == (pool(wrong)["call_count"], json.loads(wrong.headers["x-app-usage"])["call_count"])
+        assert (pool(wrong)["call_count"], json.loads(wrong.headers["x-app-usage"])["call_count"]) == (6, 3)
 
 
 def test_with_a_usage_floor_of_zero_every_response_has_a_usage_type() -> None:
     with EmulatorServer(uniform_world(2, 1), EmulatorSettings(usage_floor=0)) as server:
-        assert "pages" == pool(get(server, "100"))["type"]
-        assert "messenger" == pool(get(server, "100/conversations", platform="instagram"))["type"]
+        assert pool(get(server, "100"))["type"] == "pages"
+        assert pool(get(server, "100/conversations", platform="instagram"))["type"] == "messenger"
 
 
 def test_a_usage_fault_changes_only_the_header(small: EmulatorServer) -> None:
     small.add_fault(Fault("usage", percent=95, regain_minutes=0))
     answer = get(small, "100/conversations")
-    assert (200, 95) == (answer.status_code, pool(answer)["call_count"])
+    assert (answer.status_code, pool(answer)["call_count"]) == (200, 95)
 
 
 def test_every_response_has_version_and_trace_headers(small: EmulatorServer) -> None:
     for answer in (get(small, "100"), get(small, "100/conversations", fields="x")):
-        assert "v26.0" == answer.headers["facebook-api-version"]
+        assert answer.headers["facebook-api-version"] == "v26.0"
         assert "x-fb-trace-id" in answer.headers

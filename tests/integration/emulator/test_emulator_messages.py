@@ -43,10 +43,10 @@ def test_odd_texts_are_escaped_as_ascii() -> None:
 def test_a_messenger_message_has_the_documented_shape() -> None:
     found = one_message(text="hello")
     person, page = found["from"], found["to"]["data"][0]
-    assert "2026-11-20T00:00:00+0000" == found["created_time"]
+    assert found["created_time"] == "2026-11-20T00:00:00+0000"
     assert {"name", "email", "id"} == set(person)
-    assert {"name": "Example Bakery", "email": "100@facebook.com", "id": "100"} == page
-    assert "inbox" == found["tags"]["data"][0]["name"]
+    assert page == {"name": "Example Bakery", "email": "100@facebook.com", "id": "100"}
+    assert found["tags"]["data"][0]["name"] == "inbox"
     assert {"id", "created_time", "from", "to", "message", "tags"} == set(found)
 
 
@@ -54,13 +54,13 @@ def test_times_are_whole_seconds_in_utc() -> None:
     world = build_world([PageSpec(threads=[ThreadSpec(messages=[MessageSpec("2026-11-20T11:30:39.9+02:00")])])])
     with EmulatorServer(world) as server:
         thread, message = next(iter(world.threads)), next(iter(world.messages))
-        assert "2026-11-20T09:30:39+0000" == get(server, message, fields="created_time").json()["created_time"]
-        assert "2026-11-20T09:30:39+0000" == get(server, thread).json()["updated_time"]
+        assert get(server, message, fields="created_time").json()["created_time"] == "2026-11-20T09:30:39+0000"
+        assert get(server, thread).json()["updated_time"] == "2026-11-20T09:30:39+0000"
 
 
 def test_people_on_instagram_have_usernames() -> None:
     found = one_message("INSTAGRAM", text="hello", from_page=True)
-    assert {"username": "emulated_shop_100", "id": "17841400000000100"} == found["from"]
+    assert found["from"] == {"username": "emulated_shop_100", "id": "17841400000000100"}
     assert {"username", "id"} == set(found["to"]["data"][0])
     assert {"id", "created_time", "from", "to", "message"} == set(found)
 
@@ -89,7 +89,7 @@ def test_content_other_than_lists_has_the_documented_keys() -> None:
     assert {"link", "id"} == set(one_message("INSTAGRAM", content="story_mention")["story"]["mention"])
     assert {"mid", "is_self_reply"} == set(one_message(content="reply")["reply_to"])
     sticker = one_message(content="sticker", text="ignored")
-    assert ("", "https") == (sticker["message"], sticker["sticker"][:5])
+    assert (sticker["message"], sticker["sticker"][:5]) == ("", "https")
     assert one_message(content="unsupported")["is_unsupported"] is True
 
 
@@ -97,8 +97,8 @@ def test_shares_are_empty_unless_their_fields_are_requested() -> None:
     world = build_world([PageSpec(threads=[ThreadSpec(messages=[MessageSpec(NOW, content="share")])])])
     with EmulatorServer(world) as server:
         message = next(iter(world.messages))
-        assert [{}] == get(server, message, fields="shares").json()["shares"]["data"]
-        assert ["link"] == list(get(server, message, fields="shares{link}").json()["shares"]["data"][0])
+        assert get(server, message, fields="shares").json()["shares"]["data"] == [{}]
+        assert list(get(server, message, fields="shares{link}").json()["shares"]["data"][0]) == ["link"]
 
 
 def test_a_single_attachment_has_next_to_an_empty_page() -> None:
@@ -108,29 +108,29 @@ def test_a_single_attachment_has_next_to_an_empty_page() -> None:
         nested = get(server, message, fields="attachments{id,image_data{url}}").json()["attachments"]
         assert "next" in nested["paging"]
         assert {"url"} == set(nested["data"][0]["image_data"])
-        assert 1 == len(rows(server, f"{message}/attachments"))
+        assert len(rows(server, f"{message}/attachments")) == 1
         after = nested["paging"]["cursors"]["after"]
-        assert {"data": []} == get(server, f"{message}/attachments", after=after).json()
+        assert get(server, f"{message}/attachments", after=after).json() == {"data": []}
 
 
 def test_only_the_20_newest_messages_of_an_instagram_thread_have_details() -> None:
     with EmulatorServer(uniform_world(threads=1, messages_per_thread=50, platform="INSTAGRAM")) as server:
         ((_, messages),) = walk(server, platform="INSTAGRAM", nested=25)
-        assert [False] * 20 + [True] * 30 == [{"id", "created_time"} == set(row) for row in messages]
+        assert [{"id", "created_time"} == set(row) for row in messages] == [False] * 20 + [True] * 30
         old, new = get(server, messages[20]["id"]), get(server, messages[19]["id"], fields="message")
-        assert (400, 9000001) == (old.status_code, old.json()["error"]["code"])
-        assert 200 == new.status_code
-        assert (50, 30) == (
+        assert (old.status_code, old.json()["error"]["code"]) == (400, 9000001)
+        assert new.status_code == 200
+        assert (
             server.ground_truth(platform="INSTAGRAM").messages,
             server.ground_truth(platform="INSTAGRAM").unavailable,
-        )
+        ) == (50, 30)
 
 
 def test_messenger_threads_have_all_details() -> None:
     with EmulatorServer(uniform_world(threads=1, messages_per_thread=50)) as server:
         ((_, messages),) = walk(server)
         assert all("message" in row for row in messages)
-        assert 0 == server.ground_truth().unavailable
+        assert server.ground_truth().unavailable == 0
 
 
 def test_old_instagram_rows_can_have_only_an_id() -> None:
@@ -146,8 +146,8 @@ def test_a_deleted_instagram_message_has_only_id_and_time() -> None:
     with EmulatorServer(world) as server:
         ((_, messages),) = walk(server, platform="INSTAGRAM")
         assert {"id", "created_time"} == set(messages[0])
-        assert 9000001 == get(server, messages[0]["id"]).json()["error"]["code"]
-        assert 1 == server.ground_truth(platform="INSTAGRAM").unavailable
+        assert get(server, messages[0]["id"]).json()["error"]["code"] == 9000001
+        assert server.ground_truth(platform="INSTAGRAM").unavailable == 1
 
 
 def test_a_conversation_node_has_the_same_fields_as_its_row(varied: EmulatorServer) -> None:
@@ -162,7 +162,7 @@ def test_a_conversation_node_has_the_same_fields_as_its_row(varied: EmulatorServ
     )
     instagram = get(varied, "100/conversations", platform="instagram", limit=1, fields=everything).json()["data"][0]
     assert {"id", "updated_time", "message_count", "is_owner", "participants", "senders", "messages"} == set(instagram)
-    assert "emulated_shop_100" == instagram["participants"]["data"][0]["username"]
+    assert instagram["participants"]["data"][0]["username"] == "emulated_shop_100"
 
 
 def test_the_id_is_returned_without_being_requested(small: EmulatorServer) -> None:

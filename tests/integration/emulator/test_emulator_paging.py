@@ -94,9 +94,9 @@ def test_before_returns_the_previous_page(small: EmulatorServer) -> None:
 
 
 def test_an_empty_list_has_no_paging(small: EmulatorServer) -> None:
-    assert {"data": []} == get(small, "100/conversations", platform="instagram").json()
-    assert {"data": []} == get(small, "100/conversations", folder="spam").json()
-    assert {"data": []} == get(small, "100/conversations", user_id="1").json()
+    assert get(small, "100/conversations", platform="instagram").json() == {"data": []}
+    assert get(small, "100/conversations", folder="spam").json() == {"data": []}
+    assert get(small, "100/conversations", user_id="1").json() == {"data": []}
 
 
 def test_a_thread_with_a_new_message_moves_and_no_other_row_shifts(small: EmulatorServer) -> None:
@@ -123,7 +123,7 @@ def test_messages_can_arrive_while_a_client_reads() -> None:
 def test_an_invalid_cursor_is_an_error(small: EmulatorServer, path: str, cursor: str) -> None:
     path = path.format(thread=next(iter(small.world.threads)))
     answer = get(small, path, after=cursor)
-    assert (400, 100) == (answer.status_code, answer.json()["error"]["code"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, 100)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_invalid_cursor_is_an_error(small: EmulatorServer, path: str, cursor:
 def test_a_bad_parameter_is_an_error_even_for_an_empty_list(parameters: dict[str, str], message: str) -> None:
     with EmulatorServer(World.generate(WorldSettings(pages=1, messages=0))) as server:
         answer = get(server, "100/conversations", **parameters)
-        assert (400, 100) == (answer.status_code, answer.json()["error"]["code"])
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, 100)
         assert message in answer.json()["error"]["message"]
 
 

@@ -62,13 +62,13 @@ def test_the_ground_truth_is_what_a_plain_reader_finds(varied: EmulatorServer) -
 
 def test_the_ground_truth_of_all_folders_covers_the_world(varied: EmulatorServer) -> None:
     found = requests.get(f"{varied.url}/_emulator/ground_truth?folder=all", timeout=5).json()
-    assert (4, 3_000) == (len(found), sum(row["messages"] for row in found))
+    assert (len(found), sum(row["messages"] for row in found)) == (4, 3_000)
 
 
 @pytest.mark.parametrize("bad", ["page_id=9", "platform=x", "since=yesterday", "until=2026-01-01T00:00:00", "folder=x"])
 def test_a_bad_ground_truth_query_is_a_400_with_an_error(varied: EmulatorServer, bad: str) -> None:
     answer = requests.get(f"{varied.url}/_emulator/ground_truth?{bad}", timeout=5)
-    assert (400, ["error"]) == (answer.status_code, list(answer.json()))
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
 def test_arrivals_over_http_are_reproducible_and_can_be_read() -> None:
@@ -82,8 +82,8 @@ def test_arrivals_over_http_are_reproducible_and_can_be_read() -> None:
         since = "2026-11-20T11:00:00+00:00"
         assert set(arrived) == server.ground_truth(platform="INSTAGRAM", since=since).message_ids
         assert arrived == requests.post(f"{other.url}/_emulator/arrivals", json=body, timeout=5).json()["message_ids"]
-        assert 200 == requests.post(f"{server.url}/_emulator/arrivals", timeout=5).status_code
-        assert 400 == requests.post(f"{server.url}/_emulator/arrivals", json={"page_id": "9"}, timeout=5).status_code
+        assert requests.post(f"{server.url}/_emulator/arrivals", timeout=5).status_code == 200
+        assert requests.post(f"{server.url}/_emulator/arrivals", json={"page_id": "9"}, timeout=5).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_statistics_count_only_graph_calls(small: EmulatorServer) -> None:
     requests.get(f"{small.url}/_emulator/health", timeout=5)
     report = requests.get(f"{small.url}/_emulator/statistics", timeout=5).json()
     assert report == small.statistics()
-    assert (4, {"100": 3}) == (report["calls"], report["calls_by_page"])
-    assert {"conversations": 2, "page": 1} == report["calls_by_route"]
-    assert {"100": 1, "100/33": 1} == report["errors"]
+    assert (report["calls"], report["calls_by_page"]) == (4, {"100": 3})
+    assert report["calls_by_route"] == {"conversations": 2, "page": 1}
+    assert report["errors"] == {"100": 1, "100/33": 1}
 
 
 def test_the_index_page_has_commands_that_work(small: EmulatorServer) -> None:
@@ -180,7 +180,7 @@ def test_the_official_sdk_reads_pages_conversations_and_messages(varied: Emulato
     options = {"app_secret": varied.app_secret, "api_version": "v26.0", "crash_log": False}
     FacebookAdsApi.init(access_token=varied.user_token, **options)
     pages = list(User("me").get_accounts(fields=["id", "access_token"]))
-    assert ["100", "101"] == [page["id"] for page in pages]
+    assert [page["id"] for page in pages] == ["100", "101"]
     FacebookAdsApi.init(access_token=pages[0]["access_token"], **options)
     for platform in ("MESSENGER", "INSTAGRAM"):
         threads = list(Page("100").get_conversations(fields=["id"], params={"platform": platform, "limit": 100}))
@@ -201,10 +201,10 @@ def test_the_command_line_reports_when_it_is_ready_and_stops_cleanly(tmp_path: P
             deadline = time.monotonic() + 20
             while not ready.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
-            assert 0o600 == stat.S_IMODE(ready.stat().st_mode)
+            assert stat.S_IMODE(ready.stat().st_mode) == 0o600
             facts = json.loads(ready.read_text())
             url = f"{facts['url']}/v26.0/100/conversations?access_token={facts['page_tokens']['100']}"
-            assert [500, 200, 200, 400] == [requests.get(url, timeout=5).status_code for _ in range(4)]
+            assert [requests.get(url, timeout=5).status_code for _ in range(4)] == [500, 200, 200, 400]
             expected = EmulatorServer(World.generate(WorldSettings(messages=400, pages=2))).ground_truth()
             query = {"page_id": "100", "platform": "MESSENGER"}
             truth = requests.get(f"{facts['url']}/_emulator/ground_truth", params=query, timeout=5).json()
@@ -212,7 +212,7 @@ def test_the_command_line_reports_when_it_is_ready_and_stops_cleanly(tmp_path: P
         finally:
             process.send_signal(signal.SIGTERM)
             printed = process.communicate(timeout=10)[0]
-    assert 0 == process.returncode
+    assert process.returncode == 0
     assert printed.startswith(f"Graph API emulator on {facts['url']}")
     assert facts["page_tokens"]["101"] in printed
     assert {"url", "user_token", "page_tokens", "app_secret"} == set(facts)
@@ -242,7 +242,7 @@ def test_a_bad_option_is_reported_in_one_line(
     for number, handler in handlers.items():
         signal.signal(number, handler)
     printed = capsys.readouterr().err
-    assert (2, 1) == (stopped.value.code, printed.count("\n"))
+    assert (stopped.value.code, printed.count("\n")) == (2, 1)
     assert message in printed
 
 

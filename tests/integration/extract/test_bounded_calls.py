@@ -34,7 +34,7 @@ def test_a_message_that_is_too_large_by_itself_is_the_only_one_that_lacks(tmp_pa
         assert page.attempt(session=graph_session(BOUNDS)).complete
         assert page.ground_truth() == page.message_ids
         without = [row["message_id"] for row in page.written.messages if row["content_status"] == "unavailable"]
-        assert (["m_huge"], {"t_7": "truncated_by_platform"}) == (without, page.incomplete)
+        assert (without, page.incomplete) == (["m_huge"], {"t_7": "truncated_by_platform"})
 
 
 @pytest.mark.parametrize("reach", [("alone",), ("alone", "nested_lists")])
@@ -45,6 +45,6 @@ def test_a_conversation_that_never_comes_whole_is_unreadable_with_that_as_its_re
         page.add("hang", thread_id="t_7", reach=reach, delay_seconds=0.4)
         # Nested messages of 3: each conversation needs a call of its own.
         assert page.attempt(session=graph_session(BOUNDS), sizes=Sizes(10, 3, 20)).complete
-        assert {"t_7": "unreadable"} == page.incomplete
+        assert page.incomplete == {"t_7": "unreadable"}
         [gap] = page.written.gaps
         assert "was not complete within call_timeout" in gap["reason"]

@@ -56,23 +56,26 @@ def test_a_messenger_row_says_who_wrote_what_to_whom(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [spec])], NOW)) as server:
         extract(server, tmp_path, until=NOW)
     inbound, outbound = sorted(written(tmp_path).messages, key=lambda row: row["text"])
-    assert ("inbound", "77", "Ann Example") == (inbound["direction"], inbound["sender_id"], inbound["sender_name"])
-    assert ("outbound", "100") == (outbound["direction"], outbound["sender_id"])
-    assert [{"id": "77", "name": "Ann Example"}] == outbound["recipients"]
-    assert ("2026-11-20T11:00:00+00:00", "text 0", "available", "t_1") == (
+    assert (inbound["direction"], inbound["sender_id"], inbound["sender_name"]) == ("inbound", "77", "Ann Example")
+    assert (outbound["direction"], outbound["sender_id"]) == ("outbound", "100")
+    assert outbound["recipients"] == [{"id": "77", "name": "Ann Example"}]
+    assert (
         inbound["created_time"],
         inbound["text"],
         inbound["content_status"],
         inbound["conversation_id"],
-    )
+    ) == ("2026-11-20T11:00:00+00:00", "text 0", "available", "t_1")
 
 
 def test_on_instagram_the_business_writes_under_its_instagram_account(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [thread("INSTAGRAM", 4)])], NOW)) as server:
         extract(server, tmp_path, platform="INSTAGRAM", until=NOW)
     found = written(tmp_path).messages
-    assert ["inbound", "outbound", "inbound", "outbound"] == [
-        row["direction"] for row in sorted(found, key=lambda row: row["text"])
+    assert [row["direction"] for row in sorted(found, key=lambda row: row["text"])] == [
+        "inbound",
+        "outbound",
+        "inbound",
+        "outbound",
     ]
 
 
@@ -80,13 +83,13 @@ def test_beyond_instagrams_twenty_newest_the_ledger_says_how_many(tmp_path: Path
     with EmulatorServer(build_world([PageSpec("100", [thread("INSTAGRAM", 53)])], NOW)) as server:
         extraction = extract(server, tmp_path, platform="INSTAGRAM", until=NOW)
     [row] = written(tmp_path).conversations
-    assert (1, 53, 20, 33, "truncated_by_platform") == (
+    assert (
         extraction.incomplete,
         extraction.messages,
         row["messages_extracted"],
         row["messages_unavailable"],
         row["status"],
-    )
+    ) == (1, 53, 20, 33, "truncated_by_platform")
     assert "33 older ones are known by id without content" in row["reason"]
 
 
@@ -95,7 +98,7 @@ def test_a_message_deleted_among_the_newest_does_not_make_a_thread_incomplete(tm
     with EmulatorServer(build_world([PageSpec("100", [spec])], NOW)) as server:
         extraction = extract(server, tmp_path, platform="INSTAGRAM", until=NOW)
     [row] = written(tmp_path).conversations
-    assert (0, "complete", 1) == (extraction.incomplete, row["status"], row["messages_unavailable"])
+    assert (extraction.incomplete, row["status"], row["messages_unavailable"]) == (0, "complete", 1)
 
 
 def test_a_window_is_read_without_what_is_older(tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ def test_a_window_is_read_without_what_is_older(tmp_path: Path) -> None:
     with EmulatorServer(world) as server:
         extraction = extract(server, tmp_path, since=since, until=NOW, sizes=Sizes(50, 25))
     # One for the Page's token, one for the conversations; 350 older ones are never listed.
-    assert (10, 2) == (extraction.messages, extraction.calls)
+    assert (extraction.messages, extraction.calls) == (10, 2)
 
 
 def test_an_everyday_page_costs_as_few_calls_as_its_list_has_pages(tmp_path: Path) -> None:
@@ -112,14 +115,14 @@ def test_an_everyday_page_costs_as_few_calls_as_its_list_has_pages(tmp_path: Pat
     with EmulatorServer(world) as server:
         extraction = extract(server, tmp_path, until=NOW, sizes=Sizes(50, 25))
     # One for the Page's token, the list's twenty pages, and one look at what moved meanwhile.
-    assert (8000, 1 + 20 + 1) == (extraction.messages, extraction.calls)
+    assert (extraction.messages, extraction.calls) == (8000, 1 + 20 + 1)
 
 
 def test_a_conversation_touched_only_after_the_window_is_not_in_the_ledger(tmp_path: Path) -> None:
     later, within = thread("MESSENGER", 1, NOW - HOUR), thread("MESSENGER", 1, NOW - 5 * HOUR, thread_id="t_5")
     with EmulatorServer(build_world([PageSpec("100", [later, within])], NOW)) as server:
         extract(server, tmp_path, since=NOW - 6 * HOUR, until=NOW - 4 * HOUR)
-    assert ["t_5"] == [row["conversation_id"] for row in written(tmp_path).conversations]
+    assert [row["conversation_id"] for row in written(tmp_path).conversations] == ["t_5"]
 
 
 def test_too_much_data_halves_what_is_asked_for_until_it_fits(tmp_path: Path) -> None:
@@ -136,11 +139,12 @@ def test_one_conversation_that_is_gone_does_not_hold_back_the_others(tmp_path: P
         server.add_fault(Fault("100/33", match="t_1/messages"))
         extraction = extract(server, tmp_path, until=NOW, sizes=Sizes(10, 2, 2))
     found = written(tmp_path)
-    assert {"t_1": 2, "t_2": 5} == {row["conversation_id"]: row["messages_extracted"] for row in found.conversations}
-    assert {"t_1": "unreadable", "t_2": "complete"} == {
-        row["conversation_id"]: row["status"] for row in found.conversations
+    assert {row["conversation_id"]: row["messages_extracted"] for row in found.conversations} == {"t_1": 2, "t_2": 5}
+    assert {row["conversation_id"]: row["status"] for row in found.conversations} == {
+        "t_1": "unreadable",
+        "t_2": "complete",
     }
-    assert 1 == extraction.incomplete
+    assert extraction.incomplete == 1
 
 
 def test_folder_and_user_narrow_the_list(tmp_path: Path) -> None:
@@ -152,8 +156,8 @@ def test_folder_and_user_narrow_the_list(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", specs)], NOW)) as server:
         extract(server, tmp_path / "a", until=NOW, list_folders=["spam"])
         extract(server, tmp_path / "b", until=NOW, user_id="77")
-    assert ["t_1"] == [row["conversation_id"] for row in written(tmp_path / "a").conversations]
-    assert ["t_2"] == [row["conversation_id"] for row in written(tmp_path / "b").conversations]
+    assert [row["conversation_id"] for row in written(tmp_path / "a").conversations] == ["t_1"]
+    assert [row["conversation_id"] for row in written(tmp_path / "b").conversations] == ["t_2"]
 
 
 def test_several_folders_are_one_extraction_and_a_conversation_counts_once(tmp_path: Path) -> None:
@@ -161,8 +165,8 @@ def test_several_folders_are_one_extraction_and_a_conversation_counts_once(tmp_p
     specs = [thread("MESSENGER", 2, thread_id=f"t_{number}", folder=name) for number, name in enumerate(folders)]
     with EmulatorServer(build_world([PageSpec("100", specs)], NOW)) as server:
         extraction = extract(server, tmp_path, until=NOW, list_folders=[*folders, "inbox"])
-    assert (4, 8) == (extraction.conversations, extraction.messages)
-    assert 8 == len(set(written(tmp_path).message_ids))
+    assert (extraction.conversations, extraction.messages) == (4, 8)
+    assert len(set(written(tmp_path).message_ids)) == 8
 
 
 def test_odd_text_arrives_as_it_was_sent_where_it_can_be_held(tmp_path: Path) -> None:
@@ -231,8 +235,8 @@ def test_neither_tokens_nor_paging_links_are_in_the_files(tmp_path: Path) -> Non
     with EmulatorServer(world) as server:
         extract(server, tmp_path, until=NOW)
         told = str(written(tmp_path))
-        assert [] == [
+        assert [
             secret
             for secret in ("access_token", server.user_token, server.page_token("100"), "paging", "@facebook.com")
             if secret in told
-        ]
+        ] == []

@@ -111,7 +111,7 @@ def test_a_value_of_any_depth_costs_neither_its_message_nor_the_load(
     loaded(done, tmp_path)
     assert (done.conversations, done.messages) == (1, 1)
     if file_format == "ndjson":
-        assert ["m_1"] == written(tmp_path).message_ids
+        assert written(tmp_path).message_ids == ["m_1"]
 
 
 UNREADABLE = [
@@ -143,9 +143,9 @@ def test_a_conversation_that_cannot_be_read_is_marked_and_the_others_are_read(tm
         done = extract(server.client(attempts=2), tmp_path)
     loaded(done, tmp_path)
     found = written(tmp_path)
-    assert ["m_0", "m_2"] == sorted(found.message_ids)
-    assert {"t_1": "unreadable"} == {
-        row["conversation_id"]: row["status"] for row in found.conversations if row["status"] != "complete"
+    assert sorted(found.message_ids) == ["m_0", "m_2"]
+    assert {row["conversation_id"]: row["status"] for row in found.conversations if row["status"] != "complete"} == {
+        "t_1": "unreadable"
     }
 
 
@@ -157,4 +157,4 @@ def test_a_number_of_any_size_costs_nothing(tmp_path: Path, field: str, value: s
     with ScriptedServer(lambda *_: reply(body)) as server:
         done = extract(server.client(attempts=1), tmp_path)
     loaded(done, tmp_path)
-    assert ["m_1"] == written(tmp_path).message_ids
+    assert written(tmp_path).message_ids == ["m_1"]

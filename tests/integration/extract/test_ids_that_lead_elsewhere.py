@@ -68,7 +68,7 @@ def test_ids_of_a_list_never_leave_the_version_and_cost_their_own_conversation_a
     server = ScriptedServer(respond)
     with server:
         extract(server, tmp_path)
-    assert [] == [path for path in server.paths if not is_inside(path)]
+    assert [path for path in server.paths if not is_inside(path)] == []
     statuses = {row["conversation_id"]: row["status"] for row in written(tmp_path).conversations}
     assert statuses == {name: "unreadable" if name in LEADS_ELSEWHERE else "complete" for name in [*ODD, "t_1"]}
 
@@ -101,11 +101,11 @@ def test_ids_of_earlier_results_never_leave_the_version(tmp_path: Path, known: l
     server = ScriptedServer(respond)
     with server:
         extract(server, tmp_path, known)
-    assert [] == [path for path in server.paths if not is_inside(path)]
+    assert [path for path in server.paths if not is_inside(path)] == []
     assert "t_1/messages" in server.paths
     statuses = {row["conversation_id"]: row["status"] for row in written(tmp_path).conversations}
     assert {"unreadable"} == {statuses[name] for name in LEADS_ELSEWHERE}
-    assert "complete" == statuses["t_1"]
+    assert statuses["t_1"] == "complete"
 
 
 def test_the_link_to_the_next_page_is_never_followed(tmp_path: Path) -> None:

@@ -36,11 +36,11 @@ def kill_when(child: subprocess.Popen[bytes], ready: Callable[[], bool]) -> bool
     """Kills the process as soon as that is so; False when it finished before."""
     while not ready():
         if child.poll() is not None:
-            assert 0 == child.returncode
+            assert child.returncode == 0
             return False
         time.sleep(0.001)
     child.send_signal(signal.SIGKILL)
-    return -signal.SIGKILL == child.wait()
+    return child.wait() == -signal.SIGKILL
 
 
 def calls(server: EmulatorServer) -> int:
@@ -51,12 +51,12 @@ def calls(server: EmulatorServer) -> int:
 def undisturbed(server: EmulatorServer, tmp_path_factory: pytest.TempPathFactory) -> int:
     """What the extraction costs when nobody disturbs it."""
     before = calls(server)
-    assert 0 == start(server, tmp_path_factory.mktemp("undisturbed")).wait()
+    assert start(server, tmp_path_factory.mktemp("undisturbed")).wait() == 0
     return calls(server) - before
 
 
 def finish_and_compare(server: EmulatorServer, folder: Path) -> None:
-    assert 0 == start(server, folder).wait()
+    assert start(server, folder).wait() == 0
     found = written(folder)
     assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
     assert 300 == len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
@@ -98,7 +98,7 @@ def test_killed_once_the_manifest_is_published_the_next_try_asks_for_nothing(
     child = subprocess.run(
         [sys.executable, "-m", "tests.integration.extract.killed_in_clean_up", *arguments], check=False
     )
-    assert -signal.SIGKILL == child.returncode
+    assert child.returncode == -signal.SIGKILL
     published = (tmp_path / "_manifest.json").read_bytes()
     before = calls(server)
     finish_and_compare(server, tmp_path)

@@ -63,7 +63,7 @@ def test_one_thread_that_spoils_every_list_is_isolated_in_few_calls_and_read_by_
         server.add_fault(Fault("poisoned_thread", thread_id=f"t_{position}"))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(64, 16))
         assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
-    assert 0 == extraction.incomplete
+    assert extraction.incomplete == 0
     undisturbed = 1 + 2 + 1
     assert extraction.calls <= undisturbed + 3 * ceil(log2(64)) + 4
 
@@ -73,8 +73,8 @@ def test_a_thread_that_cannot_be_read_by_itself_either_is_in_the_ledger_as_unrea
         server.add_fault(Fault("poisoned_thread", thread_id="t_17", alone=True))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(16, 16))
     found = written(tmp_path)
-    assert {"unreadable": ["t_17"]} == {"unreadable": [i for i, s in statuses(found).items() if s != "complete"]}
-    assert (1, 39 * 2, 40) == (extraction.incomplete, extraction.messages, extraction.conversations)
+    assert {"unreadable": [i for i, s in statuses(found).items() if s != "complete"]} == {"unreadable": ["t_17"]}
+    assert (extraction.incomplete, extraction.messages, extraction.conversations) == (1, 39 * 2, 40)
     [row] = [row for row in found.conversations if row["conversation_id"] == "t_17"]
     assert "[1] Too much data" in row["reason"]
 
@@ -83,7 +83,7 @@ def test_sizes_grow_back_after_meta_asked_for_less(tmp_path: Path) -> None:
     with EmulatorServer(uniform_world(threads=600, messages_per_thread=2, now=END, spacing_seconds=1)) as server:
         server.add_fault(Fault("1", times=3, after_calls=2))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(20, 4))
-        assert 1200 == extraction.messages
+        assert extraction.messages == 1200
     # 30 undisturbed; three halvings to 2 conversations a call, and back to 20 in steps.
     assert extraction.calls < 30 + 3 + 80
 
@@ -92,7 +92,7 @@ def test_a_rate_limit_never_shrinks_what_is_asked_for(tmp_path: Path) -> None:
     with EmulatorServer(uniform_world(threads=100, messages_per_thread=2, now=END, spacing_seconds=1)) as server:
         server.add_fault(Fault("613", times=5, after_calls=2, every=2))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(10, 4))
-    assert 1 + 10 + 1 + 5 == extraction.calls
+    assert extraction.calls == 1 + 10 + 1 + 5
 
 
 @pytest.mark.parametrize("fault", ["100/cursor", "repeated_cursor"])
@@ -157,7 +157,7 @@ def test_a_page_too_busy_to_be_listed_is_read_by_the_ids_that_an_earlier_run_kne
         until = END + timedelta(seconds=60)
         extraction = extract(server, tmp_path / "window=2", since=END, until=until, accept_partial=True)
         found = written(tmp_path / "window=2")
-        assert ["t_7"] == [row["conversation_id"] for row in found.messages]
+        assert [row["conversation_id"] for row in found.messages] == ["t_7"]
         [gap] = found.manifest["gaps"]
         assert gap.startswith("the list of conversations: [1] Too much data was requested")
         assert (extraction.complete, extraction.incomplete) == (False, 1)
@@ -167,7 +167,7 @@ def test_a_page_too_busy_to_be_listed_is_read_by_the_ids_that_an_earlier_run_kne
         # The next attempt continues, asks the list again, and completes the window.
         server.clear_faults()
         assert extract(server, tmp_path / "window=2", since=END, until=until).complete
-    assert ["complete"] == [row["status"] for row in written(tmp_path / "window=2").windows]
+    assert [row["status"] for row in written(tmp_path / "window=2").windows] == ["complete"]
 
 
 def test_unless_a_partial_result_is_acceptable_a_refused_list_fails_the_attempt_at_once(tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_a_single_message_that_cannot_be_read_is_stepped_over_and_counted(tmp_pa
         truth = server.ground_truth("100")
     found = written(tmp_path)
     assert sorted(truth.message_ids) == sorted(found.message_ids)
-    assert ["unavailable"] == [r["content_status"] for r in found.messages if r["content_status"] != "available"]
-    assert 9 == extraction.messages
+    assert [r["content_status"] for r in found.messages if r["content_status"] != "available"] == ["unavailable"]
+    assert extraction.messages == 9
 
 
 # ---- going on where an earlier try ended
@@ -216,8 +216,10 @@ def test_after_a_long_rate_limit_the_next_try_goes_on_and_spends_a_few_calls_at_
     assert sorted(a.message_ids) == sorted(b.message_ids)
     assert by_id(a) == by_id(b)
     assert resumed.calls <= undisturbed.calls * 1.02 + 5
-    assert (2, 1, 420.0) == tuple(
-        b.manifest["stats"][key] for key in ("attempts", "rate_limit_waits", "rate_limit_wait_seconds")
+    assert tuple(b.manifest["stats"][key] for key in ("attempts", "rate_limit_waits", "rate_limit_wait_seconds")) == (
+        2,
+        1,
+        420.0,
     )
 
 

@@ -54,7 +54,7 @@ def test_what_meta_quotes_of_a_token_is_in_no_file_and_no_result(tmp_path: Path,
             outcome = (error, vars(error))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     texts = [repr(outcome), *(path.read_bytes().decode(errors="replace") for path in files)]
-    assert [] == [text for text in texts if TOKEN in text or PAGE_TOKEN in text]
+    assert [text for text in texts if TOKEN in text or PAGE_TOKEN in text] == []
     assert any("***" in text for text in texts)
 
 
@@ -81,4 +81,4 @@ def test_an_attempt_that_ends_early_leaves_no_secret_behind(tmp_path: Path) -> N
     assert TOKEN not in repr(vars(caught.value)) + str(caught.value)
     files = {path.name: path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file()}
     assert "_checkpoint.json" in files
-    assert [] == [name for name, text in files.items() if TOKEN in text or PAGE_TOKEN in text]
+    assert [name for name, text in files.items() if TOKEN in text or PAGE_TOKEN in text] == []

@@ -99,7 +99,7 @@ def test_a_conversation_field_of_any_shape_costs_nothing(
     canned: Canned, tmp_path: Path, field: str, value: object
 ) -> None:
     found = extracted(canned, tmp_path, conversation({"id": "m_1", "created_time": TIME}, **{field: value}))
-    assert ["m_1"] == found.message_ids
+    assert found.message_ids == ["m_1"]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_a_message_without_id_or_time_makes_its_conversation_incomplete(
 ) -> None:
     found = extracted(canned, tmp_path, conversation(node))
     [row], [gap] = found.conversations, found.gaps
-    assert ("truncated_by_platform", 0, 0) == (row["status"], row["messages_extracted"], row["messages_unavailable"])
-    assert 1 == gap["messages_known"]
+    assert (row["status"], row["messages_extracted"], row["messages_unavailable"]) == ("truncated_by_platform", 0, 0)
+    assert gap["messages_known"] == 1
     assert row["reason"].startswith("1 messages came without an id or a time")
 
 
@@ -149,4 +149,4 @@ def test_what_stood_beside_a_conversation_without_an_id_is_read_by_the_next_try(
         extract()
     canned.answer = {"data": whole}
     extract()
-    assert ["m_0", "m_1", "m_2"] == sorted(written(tmp_path).message_ids)
+    assert sorted(written(tmp_path).message_ids) == ["m_0", "m_1", "m_2"]

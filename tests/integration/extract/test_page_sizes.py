@@ -54,7 +54,7 @@ def test_lists_of_conversations_of_one_length_come_to_fill_their_calls(length: i
 def test_more_messages_are_nested_when_conversations_need_calls_of_their_own() -> None:
     sizes = PageSizes.starting(LARGEST, FIRST)
     sizes.list_accepted(50, 300, continued=1)
-    assert 25 == sizes.now.nested_messages
+    assert sizes.now.nested_messages == 25
     sizes.list_accepted(50, 2_500, continued=2)
     assert Sizes(12, 100) == sizes.now
     sizes.list_accepted(12, 600, continued=2)
@@ -68,7 +68,7 @@ def test_what_a_page_is_like_is_not_forgotten_when_one_conversation_spoils_its_l
     while sizes.list_refused(sizes.now):
         sizes.list_accepted(1, 1, 0)
     sizes.list_was_not_too_large()
-    assert 200 == sizes.now.conversations
+    assert sizes.now.conversations == 200
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -106,9 +106,9 @@ def test_defaults_stay_below_what_is_reported_to_work(platform: str, largest: tu
 def test_conversations_that_all_are_long_do_not_cost_a_call_each(tmp_path: Path) -> None:
     with EmulatorServer(uniform_world(threads=200, messages_per_thread=60, now=NOW, spacing_seconds=1)) as server:
         extraction = extract(server, tmp_path, until=NOW)
-    assert 12_000 == extraction.messages
+    assert extraction.messages == 12_000
     # One for the Page's token, 50 conversations, then 41 at a time, and one to look at the top again.
-    assert 1 + 1 + 4 + 1 == extraction.calls
+    assert extraction.calls == 1 + 1 + 4 + 1
 
 
 def test_an_hour_asks_for_few_messages_of_each_conversation_and_a_busy_one_for_more(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_an_hour_asks_for_few_messages_of_each_conversation_and_a_busy_one_for_m
     with EmulatorServer(world) as server:
         quiet = extract(server, tmp_path / "quiet", since=NOW - timedelta(seconds=3), until=NOW)
         busy = extract(server, tmp_path / "busy", since=NOW - timedelta(hours=5), until=NOW)
-    assert (6, 9_000) == (quiet.messages, busy.messages)
+    assert (quiet.messages, busy.messages) == (6, 9_000)
     # All conversations stand within the margin below the window: two lists, and one look at the top again.
-    assert 1 + 2 + 1 == quiet.calls
+    assert quiet.calls == 1 + 2 + 1
     # 100 conversations of 25 messages nested need a call each, those after them none.
     assert busy.calls <= 1 + 100 + 4 + 1
 
@@ -140,14 +140,14 @@ def test_a_refused_call_for_messages_does_not_keep_lists_small() -> None:
     sizes.messages_refused(100)
     for _ in range(5):
         sizes.list_accepted(sizes.now.conversations, sizes.now.conversations, 0)
-    assert 200 == sizes.now.conversations
+    assert sizes.now.conversations == 200
 
 
 def test_long_messages_are_asked_for_in_smaller_numbers_and_short_ones_again_in_larger() -> None:
     sizes = PageSizes.starting(LARGEST)
     sizes.weighed(10, 10 * 1024 * 1024)
-    assert (8, 8) == (sizes.now.nested_messages, sizes.now.messages)
-    assert 1 == sizes.now.conversations
+    assert (sizes.now.nested_messages, sizes.now.messages) == (8, 8)
+    assert sizes.now.conversations == 1
     for _ in range(10):
         sizes.weighed(100, 100 * 600)
     assert (MESSAGES_PER_CALL, LARGEST.messages) == (sizes.messages_per_call, sizes.now.messages)

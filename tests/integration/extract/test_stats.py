@@ -73,17 +73,17 @@ def test_a_line_is_written_once_a_minute_and_says_how_far_the_run_is(caplog: pyt
             at = datetime(2026, 11, 20, tzinfo=UTC) - timedelta(minutes=passed)
             counted.add(batch(5, ("complete",)), place(at.isoformat()))
     first, second = (line.split("; ") for line in caplog.messages)
-    assert [
+    assert first == [
         "So far: MESSENGER/100: 7 conversations, 35 messages, 60 calls, fullest limit at 34.0 %",
         "list 1 of 1 read back to 2026-11-19T23:00:00+00:00",
         "time left in it at this pace: 23 min",
-    ] == first
-    assert [
+    ]
+    assert second == [
         "So far: MESSENGER/100: 13 conversations, 65 messages, 120 calls, fullest limit at 34.0 %",
         "list 1 of 1 read back to 2026-11-19T22:00:00+00:00",
         "time left in it at this pace: 22 min",
-    ] == second
-    assert [7, 13] == [figures.conversations for figures in told]
+    ]
+    assert [figures.conversations for figures in told] == [7, 13]
 
 
 def test_the_pace_is_that_of_the_last_minute() -> None:
@@ -91,9 +91,9 @@ def test_the_pace_is_that_of_the_last_minute() -> None:
     pace = Pace(clock)
     pace.note(place("2026-11-20T00:00:00+00:00"))
     clock.now += 60
-    assert 23 * 60 == pace.seconds_left(place("2026-11-19T23:00:00+00:00"))
+    assert pace.seconds_left(place("2026-11-19T23:00:00+00:00")) == 23 * 60
     clock.now += 60
-    assert 60 == pace.seconds_left(place("2026-11-19T11:30:00+00:00"))
+    assert pace.seconds_left(place("2026-11-19T11:30:00+00:00")) == 60
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,11 @@ def test_what_cannot_be_known_is_called_unknown(before: ListPosition, now: ListP
     pace = Pace(clock)
     pace.note(before)
     clock.now += 60
-    assert "unknown" == duration(pace.seconds_left(now))
+    assert duration(pace.seconds_left(now)) == "unknown"
 
 
 def test_a_time_left_is_said_to_the_minute() -> None:
-    assert ["less than 1 min", "12 min", "1 h 0 min", "3 h 20 min"] == [duration(s) for s in (20, 720, 3599, 12000)]
+    assert [duration(s) for s in (20, 720, 3599, 12000)] == ["less than 1 min", "12 min", "1 h 0 min", "3 h 20 min"]
 
 
 def test_the_stats_of_an_attempt_leave_out_what_earlier_attempts_did() -> None:
@@ -130,7 +130,7 @@ def test_the_stats_of_an_attempt_leave_out_what_earlier_attempts_did() -> None:
     second.add(batch(2, ("complete", "unreadable")), place(""))
     second.report()
     assert [AttemptStats(3, messages=2, conversations=2, incomplete=1, waits=1, usage_percent=50.0)] == told
-    assert (7, 4, 2) == (second.messages, second.conversations, second.incomplete)
+    assert (second.messages, second.conversations, second.incomplete) == (7, 4, 2)
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +156,9 @@ def test_a_run_is_quiet_but_for_its_first_and_last_line(
     assert [f"Reading MESSENGER/100 from the first message until 2026-11-20T00:00:00+00:00 into {found.manifest}"] == (
         lines[:1]
     )
-    assert ["Done"] == [line.partition(":")[0] for line in lines[1:]]
+    assert [line.partition(":")[0] for line in lines[1:]] == ["Done"]
     texts = {row["text"] for row in written(tmp_path).messages if row["text"] and len(row["text"]) > 10}
-    assert [] == [text for text in texts if text in caplog.text]
+    assert [text for text in texts if text in caplog.text] == []
 
 
 @pytest.mark.parametrize("since", [None, NOW - 20 * DAY], ids=["full history", "window"])
@@ -184,7 +184,7 @@ def test_the_observer_hears_of_a_failed_try_too_and_of_its_wait(server: Emulator
     server.add_fault(Fault("80006", after_calls=4, regain_minutes=19))
     with pytest.raises(RateLimitError):
         extract(server, tmp_path, until=NOW, observe=told.append)
-    assert 1 == told[-1].waits
+    assert told[-1].waits == 1
     assert told[-1].calls > 4
     server.clear_faults()
     before, done = told[-1], extract(server, tmp_path, until=NOW, observe=told.append)
@@ -192,4 +192,4 @@ def test_the_observer_hears_of_a_failed_try_too_and_of_its_wait(server: Emulator
         before.messages + told[-1].messages,
         before.conversations + told[-1].conversations,
     )
-    assert 0 == told[-1].waits
+    assert told[-1].waits == 0

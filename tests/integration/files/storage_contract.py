@@ -22,32 +22,32 @@ class StorageContract:
         return open_folder("deep/folder")
 
     def test_an_unused_folder_is_empty(self, storage):
-        assert [] == storage.names()
+        assert storage.names() == []
 
     def test_a_published_file_is_whole(self, storage):
         temporary = storage.temporary()
         temporary.write_bytes(b"all of it")
         storage.publish(temporary, "part")
-        assert b"all of it" == storage.read("part")
+        assert storage.read("part") == b"all of it"
 
     def test_nothing_is_there_before_it_is_published(self, storage):
         storage.temporary().write_bytes(b"half")
-        assert [] == storage.names()
+        assert storage.names() == []
 
     def test_publishing_replaces_what_had_the_name(self, storage):
         storage.publish_bytes(b"old", "part")
         storage.publish_bytes(b"new", "part")
-        assert [b"new"] == [storage.read(name) for name in storage.names()]
+        assert [storage.read(name) for name in storage.names()] == [b"new"]
 
     def test_names_are_sorted(self, storage):
         for name in ("b", "_manifest.json", "a"):
             storage.publish_bytes(b"", name)
-        assert ["_manifest.json", "a", "b"] == storage.names()
+        assert storage.names() == ["_manifest.json", "a", "b"]
 
     def test_open_streams(self, storage):
         storage.publish_bytes(b"abcdef", "part")
         with storage.open("part") as stream:
-            assert [b"abcd", b"ef", b""] == [stream.read(4) for _ in range(3)]
+            assert [stream.read(4) for _ in range(3)] == [b"abcd", b"ef", b""]
 
     def test_a_discarded_temporary_is_gone(self, storage):
         temporary = storage.temporary()
@@ -64,13 +64,13 @@ class StorageContract:
         temporary.write_bytes(b"half")
         storage.publish_bytes(b"whole", "part")
         storage.remove_temporaries()
-        assert (False, ["part"]) == (temporary.exists(), storage.names())
+        assert (temporary.exists(), storage.names()) == (False, ["part"])
 
     def test_delete_removes_once_and_forgives_twice(self, storage):
         storage.publish_bytes(b"", "part")
         storage.delete("part")
         storage.delete("part")
-        assert [] == storage.names()
+        assert storage.names() == []
 
     @pytest.mark.parametrize("method", ["read", "open", "stat"])
     def test_a_file_that_is_not_there_has_its_own_error(self, storage, method):
@@ -155,10 +155,10 @@ class StorageContract:
         for folder, name in (("deep/other", "sought.not"), ("deep/third", "notsought"), ("deep", "sought")):
             open_folder(folder).publish_bytes(b"", name)
         siblings = open_folder("deep/folder").siblings("sought")
-        assert [b"deep/a", b"deep/b"] == [folder.read("sought") for folder in siblings]
+        assert [folder.read("sought") for folder in siblings] == [b"deep/a", b"deep/b"]
 
     def test_a_folder_alone_has_no_neighbours(self, open_folder):
-        assert [] == list(open_folder("nowhere/folder").siblings("sought"))
+        assert list(open_folder("nowhere/folder").siblings("sought")) == []
 
     @pytest.mark.parametrize("name", ["a/b", "../x", ".hidden"])
     def test_neighbours_are_sought_by_a_plain_name_only(self, open_folder, name):
@@ -169,7 +169,7 @@ class StorageContract:
     def test_proving_a_folder_writable_leaves_nothing_in_it(self, storage):
         storage.publish_bytes(b"earlier", "part")
         storage.check_writable()
-        assert ["part"] == storage.names()
+        assert storage.names() == ["part"]
 
     def test_a_folder_can_be_locked_again_and_again_by_one_after_the_other(self, open_folder):
         for content in (b"1", b"2"):
@@ -177,7 +177,7 @@ class StorageContract:
             with storage.lock():
                 storage.publish_bytes(content, "part")
                 storage.publish_bytes(content, "part")
-        assert b"2" == open_folder("deep/folder").read("part")
+        assert open_folder("deep/folder").read("part") == b"2"
 
     def test_of_two_writers_one_is_told_and_the_files_of_the_other_stand(self, open_folder):
         writers = [open_folder("deep/folder") for _ in range(2)]
@@ -190,7 +190,7 @@ class StorageContract:
                     if all(storage is not loser for loser, _ in told):
                         content = f"{number} in round {round_number}".encode()
                         self._or_told(told, storage, lambda s=storage, c=content: s.publish_bytes(c, "part"))
-        assert [True] == [bool(re.fullmatch("another task is writing to .*", str(error))) for _, error in told]
+        assert [bool(re.fullmatch("another task is writing to .*", str(error))) for _, error in told] == [True]
         loser = told[0][0]
         winner = next(number for number, storage in enumerate(writers) if storage is not loser)
         assert f"{winner} in round 1".encode() == open_folder("deep/folder").read("part")

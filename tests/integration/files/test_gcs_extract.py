@@ -93,9 +93,9 @@ def test_an_interrupted_extraction_goes_on_where_it_ended(graph, bucket, tmp_pat
     resumed = extract(graph, GCSStorage(bucket, FOLDER), **ARGUMENTS)
     found = copied(bucket, tmp_path / "remote")
     assert sorted(graph.ground_truth("100").message_ids) == sorted(found.message_ids)
-    assert (4, True) == (found.manifest["stats"]["attempts"], resumed.calls <= undisturbed.calls + 4 * 5)
+    assert (found.manifest["stats"]["attempts"], resumed.calls <= undisturbed.calls + 4 * 5) == (4, True)
     assert [*finished(found)] == [name for name in names(bucket) if "page" not in name and "else" not in name]
-    assert [] == local_files()
+    assert local_files() == []
 
 
 def test_a_checkpoint_is_not_replaced_more_often_than_a_bucket_takes(graph, bucket, server):
@@ -207,7 +207,7 @@ def test_of_two_runs_at_once_no_manifest_ever_names_what_is_not_there(
     elif before == "manifest":
         extract(graph, GCSStorage(bucket, FOLDER), **ARGUMENTS)
     errors = both(graph, bucket, order)
-    assert [] == [error for error in errors if not isinstance(error, StorageError)]
+    assert [error for error in errors if not isinstance(error, StorageError)] == []
     folder = tmp_path_factory.mktemp("copy")
     check(graph, bucket, folder / "after both")
     # What they leave behind, whoever lost, is never in the way of the next run.
@@ -218,7 +218,7 @@ def test_of_two_runs_at_once_no_manifest_ever_names_what_is_not_there(
 
 def test_of_two_runs_in_step_one_wins_whole_and_the_other_is_told(graph, bucket, tmp_path):
     errors = both(graph, bucket, [False, True] * 100)
-    assert [True] == [isinstance(error, StorageError) for error in errors]
+    assert [isinstance(error, StorageError) for error in errors] == [True]
     with pytest.raises(StorageError, match=TOLD):
         raise errors[0]
     check(graph, bucket, tmp_path / "copy")
@@ -229,6 +229,6 @@ def test_of_two_runs_in_step_one_wins_whole_and_the_other_is_told(graph, bucket,
 def test_a_run_that_is_taken_for_dead_is_told_and_the_one_in_its_place_finishes(graph, bucket, tmp_path, steps):
     """As when Airflow loses sight of a task and starts another try while the first still runs."""
     errors = both(graph, bucket, [False] * steps + [True] * 8 + [False, True] * 100)
-    assert [True] == [isinstance(error, StorageError) for error in errors]
+    assert [isinstance(error, StorageError) for error in errors] == [True]
     check(graph, bucket, tmp_path / "copy")
     assert MANIFEST_NAME in names(bucket)

@@ -58,7 +58,7 @@ def test_what_passes_leaves_the_file_whole_and_once(storage, bucket, server, loc
         assert data == storage.read("part")
         # What comes next builds on the generation that the lost answer would have told.
         assert publish(storage, SMALL, seed=1) == storage.read("part")
-    assert (["a/part"], []) == ([blob.name for blob in bucket.list_blobs()], local_files())
+    assert ([blob.name for blob in bucket.list_blobs()], local_files()) == (["a/part"], [])
 
 
 @pytest.mark.parametrize("burst", BURSTS)
@@ -82,7 +82,7 @@ def test_what_passes_does_not_disturb_reading_listing_and_deleting(storage, serv
         storage.delete("one")
         server.clear_faults()
         server.fail(match, times=1, **BURSTS[burst])
-        assert (["two"], b"two", 3) == (storage.names(), storage.read("two"), storage.stat("two")[0])
+        assert (storage.names(), storage.read("two"), storage.stat("two")[0]) == (["two"], b"two", 3)
 
 
 def test_a_burst_of_refusals_is_waited_out(storage, server):
@@ -100,15 +100,15 @@ def test_a_download_that_breaks_off_is_finished(storage, server):
 def test_an_upload_session_that_is_lost_is_begun_anew(storage, server, code):
     server.fail("PUT .*upload_id", times=1, status=code)
     assert publish(storage, LARGE) == storage.read("part")
-    assert 2 == sum(line.startswith("POST") for line in server.requests)
+    assert sum(line.startswith("POST") for line in server.requests) == 2
 
 
 def test_sessions_that_are_lost_again_and_again_end_in_an_error_and_leave_nothing(storage, server, local_files):
     server.fail("PUT .*upload_id", times=None, status=410)
     with pytest.raises(StorageError, match=r"cannot write gs://.*/a/messages-00000.parquet: Google answered 410, back"):
         write_large_part(storage)
-    assert 3 == sum(line.startswith("POST") for line in server.requests)
-    assert ([], []) == (storage.names(), local_files())
+    assert sum(line.startswith("POST") for line in server.requests) == 3
+    assert (storage.names(), local_files()) == ([], [])
 
 
 def write_large_part(storage):
@@ -133,7 +133,7 @@ def test_a_server_that_dies_in_the_middle_of_an_upload_and_comes_back(tmp_path, 
             data = publish(storage, LARGE)
             dying.join()
             assert (["part"], data) == (storage.names(), storage.read("part"))
-    assert [] == local_files()
+    assert local_files() == []
 
 
 def die_and_come_back(server, keeps_its_disk):
@@ -152,7 +152,7 @@ def test_a_foreign_object_of_the_same_name_stands_and_is_said(storage, bucket, l
         bucket.blob("a/part").upload_from_string(b"foreign")
         with pytest.raises(StorageError, match=r"^another task is writing to gs://[^/]*/a: let it finish"):
             publish(storage, size)
-    assert b"foreign" == storage.read("part")
+    assert storage.read("part") == b"foreign"
 
 
 def test_a_part_whose_number_another_task_took_gets_the_next_one(storage, bucket):
@@ -162,7 +162,7 @@ def test_a_part_whose_number_another_task_took_gets_the_next_one(storage, bucket
         writer.write({"platform": "MESSENGER", "page_id": "1", "message_id": f"m_{number}"} for number in range(2))
     assert [f"messages-{number:05d}.ndjson.gz" for number in (2, 4)] == [file.path for file in writer.published]
     assert [(file.bytes, file.sha256) for file in writer.published] == [storage.stat(f.path) for f in writer.published]
-    assert [b"foreign"] * 3 == [storage.read(f"messages-{number:05d}.ndjson.gz") for number in (0, 1, 3)]
+    assert [storage.read(f"messages-{number:05d}.ndjson.gz") for number in (0, 1, 3)] == [b"foreign"] * 3
 
 
 def test_numbers_that_are_taken_without_end_are_an_error(storage, bucket, local_files):
@@ -171,7 +171,7 @@ def test_numbers_that_are_taken_without_end_are_an_error(storage, bucket, local_
             bucket.blob(f"a/messages-{number:05d}.ndjson.gz").upload_from_string(b"foreign")
         with pytest.raises(StorageError, match="another task is writing"), PartsWriter(storage, MESSAGES) as writer:
             writer.write([{"platform": "MESSENGER", "page_id": "1", "message_id": "m"}])
-    assert [] == local_files()
+    assert local_files() == []
 
 
 def test_what_another_task_has_written_meanwhile_is_not_deleted(storage, bucket):
@@ -181,7 +181,7 @@ def test_what_another_task_has_written_meanwhile_is_not_deleted(storage, bucket)
         bucket.blob("a/unknown").upload_from_string(b"foreign")
         for name in ("known", "unknown"):
             storage.delete(name)
-    assert ["known", "unknown"] == storage.names()
+    assert storage.names() == ["known", "unknown"]
 
 
 def test_equal_bytes_of_another_task_are_no_conflict(storage, bucket):
@@ -189,7 +189,7 @@ def test_equal_bytes_of_another_task_are_no_conflict(storage, bucket):
         bucket.blob("a/part").upload_from_string(b"same")
         storage.publish_bytes(b"same", "part")
         storage.publish_bytes(b"next", "part")
-    assert b"next" == storage.read("part")
+    assert storage.read("part") == b"next"
 
 
 ACTIONS = {
@@ -240,9 +240,9 @@ def test_every_trouble_that_stays_is_one_line_that_says_what_to_change(
     server.fail("", times=None, **fault)
     with pytest.raises(StorageError, match=rf"^cannot (read|{does}) gs://{bucket.name}/a[^:]*: .*{expected}") as caught:
         act(storage)
-    assert 1 == len(str(caught.value).splitlines())
+    assert len(str(caught.value).splitlines()) == 1
     # Google's own errors quote addresses that let anybody write: they belong into no log.
-    assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -294,5 +294,5 @@ def test_no_secret_of_any_error_is_quoted():
         ValueError(secret),
     ]
     lines = [str(gcs_error("write", "gs://bucket/a/part", error)) for error in errors]
-    assert [True] * 4 == [line.startswith("cannot write gs://bucket/a/part: Google") for line in lines]
+    assert [line.startswith("cannot write gs://bucket/a/part: Google") for line in lines] == [True] * 4
     assert secret not in "".join(lines)

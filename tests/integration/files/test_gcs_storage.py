@@ -64,7 +64,7 @@ class TestGCSStorage(StorageContract):
 def test_folders_directly_in_the_bucket_are_beside_each_other(bucket):
     for folder in ("a", "b", "c/d"):
         GCSStorage(bucket, folder).publish_bytes(folder.encode(), "sought")
-    assert [b"b"] == [folder.read("sought") for folder in GCSStorage(bucket, "a").siblings("sought")]
+    assert [folder.read("sought") for folder in GCSStorage(bucket, "a").siblings("sought")] == [b"b"]
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_the_bucket_itself_is_a_folder(bucket):
 def test_a_folder_that_no_list_could_find_is_refused(bucket, level, form):
     with pytest.raises(StorageError, match="a folder in a bucket must not contain") as caught:
         GCSStorage(bucket, form.replace("{}", level))
-    assert 1 == len(str(caught.value).splitlines())
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_what_other_tools_put_into_a_folder_is_no_file_of_it(bucket):
     for name in ("a/b/", "a/b/.hidden", "a/b/c/part", "a/bc"):
         bucket.blob(name).upload_from_string(b"")
-    assert [] == GCSStorage(bucket, "a/b").names()
+    assert GCSStorage(bucket, "a/b").names() == []
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_is_published_is_what_was_written(bucket, local_files, size):
     blob = bucket.get_blob("a/part")
     assert (size, {"sha256": hashlib.sha256(data).hexdigest()}) == (blob.size, blob.metadata)
     assert data == storage.read("part") == bucket.blob("a/part").download_as_bytes()
-    assert [] == local_files()
+    assert local_files() == []
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
@@ -144,13 +144,13 @@ def test_parts_are_read_back_as_they_were_written(bucket, local_files, file_form
     rows = [row(number, random.Random(number).randbytes(50_000).hex()) for number in range(300)]
     with PartsWriter(storage, MESSAGES, file_format, rows_per_part=200) as writer:
         writer.write(rows)
-    assert [True, False] == [file.bytes > 8 * MEBIBYTE for file in writer.published]
+    assert [file.bytes > 8 * MEBIBYTE for file in writer.published] == [True, False]
     found = [read["text"] for file in writer.published for read in read_part(storage, file)]
     assert [each["text"] for each in rows] == found
     assert [(file.bytes, file.sha256) for file in writer.published] == [
         storage.stat(file.path) for file in writer.published
     ]
-    assert [] == local_files()
+    assert local_files() == []
 
 
 def test_the_number_of_requests_follows_from_the_number_of_chunks_not_of_rows(bucket, server):
@@ -158,9 +158,9 @@ def test_the_number_of_requests_follows_from_the_number_of_chunks_not_of_rows(bu
     with storage.lock(), PartsWriter(storage, MESSAGES) as writer:
         server.forget_requests()
         writer.write(row(number, "x") for number in range(20_000))
-        assert [] == server.requests
+        assert server.requests == []
         writer.roll()
-        assert ["POST uploadType=multipart"] == kinds(server)
+        assert kinds(server) == ["POST uploadType=multipart"]
         server.forget_requests()
         publish(storage, large(20 * MEBIBYTE), "large")
         assert ["POST uploadType=resumable", *["PUT upload_id"] * 2] == kinds(server)
@@ -173,7 +173,7 @@ def test_reading_and_measuring_a_file_are_one_request_each(bucket, server):
     storage.read("part")
     storage.open("part").close()
     storage.stat("part")
-    assert ["GET alt=media", "GET alt=media", "GET"] == kinds(server)
+    assert kinds(server) == ["GET alt=media", "GET alt=media", "GET"]
 
 
 def test_reading_and_replacing_by_version_are_one_request_each(bucket, server):
@@ -228,7 +228,7 @@ def test_lists_of_more_than_a_page_are_read_to_their_end(bucket, server):
         bucket.blob(f"a/{number:04d}").upload_from_string(b"")
     server.forget_requests()
     assert [f"{number:04d}" for number in range(1_005)] == GCSStorage(bucket, "a").names()
-    assert 2 == len(server.requests)
+    assert len(server.requests) == 2
 
 
 def test_a_copy_by_somebody_else_is_measured_by_its_bytes(bucket):
@@ -250,12 +250,12 @@ def test_memory_stays_flat_however_large_a_file_is(bucket, server):
     storage.open("part").close()
     downloaded = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (True, True) == (uploaded < 40 * MEBIBYTE, downloaded < 8 * MEBIBYTE)
+    assert (uploaded < 40 * MEBIBYTE, downloaded < 8 * MEBIBYTE) == (True, True)
 
 
 def test_temporary_files_are_nobody_elses_business(bucket):
     temporary = GCSStorage(bucket, "a").temporary()
-    assert 0o700 == stat.S_IMODE(temporary.parent.stat().st_mode)
+    assert stat.S_IMODE(temporary.parent.stat().st_mode) == 0o700
     temporary.parent.chmod(0o777)
     with pytest.raises(StorageError, match="belongs to another user: remove it"):
         GCSStorage(bucket, "a").temporary()
@@ -288,7 +288,7 @@ def test_a_place_for_temporary_files_that_is_full_or_missing_is_said(bucket, mon
 
 def test_importing_the_package_imports_nothing_of_google():
     code = "import sys, airflow_provider_metaconv.files; print('google.api_core' in sys.modules)"
-    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize("size", [1_000, 9 * MEBIBYTE])
@@ -301,4 +301,4 @@ def test_bytes_that_change_on_the_way_are_refused_before_they_become_an_object(b
     content = Changing(large(size))
     with pytest.raises(BadRequest):
         upload(bucket, "a/part", content, Checksums.of(content), 0, DEFAULT_RETRY)
-    assert [] == GCSStorage(bucket, "a").names()
+    assert GCSStorage(bucket, "a").names() == []

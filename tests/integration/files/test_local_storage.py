@@ -96,7 +96,7 @@ def test_a_disk_that_fills_up_leaves_no_part_and_no_temporary(tmp_path, file_for
         writer.write(rows)
     assert f"cannot write {storage.uri('messages-00000')}" in str(caught.value)
     assert "raise the limit, or write smaller parts" in str(caught.value)
-    assert ["earlier"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["earlier"]
 
 
 def test_publish_bytes_on_a_full_disk_keeps_the_old_file(tmp_path):
@@ -104,7 +104,7 @@ def test_publish_bytes_on_a_full_disk_keeps_the_old_file(tmp_path):
     storage.publish_bytes(b"old", "_manifest.json")
     with _file_size_limit(1_000), pytest.raises(StorageError, match="cannot write"):
         storage.publish_bytes(b"x" * 2_000, "_manifest.json")
-    assert {"_manifest.json": b"old"} == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"_manifest.json": b"old"}
 
 
 def test_open_storage_takes_paths_and_file_uris(tmp_path):

@@ -44,15 +44,15 @@ def test_a_network_folder_with_locks_is_locked_and_keeps_its_lock_file(mounted):
     for _ in range(2):
         with storage.lock(), pytest.raises(StorageError, match="another task is writing"):
             LocalStorage(storage.folder).lock().__enter__()
-        assert (["."], []) == ([path.name[0] for path in storage.folder.iterdir()], storage.names())
+        assert ([path.name[0] for path in storage.folder.iterdir()], storage.names()) == (["."], [])
 
 
 @pytest.mark.parametrize("kind", ["ext4", "overlay"])
 def test_a_folder_of_this_machine_is_locked_and_left_clean(mounted, kind):
     storage = mounted(kind, "rw,nolock")
     with storage.lock():
-        assert [".lock"] == [path.name for path in storage.folder.iterdir()]
-    assert [] == list(storage.folder.iterdir())
+        assert [path.name for path in storage.folder.iterdir()] == [".lock"]
+    assert list(storage.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

@@ -137,7 +137,7 @@ def test_equal_rows_give_equal_bytes(tmp_path, file_format):
 def test_gzip_holds_neither_time_nor_name(tmp_path):
     with PartsWriter(LocalStorage(tmp_path), MESSAGES) as writer:
         writer.write([_row(1)])
-    assert b"\x1f\x8b\x08\x00\x00\x00\x00\x00" == (tmp_path / "messages-00000.ndjson.gz").read_bytes()[:8]
+    assert (tmp_path / "messages-00000.ndjson.gz").read_bytes()[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
 
 
 def test_nested_values_are_native_json_in_ndjson(tmp_path):
@@ -159,9 +159,9 @@ def test_a_full_part_is_published_at_once(tmp_path, file_format):
     storage = LocalStorage(tmp_path)
     writer = PartsWriter(storage, MESSAGES, file_format, rows_per_part=2)
     writer.write(_row(number) for number in range(5))
-    assert [2, 2] == [file.rows for file in writer.published]
-    assert [2, 2, 1] == [file.rows for file in writer.close()]
-    assert 3 == len(writer.close())
+    assert [file.rows for file in writer.published] == [2, 2]
+    assert [file.rows for file in writer.close()] == [2, 2, 1]
+    assert len(writer.close()) == 3
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -176,14 +176,14 @@ def test_a_part_is_full_by_bytes_too(tmp_path, file_format):
 def test_numbers_go_on_so_that_a_rerun_overwrites_nothing(tmp_path):
     with PartsWriter(LocalStorage(tmp_path), MESSAGES, rows_per_part=1, first_number=7) as writer:
         writer.write([_row(1), _row(2)])
-    assert ["messages-00007.ndjson.gz", "messages-00008.ndjson.gz"] == [file.path for file in writer.published]
+    assert [file.path for file in writer.published] == ["messages-00007.ndjson.gz", "messages-00008.ndjson.gz"]
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_no_rows_make_no_part(tmp_path, file_format):
     with PartsWriter(LocalStorage(tmp_path / "none"), MESSAGES, file_format) as writer:
         writer.write([])
-    assert ((), False) == (writer.published, (tmp_path / "none").exists())
+    assert (writer.published, (tmp_path / "none").exists()) == ((), False)
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -193,7 +193,7 @@ def test_an_abort_leaves_only_what_was_published(tmp_path, file_format):
         writer.write(_row(number) for number in range(3))
         raise RuntimeError("network")
     assert [file.path for file in writer.published] == [path.name for path in tmp_path.iterdir()]
-    assert 1 == len(writer.published)
+    assert len(writer.published) == 1
 
 
 def test_an_aborted_parquet_part_stays_silent_when_pyarrow_cleans_up(tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_an_aborted_parquet_part_stays_silent_when_pyarrow_cleans_up(tmp_path, m
     writer.write([_row(1)])
     writer.abort()
     gc.collect()
-    assert ([], []) == (complaints, list(tmp_path.iterdir()))
+    assert (complaints, list(tmp_path.iterdir())) == ([], [])
 
 
 def test_an_error_of_the_rows_source_stays_what_it_is(tmp_path):
@@ -216,7 +216,7 @@ def test_an_error_of_the_rows_source_stays_what_it_is(tmp_path):
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES)
     with pytest.raises(ConnectionResetError):
         writer.write(rows())
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -224,7 +224,7 @@ def test_a_wrong_value_is_refused_and_leaves_nothing(tmp_path, file_format):
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES, file_format)
     with pytest.raises(TypeError):
         writer.write([_row(1, tags={1, 2})])
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="closed"):
         writer.write([_row(2)])
 
@@ -285,12 +285,12 @@ def _write_large_texts(folder, file_format):
     text = "x" * 100_000
     with PartsWriter(LocalStorage(folder), MESSAGES, file_format) as writer:
         writer.write(_row(number, text=text) for number in range(2_000))
-    assert 2_000 == sum(file.rows for file in writer.published)
+    assert sum(file.rows for file in writer.published) == 2_000
 
 
 def test_importing_the_package_imports_no_pyarrow():
     code = "import sys, airflow_provider_metaconv.files; print('pyarrow' in sys.modules)"
-    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_missing_pyarrow_is_one_clear_line(tmp_path, monkeypatch):
@@ -298,4 +298,4 @@ def test_missing_pyarrow_is_one_clear_line(tmp_path, monkeypatch):
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES, "parquet")
     with pytest.raises(ImportError, match=r"pip install 'airflow-provider-metaconv\[parquet\]'"):
         writer.write([_row(1)])
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []

@@ -64,7 +64,7 @@ def test_what_is_no_regular_file_is_refused_at_once(odd: Callable[[str], LocalSt
 
 def test_it_is_no_published_file(odd: Callable[[str], LocalStorage]) -> None:
     storage = odd("part")
-    assert ([], []) == (storage.names(), storage.parent().children("part"))
+    assert (storage.names(), storage.parent().children("part")) == ([], [])
 
 
 def test_in_place_of_an_earlier_manifest_it_is_none(odd: Callable[[str], LocalStorage]) -> None:
@@ -126,4 +126,4 @@ def test_a_coverage_record_of_two_gigabytes_is_not_read(tmp_path: Path) -> None:
 def test_a_part_of_another_size_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "part").touch()
     os.truncate(tmp_path / "part", 8 * 1024**4)
-    assert (8 * 1024**4, "") == LocalStorage(tmp_path).stat("part", 100)
+    assert LocalStorage(tmp_path).stat("part", 100) == (8 * 1024**4, "")

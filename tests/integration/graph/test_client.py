@@ -224,8 +224,8 @@ def test_what_never_is_what_was_asked_for_is_raised() -> None:
 def test_a_slow_answer_is_waited_for(server: EmulatorServer) -> None:
     server.add_fault(Fault("hang", delay_seconds=1.5, times=1))
     client = client_of(server)
-    assert 3 == len(client.get(*CONVERSATIONS)["data"])
-    assert 1 == client.calls
+    assert len(client.get(*CONVERSATIONS)["data"]) == 3
+    assert client.calls == 1
 
 
 @pytest.mark.parametrize("fault", ["190/463", "368"])
@@ -264,15 +264,15 @@ def test_the_tries_for_what_passes_by_itself_are_bounded(server: EmulatorServer)
     client = client_of(server, attempts=4)
     with pytest.raises(TransientError):
         client.get(*CONVERSATIONS)
-    assert 4 == client.calls
+    assert client.calls == 4
 
 
 def test_a_short_rate_limit_is_waited_out_by_the_call(server: EmulatorServer) -> None:
     server.add_fault(Fault("613", times=1))
     client = client_of(server)
-    assert 3 == len(client.get(*CONVERSATIONS)["data"])
-    assert (2, 5) == (client.calls, sum(client.sleeps))  # type: ignore[attr-defined]
-    assert (1, 5.0) == (client.statistics.limit_waits, client.statistics.limit_wait_seconds)
+    assert len(client.get(*CONVERSATIONS)["data"]) == 3
+    assert (client.calls, sum(client.sleeps)) == (2, 5)  # type: ignore[attr-defined]
+    assert (client.statistics.limit_waits, client.statistics.limit_wait_seconds) == (1, 5.0)
 
 
 def test_after_a_short_rate_limit_the_pace_is_the_ordinary_one_again(server: EmulatorServer) -> None:
@@ -280,7 +280,7 @@ def test_after_a_short_rate_limit_the_pace_is_the_ordinary_one_again(server: Emu
     client = client_of(server)
     for _ in range(5):
         client.get(*CONVERSATIONS)
-    assert 5 == pytest.approx(sum(client.sleeps), abs=0.1)  # type: ignore[attr-defined]
+    assert pytest.approx(sum(client.sleeps), abs=0.1) == 5  # type: ignore[attr-defined]
 
 
 def test_a_long_rate_limit_is_raised_and_nothing_more_is_sent(server: EmulatorServer) -> None:
@@ -401,7 +401,7 @@ def test_usage_is_read_on_success_and_on_errors(server: EmulatorServer) -> None:
     server.add_fault(Fault("usage", percent=91, times=1))
     client = client_of(server)
     client.get(*CONVERSATIONS)
-    assert 91 == client.statistics.usage_percent
+    assert client.statistics.usage_percent == 91
 
 
 def test_a_steady_run_never_hits_the_wall() -> None:
@@ -423,7 +423,7 @@ def test_a_steady_run_never_hits_the_wall() -> None:
         )
         for _ in range(700):
             client.get(*CONVERSATIONS)
-        assert {} == limited.statistics()["errors"]
+        assert limited.statistics()["errors"] == {}
     # And it is not slower than it must be: at least a third of what the limit allows.
     assert sum(skipped) < 3 * 700 / (200 / 60)
 
@@ -437,7 +437,7 @@ def test_no_answer_at_all_names_the_host_and_no_secret() -> None:
     ) as caught:
         client.get(*CONVERSATIONS)
     assert "appsecret_proof" not in str(caught.value)
-    assert (None, None) == (caught.value.__context__, caught.value.__cause__)
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
 
 
 def test_a_redirect_is_never_followed(server: EmulatorServer) -> None:
@@ -445,7 +445,7 @@ def test_a_redirect_is_never_followed(server: EmulatorServer) -> None:
     client = client_of(server)
     with pytest.raises(InvalidRequestError, match="redirect"):
         client.get(*CONVERSATIONS)
-    assert 1 == client.calls
+    assert client.calls == 1
 
 
 @pytest.mark.parametrize("base_url", ["graph.example.com", "", "ftp://graph.example.com", "http://", "//x"])
@@ -457,7 +457,7 @@ def test_a_host_without_scheme_is_refused_before_any_call(server: EmulatorServer
 def test_the_page_token_comes_from_a_user_token_in_one_call(server: EmulatorServer) -> None:
     client = client_of(server, server.user_token)
     assert server.page_token("100") == page_identity(client.get, "100", with_instagram=False).token
-    assert 1 == client.calls
+    assert client.calls == 1
 
 
 def test_a_page_token_knows_its_page_and_instagram_account(server: EmulatorServer) -> None:
@@ -468,7 +468,7 @@ def test_a_page_token_knows_its_page_and_instagram_account(server: EmulatorServe
 
 def test_a_user_token_lists_its_pages_and_a_page_token_its_own(server: EmulatorServer) -> None:
     for token in (server.user_token, server.page_token("100")):
-        assert ["100"] == [page.page_id for page in list_pages(client_of(server, token).get)]
+        assert [page.page_id for page in list_pages(client_of(server, token).get)] == ["100"]
 
 
 def test_the_user_token_itself_is_refused_on_the_edge(server: EmulatorServer) -> None:
@@ -479,7 +479,7 @@ def test_the_user_token_itself_is_refused_on_the_edge(server: EmulatorServer) ->
 def test_an_app_that_demands_proofs_gets_the_right_one() -> None:
     world = uniform_world(threads=1, messages_per_thread=1, platform="MESSENGER", page_id="100", now=NOW)
     with EmulatorServer(world, EmulatorSettings(require_proof=True)) as strict:
-        assert 1 == len(client_of(strict, app_secret=strict.app_secret).get(*CONVERSATIONS)["data"])
+        assert len(client_of(strict, app_secret=strict.app_secret).get(*CONVERSATIONS)["data"]) == 1
         for wrong in (None, "wrong"):
             with pytest.raises(InvalidRequestError, match="app_secret"):
                 client_of(strict, app_secret=wrong).get(*CONVERSATIONS)
@@ -492,7 +492,7 @@ def test_debug_logs_hold_no_proof_and_no_token(server: EmulatorServer, caplog: p
         client.get(*CONVERSATIONS)
     assert "appsecret_proof=***" in caplog.text
     secrets = (credentials.token, *credentials.parameters.values())
-    assert [] == [secret for secret in secrets if secret in caplog.text]
+    assert [secret for secret in secrets if secret in caplog.text] == []
 
 
 @pytest.mark.parametrize(
@@ -511,4 +511,4 @@ def test_two_calls_a_second_is_the_pace_unless_told_otherwise(server: EmulatorSe
     started = time.monotonic()
     for _ in range(3):
         client.get("100")
-    assert 1.0 <= time.monotonic() - started
+    assert time.monotonic() - started >= 1.0

@@ -70,7 +70,7 @@ def test_malformed_headers_show_no_secret_in_any_record(head: bytes, caplog: pyt
     with RawServer(lambda connection, _: connection.sendall(head)) as server, caplog.at_level(logging.DEBUG):
         client_of(server.url).get("debug_token", {"input_token": PAGE_TOKEN})
     assert "Failed to parse headers (url=" in caplog.text
-    assert [] == shown_in(caplog.text + "".join(map(repr, (vars(record) for record in caplog.records))))
+    assert shown_in(caplog.text + "".join(map(repr, (vars(record) for record in caplog.records)))) == []
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_call_that_breaks_shows_no_secret_and_is_an_error_of_ours(
 
     with RawServer(serve) as server, caplog.at_level(logging.DEBUG), pytest.raises(GraphError) as caught:
         client_of(server.url, attempts=2).get("100", {"input_token": PAGE_TOKEN})
-    assert [] == shown_in(everything_of(caught.value) + caplog.text)
+    assert shown_in(everything_of(caught.value) + caplog.text) == []
 
 
 def test_a_call_that_is_stopped_shows_no_secret() -> None:
@@ -111,7 +111,7 @@ def test_a_call_that_is_stopped_shows_no_secret() -> None:
         client = GraphClient(graph_session(stop=stop), Credentials(TOKEN, APP_SECRET), base_url=server.url)
         with pytest.raises(StoppedError) as caught:
             client.get("100", {"input_token": PAGE_TOKEN})
-    assert [] == shown_in(everything_of(caught.value))
+    assert shown_in(everything_of(caught.value)) == []
 
 
 FIELDS = ("message", "error_user_title", "error_user_msg", "fbtrace_id")
@@ -125,7 +125,7 @@ def test_no_field_of_an_error_holds_a_secret(field: str, secret: str) -> None:
             client_of(server.url).get("100")
         error = caught.value
     for each in (error, error.fresh(), copy.deepcopy(error), pickle.loads(pickle.dumps(error)), error.as_page_error()):
-        assert [] == shown_in(everything_of(each) + each.meta_text)
+        assert shown_in(everything_of(each) + each.meta_text) == []
         assert secret not in everything_of(each)
 
 
@@ -142,7 +142,7 @@ def test_a_token_that_was_replaced_stays_secret() -> None:
         client.use_page(PageIdentity("100", "Example Page", PAGE_TOKEN))
         with pytest.raises(GraphError, match=r"old \*\*\* new \*\*\*") as caught:
             client.get("100")
-    assert [] == shown_in(everything_of(caught.value))
+    assert shown_in(everything_of(caught.value)) == []
 
 
 def test_a_token_that_is_asked_about_is_secret() -> None:
@@ -164,7 +164,7 @@ def test_the_tokens_of_all_pages_are_secret_and_in_no_name() -> None:
         found = list_pages(client_of(server.url).get)
         with pytest.raises(GraphError) as caught:
             client_of(server.url).get("100")
-    assert [] == shown_in(repr(found))
+    assert shown_in(repr(found)) == []
     assert other not in everything_of(caught.value)
 
 
@@ -205,7 +205,7 @@ def test_many_threads_remember_and_scrub_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [] == failed
+    assert failed == []
 
 
 def test_every_logger_of_the_http_stack_is_watched() -> None:

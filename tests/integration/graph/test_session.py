@@ -136,5 +136,5 @@ def test_a_cap_on_one_call_says_nothing_about_the_next() -> None:
 
 
 def test_an_encoding_that_cannot_be_bounded_is_not_asked_for() -> None:
-    assert "gzip" == graph_session().headers["Accept-Encoding"]
+    assert graph_session().headers["Accept-Encoding"] == "gzip"
     assert isinstance(graph_session(), requests.Session)

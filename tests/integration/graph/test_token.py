@@ -69,14 +69,14 @@ def test_the_app_secret_alone_lets_any_token_be_inspected() -> None:
             server.describe_token(token, expires_at=EXPIRES.timestamp(), data_access_expires_at=0)
             info, calls = asked(server, token, server.app_secret)
             assert (kind, owner, "Emulator", 3) == (info.kind, info.owner, info.app, calls)
-            assert (EXPIRES, NEVER) == (info.expires_at, info.data_access_expires_at)
+            assert (info.expires_at, info.data_access_expires_at) == (EXPIRES, NEVER)
             assert frozenset(SCOPES) == info.permissions
 
 
 def test_without_a_secret_the_token_is_asked_about_itself() -> None:
     with emulator() as server:
         info, calls = asked(server, server.user_token)
-        assert ("USER", NEVER, 2) == (info.kind, info.expires_at, calls)
+        assert (info.kind, info.expires_at, calls) == ("USER", NEVER, 2)
 
 
 @pytest.mark.parametrize("secret", [None, "emulator-app-secret"])
@@ -84,27 +84,27 @@ def test_a_refused_inspection_leaves_the_end_unknown_and_fails_nothing(secret: s
     with emulator(inspectors=NOBODY) as server:
         server.describe_token(server.system_user_token, permissions=["pages_messaging"])
         info, calls = asked(server, server.system_user_token, secret)
-        assert (None, None, None) == (info.kind, info.expires_at, info.data_access_expires_at)
+        assert (info.kind, info.expires_at, info.data_access_expires_at) == (None, None, None)
         assert (frozenset({"pages_messaging"}), "Emulator System User") == (info.permissions, info.owner)
         assert 3 + (secret is not None) == calls
         page, calls = asked(server, server.page_token("100"), secret)
-        assert ("PAGE", "Example Bakery", None) == (page.kind, page.owner, page.permissions)
+        assert (page.kind, page.owner, page.permissions) == ("PAGE", "Example Bakery", None)
         assert 3 + (secret is not None) == calls
 
 
 def test_pages_cost_a_call_for_each_hundred_and_nothing_for_a_page_token() -> None:
     with emulator(pages=150) as server:
         info, found, calls = asked_with_pages(server, server.user_token)
-        assert (150, 4, "USER") == (len(found), calls, info.kind)
+        assert (len(found), calls, info.kind) == (150, 4, "USER")
         info, found, calls = asked_with_pages(server, server.page_token("100"), server.app_secret)
-        assert (["100"], 3, "Example Bakery") == ([page.page_id for page in found], calls, info.owner)
+        assert ([page.page_id for page in found], calls, info.owner) == (["100"], 3, "Example Bakery")
 
 
 def test_the_tasks_and_the_missing_instagram_account_of_a_page_are_told() -> None:
     with emulator(page_tasks={"100": ("ANALYZE",)}, pages_without_instagram=frozenset({"101"})) as server:
         _, [first, second], _ = asked_with_pages(server, server.user_token)
-        assert (("ANALYZE",), True, False) == (first.tasks, first.lacks_messages_task, second.lacks_messages_task)
-        assert [True, False] == [page.instagram_account_id is not None for page in (first, second)]
+        assert (first.tasks, first.lacks_messages_task, second.lacks_messages_task) == (("ANALYZE",), True, False)
+        assert [page.instagram_account_id is not None for page in (first, second)] == [True, False]
 
 
 @pytest.mark.parametrize("secret", [None, "emulator-app-secret"])
@@ -141,7 +141,7 @@ def test_a_token_that_may_not_see_instagram_accounts_lists_its_pages_without_the
     with emulator() as server:
         server.add_fault(Fault("10", times=1))
         found = list_pages(opener(server)(Credentials(server.user_token)))
-        assert [("100", None), ("101", None)] == [(page.page_id, page.instagram_account_id) for page in found]
+        assert [(page.page_id, page.instagram_account_id) for page in found] == [("100", None), ("101", None)]
 
 
 @pytest.mark.parametrize("inspectors", [frozenset({"APP", "USER", "SYSTEM_USER", "PAGE"}), NOBODY])
@@ -155,7 +155,7 @@ def test_the_loudest_logs_hold_neither_token_nor_secret_nor_proof(
                 credentials = Credentials(token, server.app_secret)
                 shown = caplog.text + repr(info) + repr(found) + repr(credentials)
                 secrets = (token, server.app_secret, server.app_token, *credentials.parameters.values())
-                assert [] == [text for text in secrets if text in shown]
+                assert [text for text in secrets if text in shown] == []
     assert "input_token=***" in caplog.text
 
 

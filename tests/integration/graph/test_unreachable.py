@@ -37,9 +37,9 @@ def line_of(url: str) -> str:
     with pytest.raises(TransientError) as caught:
         client.get("debug_token", {"input_token": "asked-t0ken"})
     line = str(caught.value)
-    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
-    assert [] == [secret for secret in SECRETS if secret in line]
-    assert 1 == len(line.splitlines())
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert [secret for secret in SECRETS if secret in line] == []
+    assert len(line.splitlines()) == 1
     # No class of a library's.
     assert None is re.search(r"[a-z]Error|Exception|urllib3|requests|HTTPS?Connection", line)
     return line

@@ -69,13 +69,13 @@ def test_a_row_that_is_not_of_its_manifest_is_refused(tmp_path: Path, case: str,
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
 @pytest.mark.parametrize("row", [MESSAGE, MESSAGE | {"conversation_id": 'odd "id" \\', "created_time": SINCE}])
 def test_rows_of_the_manifest_are_taken(tmp_path: Path, row: Mapping[str, Any], file_format: str) -> None:
-    assert 1 == len(verify_manifests([window(tmp_path / "w", row=row, file_format=file_format)], LocalStorage))
+    assert len(verify_manifests([window(tmp_path / "w", row=row, file_format=file_format)], LocalStorage)) == 1
 
 
 def test_messages_that_are_read_again_before_the_window_belong_to_it(tmp_path: Path) -> None:
     early = MESSAGE | {"created_time": "2026-11-19T23:00:00+00:00"}
     times = {"since": SINCE, "until": UNTIL, "reads_since": "2026-11-19T22:00:00+00:00"}
-    assert 1 == len(verify_manifests([window(tmp_path / "w", row=early, window=times)], LocalStorage))
+    assert len(verify_manifests([window(tmp_path / "w", row=early, window=times)], LocalStorage)) == 1
 
 
 @pytest.mark.parametrize("use", [load_manifests, check_manifests])
@@ -153,4 +153,4 @@ def test_files_that_go_after_they_were_proven_whole_are_looked_for_once_more(tmp
             return super().load(files)
 
     with Late(tmp_path / "meta.duckdb") as warehouse:
-        assert 2 == load_manifests([uri], warehouse).tables["messages"].inserted
+        assert load_manifests([uri], warehouse).tables["messages"].inserted == 2

@@ -77,7 +77,7 @@ def test_all_parts_of_all_manifests_arrive(tmp_path, path, warehouse, file_forma
         "messages": TableResult(6, inserted=6),
         "conversations": TableResult(2, inserted=1),
     }
-    assert ["plain", "a\ufffdb", "\ufffd", "\U0001f600", "x" * 100_000, "text 9"] == _texts(path)
+    assert _texts(path) == ["plain", "a\ufffdb", "\ufffd", "\U0001f600", "x" * 100_000, "text 9"]
 
 
 def test_loading_twice_changes_nothing(tmp_path, warehouse):
@@ -96,7 +96,7 @@ def test_a_manifest_that_is_named_twice_is_loaded_once(tmp_path, warehouse):
 def test_a_later_manifest_is_newer(tmp_path, path, warehouse):
     uris = [_extract(tmp_path / name, _message(1, text=name)) for name in ("z", "a")]
     load_manifests(uris, warehouse)
-    assert ["a"] == _texts(path)
+    assert _texts(path) == ["a"]
 
 
 def test_no_manifests_are_no_work(warehouse):
@@ -125,7 +125,7 @@ def test_storages_that_need_credentials_can_be_brought_along(tmp_path, warehouse
         return LocalStorage(tmp_path / folder_uri.removeprefix("gs://"))
 
     load_manifests([f"gs://bucket/{MANIFEST_NAME}"], warehouse, open_storage)
-    assert ["gs://bucket"] == opened
+    assert opened == ["gs://bucket"]
 
 
 def _missing(part):
@@ -157,7 +157,7 @@ def test_a_damaged_part_is_named_and_nothing_is_loaded(tmp_path, path, warehouse
     damage(tmp_path / "b" / "messages-00001.ndjson.gz")
     with pytest.raises(LoadError, match=f"file .*b/messages-00001.ndjson.gz .*{problem}"):
         use([good, bad], warehouse)
-    assert [] == _texts(path)
+    assert _texts(path) == []
 
 
 def _edited(uri, **changes):
@@ -171,7 +171,7 @@ def test_a_wrong_row_count_in_a_manifest_loads_nothing(tmp_path, path, warehouse
     _edited(uri, rows=2)
     with pytest.raises(RowCountError, match="table messages hold 1 rows, but their manifests say 2"):
         load_manifests([uri], warehouse)
-    assert [] == _texts(path)
+    assert _texts(path) == []
 
 
 def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
@@ -180,7 +180,7 @@ def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
     _edited(uri, path="../secret.ndjson.gz")
     with pytest.raises(ManifestError, match=r"lists '../secret.ndjson.gz', which is not in its own folder"):
         load_manifests([uri], warehouse)
-    assert [] == _texts(path)
+    assert _texts(path) == []
 
 
 @pytest.mark.parametrize(

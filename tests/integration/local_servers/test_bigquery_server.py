@@ -59,16 +59,16 @@ def test_load_of_compressed_lines_keeps_each_type(
     client: bigquery.Client, dataset: str, bucket: storage.Bucket
 ) -> None:
     job = load(client, upload(bucket, "day/part-1.jsonl.gz", ROWS), f"{dataset}.t")
-    assert 2 == job.output_rows
+    assert job.output_rows == 2
     first, second = client.query(f"SELECT * FROM `{dataset}.t` ORDER BY id").result(timeout=TIMEOUT)
     assert (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), [{"name": "x"}], {"k": [1]}) == (
         first.created,
         first.tags,
         first.extra,
     )
-    assert (678_000, [], None) == (second.created.microsecond, second.tags, second.extra)
+    assert (second.created.microsecond, second.tags, second.extra) == (678_000, [], None)
     [(value,)] = client.query(f"SELECT JSON_VALUE(extra, '$.k[0]') FROM `{dataset}.t` WHERE id = '1'").result()
-    assert "1" == value
+    assert value == "1"
 
 
 def test_load_of_several_objects_and_of_a_pattern(
@@ -79,14 +79,14 @@ def test_load_of_several_objects_and_of_a_pattern(
     upload(bucket, "run=1/deeper/part-3.jsonl.gz", [{"id": "3"}])
     upload(bucket, "run=2/part-4.jsonl.gz", [{"id": "4"}])
     load(client, [f"gs://{bucket.name}/run=1/part-{number}.jsonl.gz" for number in (0, 2)], f"{dataset}.several")
-    assert ["0", "2"] == ids(client, f"{dataset}.several")
+    assert ids(client, f"{dataset}.several") == ["0", "2"]
     load(client, f"gs://{bucket.name}/run=1/*.gz", f"{dataset}.pattern")
-    assert ["0", "1", "2", "3"] == ids(client, f"{dataset}.pattern")
+    assert ids(client, f"{dataset}.pattern") == ["0", "1", "2", "3"]
 
 
 def test_folders_that_look_like_columns_are_none(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
     load(client, upload(bucket, "id=9/part-1.jsonl.gz", ROWS), f"{dataset}.t")
-    assert ["1", "2"] == ids(client, f"{dataset}.t")
+    assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
 def test_load_of_parquet(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
@@ -97,7 +97,7 @@ def test_load_of_parquet(client: bigquery.Client, dataset: str, bucket: storage.
     )
     bucket.blob("a.parquet").upload_from_string(buffer.getvalue())
     job = load(client, f"gs://{bucket.name}/a.parquet", f"{dataset}.t", source_format="PARQUET", schema=SCHEMA[:2])
-    assert 2 == job.output_rows
+    assert job.output_rows == 2
     rows = [tuple(row) for row in client.query(f"SELECT * FROM `{dataset}.t` ORDER BY id").result(timeout=TIMEOUT)]
     assert [("1", created), ("2", None)] == rows
 
@@ -109,7 +109,7 @@ def test_load_of_a_missing_object_fails(
     job = client.load_table_from_uri(f"gs://{bucket.name}/{name}", f"{dataset}.t", job_config=load_configuration())
     with pytest.raises(exceptions.NotFound):
         job.result(timeout=TIMEOUT)
-    assert "notFound" == job.error_result["reason"]
+    assert job.error_result["reason"] == "notFound"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_load_of_a_wrong_row_fails_and_loads_nothing(
     for table in (f"{dataset}.t", f"{dataset}.new"):
         with pytest.raises(exceptions.BadRequest, match="Error while reading data"):
             load(client, uri, table)
-    assert [] == ids(client, f"{dataset}.t")
+    assert ids(client, f"{dataset}.t") == []
 
 
 def test_load_of_a_replaced_object_reads_the_new_one(
@@ -144,12 +144,12 @@ def test_merge(client: bigquery.Client, dataset: str, bucket: storage.Bucket) ->
     )
     job.result(timeout=TIMEOUT)
     assert job.dml_stats is not None
-    assert (1, 1, 2) == (
+    assert (
         job.dml_stats.inserted_row_count,
         job.dml_stats.updated_row_count,
         job.num_dml_affected_rows,
-    )
-    assert ["1", "2", "3"] == ids(client, f"{dataset}.t")
+    ) == (1, 1, 2)
+    assert ids(client, f"{dataset}.t") == ["1", "2", "3"]
     load(client, upload(bucket, "3.jsonl", [{"id": "3"}]), f"{dataset}.s")
     with pytest.raises(exceptions.BadRequest):
         client.query(
@@ -164,8 +164,8 @@ def test_a_job_id_is_taken_once(client: bigquery.Client, dataset: str, bucket: s
     client.load_table_from_uri(uri, f"{dataset}.t", **options).result(timeout=TIMEOUT)
     with pytest.raises(exceptions.Conflict):
         client.load_table_from_uri(uri, f"{dataset}.t", **options)
-    assert "DONE" == client.get_job(job_id).state
-    assert ["1", "2"] == ids(client, f"{dataset}.t")
+    assert client.get_job(job_id).state == "DONE"
+    assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
 @pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}])
@@ -182,7 +182,7 @@ def test_lost_answer_of_a_load_ends_in_a_conflict_with_the_rows_there_once(
     with pytest.raises(exceptions.Conflict):
         client.load_table_from_uri(uri, f"{dataset}.t", job_config=load_configuration(), job_id=job_id)
     client.get_job(job_id).result(timeout=TIMEOUT)
-    assert ["1", "2"] == ids(client, f"{dataset}.t")
+    assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
 def test_lost_answer_of_a_query_is_handled_by_the_client(
@@ -191,7 +191,7 @@ def test_lost_answer_of_a_query_is_handled_by_the_client(
     client.query(f"CREATE TABLE `{dataset}.t` (id STRING)").result(timeout=TIMEOUT)
     google_bigquery.fail(r"POST .*/jobs", status_after=503)
     client.query(f"INSERT `{dataset}.t` VALUES ('1')").result(timeout=TIMEOUT)
-    assert ["1"] == ids(client, f"{dataset}.t")
+    assert ids(client, f"{dataset}.t") == ["1"]
 
 
 def test_script_with_a_transaction(client: bigquery.Client, dataset: str) -> None:
@@ -200,11 +200,11 @@ def test_script_with_a_transaction(client: bigquery.Client, dataset: str) -> Non
         f"DECLARE n INT64; BEGIN TRANSACTION; INSERT `{dataset}.t` VALUES ('1'); INSERT `{dataset}.t` VALUES ('2'); "
         f"COMMIT TRANSACTION; SET n = (SELECT COUNT(*) FROM `{dataset}.t`); SELECT n;"
     ).result(timeout=TIMEOUT)
-    assert ["1", "2"] == ids(client, f"{dataset}.t")
+    assert ids(client, f"{dataset}.t") == ["1", "2"]
     client.query(f"BEGIN TRANSACTION; DELETE FROM `{dataset}.t` WHERE true; ROLLBACK TRANSACTION;").result(
         timeout=TIMEOUT
     )
-    assert ["1", "2"] == ids(client, f"{dataset}.t")
+    assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
 def test_a_transaction_that_fails_leaves_nothing(client: bigquery.Client, dataset: str) -> None:
@@ -214,7 +214,7 @@ def test_a_transaction_that_fails_leaves_nothing(client: bigquery.Client, datase
             f"BEGIN BEGIN TRANSACTION; INSERT `{dataset}.t` VALUES ('1'); SELECT ERROR('no'); COMMIT TRANSACTION; "
             "EXCEPTION WHEN ERROR THEN ROLLBACK TRANSACTION; RAISE; END;"
         ).result(timeout=TIMEOUT)
-    assert [] == ids(client, f"{dataset}.t")
+    assert ids(client, f"{dataset}.t") == []
 
 
 @pytest.mark.parametrize(("end", "expected"), [("COMMIT", ["1", "2", "3"]), ("ROLLBACK", ["1", "2"])])
@@ -239,7 +239,7 @@ def test_json_column_of_a_statement(client: bigquery.Client, dataset: str) -> No
     client.query(f"CREATE TABLE `{dataset}.t` (id STRING, extra JSON)").result(timeout=TIMEOUT)
     client.query(f"""INSERT `{dataset}.t` VALUES ('1', JSON '{{"k": {{"d": 1.5}}}}')""").result(timeout=TIMEOUT)
     [row] = client.query(f"SELECT extra, TO_JSON_STRING(extra) AS text FROM `{dataset}.t`").result(timeout=TIMEOUT)
-    assert ({"k": {"d": 1.5}}, '{"k":{"d":1.5}}') == (row.extra, row.text)
+    assert (row.extra, row.text) == ({"k": {"d": 1.5}}, '{"k":{"d":1.5}}')
 
 
 def test_table_properties_are_kept(client: bigquery.Client, dataset: str) -> None:
@@ -251,8 +251,8 @@ def test_table_properties_are_kept(client: bigquery.Client, dataset: str) -> Non
     client.create_table(table)
     kept = client.get_table(f"{dataset}.t")
     assert table.expires == kept.expires
-    assert ("created", ["id"]) == (kept.time_partitioning.field, kept.clustering_fields)
-    assert ("what it is", {"made-by": "test"}) == (kept.description, kept.labels)
+    assert (kept.time_partitioning.field, kept.clustering_fields) == ("created", ["id"])
+    assert (kept.description, kept.labels) == ("what it is", {"made-by": "test"})
     assert [field.field_type for field in SCHEMA] == [field.field_type for field in kept.schema]
     with pytest.raises(exceptions.Conflict):
         client.create_table(table)
@@ -283,4 +283,4 @@ def test_tables_survive_a_kill(storage_server: StorageServer, tmp_path: Path) ->
         server.kill()
         server.restart()
         assert address == server.url
-        assert ["1"] == ids(client, f"{server.project}.d.t")
+        assert ids(client, f"{server.project}.d.t") == ["1"]

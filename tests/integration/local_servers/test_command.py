@@ -61,4 +61,4 @@ def test_the_command_runs_another_with_both_servers_and_a_bucket(bigquery_server
         script,
     ]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert (7, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (7, "")

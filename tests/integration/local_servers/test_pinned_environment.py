@@ -22,12 +22,12 @@ def test_an_environment_is_made_once_and_again_when_its_requirements_change(tmp_
     environment = fake_environment(tmp_path)
     environment.ensure(said.append)
     environment.ensure(said.append)
-    assert 1 == len(said)
+    assert len(said) == 1
     assert environment.python.exists()
     environment.requirements.write_text("# other\n")
     assert not environment.is_ready
     environment.ensure(said.append)
-    assert 2 == len(said)
+    assert len(said) == 2
 
 
 def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:

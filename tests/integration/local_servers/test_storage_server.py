@@ -61,8 +61,8 @@ def test_upload_in_chunks_is_refused_if_another_was_faster(
     session = bucket.blob("a").create_resumable_upload_session(size=1, if_generation_match=0)
     bucket.blob("a").upload_from_string("winner", if_generation_match=0)
     answer = requests.put(session, data=b"l", headers={"Content-Range": "bytes 0-0/1"}, timeout=10)
-    assert 412 == answer.status_code
-    assert b"winner" == bucket.blob("a").download_as_bytes()
+    assert answer.status_code == 412
+    assert bucket.blob("a").download_as_bytes() == b"winner"
 
 
 def test_delete_patch_and_copies_are_refused_for_another_generation(bucket: storage.Bucket) -> None:
@@ -87,7 +87,7 @@ def test_delete_patch_and_copies_are_refused_for_another_generation(bucket: stor
     current.metadata = {"k": "v"}
     with pytest.raises(exceptions.PreconditionFailed):
         current.patch(if_metageneration_match=7)
-    assert b"2" == bucket.blob("a").download_as_bytes()
+    assert bucket.blob("a").download_as_bytes() == b"2"
     assert not bucket.blob("new").exists()
     bucket.blob("a").delete(if_generation_match=current.generation)
     assert not bucket.blob("a").exists()
@@ -103,7 +103,7 @@ def test_an_overwritten_generation_is_gone(bucket: storage.Bucket) -> None:
     with pytest.raises(exceptions.NotFound):
         bucket.blob("a", generation=old).download_as_bytes()
     assert bucket.get_blob("a", generation=old) is None
-    assert 1 == bucket.get_blob("a").metageneration
+    assert bucket.get_blob("a").metageneration == 1
 
 
 def test_checksums_are_right_and_wrong_ones_are_refused(bucket: storage.Bucket) -> None:
@@ -130,22 +130,22 @@ def test_custom_metadata_and_types_are_kept(bucket: storage.Bucket) -> None:
         bucket.copy_blob(blob, bucket, f"{name}-copy")
         for each in (name, f"{name}-copy"):
             kept = bucket.get_blob(each)
-            assert {"run": "run 1 ü"} == kept.metadata
-            assert "no-store" == kept.cache_control
-            assert "application/x-ndjson" == kept.content_type
+            assert kept.metadata == {"run": "run 1 ü"}
+            assert kept.cache_control == "no-store"
+            assert kept.content_type == "application/x-ndjson"
     kept.metadata = {"run": "2"}
     kept.patch()
-    assert ({"run": "2"}, 2) == (bucket.get_blob("large-copy").metadata, bucket.get_blob("large-copy").metageneration)
+    assert (bucket.get_blob("large-copy").metadata, bucket.get_blob("large-copy").metageneration) == ({"run": "2"}, 2)
 
 
 def test_gzip_is_decoded_for_who_does_not_take_it(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     blob = bucket.blob("a")
     blob.content_encoding = "gzip"
     blob.upload_from_string(gzip.compress(b"text"))
-    assert b"text" == bucket.blob("a").download_as_bytes()
-    assert b"text" == gzip.decompress(bucket.blob("a").download_as_bytes(raw_download=True))
+    assert bucket.blob("a").download_as_bytes() == b"text"
+    assert gzip.decompress(bucket.blob("a").download_as_bytes(raw_download=True)) == b"text"
     plain = requests.get(f"{google_storage.url}/{bucket.name}/a", headers={"Accept-Encoding": "identity"}, timeout=10)
-    assert (b"text", None) == (plain.content, plain.headers.get("Content-Encoding"))
+    assert (plain.content, plain.headers.get("Content-Encoding")) == (b"text", None)
 
 
 def test_lists_come_in_pages(google_storage: StorageServer, bucket: storage.Bucket) -> None:
@@ -154,22 +154,22 @@ def test_lists_come_in_pages(google_storage: StorageServer, bucket: storage.Buck
         list(pool.map(lambda name: bucket.blob(name).upload_from_string(name), names))
     google_storage.forget_requests()
     assert names == [blob.name for blob in bucket.list_blobs(page_size=7)]
-    assert 3 == len(google_storage.requests)
+    assert len(google_storage.requests) == 3
     assert [f"p/{number:02}/a.gz" for number in range(9)] == [
         blob.name for blob in bucket.list_blobs(match_glob="p/*/*.gz", page_size=2)
     ]
     listing = bucket.list_blobs(prefix="p/", delimiter="/", page_size=4)
-    assert ["p/z"] == [blob.name for blob in listing]
+    assert [blob.name for blob in listing] == ["p/z"]
     assert {f"p/{number:02}/" for number in range(9)} == listing.prefixes
-    assert ["p/08/b.json", "p/z"] == [blob.name for blob in bucket.list_blobs(start_offset="p/08/b", end_offset="q")]
+    assert [blob.name for blob in bucket.list_blobs(start_offset="p/08/b", end_offset="q")] == ["p/08/b.json", "p/z"]
     first = next(bucket.list_blobs(page_size=7, max_results=None).pages)
-    assert 7 == first.num_items
+    assert first.num_items == 7
 
 
 def test_a_list_of_nothing_is_empty_and_of_no_bucket_is_an_error(
     google_storage: StorageServer, bucket: storage.Bucket
 ) -> None:
-    assert [] == list(bucket.list_blobs(prefix="nothing"))
+    assert list(bucket.list_blobs(prefix="nothing")) == []
     with pytest.raises(exceptions.NotFound, match="The specified bucket does not exist"):
         list(storage_client(google_storage).list_blobs("no-such-bucket"))
 
@@ -179,9 +179,9 @@ def test_upload_to_no_bucket_is_an_error_in_googles_shape(google_storage: Storag
     with pytest.raises(exceptions.NotFound):
         upload_in_chunks(storage_client(google_storage).bucket("no-such-bucket").blob("a"), b"x" * size)
     answer = requests.get(f"{google_storage.url}/storage/v1/b/no-such-bucket/o/a", timeout=10)
-    assert (404, "application/json") == (answer.status_code, answer.headers["Content-Type"])
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
     error = answer.json()["error"]
-    assert (404, "notFound") == (error["code"], error["errors"][0]["reason"])
+    assert (error["code"], error["errors"][0]["reason"]) == (404, "notFound")
 
 
 def test_a_denied_bucket_answers_403_and_only_that_one(google_storage: StorageServer, bucket: storage.Bucket) -> None:
@@ -193,7 +193,7 @@ def test_a_denied_bucket_answers_403_and_only_that_one(google_storage: StorageSe
         list(bucket.list_blobs())
     other.blob("a").upload_from_string("x")
     google_storage.clear_faults()
-    assert [] == list(bucket.list_blobs())
+    assert list(bucket.list_blobs()) == []
 
 
 def test_lost_answer_of_a_small_upload_ends_in_412_with_the_object_there(
@@ -203,8 +203,8 @@ def test_lost_answer_of_a_small_upload_ends_in_412_with_the_object_there(
     blob = bucket.blob("a")
     with pytest.raises(exceptions.PreconditionFailed):
         blob.upload_from_string("ours", if_generation_match=0)
-    assert b"ours" == bucket.blob("a").download_as_bytes()
-    assert ["200 lost", "412"] == [line.split(" ", 2)[2] for line in google_storage.requests[:2]]
+    assert bucket.blob("a").download_as_bytes() == b"ours"
+    assert [line.split(" ", 2)[2] for line in google_storage.requests[:2]] == ["200 lost", "412"]
 
 
 @pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}, {"status": 503}, {"reset": True}])
@@ -231,7 +231,7 @@ def test_cut_and_delayed_downloads(google_storage: StorageServer, bucket: storag
     started = time.monotonic()
     assert content == bucket.blob("a").download_as_bytes()
     assert time.monotonic() - started >= 0.3
-    assert ["200 cut", "200"] == [line.split(" ", 2)[2] for line in google_storage.requests[-2:]]
+    assert [line.split(" ", 2)[2] for line in google_storage.requests[-2:]] == ["200 cut", "200"]
 
 
 def test_large_content_passes_and_leads_back_through_the_proxy(
@@ -253,8 +253,8 @@ def test_composed_object_is_whole_and_has_no_md5(bucket: storage.Bucket) -> None
         part.upload_from_string(part.name)
     whole = bucket.blob("whole")
     whole.compose(parts, if_generation_match=0)
-    assert b"part-0part-1part-2" == whole.download_as_bytes()
-    assert (None, 3) == (whole.md5_hash, whole.component_count)
+    assert whole.download_as_bytes() == b"part-0part-1part-2"
+    assert (whole.md5_hash, whole.component_count) == (None, 3)
     with pytest.raises(exceptions.NotFound):
         bucket.blob("other").compose([bucket.blob("no-such-object")])
 
@@ -275,19 +275,19 @@ def test_killed_in_the_middle_of_an_upload(tmp_path: Path) -> None:
         bucket.blob("finished").upload_from_string("kept 2")
         session = bucket.blob("a").create_resumable_upload_session(size=2 * CHUNK)
         headers = {"Content-Range": f"bytes 0-{CHUNK - 1}/{2 * CHUNK}"}
-        assert 308 == requests.put(session, data=b"x" * CHUNK, headers=headers, timeout=10).status_code
+        assert requests.put(session, data=b"x" * CHUNK, headers=headers, timeout=10).status_code == 308
         address = server.url
         server.kill()
         with pytest.raises(requests.ConnectionError):
             requests.put(session, data=b"y" * CHUNK, headers=headers, timeout=10)
         server.restart()
         assert address == server.url
-        assert ["finished"] == [blob.name for blob in bucket.list_blobs()]
-        assert b"kept 2" == bucket.blob("finished").download_as_bytes()
+        assert [blob.name for blob in bucket.list_blobs()] == ["finished"]
+        assert bucket.blob("finished").download_as_bytes() == b"kept 2"
         # As with the real service, the upload can go on.
         headers = {"Content-Range": f"bytes {CHUNK}-{2 * CHUNK - 1}/{2 * CHUNK}"}
-        assert 200 == requests.put(session, data=b"y" * CHUNK, headers=headers, timeout=10).status_code
-        assert b"x" * CHUNK + b"y" * CHUNK == bucket.blob("a").download_as_bytes()
+        assert requests.put(session, data=b"y" * CHUNK, headers=headers, timeout=10).status_code == 200
+        assert bucket.blob("a").download_as_bytes() == b"x" * CHUNK + b"y" * CHUNK
 
 
 def test_a_server_in_memory_is_empty_after_a_restart() -> None:
@@ -298,7 +298,7 @@ def test_a_server_in_memory_is_empty_after_a_restart() -> None:
         server.restart()
         assert client.lookup_bucket("example-bucket") is None
         answer = requests.put(session, data=b"x", headers={"Content-Range": "bytes 0-0/1"}, timeout=10)
-        assert 404 == answer.status_code
+        assert answer.status_code == 404
 
 
 def test_many_small_objects_take_constant_time_each(google_storage: StorageServer, bucket: storage.Bucket) -> None:
@@ -314,7 +314,7 @@ def test_many_small_objects_take_constant_time_each(google_storage: StorageServe
 
     times = [upload(number) for number in range(1_000)]
     assert sum(times[-200:]) < 4 * sum(times[:200])
-    assert 1_000 == len(list(bucket.list_blobs(page_size=300)))
+    assert len(list(bucket.list_blobs(page_size=300))) == 1_000
 
 
 def test_servers_end_with_a_test_process_that_is_killed() -> None:
@@ -352,6 +352,6 @@ def test_objects_may_be_named_like_folders_of_others(tmp_path: Path) -> None:
 def test_an_error_of_a_fault_has_the_reason_asked_for(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     google_storage.fail("GET /storage/v1/b/", status=429, reason="rateLimitExceeded", message="slow down")
     answer = requests.get(f"{google_storage.url}/storage/v1/b/{bucket.name}", timeout=10)
-    assert 429 == answer.status_code
+    assert answer.status_code == 429
     first = {"message": "slow down", "domain": "global", "reason": "rateLimitExceeded"}
     assert {"error": {"code": 429, "message": "slow down", "errors": [first]}} == answer.json()

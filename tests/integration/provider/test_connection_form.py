@@ -51,22 +51,22 @@ def parsed(text: str) -> list[Any]:
 
 
 def test_there_are_examples_in_both_forms() -> None:
-    assert (2, 2) == tuple(sum(text.startswith(start) for text in EXAMPLES) for start in ("{", "meta-graph://"))
+    assert tuple(sum(text.startswith(start) for text in EXAMPLES) for start in ("{", "meta-graph://")) == (2, 2)
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_every_documented_example_gives_the_same_connection(text: str) -> None:
     for connection in parsed(text):
-        assert "meta_graph" == connection.conn_type
+        assert connection.conn_type == "meta_graph"
         settings = _Settings.of(connection)
-        assert "EXAMPLE-TOKEN" == settings.credentials.token
-        assert ("https://graph.facebook.com", "v26.0", 2) == (
+        assert settings.credentials.token == "EXAMPLE-TOKEN"
+        assert (
             settings.base_url,
             settings.api_version,
             settings.calls_per_second,
-        )
+        ) == ("https://graph.facebook.com", "v26.0", 2)
         if "example-app-secret" in text:
-            assert "example-app-secret" == settings.credentials.app_secret
+            assert settings.credentials.app_secret == "example-app-secret"
 
 
 def test_no_setting_shows_the_token_or_the_secret() -> None:
@@ -76,7 +76,7 @@ def test_no_setting_shows_the_token_or_the_secret() -> None:
 
 def test_a_local_emulators_port_may_stand_by_itself() -> None:
     [connection, _] = parsed('{"conn_type": "meta_graph", "password": "t", "host": "http://127.0.0.1", "port": 8080}')
-    assert "http://127.0.0.1:8080" == _Settings.of(connection).base_url
+    assert _Settings.of(connection).base_url == "http://127.0.0.1:8080"
 
 
 @pytest.mark.parametrize("extra", ["[]", "{", "3"])
@@ -99,12 +99,12 @@ def test_the_form_of_later_airflow_hides_secrets_and_what_is_not_used() -> None:
     [form] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "meta_graph"]
     assert form.extra_fields is not None
     assert set(CONNECTION_FIELDS) == set(form.extra_fields)
-    assert "password" == form.extra_fields["app_secret"]["schema"]["format"]
+    assert form.extra_fields["app_secret"]["schema"]["format"] == "password"
     standard: Any = form.standard_fields
-    assert "Access token" == standard.password.title
-    assert "https://graph.facebook.com" == standard.host.placeholder
+    assert standard.password.title == "Access token"
+    assert standard.host.placeholder == "https://graph.facebook.com"
     fields = (standard.login, standard.url_schema, standard.port)
-    assert [True, True, False] == [bool(field.hidden) for field in fields]
+    assert [bool(field.hidden) for field in fields] == [True, True, False]
 
 
 def test_the_form_of_airflow_3_1_has_the_same_fields(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_the_form_of_airflow_3_1_has_the_same_fields(monkeypatch: pytest.MonkeyP
     assert {name: field["label"] for name, field in CONNECTION_FIELDS.items()} == {
         name: widget.label for name, widget in widgets.items()
     }
-    assert ["app_secret"] == [name for name, widget in widgets.items() if isinstance(widget, PasswordField)]
+    assert [name for name, widget in widgets.items() if isinstance(widget, PasswordField)] == ["app_secret"]
 
 
 def test_without_the_forms_library_only_the_form_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_the_shell_command_says_the_same_and_no_secret() -> None:
     world = World.generate(WorldSettings(pages=2, messages=0))
     with EmulatorServer(world, EmulatorSettings(pages_without_instagram=frozenset({"101"}))) as server:
         passed = command(server, server.system_user_token, "-v")
-        assert 0 == passed.returncode, passed.stderr
+        assert passed.returncode == 0, passed.stderr
         assert "Connection success!" in passed.stdout
         printed = passed.stdout + passed.stderr  # Airflow 3.1 logs to stderr
         assert "This is the system user token of Emulator System User (id 5000000000000002" in printed
@@ -163,7 +163,7 @@ def test_the_shell_command_says_the_same_and_no_secret() -> None:
         assert "[190/460] The user's password changed" in " ".join(failed.stdout.split())
         shown = passed.stdout + passed.stderr + failed.stdout + failed.stderr
         secrets = (server.user_token, server.system_user_token, server.app_secret, server.page_token("100"))
-        assert [] == [secret for secret in secrets if secret in shown]
+        assert [secret for secret in secrets if secret in shown] == []
 
 
 def test_every_refusal_that_a_person_must_act_on_is_in_the_table_of_the_tokens_page() -> None:
@@ -174,19 +174,19 @@ def test_every_refusal_that_a_person_must_act_on_is_in_the_table_of_the_tokens_p
         for row in known
         if row.error in (TokenError, PermissionDeniedError, BlockedError) and (code != 102 or subcode is None)
     ]
-    assert [] == [row for row in rows if row not in TOKENS]
+    assert [row for row in rows if row not in TOKENS] == []
 
 
 def test_every_row_that_a_person_must_act_on_says_what_to_do() -> None:
     final = (TokenError, PermissionDeniedError, BlockedError)
-    assert [] == [key for key, rows in ERROR_RULES.items() for row in rows if row.error in final and not row.advice]
+    assert [key for key, rows in ERROR_RULES.items() for row in rows if row.error in final and not row.advice] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_and_code_of_the_pages_hold(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     files = re.findall(r"\]\((?!http)([^)#]+)", text)
-    assert [] == [file for file in files if not ((DOCS / page).parent / file).exists()]
+    assert [file for file in files if not ((DOCS / page).parent / file).exists()] == []
     names = set(re.findall(r"\]\[([a-z-]+)\]", text))
     assert names == set(re.findall(r"^\[([a-z-]+)\]: https://", text, re.MULTILINE))
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):

@@ -57,7 +57,7 @@ def test_the_window_is_the_data_interval_unless_told_otherwise() -> None:
     task = MetaConversationsToLocalFilesystemOperator(
         task_id="t", page_id="100", platform="MESSENGER", destination="/data/meta"
     )
-    assert ("{{ data_interval_start }}", "{{ data_interval_end }}") == (task.since, task.until)
+    assert (task.since, task.until) == ("{{ data_interval_start }}", "{{ data_interval_end }}")
 
 
 def test_all_arguments_but_the_policies_are_templates() -> None:
@@ -158,7 +158,7 @@ def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
     if HAS_RETRY_POLICY:
         assert task.retry_policy is not None
         decision = task.retry_policy.evaluate(caught.value, 1, 3)
-        assert "fail" == decision.action.value
+        assert decision.action.value == "fail"
     # Airflow 3.1 and 3.2 have no policies: there the operator says it itself.
     monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICY", False)
     with pytest.raises(AirflowFailException, match="Create a new Page, system user or user token"):

@@ -89,7 +89,7 @@ def test_a_key_that_cannot_be_used_is_said_and_not_quoted(monkeypatch: pytest.Mo
     with pytest.raises(AirflowFailException, match="'google_cloud_default' yields no Google credentials") as caught:
         GoogleCloud().open_storage("gs://example-bucket/x")
     assert "SECRET" not in str(caught.value)
-    assert 1 == len(str(caught.value).splitlines())
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("trouble", [TransportError("no route"), RefreshError("later", retryable=True)])
@@ -161,10 +161,10 @@ def test_the_trigger_fires_when_all_jobs_have_ended_and_quotes_nothing(
     statements = ["SELECT 1", "SELECT CAST('secret words' AS INT64)"]
     jobs = [[job.project, job.location, job.job_id] for job in map(queries.query, statements)]
     payload = fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default", poll_interval=0.1))
-    assert {"step": 1} == payload
+    assert payload == {"step": 1}
     assert {"DONE"} == {queries.get_job(job_id, location=location).state for _, location, job_id in jobs}
 
 
 def test_a_job_that_cannot_be_asked_for_fires_as_well(anonymous: None, queries: bigquery.Client) -> None:
     jobs = [["example-project", None, "none"]]
-    assert {"step": 1} == fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default"))
+    assert fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default")) == {"step": 1}

@@ -66,14 +66,14 @@ def test_a_page_that_cannot_be_read_is_listed_with_the_reason(
 ) -> None:
     hook = connect(monkeypatch, host=server.url, password=server.user_token)
     whole, without_instagram, without_task = hook.list_pages()[:3]
-    assert ("17841400000000100", False) == (whole["instagram_account_id"], whole["lacks_messages_task"])
-    assert (None, False) == (without_instagram["instagram_account_id"], without_instagram["lacks_messages_task"])
-    assert (["ANALYZE"], True) == (without_task["tasks"], without_task["lacks_messages_task"])
+    assert (whole["instagram_account_id"], whole["lacks_messages_task"]) == ("17841400000000100", False)
+    assert (without_instagram["instagram_account_id"], without_instagram["lacks_messages_task"]) == (None, False)
+    assert (without_task["tasks"], without_task["lacks_messages_task"]) == (["ANALYZE"], True)
 
 
 def test_a_page_token_lists_its_own_page_without_tasks(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     [page] = connect(monkeypatch, host=server.url, password=server.page_token("100")).list_pages()
-    assert ("100", None, False) == (page["page_id"], page["tasks"], page["lacks_messages_task"])
+    assert (page["page_id"], page["tasks"], page["lacks_messages_task"]) == ("100", None, False)
 
 
 def test_a_page_without_a_role_is_named_with_what_is_missing(
@@ -160,7 +160,7 @@ def test_a_setting_of_the_wrong_type_is_named_and_its_value_is_not(
 ) -> None:
     with pytest.raises(InvalidRequestError, match=name) as caught:
         connect(monkeypatch, password="token", extra={name: value}).get_conn()
-    assert (1, False) == (len(str(caught.value).splitlines()), "EAAB" in str(caught.value))
+    assert (len(str(caught.value).splitlines()), "EAAB" in str(caught.value)) == (1, False)
 
 
 @pytest.mark.parametrize("extra", ["{", "[]", '"x"', "1" * 5000, "[" * 100_000])
@@ -175,13 +175,13 @@ def test_a_setting_that_the_form_leaves_empty_is_one_that_is_not_there(
 ) -> None:
     extra = dict.fromkeys(CONNECTION_FIELDS, empty)
     hook = connect(monkeypatch, host=server.url, password=server.page_token("100"), extra=extra)
-    assert "100" == hook.get_conn().get("me")["id"]
+    assert hook.get_conn().get("me")["id"] == "100"
 
 
 def test_a_secret_with_spaces_around_it_is_the_secret(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     extra = {"app_secret": f" {server.app_secret}\n", "calls_per_second": " 50 "}
     hook = connect(monkeypatch, host=server.url, password=server.page_token("100"), extra=extra)
-    assert "100" == hook.get_conn().get("me")["id"]
+    assert hook.get_conn().get("me")["id"] == "100"
 
 
 def test_the_connection_test_says_whose_token_it_is_and_what_it_reads(
@@ -192,7 +192,7 @@ def test_the_connection_test_says_whose_token_it_is_and_what_it_reads(
         extra = {"app_secret": server.app_secret, "calls_per_second": 100}
         before = server.statistics()["calls"]
         works, told[token] = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
-        assert (True, 1) == (works, len(told[token].splitlines()))
+        assert (works, len(told[token].splitlines())) == (True, 1)
         assert 3 + (token != server.page_token("100")) == server.statistics()["calls"] - before
     assert "This is the Page token of Example Bakery (id 100, app Emulator)." in told[server.page_token("100")]
     assert "This is the system user token of Emulator System User" in told[server.system_user_token]
@@ -212,7 +212,7 @@ def test_the_connection_test_says_which_permissions_are_missing_and_when_the_tok
     assert "It expires on 2099-01-01 00:00 UTC" in told
     server.describe_token(token, permissions=[])
     works, told = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
-    assert (False, True) == (works, "It sees 1 Page but can read none." in told)
+    assert (works, "It sees 1 Page but can read none." in told) == (False, True)
 
 
 def test_a_refused_inspection_alone_does_not_fail_the_connection_test(

@@ -68,11 +68,11 @@ def test_bigquerys_tables_have_their_columns_and_the_rows_that_were_written() ->
     counts = {"messages": TableResult(10, 5, 2, 3)}
     manifests = [f"gs://my-bucket/{FOLDER}/window=a/_manifest.json", f"gs://my-bucket/{FOLDER}/window=b/_manifest.json"]
     lineage = load_lineage(manifests, TableNamespace.bigquery("p.d"), LoadResult(counts))
-    assert [("gs://my-bucket", FOLDER)] == [(source.namespace, source.name) for source in lineage.inputs]
+    assert [(source.namespace, source.name) for source in lineage.inputs] == [("gs://my-bucket", FOLDER)]
     [table] = lineage.outputs
-    assert ("bigquery", "p.d.messages", 7) == (
+    assert (
         table.namespace,
         table.name,
         table.outputFacets["outputStatistics"].rowCount,
-    )
+    ) == ("bigquery", "p.d.messages", 7)
     assert list(MESSAGES.column_names) == [field.name for field in table.facets["schema"].fields]

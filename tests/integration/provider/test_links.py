@@ -45,17 +45,17 @@ def test_files_without_an_address_have_no_link(manifest: str | None) -> None:
         task_id="extract", page_id="100", platform="MESSENGER", destination="/data/meta"
     )
     task.manifest_uri = manifest
-    assert {"Page inbox": INBOX, "Files": ""} == urls(task)
+    assert urls(task) == {"Page inbox": INBOX, "Files": ""}
 
 
 @pytest.mark.parametrize("page_id", ["my-page", "100&x=1", ""])
 def test_what_is_no_page_has_no_inbox(page_id: str) -> None:
-    assert "" == urls(extract(page_id=page_id))["Page inbox"]
+    assert urls(extract(page_id=page_id))["Page inbox"] == ""
 
 
 def test_tables_lead_to_their_page_in_the_console() -> None:
     task = MetaConversationsToBigQueryOperator(task_id="load", manifests=[], dataset="meta")
-    assert {"Table messages": "", "Table conversations": ""} == urls(task)
+    assert urls(task) == {"Table messages": "", "Table conversations": ""}
     task.full_dataset = "my-project.meta"
     start = "https://console.cloud.google.com/bigquery?p=my-project&d=meta&t="
     assert {f"Table {name}": f"{start}{name}&page=table" for name in ("messages", "conversations")} == urls(task)
@@ -69,7 +69,7 @@ def test_what_is_known_is_pushed_while_the_task_works() -> None:
             self.pushed[key] = value
 
     push_links(extract(), {"ti": Instance()})  # type: ignore[typeddict-item]
-    assert {"metaconv_page_inbox_link": INBOX} == Instance.pushed
+    assert Instance.pushed == {"metaconv_page_inbox_link": INBOX}
 
 
 def test_airflow_finds_the_links_in_what_it_stores_of_a_dag() -> None:
@@ -82,8 +82,8 @@ def test_airflow_finds_the_links_in_what_it_stores_of_a_dag() -> None:
     name = "DagSerialization" if hasattr(serialized_objects, "DagSerialization") else "SerializedDAG"
     serialization = getattr(serialized_objects, name)
     stored = serialization.from_dict(serialization.to_dict(dag))
-    assert {
+    assert {task_id: sorted(task.extra_links) for task_id, task in stored.task_dict.items()} == {
         "mapped": ["Page inbox"],
         "extract": ["Files", "Page inbox"],
         "load": ["Table conversations", "Table messages"],
-    } == {task_id: sorted(task.extra_links) for task_id, task in stored.task_dict.items()}
+    }

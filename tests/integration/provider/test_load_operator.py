@@ -35,4 +35,4 @@ def test_a_window_that_is_published_again_during_a_load_is_read_once_more(
     monkeypatch.setattr("airflow_provider_metaconv.warehouse.duckdb.DuckDBWarehouse", Late)
     task = MetaConversationsToDuckDBOperator(task_id="load", manifests=uri, database=str(tmp_path / "meta.duckdb"))
     counts = task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
-    assert 2 == counts["messages"]["inserted"]
+    assert counts["messages"]["inserted"] == 2

@@ -105,8 +105,9 @@ def test_the_names_in_lineage_are_the_codes() -> None:
     assert f"`{BASE_URL}`" in text
     assert f"`{WINDOW_LEVEL}…`" in text
     assert {files_folder(f"{start}/a/m")[0] for start in ("gs://bucket", "")} == {"gs://bucket", "file"}
-    assert ("bigquery", "project.dataset") == tuple(
-        getattr(TableNamespace.bigquery("project.dataset"), name) for name in ("namespace", "prefix")
+    assert tuple(getattr(TableNamespace.bigquery("project.dataset"), name) for name in ("namespace", "prefix")) == (
+        "bigquery",
+        "project.dataset",
     )
     duckdb = TableNamespace.duckdb("/path/of/the.duckdb", "main")
     assert f"`{duckdb.namespace}`" in text

@@ -111,7 +111,7 @@ def test_an_extraction_ends_at_once_whatever_it_is_doing(
     error, seconds = end_of(operator(tmp_path), way)
     assert ENDS[way] is type(error)
     assert seconds < SECONDS_TO_END
-    assert [] == left_over()
+    assert left_over() == []
 
     # What was sent before the end may arrive a moment after it.
     time.sleep(0.2)
@@ -147,7 +147,7 @@ def test_an_extraction_that_is_paced_ends_at_once(
     set_up(monkeypatch, server, extra={"calls_per_second": 0.01})
     error, seconds = end_of(operator(tmp_path), way)
     assert (ENDS[way], True) == (type(error), seconds < SECONDS_TO_END)
-    assert [] == left_over()
+    assert left_over() == []
 
 
 @pytest.mark.parametrize("way", ["timeout", "SIGTERM"])
@@ -180,7 +180,7 @@ def test_a_second_signal_does_not_interrupt_the_clearing_away(tmp_path: Path) ->
 
     with pytest.raises(TaskStopped):
         work()
-    assert [True] == cleared_away
+    assert cleared_away == [True]
 
 
 def test_a_task_that_does_not_run_is_killed_without_a_word(tmp_path: Path) -> None:
@@ -213,10 +213,10 @@ def test_a_load_into_duckdb_ends_at_once_and_changes_nothing(
         endless.setattr(DuckDBWarehouse, "_merge_all", and_never_end)
         error, seconds = end_of(load(), way)
     assert (ENDS[way], True) == (type(error), seconds < SECONDS_TO_END)
-    assert [] == left_over()
+    assert left_over() == []
     with duckdb.connect(str(database)) as connection:
-        assert [] == connection.execute("SHOW TABLES").fetchall()
-    assert 30 * 120 == load().execute({"ti": TaskInstance()})["messages"]["inserted"]  # type: ignore[typeddict-item]
+        assert connection.execute("SHOW TABLES").fetchall() == []
+    assert load().execute({"ti": TaskInstance()})["messages"]["inserted"] == 30 * 120  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize("way", ["timeout", "SIGTERM"])

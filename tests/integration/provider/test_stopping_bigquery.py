@@ -58,7 +58,7 @@ def test_a_load_into_bigquery_ends_at_once_and_cancels_its_jobs(
     error, seconds = end_of(task, way)
     assert (ENDS[way], True) == (type(error), seconds < SECONDS_TO_END)
     assert {job.job_id for job in step.jobs} == set(jobs.cancelled)
-    assert [] == left_over()
+    assert left_over() == []
 
 
 class AsyncJobs:
@@ -98,7 +98,7 @@ def test_a_trigger_whose_task_is_ended_cancels_the_jobs_and_one_whose_triggerer_
         with pytest.raises(asyncio.CancelledError):
             await waiting
         if has_on_kill and state == "failed":
-            assert [] == AsyncJobs.cancelled
+            assert AsyncJobs.cancelled == []
             await trigger.on_kill()
 
     asyncio.run(cancelled())

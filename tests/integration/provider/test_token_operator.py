@@ -44,12 +44,12 @@ def run(
 
 def test_a_token_without_an_end_succeeds(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     returned = run(monkeypatch, server, server.system_user_token, server.app_secret)
-    assert {
+    assert returned == {
         "kind": "SYSTEM_USER",
         "owner_id": "5000000000000002",
         "expires_at": "never",
         "data_access_expires_at": "never",
-    } == returned
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_the_dag_checks_each_connection_by_itself(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("META_TOKEN_EXPIRY_WARN_DAYS", "7")
     dag = runpy.run_path(str(DAG_FILE))["meta_token_expiry"]()
     task = dag.get_task("check_token")
-    assert ["check_token"] == dag.task_ids
-    assert ["meta_graph_default", "meta_graph_shop"] == task.expand_input.value["meta_conn_id"]
+    assert dag.task_ids == ["check_token"]
+    assert task.expand_input.value["meta_conn_id"] == ["meta_graph_default", "meta_graph_shop"]
     assert timedelta(days=7) == task.partial_kwargs["warn_before"]
 
 
@@ -121,6 +121,6 @@ def test_the_dag_runs_and_a_token_that_ends_soon_does_not_hide_another(
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     printed = ran.stdout + ran.stderr
     assert "Connection meta_graph_default: The user token of Emulator User (id 5000000000000001" in printed
-    assert ["failed", "success"] == sorted(re.findall(r"new_state=(failed|success)", printed))
+    assert sorted(re.findall(r"new_state=(failed|success)", printed)) == ["failed", "success"]
     secrets = (server.user_token, server.system_user_token, server.app_secret)
-    assert [] == [secret for secret in secrets if secret in printed]
+    assert [secret for secret in secrets if secret in printed] == []

@@ -106,20 +106,22 @@ class LedgerContract:
         load(extraction(0, t_1=truncated()))
         load(extraction(1, 0, 2, t_1=Seen("complete", {1: "available"})))
         found = gap()
-        assert (2, 0, None) == tuple(
-            found[c] for c in ("messages_extracted", "messages_unavailable", "closed_by_window")
+        assert tuple(found[c] for c in ("messages_extracted", "messages_unavailable", "closed_by_window")) == (
+            2,
+            0,
+            None,
         )
         [row] = read_rows("conversations")
-        assert (2, 0, "truncated_by_platform") == (
+        assert (
             row["messages_extracted"],
             row["messages_unavailable"],
             row["status"],
-        )
+        ) == (2, 0, "truncated_by_platform")
 
     def test_messages_that_belong_to_no_row_stay_known(self, load, gap):
         load(extraction(0, t_1=truncated({1: "available"}, unplaced=3)))
         load(extraction(1, 2, 3, t_1=Seen("complete", {2: "available"})))
-        assert (5, 2, 0) == tuple(gap()[c] for c in ("messages_known", "messages_extracted", "messages_unavailable"))
+        assert tuple(gap()[c] for c in ("messages_known", "messages_extracted", "messages_unavailable")) == (5, 2, 0)
 
     def test_messages_that_come_after_their_conversation_are_counted(self, warehouse, files, read_rows):
         sources = list(extraction(0, t_1=truncated()).files(files))
@@ -127,7 +129,7 @@ class LedgerContract:
             warehouse.load([source])
         for table in ("conversations", "conversation_gaps"):
             [row] = read_rows(table)
-            assert (1, 1) == (row["messages_extracted"], row["messages_unavailable"])
+            assert (row["messages_extracted"], row["messages_unavailable"]) == (1, 1)
 
     def test_the_worst_open_gap_is_the_conversations_status(self, load, read_rows):
         load(extraction(0, 1, 2, t_1=Seen("unreadable", {})), extraction(1, 2, 3, t_1=truncated({2: "available"})))
@@ -135,14 +137,14 @@ class LedgerContract:
         assert ("unreadable", "refused", hour(2)) == (row["status"], row["reason_code"], row["window_since"])
         load(extraction(2, 1, 2))
         [row] = read_rows("conversations")
-        assert ("truncated_by_platform", "instagram_limit") == (row["status"], row["reason_code"])
+        assert (row["status"], row["reason_code"]) == ("truncated_by_platform", "instagram_limit")
 
     @pytest.mark.parametrize("order", [1, -1], ids=["in order", "later first"])
     def test_a_partial_reading_never_replaces_a_complete_one(self, load, read_rows, ask, order):
         for each in [extraction(0), extraction(1, status="partial")][::order]:
             load(each)
-        assert ["complete"] == [row["status"] for row in read_rows("extraction_windows")]
-        assert [] == ask(PARTIAL_WINDOWS)
+        assert [row["status"] for row in read_rows("extraction_windows")] == ["complete"]
+        assert ask(PARTIAL_WINDOWS) == []
 
     def test_what_an_earlier_release_called_incomplete_becomes_a_gap(self, warehouse, files, read_rows, load):
         """Its files and tables have neither gaps nor a reason_code."""
@@ -152,15 +154,15 @@ class LedgerContract:
         found = [(r["window_id"], r["reason_code"], r["reason"]) for r in read_rows("conversation_gaps")]
         assert [("20261120T010000Z_20261120T030000Z", "instagram_limit", row["reason"])] == found
         [held] = read_rows("conversations")
-        assert ("truncated_by_platform", "instagram_limit") == (held["status"], held["reason_code"])
+        assert (held["status"], held["reason_code"]) == ("truncated_by_platform", "instagram_limit")
         load(extraction(1, t_1=Seen("complete", HERE)))
         [held] = read_rows("conversations")
-        assert ("complete", None, None) == (held["status"], held["reason_code"], held["reason"])
+        assert (held["status"], held["reason_code"], held["reason"]) == ("complete", None, None)
 
     def test_the_demo_shows_windows_and_gaps(self, load, ask):
         load(extraction(0, None, 3, status="partial", t_1=truncated()))
         windows, gaps = ([row[2:] for row in ask(query)] for query in LEDGER.values())
-        assert ([["partial", 1, 2, 0]], [["instagram_limit", 1, 1, 0]]) == (windows, gaps)
+        assert (windows, gaps) == ([["partial", 1, 2, 0]], [["instagram_limit", 1, 1, 0]])
 
     def test_the_ledger_loaded_again_is_not_written_again(self, warehouse, files):
         runs = [extraction(0, t_1=truncated()), extraction(1, 0, 6, t_1=truncated(), t_2=Seen("complete", HERE))]

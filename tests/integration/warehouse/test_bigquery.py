@@ -46,7 +46,7 @@ class TestBigQuery(ContractOfBigQuery, WarehouseContract, LedgerContract):
             warehouse.load([good, bad])
         assert ([message(text="held")], []) == (rows_of("messages"), rows_of("conversations"))
         assert "run the extract task again" in str(caught.value)
-        assert 1 == len(str(caught.value).splitlines())
+        assert len(str(caught.value).splitlines()) == 1
 
 
 class TestBigQueryWithLocalFiles(ContractOfBigQuery):

@@ -96,7 +96,7 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(dataset,
     assert result(2, inserted=1, updated=1) == outcome.tables["messages"]
     assert rows == [row | {"extracted_time": None} for row in dataset.rows("messages")]
     notes = [row["note"] for row in dataset.query("SELECT note FROM {dataset}.messages ORDER BY message_id")]
-    assert ["mine", None] == notes
+    assert notes == ["mine", None]
 
 
 def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
@@ -114,7 +114,7 @@ def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
     dataset.warehouse().load([files(message(conversation_id="t_2"))])
     status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
     assert [conversation(message_count=7, updated_time=None, **status)] == dataset.rows("conversations")
-    assert ["why"] == [row["reason"] for row in dataset.rows("conversation_gaps")]
+    assert [row["reason"] for row in dataset.rows("conversation_gaps")] == ["why"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_table_that_cannot_hold_the_rows_is_said_before_anything_is_written(da
     dataset.query(ddl)
     with pytest.raises(SchemaConflictError, match=problem):
         dataset.warehouse().load([files(message())])
-    assert ["conversations"] == dataset.tables()
+    assert dataset.tables() == ["conversations"]
 
 
 def test_without_leave_nothing_is_made_and_what_is_missing_is_said(dataset, files):
@@ -146,7 +146,7 @@ def test_without_leave_nothing_is_made_and_what_is_missing_is_said(dataset, file
     dataset.client.create_dataset(dataset.name)
     with pytest.raises(WarehouseOpenError, match=r"table .*messages does not exist: create it, or set create_tables"):
         warehouse.load([files(message())])
-    assert [] == dataset.tables()
+    assert dataset.tables() == []
 
 
 def test_a_location_that_is_not_the_datasets_is_said(dataset, files):
@@ -242,7 +242,7 @@ def test_lost_answers_lose_and_repeat_nothing(dataset, files, bigquery_server, t
     for path in ("datasets?", "tables?", "jobs?"):
         bigquery_server.fail(f"^POST .*/{path.replace('?', '[?]')}", 2, **trouble)
     assert result(2, inserted=2) == dataset.warehouse().load([files(message(1), message(2))]).tables["messages"]
-    assert ["m_1", "m_2"] == list(texts(dataset))
+    assert list(texts(dataset)) == ["m_1", "m_2"]
 
 
 @pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
@@ -260,7 +260,7 @@ def test_two_datasets_share_no_jobs(bigquery_server, files):
         while any(step.result is None for step in steps):
             steps = [warehouse.advance(step) for warehouse, step in zip(warehouses, steps, strict=True)]
         assert [result(1, inserted=1)] * 2 == [step.result.tables["messages"] for step in steps]
-        assert [1, 1] == [len(place.rows("messages")) for place in (one, two)]
+        assert [len(place.rows("messages")) for place in (one, two)] == [1, 1]
 
 
 def test_passing_faults_are_waited_out(dataset, files, bigquery_server):
@@ -279,7 +279,7 @@ def test_a_step_goes_through_json_and_holds_no_row(dataset, files):
         text = json.dumps(step.as_dict())
         assert "secret" not in text
         step = dataset.warehouse().advance(BigQueryStep.from_dict(json.loads(text)))
-    assert ([2, 1], ()) == (seen, step.jobs)
+    assert (seen, step.jobs) == ([2, 1], ())
     assert results(messages=result(1, inserted=1), conversations=result(1, inserted=1)) == step.result.tables
     assert step == BigQueryStep.from_dict(json.loads(json.dumps(step.as_dict())))
     assert step == dataset.warehouse().advance(step)
@@ -297,7 +297,7 @@ def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, b
     monkeypatch.setattr(bigquery.LoadJob, "state", "RUNNING")
     with pytest.raises(WarehouseError, match=r"job .* is still RUNNING after 0.5 s: check BigQuery's job history"):
         warehouse.advance(step)
-    assert 1 == count(bigquery_server, "/cancel")
+    assert count(bigquery_server, "/cancel") == 1
 
 
 # All or nothing, and others at the same time
@@ -316,7 +316,7 @@ def test_a_failure_in_the_second_table_undoes_the_first(dataset, files, monkeypa
         dataset.warehouse().load(
             [files(message(text="new")), files(message(2)), files(conversation(2), table=CONVERSATIONS)]
         )
-    assert ({"m_1": "held"}, 1) == (texts(dataset), len(dataset.rows("conversations")))
+    assert (texts(dataset), len(dataset.rows("conversations"))) == ({"m_1": "held"}, 1)
 
 
 def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
@@ -337,7 +337,7 @@ def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
     for thread in threads:
         thread.join(90)
     assert sorted(f"m_{number}" for number in range(80)) == [row["message_id"] for row in dataset.rows("messages")]
-    assert (3, 80) == (len(inserted), sum(inserted))
+    assert (len(inserted), sum(inserted)) == (3, 80)
 
 
 def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeypatch):
@@ -453,8 +453,8 @@ def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason
         BigQueryWarehouse(bigquery_client(server.url, "p"), "meta", call_timeout=SHORTLY).load(
             [Files(tmp_path)(message())]
         )
-    assert (1, False) == (len(str(caught.value).splitlines()), "secret" in str(caught.value))
-    assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)
+    assert (len(str(caught.value).splitlines()), "secret" in str(caught.value)) == (1, False)
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -490,7 +490,7 @@ def test_what_a_failed_load_job_says_is_one_line_without_a_row(problem, kind, sa
     error = errors.job_error({"reason": reason, "message": text}, [{"reason": reason, "message": text}], place)
     with pytest.raises(kind, match=said):
         raise error
-    assert (1, False) == (len(str(error).splitlines()), "secret" in str(error))
+    assert (len(str(error).splitlines()), "secret" in str(error)) == (1, False)
 
 
 def test_a_server_that_is_not_there_is_said_in_time(tmp_path):
@@ -503,7 +503,7 @@ def test_a_server_that_is_not_there_is_said_in_time(tmp_path):
 
 def test_importing_the_warehouses_imports_no_google():
     code = "import sys, airflow_provider_metaconv.warehouse; print('google.cloud.bigquery' in sys.modules)"
-    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_every_table_has_its_merge():

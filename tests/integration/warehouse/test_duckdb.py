@@ -119,7 +119,7 @@ def test_a_row_may_be_larger_than_duckdb_expects(path, files):
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(text="x" * 34_000_000), message(2))])
     with duckdb.connect(str(path)) as connection:
-        assert (34_000_005,) == connection.execute("SELECT sum(length(text)) FROM messages").fetchone()
+        assert connection.execute("SELECT sum(length(text)) FROM messages").fetchone() == (34_000_005,)
 
 
 def test_a_file_uri_is_a_path(path, files):
@@ -140,7 +140,7 @@ def test_another_schema_is_made(path, files):
     with DuckDBWarehouse(path, schema="Meta_raw") as warehouse:
         warehouse.load([files(message())])
         warehouse.load([files(message(2))])
-    assert ["m_1", "m_2"] == [row["message_id"] for row in rows_in(path, "messages", "Meta_raw")]
+    assert [row["message_id"] for row in rows_in(path, "messages", "Meta_raw")] == ["m_1", "m_2"]
 
 
 @pytest.mark.parametrize("schema", ["", "a b", 'x"; DROP TABLE messages; --', "1x"])
@@ -182,7 +182,7 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(path, fi
     assert [message(1, tags=["inbox"]), message(2)] == rows_in(path, "messages")
     with duckdb.connect(str(path)) as connection:
         notes = connection.execute("SELECT note FROM messages ORDER BY message_id").fetchall()
-    assert [("mine",), (None,)] == notes
+    assert notes == [("mine",), (None,)]
 
 
 def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
@@ -199,7 +199,7 @@ def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
         warehouse.load([files(message(number=1, conversation_id="t_2"))])
     status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
     assert [conversation(message_count=7, **status)] == rows_in(path, "conversations")
-    assert ["why"] == [row["reason"] for row in rows_in(path, "conversation_gaps")]
+    assert [row["reason"] for row in rows_in(path, "conversation_gaps")] == ["why"]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def holder(path):
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        assert "open\n" == process.stdout.readline()
+        assert process.stdout.readline() == "open\n"
         yield process
         process.kill()
 
@@ -308,7 +308,7 @@ def test_two_processes_that_load_at_once_lose_and_repeat_nothing(path, files):
     processes = [
         subprocess.Popen([sys.executable, "-c", LOADER, str(path), source.uri, str(source.rows)]) for source in sources
     ]
-    assert [0, 0] == [process.wait(60) for process in processes]
+    assert [process.wait(60) for process in processes] == [0, 0]
     assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in rows_in(path, "messages")]
 
 
@@ -345,7 +345,7 @@ def test_a_place_that_cannot_be_opened_is_said(tmp_path, place):
     with pytest.raises(WarehouseOpenError) as caught, DuckDBWarehouse(path):
         pass
     assert path in str(caught.value)
-    assert 1 == len(str(caught.value).splitlines())
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_failed_open_leaves_no_lock_behind(tmp_path):
@@ -361,7 +361,7 @@ def test_a_warehouse_that_is_not_open_says_so(path):
 
 def test_importing_the_package_imports_no_duckdb():
     code = "import sys, airflow_provider_metaconv.warehouse.duckdb; print('duckdb' in sys.modules)"
-    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_missing_duckdb_is_one_clear_line(path, monkeypatch):
@@ -416,7 +416,7 @@ def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files,
     for file_format in ("ndjson", "parquet"):
         with DuckDBWarehouse(path) as warehouse:
             warehouse.load([files(message(file_format), file_format=file_format)])
-    assert [NOON, NOON] == [row["created_time"] for row in rows_in(path, "messages")]
+    assert [row["created_time"] for row in rows_in(path, "messages")] == [NOON, NOON]
 
 
 def test_every_table_has_its_merge():

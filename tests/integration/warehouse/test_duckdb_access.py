@@ -39,7 +39,7 @@ def test_a_file_that_others_can_read_is_said_and_its_folder_is_nobodys_business(
     path = tmp_path / "meta.duckdb"
     with DuckDBWarehouse(path):
         pass
-    assert [] == caplog.records
+    assert caplog.records == []
     path.chmod(0o644)
     monkeypatch.setattr(access, "already_reported", set())
     for _ in range(2):

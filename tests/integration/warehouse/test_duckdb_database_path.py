@@ -52,7 +52,7 @@ def test_what_is_no_path_is_refused_in_one_line_without_what_it_holds(tmp_path, 
     assert line.endswith("set it to the path of a file, such as /data/meta.duckdb")
     assert "hunter2" not in line
     assert len(line.splitlines()) == 1
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("database", ["md:meta", ":memory:", "http://127.0.0.1:9/x", None, 7])
@@ -70,7 +70,7 @@ def test_a_path_may_hold_anything_that_files_may(tmp_path, monkeypatch, name):
         warehouse.load([source])
     assert path.is_file()
     with copy_of(path) as connection:
-        assert [("m_1",)] == connection.execute("SELECT message_id FROM messages").fetchall()
+        assert connection.execute("SELECT message_id FROM messages").fetchall() == [("m_1",)]
 
 
 def _sqlite(path):
@@ -168,4 +168,4 @@ def test_a_file_or_folder_without_rights_is_said_with_what_to_change(there, ever
 def test_a_new_database_is_whole_or_not_there_and_leaves_nothing_beside(tmp_path):
     with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse:
         warehouse.load([])
-    assert ["meta.duckdb"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["meta.duckdb"]

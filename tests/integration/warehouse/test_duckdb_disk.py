@@ -64,7 +64,7 @@ def test_a_load_that_does_not_fit_names_the_disk_and_changes_nothing(disk, files
         warehouse.load([_large(files, count, size)])
     assert _full(path) == str(caught.value)
     assert not isinstance(caught.value, WarehouseRefusedError)
-    assert ["m_0"] == ids(path)
+    assert ids(path) == ["m_0"]
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
@@ -77,7 +77,7 @@ def test_a_database_that_is_begun_on_a_full_disk_is_not_half_made(disk, files, p
     filler.unlink()
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(1))])
-    assert ["m_1"] == ids(path)
+    assert ids(path) == ["m_1"]
     assert {"meta.duckdb", "meta.duckdb.wal"} >= {file.name for file in disk.iterdir()}
 
 
@@ -100,7 +100,7 @@ def test_staging_that_does_not_fit_beside_the_database_names_the_room_it_needs(d
     said = r"the disk is full in|not enough memory to load into .*, or not enough disk space"
     with pytest.raises(WarehouseError, match=said), DuckDBWarehouse(path) as warehouse:
         warehouse.load([_large(files, 1_000, 60_000)])
-    assert ["m_0"] == ids(path)
+    assert ids(path) == ["m_0"]
 
 
 def test_a_disk_that_is_read_only_is_said(disk):

@@ -27,5 +27,5 @@ def test_whatever_windows_in_whatever_order_the_ledger_equals_the_rows_of_messag
                 warehouse.load(files[start:end])
             again = data.draw(st.lists(st.sampled_from(files), max_size=4))
             repeated = warehouse.load(again).tables
-        assert [(0, 0)] * 4 == [(each.inserted, each.updated) for each in repeated.values()]
+        assert [(each.inserted, each.updated) for each in repeated.values()] == [(0, 0)] * 4
         Ledger(extractions).check(lambda name: whole_rows_in(path, name), lambda title: answer(path, title))

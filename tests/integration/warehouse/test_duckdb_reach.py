@@ -59,7 +59,7 @@ def test_each_load_reaches_its_own_files_alone(tmp_path, database):
     query = "SELECT message_id FROM read_json($path, columns = {'message_id': 'VARCHAR'})"
     for mine, other in [(first, second), (second, first), (second, first)]:
         connection = database.restricted_to([mine.uri])
-        assert 1 == len(connection.execute(query, {"path": mine.uri}).fetchall())
+        assert len(connection.execute(query, {"path": mine.uri}).fetchall()) == 1
         with pytest.raises(duckdb.PermissionException):
             connection.execute(query, {"path": other.uri})
 
@@ -89,11 +89,11 @@ def test_a_load_makes_no_connection_and_opens_no_extension(tmp_path):
     )
     calls = trace.read_text("utf-8")
     assert "messages" in calls
-    assert [] == [line for line in calls.splitlines() if "connect(" in line or "AF_INET" in line]
+    assert [line for line in calls.splitlines() if "connect(" in line or "AF_INET" in line] == []
     assert ".duckdb_extension" not in calls
-    assert [] == list(home.iterdir())
+    assert list(home.iterdir()) == []
     with copy_of(tmp_path / "x.duckdb") as connection:
-        assert [("m_1",), ("m_2",)] == connection.execute("SELECT message_id FROM messages ORDER BY 1").fetchall()
+        assert connection.execute("SELECT message_id FROM messages ORDER BY 1").fetchall() == [("m_1",), ("m_2",)]
 
 
 def test_an_extension_that_is_installed_already_is_not_loaded(tmp_path):

@@ -192,11 +192,11 @@ class WarehouseContract:
 
     def test_a_file_without_rows_is_fine(self, warehouse, files, rows_of):
         assert TableResult() == warehouse.load([files()]).tables["messages"]
-        assert [] == rows_of("messages")
+        assert rows_of("messages") == []
 
     def test_odd_texts_arrive_unharmed(self, warehouse, files, texts):
         warehouse.load([files(*(message(number, text=text) for number, text in enumerate(NASTY_TEXTS)))])
-        assert NASTY_TEXTS == [texts()[f"m_{number}"] for number in range(len(NASTY_TEXTS))]
+        assert [texts()[f"m_{number}"] for number in range(len(NASTY_TEXTS))] == NASTY_TEXTS
 
     def test_both_formats_give_the_same_rows(self, warehouse, files, rows_of):
         nested = {"b": 1.0, "a": [1e300, -0.0, 12345678901234567890123, "é\u2028/\\", None, True, {}]}
@@ -214,7 +214,7 @@ class WarehouseContract:
         ]
         outcome = warehouse.load(sources).tables["messages"]
         assert (result(5, inserted=1), 4) == (outcome, outcome.duplicates)
-        assert {"m_1": "version 4"} == texts()
+        assert texts() == {"m_1": "version 4"}
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ class WarehouseContract:
             warehouse.load([good, bad])
         assert ([message(text="held")], []) == (rows_of("messages"), rows_of("conversations"))
         assert "run the extract task again" in str(caught.value)
-        assert 1 == len(str(caught.value).splitlines())
+        assert len(str(caught.value).splitlines()) == 1
 
     @pytest.mark.parametrize(
         "wrong", [{"created_time": "secret words"}, {"message_id": None}, {"content_status": None}]
@@ -361,7 +361,7 @@ class WarehouseContract:
         assert [message(text="held")] == rows_of("messages")
         assert "secret" not in str(caught.value)
         # A traceback would print what the error came from.
-        assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)
+        assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
     @pytest.mark.parametrize(("table", "file_format"), [("users", "ndjson"), ("messages", "csv")])
     def test_an_unknown_table_or_format_is_said(self, warehouse, files, table, file_format):
@@ -379,7 +379,7 @@ class WarehouseContract:
         assert counts(messages=2, conversations=0) == warehouse.missing([held, lacking])
         warehouse.load([lacking])
         assert counts(messages=0, conversations=1) == warehouse.missing([held, lacking, threads])
-        assert (4, []) == (len(rows_of("messages")), rows_of("conversations"))
+        assert (len(rows_of("messages")), rows_of("conversations")) == (4, [])
 
 
 def _damage(path, damage):

@@ -18,5 +18,5 @@ def test_cursors_can_be_decoded(position: int, tie: str) -> None:
 
 
 def test_base64_uses_metas_alphabet() -> None:
-    assert "MAZDZD" == to_base64("0")
-    assert "aWdfZAG06MTpJR01lc3NhZA2VUaHJlYWQ6" == to_base64("ig_dm:1:IGMessageThread:")
+    assert to_base64("0") == "MAZDZD"
+    assert to_base64("ig_dm:1:IGMessageThread:") == "aWdfZAG06MTpJR01lc3NhZA2VUaHJlYWQ6"

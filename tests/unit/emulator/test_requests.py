@@ -17,7 +17,7 @@ def test_a_field_list_is_parsed_with_arguments_and_sub_fields() -> None:
         Field("participants", (), (Field("id"),)),
     )
     assert expected == parse_fields("id, messages.limit(5).after(QVFI){id, from{name}} ,participants{ id }")
-    assert "id, from{name}" == parse_fields("messages{ id, from{name} }")[0].children_text
+    assert parse_fields("messages{ id, from{name} }")[0].children_text == "id, from{name}"
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_a_field_list_is_parsed_with_arguments_and_sub_fields() -> None:
 def test_a_malformed_field_list_is_a_2500(text: str) -> None:
     with pytest.raises(GraphError, match="Syntax error") as raised:
         parse_fields(text)
-    assert (400, "2500") == (raised.value.status, raised.value.label)
+    assert (raised.value.status, raised.value.label) == (400, "2500")
 
 
 names = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)

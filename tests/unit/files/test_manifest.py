@@ -63,7 +63,7 @@ def test_a_manifest_of_an_earlier_release_is_complete_unless_its_stats_name_a_ga
 def test_a_gap_in_the_stats_does_not_overrule_what_the_manifest_says():
     content = _changed(stats={"gaps": ["the list ended early"]})
     manifest = Manifest.from_bytes(json.dumps(content).encode())
-    assert (True, ()) == (manifest.complete, manifest.gaps)
+    assert (manifest.complete, manifest.gaps) == (True, ())
 
 
 def test_people_can_read_it():
@@ -72,7 +72,7 @@ def test_people_can_read_it():
 
 def test_the_format_follows_from_the_name():
     names = ("messages-00000.ndjson.gz", "messages-00000.parquet")
-    assert ["ndjson", "parquet"] == [replace(FILE, path=name).file_format for name in names]
+    assert [replace(FILE, path=name).file_format for name in names] == ["ndjson", "parquet"]
 
 
 def _changed(**changes):
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_said_in_one_line(content, problem):
     assert str(caught.value).startswith("/data/_manifest.json ")
     assert problem in str(caught.value)
     assert "run the extract task again" in str(caught.value)
-    assert 1 == len(str(caught.value).splitlines())
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_the_folder_names_the_window():
@@ -163,7 +163,7 @@ def test_a_page_id_cannot_lead_out_of_the_destination(page_id):
 
 def test_part_numbers_go_on_after_the_highest_of_all_tables_and_formats():
     names = ["messages-00009.ndjson.gz", "conversations-00011.parquet", "_manifest.json", "notes-00099.txt"]
-    assert (0, 12) == (next_part_number([]), next_part_number(names))
+    assert (next_part_number([]), next_part_number(names)) == (0, 12)
 
 
 def test_what_narrows_the_list_becomes_a_level_of_the_path():
@@ -179,4 +179,4 @@ def test_what_narrows_the_list_cannot_lead_out_of_the_destination():
 
 def test_years_have_four_digits_so_that_windows_sort():
     first, second = (datetime(year, 1, 1, tzinfo=UTC) for year in (1, 999))
-    assert "00010101T000000Z_09990101T000000Z" == window_id(first, second)
+    assert window_id(first, second) == "00010101T000000Z_09990101T000000Z"

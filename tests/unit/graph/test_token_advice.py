@@ -33,10 +33,10 @@ def told(info: TokenInfo, *pages: PageIdentity) -> str:
 
 
 def test_a_token_that_reads_everything_for_ever_is_told_in_one_line() -> None:
-    assert (
+    assert told(USER, BAKERY) == (
         "This is the user token of Ann Example (id 5, app Emulator). It can read 1 Page: Bakery (id 100: MESSENGER and "
         "INSTAGRAM). It has the permissions for both platforms. It never expires, nor does its access to data."
-    ) == told(USER, BAKERY)
+    )
 
 
 def test_what_a_page_lacks_is_named() -> None:
@@ -60,7 +60,7 @@ def test_missing_permissions_are_named_for_each_platform() -> None:
         "It lacks pages_read_engagement for MESSENGER and instagram_manage_messages, instagram_basic for INSTAGRAM: "
         "create it again with the permissions that you need."
     ) in line
-    assert ("pages_read_engagement",) == lacking(info, "MESSENGER")
+    assert lacking(info, "MESSENGER") == ("pages_read_engagement",)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_both_ends_are_told_with_their_distance() -> None:
 def test_a_name_with_line_breaks_stays_in_the_line() -> None:
     page = dataclasses.replace(BAKERY, name="Bak\nery\r\n")
     assert "Bak ery (id 100" in told(dataclasses.replace(USER, owner="Ann\nExample"), page)
-    assert 1 == len(told(dataclasses.replace(USER, owner="Ann\nExample"), page).splitlines())
+    assert len(told(dataclasses.replace(USER, owner="Ann\nExample"), page).splitlines()) == 1
 
 
 FORTNIGHT = timedelta(days=14)
@@ -129,7 +129,7 @@ def test_a_token_that_expires_soon_says_who_must_do_what(kind: str | None, who: 
     assert "expires on 2026-12-06 12:00 UTC (in 14 days): " in line
     assert who in line
     assert "connection's password" in line
-    assert 1 == len(line.splitlines())
+    assert len(line.splitlines()) == 1
 
 
 def test_data_access_that_ends_soon_is_told_as_well() -> None:
