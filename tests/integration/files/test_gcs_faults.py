@@ -105,7 +105,7 @@ def test_an_upload_session_that_is_lost_is_begun_anew(storage, server, code):
 
 def test_sessions_that_are_lost_again_and_again_end_in_an_error_and_leave_nothing(storage, server, local_files):
     server.fail("PUT .*upload_id", times=None, status=410)
-    with pytest.raises(StorageError, match=r"cannot write gs://.*/a/messages-00000.parquet: Google answered 410, back"):
+    with pytest.raises(StorageError, match=r"write gs://.*/a/messages-00000.parquet: Google responded with 410, back"):
         write_large_part(storage)
     assert sum(line.startswith("POST") for line in server.requests) == 3
     assert (storage.names(), local_files()) == ([], [])
@@ -225,7 +225,7 @@ ANSWERS = [
     ({"status": 503}, "Google still responds with 503 after many attempts"),
     ({"status": 403, "reason": "rateLimitExceeded"}, "Google still responds with 403 after many attempts"),
     ({"status": 429, "reason": "rateLimitExceeded"}, "Google still responds with 429 after many attempts"),
-    ({"status": 409, "reason": "conflict"}, "Google answered 409, conflict$"),
+    ({"status": 409, "reason": "conflict"}, "Google responded with 409, conflict$"),
     ({"reset": True}, "Google Cloud Storage cannot be reached"),
 ]
 
@@ -254,7 +254,7 @@ def test_a_bucket_that_is_not_there_is_said(server, local_files, action):
 
 def test_an_upload_that_is_lost_for_good_is_not_a_missing_bucket(storage, server, local_files):
     server.fail("^PUT ", times=None, status=404, message="No such upload session")
-    with pytest.raises(StorageError, match="Google answered 404") as caught:
+    with pytest.raises(StorageError, match="Google responded with 404") as caught:
         publish(storage, LARGE)
     assert not isinstance(caught.value, StorageRefusedError)
 
