@@ -209,7 +209,7 @@ def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, f
             "destination in the run's params must not contain a template",
         ),
         ({"since": "{{ conn.other.password }}"}, "since must be an ISO 8601 time"),
-        ({"pages": []}, "pages in the run's params is empty"),
+        ({"pages": []}, "pages in the run's params must not be empty"),
         ({"since": "0001-01-01T00:00:00+05:00"}, "since must be within the years 1 to 9999"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
