@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("google.cloud.bigquery")
+
 from airflow_provider_metaconv.warehouse.duckdb import sql as duckdb
 from tools.lint_sql import duckdb_statements, findings
 
