@@ -19,6 +19,9 @@ ROW_GROUP_BYTES = 8 * 1024 * 1024
 BATCH_BYTES = 4 * 1024 * 1024
 """How much is converted to or from Arrow at once, unless a single row is larger."""
 
+READ_BYTES = BATCH_BYTES // 4
+"""How much of a row group is converted to rows at once: the writer holds a batch of its own meanwhile."""
+
 READ_ROWS = 5_000
 
 
@@ -101,7 +104,7 @@ def read_parquet(stream: BinaryIO, table: Table) -> Iterator[Row]:
     file = parquet.ParquetFile(stream)
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
-        fitting = max(BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1), 1)
+        fitting = max(READ_BYTES * group.num_rows // max(group.total_byte_size, 1), 1)
         for batch in file.iter_batches(min(fitting, READ_ROWS), row_groups=[number]):
             for row in batch.to_pylist():
                 yield {name: _read_value(types[name], value) for name, value in row.items()}
