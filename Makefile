@@ -17,11 +17,9 @@ demo-gcp: $(VENV)/installed-google
 	@$(if $(META_GCS_BUCKET),,$(BIN)/python -m local_servers --) \
 		$(BIN)/python -m airflow_provider_metaconv.demo --google --folder .demo-gcp
 
-# Before every commit: style, types, layers, SQL, the pure tests, 300 random worlds; two at a time. Then known
-# vulnerabilities.
+# Before every commit: style, types, layers, SQL, the pure tests, 300 random worlds, known vulnerabilities; side by side.
 check: $(VENV)/installed-google .venv-audit/installed
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-types check-sql check-unit check-simulation check-style
-	@.venv-audit/bin/python -m tools.audit constraints.txt
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target audit check-types check-unit check-sql check-simulation check-style
 
 check-types:
 	@$(BIN)/mypy
