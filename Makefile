@@ -48,6 +48,8 @@ test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 -m google
 
 # Everything, with 2,000 random worlds and the oldest Airflow that is supported at the end.
+# Every case of what make test tries some of.
+test-all: export METACONV_THOROUGH := 1
 test-all: check test test-google test-scheduler test-ui test-celery
 	$(BIN)/python -m tests.simulation --seeds 2000
 	$(MAKE) test-matrix AIRFLOW=3.1.8

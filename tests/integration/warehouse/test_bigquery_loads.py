@@ -434,7 +434,7 @@ DENIED = (
             "authError",
             "secret words",
             WarehouseRefusedError,
-            "(log in to Google|rejected the login).*check (whether )?the connection",
+            "(cannot log in to Google|Google rejected the login).*check (whether )?the connection's key",
         ),
         (403, "quotaExceeded", "secret words", WarehouseBusyError, "a quota of project p is exhausted"),
         (400, "invalid", "secret words", WarehouseError, "rejected an operation on dataset p.meta"),

@@ -11,9 +11,10 @@ from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.warehouse.ledger_model import Ledger, extractions
 from tests.integration.warehouse.test_duckdb import answer, whole_rows_in
 from tests.integration.warehouse.warehouse_contract import Files
+from tests.thoroughness import IS_THOROUGH
 
 
-@settings(max_examples=20)
+@settings(max_examples=60 if IS_THOROUGH else 20)
 @given(extractions(), st.data())
 def test_whatever_windows_in_whatever_order_the_ledger_equals_the_rows_of_messages(extractions, data):
     """The files are shuffled one by one: not even those of one extraction arrive together."""
