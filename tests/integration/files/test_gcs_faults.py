@@ -105,7 +105,9 @@ def test_an_upload_session_that_is_lost_is_begun_anew(storage, server, code):
 
 def test_sessions_that_are_lost_again_and_again_end_in_an_error_and_leave_nothing(storage, server, local_files):
     server.fail("PUT .*upload_id", times=None, status=410)
-    with pytest.raises(StorageError, match=r"write gs://.*/a/messages-00000.parquet: Google responded with 410, back"):
+    with pytest.raises(
+        StorageError, match=r"cannot write gs://.*/a/messages-00000\.parquet: Google responded with 410, back"
+    ):
         write_large_part(storage)
     assert sum(line.startswith("POST") for line in server.requests) == 3
     assert (storage.names(), local_files()) == ([], [])

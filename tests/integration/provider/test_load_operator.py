@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator
+from airflow_provider_metaconv.operators.load import (
+    MetaConversationsToBigQueryOperator,
+    MetaConversationsToDuckDBOperator,
+)
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.load.test_belonging import publish_again, window
 from tests.integration.provider.test_extract_operator import TaskInstance
@@ -36,3 +39,8 @@ def test_a_window_that_is_published_again_during_a_load_is_read_once_more(
     task = MetaConversationsToDuckDBOperator(task_id="load", manifests=uri, database=str(tmp_path / "meta.duckdb"))
     counts = task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert counts["messages"]["inserted"] == 2
+
+
+def test_a_task_that_an_earlier_release_deferred_still_resumes() -> None:
+    """Airflow stores the name of the method with the deferred task."""
+    assert MetaConversationsToBigQueryOperator.resume is MetaConversationsToBigQueryOperator.execute_complete
