@@ -107,7 +107,9 @@ def test_credentials_that_cannot_be_asked_for_just_now_are_tried_again(
 
 @pytest.mark.parametrize("name", ["", "-x"])
 def test_what_is_no_bucket_is_said(anonymous: None, name: str) -> None:
-    with pytest.raises(StorageRefusedError, match=r"(must have the form|use) gs://bucket/folder"):
+    with pytest.raises(
+        StorageRefusedError, match=r"(the URI must have the form|is not a valid bucket name: use) gs://bucket/folder"
+    ):
         GoogleCloud().open_storage(f"gs://{name}/x")
 
 
