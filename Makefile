@@ -1,8 +1,8 @@
-# Everything a newcomer needs: `make demo` and `make test`. All commands install what they need into .venv first.
+# Start with `make demo` and `make test`. Every command first installs what it needs into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Byte code is written at install time: without it each of Airflow's starts takes twice as long.
+# Bytecode is compiled at installation: without it Airflow takes twice as long to start.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
@@ -12,12 +12,12 @@ export PYTHONDONTWRITEBYTECODE :=
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
 
-# On local servers, or in the real cloud: META_GCS_BUCKET=... GOOGLE_CLOUD_PROJECT=... make demo-gcp
+# On local servers, or in Google Cloud: META_GCS_BUCKET=... GOOGLE_CLOUD_PROJECT=... make demo-gcp
 demo-gcp: $(VENV)/installed-google
 	@$(if $(META_GCS_BUCKET),,$(BIN)/python -m local_servers --) \
 		$(BIN)/python -m airflow_provider_metaconv.demo --google --folder .demo-gcp
 
-# Before every commit: style, types, layers, SQL, the pure tests, 300 random worlds, known vulnerabilities; side by side.
+# Before every commit: style, types, layers, SQL, pure tests, 300 random worlds, known vulnerabilities; in parallel.
 check: $(VENV)/installed-google .venv-audit/installed
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target audit check-types check-unit check-sql check-simulation check-style
 
@@ -38,17 +38,17 @@ check-style:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 
-# All that needs nothing but Python: real sockets, files, DuckDB, and Airflow's dag.test().
-# By file, whose tests share their set-up.
+# All tests that need only Python: real sockets, files, DuckDB, and Airflow's dag.test().
+# Distributed by file, because the tests of a file share their set-up.
 test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-# What needs local servers of Cloud Storage and BigQuery.
+# Tests that need local servers for Cloud Storage and BigQuery.
 test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 -m google
 
-# Everything, with 2,000 random worlds and the oldest Airflow that is supported at the end.
-# Every case of what make test tries some of.
+# Everything, then 2,000 random worlds and the oldest supported Airflow.
+# Also runs the cases that make test only samples.
 test-all: export METACONV_THOROUGH := 1
 test-all: check test test-google test-scheduler test-ui test-celery
 	$(BIN)/python -m tests.simulation --seeds 2000
@@ -57,20 +57,20 @@ test-all: check test test-google test-scheduler test-ui test-celery
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_trial_roles.py
 
-# With PICTURES=docs the README's pictures are taken anew.
+# PICTURES=docs retakes the README's screenshots.
 test-ui: $(VENV)/installed-ui
 	$(BIN)/python -m pytest -m ui tests/e2e/test_ui.py
 
-# Two workers, one of which is killed; Debian's redis-server and postgresql are installed when missing and when root.
+# Two workers, one of which is killed. Installs Debian's redis-server and postgresql if they are missing and the user is root.
 test-celery: $(VENV)/installed-celery
 	@$(BIN)/python -m tests.e2e.celery.programs
 	$(BIN)/python -m pytest -m celery tests/e2e/celery
 
-# All of it, or one: make test-matrix AIRFLOW=3.1.8
+# All versions, or one: make test-matrix AIRFLOW=3.1.8
 test-matrix: $(VENV)/installed
 	$(BIN)/python -m tools.matrix $(AIRFLOW)
 
-# Beside facebook-business, python-facebook-api, airbyte-cdk and dlt, each in an environment of its own.
+# Comparison with facebook-business, python-facebook-api, airbyte-cdk and dlt, each in its own environment.
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.peers
 
@@ -81,7 +81,7 @@ benchmark: $(VENV)/installed
 benchmark-coverage: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.coverage
 
-# Whether a load of one hour costs after a year what the first did.
+# Whether loading one hour costs the same after a year as at the start.
 benchmark-loading: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.loading_growth
 
@@ -91,35 +91,35 @@ benchmark-gcp: $(VENV)/installed-google
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.soak
 
-# Until stopped, or SEEDS=n of them, from FIRST=n on; SEED=n shows what happens in that one.
+# Runs until stopped, or for SEEDS=n seeds from FIRST=n; SEED=n replays one with its trace.
 simulate: $(VENV)/installed
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)))
 
-# What comes from outside, changed at random, guided by coverage; findings become tests: make fuzz MINUTES=30
+# Random mutations of external input, guided by coverage; findings become tests: make fuzz MINUTES=30
 fuzz: .venv-fuzz/installed
 	@.venv-fuzz/bin/python -m tests.fuzz --minutes $(or $(MINUTES),1) $(foreach target,$(TARGET),--target $(target))
 
-# Whether a pinned dependency has a known vulnerability, as far as an index that knows can be reached.
+# Known vulnerabilities of pinned dependencies, if a vulnerability index can be reached.
 audit: .venv-audit/installed
 	@.venv-audit/bin/python -m tools.audit constraints.txt
 
-# The documentation as a site in .site: offline, and every link checked.
+# The documentation as a site in .site; works offline, and every link is checked.
 docs: $(VENV)/installed-docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@$(BIN)/python -m tools.site_check .site
 
 help:
-	@echo "make demo            the whole path through Airflow on this machine"
+	@echo "make demo            the whole pipeline through Airflow on this machine"
 	@echo "make demo-gcp        the same with Cloud Storage and BigQuery, on local servers"
-	@echo "make trial           everything in containers, with secrets of its own: docker compose"
+	@echo "make trial           everything in containers, with random secrets (Docker Compose)"
 	@echo "make check           style, types, layers, pure tests and 300 simulated worlds: a minute"
-	@echo "make test            the suite: five minutes"
-	@echo "make test-all        the same with Google's servers, a scheduler, a browser, Celery, the oldest Airflow"
+	@echo "make test            the test suite: five minutes"
+	@echo "make test-all        all tests: also Google's services, a scheduler, a browser, Celery, the oldest Airflow"
 	@echo "make docs            the documentation as a site, in .site"
-	@echo "make fuzz            changed input from outside; MINUTES=1, TARGET=manifest"
+	@echo "make fuzz            mutated external input; MINUTES=1, TARGET=manifest"
 	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
-	@echo "make test-google, test-scheduler, test-ui, test-celery, test-matrix    parts of it, for minutes each"
-	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, soak    figures"
+	@echo "make test-google, test-scheduler, test-ui, test-celery, test-matrix    parts of test-all, minutes each"
+	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, soak    measurements"
 	@echo "make clean           remove the environments and the demo"
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -131,14 +131,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[demo,parquet,test]'
 	@touch $@
 
-# Google's provider is 1.5 GB with all it needs: only the commands that use it bring it along.
+# Google's provider and its dependencies take 1.5 GB: only the commands that use it install it.
 $(VENV)/installed-google: $(VENV)/installed
 	@echo "Installing Google's provider into $(VENV), once"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
 		--constraint constraints.txt --editable '.[google,demo,parquet,test]'
 	@touch $@
 
-# Debian's own Chromium is driven; Playwright's is never downloaded.
+# Uses Debian's Chromium; Playwright's browsers are never downloaded.
 $(VENV)/installed-ui: $(VENV)/installed
 	@test -x /usr/bin/chromium || test "$$(id -u)" = 0 || \
 		{ echo "Chromium is missing: sudo apt-get install chromium fonts-liberation" >&2; exit 1; }
@@ -155,20 +155,19 @@ $(VENV)/installed-docs: $(VENV)/installed
 		--constraint constraints.txt --editable '.[docs,duckdb,parquet,test]'
 	@touch $@
 
-# No extra of ours: whoever runs Celery has its provider and a database's drivers already.
+# Not an extra: Celery users already have its provider and database drivers.
 $(VENV)/installed-celery: $(VENV)/installed
 	@echo "Installing Celery's provider into $(VENV), once"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
 		--constraint constraints.txt apache-airflow-providers-celery asyncpg psycopg2-binary
 	@touch $@
 
-# An environment of its own: atheris changes how Python runs, and is not made for every Python.
-# In containers, with random secrets of its own: needs Docker.
+# In containers, with random secrets; needs Docker.
 trial:
 	@$(PYTHON) -m tools.trial
 	@docker compose --env-file .env.trial up --build --wait
 
-# The trial's pins, with hashes, after constraints.txt or the dependencies have changed.
+# Update the trial's hashed pins after a change of constraints.txt or of the dependencies.
 trial-requirements: $(VENV)/installed
 	@$(BIN)/uv pip compile pyproject.toml trial/requirements.in --extra duckdb --extra emulator --extra google --extra parquet \
 		--constraint constraints.txt --python-version 3.12 --python-platform linux --generate-hashes \
@@ -176,12 +175,13 @@ trial-requirements: $(VENV)/installed
 	@{ head -1 trial/requirements.txt; cat trial/requirements.compiled; } > trial/requirements.new
 	@mv trial/requirements.new trial/requirements.txt && rm trial/requirements.compiled
 
+# A separate environment: atheris changes how Python runs, and does not support every Python version.
 .venv-fuzz/installed: $(VENV)/installed
 	@echo "Installing atheris into .venv-fuzz, once"
 	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
 	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python --compile-bytecode \
 		--constraint constraints.txt --editable '.[demo,parquet,test]'
-	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python atheris || echo "There is no atheris for this Python: by chance alone"
+	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python atheris || echo "atheris does not support this Python: fuzzing without coverage"
 	@touch $@
 
 .venv-audit/installed: $(VENV)/installed
