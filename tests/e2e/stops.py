@@ -122,7 +122,7 @@ class StopsContract:
     """What every executor must keep; ``stops`` is a fixture."""
 
     @for_each_task
-    def test_a_task_that_times_out_while_it_waits_ends_at_once_and_is_tried_again(
+    def test_a_task_that_times_out_while_waiting_ends_and_retries(
         self, stops: Stops, task_id: str
     ) -> None:
         seen = stops.of(task_id)
@@ -135,13 +135,13 @@ class StopsContract:
         assert ended - stops.timed_out(task_id) < SECONDS_TO_END
 
     @for_each_task
-    def test_nothing_is_sent_after_a_timeout_until_the_next_try(self, stops: Stops, task_id: str) -> None:
+    def test_nothing_is_sent_between_a_timeout_and_the_retry(self, stops: Stops, task_id: str) -> None:
         start = max(each.start for each in stops.of(task_id) if each.start)
         calls = [moment for page_id, moment in stops.journal.calls if page_id == PAGES[task_id]]
         assert [call for call in calls if stops.timed_out(task_id) < call < start] == []
 
     @for_each_task
-    def test_the_try_after_a_timeout_goes_on_where_it_was(self, stops: Stops, task_id: str) -> None:
+    def test_the_retry_after_a_timeout_resumes_where_it_was(self, stops: Stops, task_id: str) -> None:
         result = written(stops.files / window_folder("MESSENGER", PAGES[task_id], None, NOW))
         calls = stops.server.statistics()["calls_by_page"][PAGES[task_id]]
         # Those that hung or were refused, those since the last checkpoint, the Page's token once more.
@@ -149,7 +149,7 @@ class StopsContract:
         assert result.manifest["stats"]["attempts"] == 2
         assert sorted(stops.server.ground_truth(PAGES[task_id], until=NOW).message_ids) == sorted(result.message_ids)
 
-    def test_a_task_that_a_person_ends_while_a_call_hangs_ends_at_once(self, stops: Stops) -> None:
+    def test_marking_a_task_failed_ends_its_hanging_call(self, stops: Stops) -> None:
         told = stops.logged(ENDED, "Terminating process")
         # The task's own last word: that its process has ended, Airflow may notice seconds later.
         assert stops.logged(ENDED, "Task failed with exception") - told < SECONDS_TO_END

@@ -114,7 +114,7 @@ def cloud(stage: Stage) -> dict[str, Any]:
     return stage.airflow.run(since="begin", until=NOW.isoformat(), **CLOUD)
 
 
-def test_each_dag_has_the_load_of_its_warehouse_alone(local: dict[str, Any], cloud: dict[str, Any]) -> None:
+def test_each_dag_loads_only_its_own_warehouse(local: dict[str, Any], cloud: dict[str, Any]) -> None:
     assert (local["state"], cloud["state"]) == ("success", "success")
     loads = [{name for name in run["tasks"] if name.startswith("load_into_")} for run in (local, cloud)]
     assert loads == [{"load_into_duckdb"}, {"load_into_bigquery"}]
@@ -147,7 +147,7 @@ def test_every_message_is_in_bigquery_once(stage: Stage, cloud: dict[str, Any]) 
     assert sorted(truth) == sorted(row["message_id"] for row in stage.bigquery_rows("messages"))
 
 
-def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_rerunning_a_window_changes_nothing_in_bigquery(stage: Stage, cloud: dict[str, Any]) -> None:
     before = stage.bigquery_rows("messages")
     again = stage.airflow.run(since="begin", until=NOW.isoformat(), **CLOUD)
     loaded = again["returned"]["load_into_bigquery"]["messages"]
@@ -155,7 +155,7 @@ def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, cloud: di
     assert before == stage.bigquery_rows("messages")
 
 
-def test_in_the_bucket_are_files_with_a_manifest_and_nothing_else(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_the_bucket_contains_only_the_documented_files(stage: Stage, cloud: dict[str, Any]) -> None:
     names = {blob.name.rsplit("/", 1)[1].split("-")[0] for blob in stage.objects.list_blobs()}
     assert {"_manifest.json", "_coverage.json", *(table.name for table in TABLES)} == names
 
@@ -165,14 +165,14 @@ def test_no_staging_table_is_left(stage: Stage, cloud: dict[str, Any]) -> None:
     assert expected == {table.table_id for table in stage.bigquery.list_tables("meta")}
 
 
-def test_files_on_this_machine_go_into_bigquery_too(stage: Stage, local: dict[str, Any]) -> None:
+def test_local_files_can_be_loaded_into_bigquery(stage: Stage, local: dict[str, Any]) -> None:
     """For who has no bucket: the same folder as the run before, only the dataset is chosen."""
     result = stage.airflow.run(since="begin", until=NOW.isoformat(), warehouse="bigquery", dataset="from_files")
     assert (result["state"], result["tasks"]["load_into_bigquery"]["state"]) == ("success", "success")
     assert stage.duckdb_rows("messages") == stage.bigquery_rows("messages", "from_files")
 
 
-def test_parquet_takes_the_same_path_to_the_same_rows(stage: Stage, local: dict[str, Any]) -> None:
+def test_parquet_gives_the_same_rows(stage: Stage, local: dict[str, Any]) -> None:
     place = CLOUD | {"destination": f"gs://{BUCKET}/parquet", "dataset": "from_parquet", "file_format": "parquet"}
     result = stage.airflow.run(since="begin", until=NOW.isoformat(), **place)
     assert (result["state"], result["tasks"]["load_into_bigquery"]["state"]) == ("success", "success")
@@ -181,7 +181,7 @@ def test_parquet_takes_the_same_path_to_the_same_rows(stage: Stage, local: dict[
         assert stage.duckdb_rows(table.name) == stage.bigquery_rows(table.name, "from_parquet")
 
 
-def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(stage: Stage) -> None:
+def test_a_missing_bucket_fails_the_run_before_any_call(stage: Stage) -> None:
     before = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     until = NOW + timedelta(minutes=1)
     place: dict[str, Any] = CLOUD | {"destination": "gs://no-such-bucket/meta", "pages": ["100"]}
@@ -203,7 +203,7 @@ def names_in_the_cloud(stage: Stage) -> list[str]:
     return [*objects, *jobs, *described]
 
 
-def test_what_is_in_the_cloud_is_named_by_page_window_and_content_alone(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_cloud_names_reveal_only_page_window_and_content(stage: Stage, cloud: dict[str, Any]) -> None:
     level = r"(platform=(messenger|instagram)|page_id=\d+|window=(begin|\d{8}T\d{6}Z)_\d{8}T\d{6}Z)"
     name = r"(_manifest\.json|_coverage\.json|[a-z_]+-\d{5}(-[0-9a-f]+)?\.(ndjson\.gz|parquet))"
     for blob in stage.objects.list_blobs(prefix="meta/"):
@@ -214,7 +214,7 @@ def test_what_is_in_the_cloud_is_named_by_page_window_and_content_alone(stage: S
         assert not job.job_id.startswith("metaconv") or re.fullmatch(r"metaconv_[a-z_]+_[0-9a-f_]+", job.job_id)
 
 
-def test_no_secret_is_in_anything_that_these_runs_left_behind(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_no_secret_is_left_in_files_bucket_or_jobs(stage: Stage, cloud: dict[str, Any]) -> None:
     tokens = [stage.graph.user_token, *(stage.graph.page_token(page) for page in ("100", "101"))]
     texts = [row["text"] for row in stage.bigquery_rows("messages") if len(row["text"] or "") > 25][:200]
     told = [path for path in stage.folder.rglob("*") if path.is_file() and path.suffix not in (".gz", ".duckdb")]

@@ -129,12 +129,12 @@ def received(statsd: socket.socket) -> list[str]:
             return packets
 
 
-def test_the_page_inbox_is_linked_beside_each_extract_task(observed: Observed) -> None:
+def test_each_extract_task_links_to_the_page_inbox(observed: Observed) -> None:
     inbox = "https://business.facebook.com/latest/inbox/all?asset_id=100"
     assert {"extract[0]": {"Page inbox": inbox}, "load": {}} == observed.shown["links"]
 
 
-def test_each_assets_event_says_what_was_written_and_where_it_comes_from(observed: Observed) -> None:
+def test_asset_events_report_rows_and_source(observed: Observed) -> None:
     events, incomplete = observed.shown["events"], 0
     for manifest in observed.folder.rglob("_manifest.json"):
         incomplete += json.loads(manifest.read_bytes())["stats"]["incomplete"]
@@ -148,7 +148,7 @@ def test_each_assets_event_says_what_was_written_and_where_it_comes_from(observe
 
 
 @needs_openlineage
-def test_openlineage_is_told_the_way_from_the_page_to_the_files(observed: Observed) -> None:
+def test_openlineage_records_the_step_from_page_to_files(observed: Observed) -> None:
     told = observed.completed("extract")
     sources = {source["name"] for event in told for source in event["inputs"]}
     assert {"100/conversations?platform=messenger", "100/conversations?platform=instagram"} == sources
@@ -161,7 +161,7 @@ def test_openlineage_is_told_the_way_from_the_page_to_the_files(observed: Observ
 
 
 @needs_openlineage
-def test_openlineage_is_told_the_way_from_the_files_to_the_tables(observed: Observed) -> None:
+def test_openlineage_records_the_step_from_files_to_tables(observed: Observed) -> None:
     [told] = observed.completed("load")
     from_extract = {target["name"] for event in observed.completed("extract") for target in event["outputs"]}
     assert from_extract == {source["name"] for source in told["inputs"]}
@@ -182,7 +182,7 @@ def test_the_metrics_of_a_run_reach_a_statsd_server(observed: Observed) -> None:
     assert observed.rows["messages"] == sum(messages)
 
 
-def test_nothing_that_was_shown_holds_a_secret_or_a_text(observed: Observed) -> None:
+def test_the_output_contains_no_secret_or_message_text(observed: Observed) -> None:
     with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
     secrets = [*(text for (text,) in found[:200]), *observed.credentials]
@@ -193,7 +193,7 @@ def test_nothing_that_was_shown_holds_a_secret_or_a_text(observed: Observed) -> 
     assert [secret for secret in secrets if secret in everything] == []
 
 
-def test_nothing_that_airflow_keeps_holds_a_secret_or_a_text(observed: Observed) -> None:
+def test_airflows_files_contain_no_secret_or_message_text(observed: Observed) -> None:
     """Rendered fields, XCom, asset events and logs: the metadata database and each file beside it, byte for byte."""
     with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
@@ -206,7 +206,7 @@ def test_nothing_that_airflow_keeps_holds_a_secret_or_a_text(observed: Observed)
         assert [each for each in secrets if each.encode() in content or each in str(path)] == [], path
 
 
-def test_metrics_are_named_by_us_and_tagged_by_page_and_platform_alone(observed: Observed) -> None:
+def test_metrics_are_tagged_only_by_page_and_platform(observed: Observed) -> None:
     ours = [packet.split(":")[0] for packet in observed.packets if packet.startswith("airflow.metaconv.")]
     names = {f"airflow.{metric.name}" for metric in METRICS}
     assert {packet.split(",")[0] for packet in ours} <= names

@@ -162,17 +162,17 @@ def steps(seen: list[Seen]) -> list[tuple[str | None, int]]:
     return [(each.state, each.try_number) for each in seen if each.state in lasting]
 
 
-def test_a_long_wait_reschedules_a_task_without_retries_and_spends_no_try(story: Story) -> None:
+def test_a_long_wait_reschedules_without_spending_a_retry(story: Story) -> None:
     assert steps(story.of("reschedule")) == [("up_for_reschedule", 1), ("success", 1)]
 
 
 @needs_retry_policy
-def test_a_long_wait_spends_a_retry_when_asked_to(story: Story) -> None:
+def test_a_long_wait_spends_a_retry_if_configured(story: Story) -> None:
     assert steps(story.of("retry")) == [("up_for_retry", 1), ("success", 2)]
 
 
 @for_each_way_to_wait
-def test_the_next_start_is_when_meta_opens_again_and_not_before(story: Story, way: str) -> None:
+def test_the_task_restarts_when_the_block_ends(story: Story, way: str) -> None:
     end = story.end_of_block(way)
     start = story.of(way)[-1].start
     assert start is not None
@@ -180,7 +180,7 @@ def test_the_next_start_is_when_meta_opens_again_and_not_before(story: Story, wa
     assert end <= min(call for call in story.journal.calls_of(PAGES[way]) if call > end - BLOCK) <= end + LATEST
 
 
-def test_no_worker_is_held_while_tasks_wait(story: Story) -> None:
+def test_waiting_tasks_occupy_no_worker(story: Story) -> None:
     waiting = [story.end_of_block(way) for way in PAGES]
     other = story.of("meanwhile")[-1]
     assert other.state == "success"
@@ -196,12 +196,12 @@ def test_nothing_is_sent_to_a_blocked_page(story: Story, way: str) -> None:
     assert len(story.journal.refusals_of(PAGES[way])) == 1
 
 
-def test_each_limit_was_met_once(story: Story) -> None:
+def test_each_limit_is_hit_once(story: Story) -> None:
     assert {"80006": len(PAGES)} == story.statistics["errors"]
 
 
 @for_each_way_to_wait
-def test_the_work_done_before_the_wait_is_not_paid_for_again(story: Story, way: str) -> None:
+def test_work_done_before_the_wait_is_not_repeated(story: Story, way: str) -> None:
     calls = story.statistics["calls_by_page"][PAGES[way]]
     assert story.undisturbed_calls < calls <= story.undisturbed_calls * 1.02 + 5
 
@@ -221,20 +221,20 @@ def test_every_message_of_the_page_is_in_the_files_once(story: Story, way: str) 
     assert sorted(story.server.ground_truth(PAGES[way], until=NOW).message_ids) == sorted(found)
 
 
-def test_what_others_sent_into_mapped_arguments_is_not_rendered(story: Story) -> None:
+def test_untrusted_mapped_arguments_are_not_rendered(story: Story) -> None:
     last = {each.task_id: each.state for each in story.literals}
     assert last == {"plans": "success", "extract": "success"}
     folders = {path.name for path in story.files.iterdir() if not path.name.startswith("platform=")}
     assert {"{{ conn.meta_graph_default.password }}", "{# nothing #}"} == folders
 
 
-def test_nothing_that_the_scheduler_left_behind_holds_a_secret(story: Story) -> None:
+def test_the_schedulers_files_contain_no_secret(story: Story) -> None:
     assert (story.home / "airflow" / "airflow.db").is_file()
     assert list(story.home.rglob("attempt=*"))
     assert leaks(story.home, credentials([*PAGES.values(), *STOPPED_PAGES.values(), ENDED_PAGE])) == []
 
 
-def test_messages_are_in_their_files_alone(story: Story) -> None:
+def test_message_texts_are_only_in_their_files(story: Story) -> None:
     places = places_of_messages(story.home)
     found = leaks(story.home, {"a message": TEXT})
     assert {leak.path for leak in found} & {str(place.relative_to(story.home)) for place in places}

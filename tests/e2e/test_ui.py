@@ -141,19 +141,19 @@ def messages(server: EmulatorServer) -> set[str]:
     return set().union(*(each.message_ids for each in found))
 
 
-def test_the_form_hides_its_secrets_as_they_are_typed(story: Story) -> None:
+def test_the_form_masks_secret_fields(story: Story) -> None:
     assert {"Access token", "App secret"} == {
         label for label, type_ in story.shown.field_types.items() if type_ == "password"
     }
 
 
-def test_the_test_button_tells_whose_the_token_is_and_what_it_reads(story: Story) -> None:
+def test_the_test_button_describes_the_token(story: Story) -> None:
     assert "Test Connection Successful" in story.shown.tested
     assert "This is the system user token of Emulator System User" in story.shown.tested
     assert "It can read 2 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in story.shown.tested
 
 
-def test_no_page_of_the_ui_holds_a_secret(story: Story) -> None:
+def test_no_ui_page_contains_a_secret(story: Story) -> None:
     assert CONNECTION_ID in story.shown.sources[0]
     assert [secret for secret in story.secrets for source in story.shown.sources if secret in source] == []
 
@@ -163,29 +163,29 @@ def test_a_run_from_the_trigger_form_succeeds(story: Story) -> None:
     assert {task.task_id: task.state for task in story.shown.tasks if task.state != "Success"} == {}
 
 
-def test_the_ui_names_each_extraction_by_platform_and_page(story: Story) -> None:
+def test_the_ui_labels_extractions_by_platform_and_page(story: Story) -> None:
     assert dict.fromkeys(LABELS, "Success") == story.shown.mapped
     assert sorted(LABELS) == sorted(task.label for task in story.shown.tasks if task.task_id == "extract")
 
 
-def test_the_table_holds_every_message_once(story: Story) -> None:
+def test_the_table_contains_every_message_once(story: Story) -> None:
     with duckdb.connect(places(story.home)["database"], read_only=True) as connection:
         found = [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
     assert story.truth == sorted(found)
 
 
-def test_nothing_that_airflow_left_behind_holds_a_secret(story: Story) -> None:
+def test_airflows_files_contain_no_secret(story: Story) -> None:
     assert (story.home / "airflow" / "airflow.db").is_file()
     assert list(story.home.rglob("attempt=*"))
     assert leaks(story.home, credentials(PAGES)) == []
 
 
-def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
+def test_message_texts_are_only_in_their_files_and_tables(story: Story) -> None:
     database = Path(places(story.home)["database"])
     written = texts(database)
     assert len(written) > 100
     assert leaks(story.home, written, spared=places_of_messages(story.home)) == []
 
 
-def test_the_ui_asks_nothing_of_any_other_host(story: Story) -> None:
+def test_the_ui_contacts_no_other_host(story: Story) -> None:
     assert story.asked_outside == []

@@ -35,7 +35,7 @@ def wheel(built: Path) -> Path:
     return found
 
 
-def test_the_wheel_holds_every_module_query_and_dag(wheel: Path) -> None:
+def test_the_wheel_contains_every_module_query_and_dag(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     sources = [path for path in (REPOSITORY / PACKAGE).rglob("*") if path.suffix in (".py", ".sql", ".typed")]
     assert len(sources) > 100
@@ -45,7 +45,7 @@ def test_the_wheel_holds_every_module_query_and_dag(wheel: Path) -> None:
     assert set() == dags - inside
 
 
-def test_the_source_distribution_holds_what_a_packager_needs(built: Path) -> None:
+def test_the_source_distribution_contains_what_packagers_need(built: Path) -> None:
     [found] = built.glob("*.tar.gz")
     with tarfile.open(found) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
@@ -53,7 +53,7 @@ def test_the_source_distribution_holds_what_a_packager_needs(built: Path) -> Non
     assert set() == {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", *pages} - inside
 
 
-def test_installed_by_itself_airflow_lists_it_and_its_dags_can_be_read(wheel: Path, tmp_path: Path) -> None:
+def test_airflow_finds_the_installed_provider_and_its_dags(wheel: Path, tmp_path: Path) -> None:
     """All that it depends on comes from this environment; the package itself does not."""
     venv.create(tmp_path / "venv", with_pip=False)
     [site] = (tmp_path / "venv").glob("lib/python*/site-packages")
@@ -74,7 +74,7 @@ def test_installed_by_itself_airflow_lists_it_and_its_dags_can_be_read(wheel: Pa
     assert said("-c", code).splitlines()[-1] == "<DAG: meta_conversations>"
 
 
-def test_the_version_is_the_packages_and_the_links_are_there(wheel: Path) -> None:
+def test_the_metadata_has_version_and_links(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [name] = [name for name in archive.namelist() if name.endswith("METADATA")]
     metadata = Parser().parsestr(archive.read(name).decode())
@@ -85,7 +85,7 @@ def test_the_version_is_the_packages_and_the_links_are_there(wheel: Path) -> Non
     assert all(link.startswith("https://") for link in links.values())
 
 
-def test_each_extra_brings_what_it_says(wheel: Path) -> None:
+def test_each_extra_installs_its_dependencies(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [name] = [name for name in archive.namelist() if name.endswith("METADATA")]
     lines = archive.read(name).decode().splitlines()
@@ -130,7 +130,7 @@ for module in pkgutil.walk_packages({package}.__path__, "{package}."):
 """
 
 
-def test_without_extras_everything_a_worker_needs_can_be_imported(wheel: Path, tmp_path: Path) -> None:
+def test_a_worker_needs_no_extras(wheel: Path, tmp_path: Path) -> None:
     """What our own modules import of the extras' libraries is refused; what Airflow brings along is its business."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "site")}
@@ -141,7 +141,7 @@ def test_without_extras_everything_a_worker_needs_can_be_imported(wheel: Path, t
     assert {f"{PACKAGE}.dag", f"{PACKAGE}.operators.load", f"{PACKAGE}.hooks.meta_graph"} <= set(imported)
 
 
-def test_pytest_and_airflow_find_what_is_theirs(wheel: Path) -> None:
+def test_entry_points_for_pytest_and_airflow_exist(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [name] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
     entries = archive.read(name).decode()

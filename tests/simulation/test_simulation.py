@@ -27,7 +27,7 @@ def test_random_worlds_keep_every_guarantee() -> None:
 
 
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
-def test_what_once_failed_keeps_every_guarantee(path: Path) -> None:
+def test_past_failures_keep_every_guarantee(path: Path) -> None:
     """Each file is the smallest scenario of something that the simulation found; its name says what.
 
     retry_of_a_refused_list (seed 65): the list is refused for seconds, attempt 1 fails, and attempt 2, which asks
@@ -40,17 +40,17 @@ def test_what_once_failed_keeps_every_guarantee(path: Path) -> None:
     assert simulate(Scenario.from_json(path.read_text())).findings == []
 
 
-def test_seeds_run_the_same_in_every_process() -> None:
+def test_seeds_are_reproducible_across_processes() -> None:
     digests = {_digest_in_a_process(hash_seed) for hash_seed in ("1", "2")}
     assert len(digests) == 1
 
 
-def test_scenarios_survive_their_json() -> None:
+def test_scenarios_survive_a_json_round_trip() -> None:
     scenarios = [scenario(seed) for seed in range(200)]
     assert [Scenario.from_json(each.to_json()) for each in scenarios] == scenarios
 
 
-def test_the_generator_has_every_kind_of_fault() -> None:
+def test_the_generator_produces_every_kind_of_fault() -> None:
     planned = {fault.name for seed in range(5_000) for fault in scenario(seed).faults}
     assert planned == set(GENERATED_FAULTS)
 

@@ -197,18 +197,18 @@ def most_in_a_window(moments: list[float]) -> int:
     return max(sum(first <= moment < first + WINDOW for moment in moments) for first in moments)
 
 
-def test_both_runs_succeed_though_a_worker_died(story: Story) -> None:
+def test_both_runs_succeed_although_a_worker_dies(story: Story) -> None:
     assert (story.first.state, story.second.state) == ("success", "success"), story.logs
     assert {each.label for each in story.first.tries} == TARGETS
 
 
-def test_the_tasks_of_the_dead_worker_and_no_others_are_tried_again_on_the_other_one(story: Story) -> None:
+def test_only_the_dead_workers_tasks_move_to_the_other(story: Story) -> None:
     assert {(each.label, 2, OTHER) for each in story.interrupted} == {
         (each.label, each.number, each.machine) for each in story.retried()
     }
 
 
-def test_the_tasks_of_a_dead_worker_go_on_as_soon_as_their_heartbeat_is_missed(story: Story) -> None:
+def test_a_dead_workers_tasks_restart_after_a_missed_heartbeat(story: Story) -> None:
     starts = [each.start for each in story.retried() if each.start is not None]
     assert story.killed < min(starts) <= story.killed + LATEST
 
@@ -225,7 +225,7 @@ def test_every_message_is_in_the_warehouse_once(story: Story) -> None:
     assert sorted(truth) == sorted(found)
 
 
-def test_a_task_goes_on_from_the_checkpoint_of_the_dead_worker(story: Story) -> None:
+def test_a_task_resumes_from_the_dead_workers_checkpoint(story: Story) -> None:
     calls = {label: len(moments) for label, moments in story.journal.within(story.first.start, story.first.end).items()}
     retried = {each.label for each in story.retried()}
     for label in retried:
@@ -234,7 +234,7 @@ def test_a_task_goes_on_from_the_checkpoint_of_the_dead_worker(story: Story) -> 
         assert calls[label] <= undisturbed + CALLS_LOST, label
 
 
-def test_both_platforms_of_a_page_are_read_at_the_same_time_by_two_workers(story: Story) -> None:
+def test_two_workers_read_both_platforms_of_a_page_concurrently(story: Story) -> None:
     machine = {each.label: each.machine for each in [*story.first.tries, *story.interrupted]}
     calls = story.journal.within(story.first.start, story.killed)
     pairs = [[f"{platform}/{page_id}" for platform in PLATFORMS] for page_id in PAGES]
@@ -249,7 +249,7 @@ def test_both_platforms_of_a_page_are_read_at_the_same_time_by_two_workers(story
     assert apart
 
 
-def test_no_ten_seconds_hold_more_calls_of_a_page_and_platform_than_meta_allows(story: Story) -> None:
+def test_calls_per_page_and_platform_stay_within_metas_limit(story: Story) -> None:
     peaks = {label: most_in_a_window(moments) for label, moments in story.journal.calls.items()}
     assert set(peaks) == TARGETS
     assert {label: peak for label, peak in peaks.items() if peak > MOST_IN_A_WINDOW} == {}
@@ -262,18 +262,18 @@ def test_meta_refuses_no_call(story: Story) -> None:
     assert story.server.statistics()["errors"] == {}
 
 
-def test_of_two_runs_asked_for_at_once_the_second_begins_when_the_first_has_ended(story: Story) -> None:
+def test_runs_requested_together_execute_one_after_the_other(story: Story) -> None:
     assert story.first.end <= story.second.start
     targets = {f"{platform}/{PAGES[0]}" for platform in PLATFORMS}
     assert targets == {each.label for each in story.second.tries}
     assert targets == set(story.journal.within(story.second.start, story.second.end))
 
 
-def test_a_backfill_which_would_run_beside_the_schedule_is_refused(story: Story) -> None:
+def test_a_backfill_alongside_the_schedule_is_refused(story: Story) -> None:
     assert f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs" == story.backfill
 
 
-def test_nothing_that_the_cluster_left_behind_holds_a_secret(story: Story) -> None:
+def test_the_clusters_files_contain_no_secret(story: Story) -> None:
     assert b"INSERT INTO" in (story.folder / "metadata.sql").read_bytes()
     assert "_kombu.binding.default" in (story.folder / "broker.txt").read_text("utf-8")
     assert list(story.folder.rglob("attempt=*"))
@@ -283,7 +283,7 @@ def test_nothing_that_the_cluster_left_behind_holds_a_secret(story: Story) -> No
     assert leaks(story.beside.folder, secrets) == []
 
 
-def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
+def test_message_texts_are_only_in_files_and_tables(story: Story) -> None:
     assert leaks(story.folder, {"a message": TEXT}, spared=places_of_messages(story.folder)) == []
     assert leaks(story.beside.folder, {"a message": TEXT}) == []
 

@@ -42,7 +42,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Mutant, Fu
     pool.shutdown(cancel_futures=True)
 
 
-def test_there_is_a_mutant_of_each_guarantee() -> None:
+def test_each_guarantee_has_a_mutant() -> None:
     assert tuple(each.guarantee for each in MUTANTS) == GUARANTEES
 
 
@@ -59,7 +59,7 @@ def test_a_copy_without_a_mutant_passes(copy_without_mutant: Path) -> None:
     assert run_simulation(copy_without_mutant, seeds=FEW_SEEDS) is None
 
 
-def test_a_mutant_whose_text_is_gone_is_refused(copy_without_mutant: Path) -> None:
+def test_an_outdated_mutant_is_refused(copy_without_mutant: Path) -> None:
     outdated = replace(MUTANTS[0], old="no such text")
     with pytest.raises(TrialError, match=r"mutant of G1 .* must be in extract/list_walk\.py once and is there 0 times"):
         apply(outdated, copy_without_mutant)

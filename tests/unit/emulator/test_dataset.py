@@ -33,7 +33,7 @@ def test_another_seed_gives_another_world() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(messages=st.integers(0, 9_000), pages=st.integers(1, 5), days=st.floats(0.01, 90), seed=st.integers())
-def test_the_number_of_messages_is_exact_and_all_are_within_the_days(
+def test_message_count_and_time_range_are_exact(
     messages: int, pages: int, days: float, seed: int
 ) -> None:
     world = World.generate(WorldSettings(seed, pages, messages, NOW, days))
@@ -43,7 +43,7 @@ def test_the_number_of_messages_is_exact_and_all_are_within_the_days(
     assert [f"{100 + number}" for number in range(pages)] == list(world.pages)
 
 
-def test_a_large_world_has_every_odd_case() -> None:
+def test_a_large_world_has_every_edge_case() -> None:
     world = World.generate(WorldSettings(messages=50_000))
     threads = list(world.threads.values())
     messages = [message for _, message in world.messages.values()]
@@ -68,7 +68,7 @@ def test_a_large_world_has_every_odd_case() -> None:
     )
 
 
-def test_days_are_busier_than_nights_and_replies_take_minutes_to_hours() -> None:
+def test_message_times_and_reply_delays_are_realistic() -> None:
     world = World.generate(WorldSettings(messages=10_000))
     hours = [message.created_time // 3_600 % 24 for _, message in world.messages.values()]
     assert sum(9 <= hour <= 21 for hour in hours) > 5 * sum(hour <= 5 for hour in hours)

@@ -23,7 +23,7 @@ def test_a_field_list_is_parsed_with_arguments_and_sub_fields() -> None:
 @pytest.mark.parametrize(
     "text", ["id,,x", "", ",", "id}", "messages{id", "messages{}", "messages.limit{id}", "messages.limit(5", "a b", "1"]
 )
-def test_a_malformed_field_list_is_a_2500(text: str) -> None:
+def test_a_malformed_field_list_is_error_2500(text: str) -> None:
     with pytest.raises(GraphError, match="Syntax error") as raised:
         parse_fields(text)
     assert (raised.value.status, raised.value.label) == (400, "2500")

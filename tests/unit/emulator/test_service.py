@@ -15,7 +15,7 @@ LIST = Request(
 )
 
 
-def test_an_answer_lists_the_faults_it_triggered() -> None:
+def test_a_response_lists_the_faults_it_triggered() -> None:
     service = GraphService(uniform_world(threads=5), EmulatorSettings(clock=lambda: 0.0))
     faults = [Fault("2", times=1), Fault("page_size", size=2), Fault("null_row"), Fault("foreign_usage")]
     for fault in faults:
@@ -24,7 +24,7 @@ def test_an_answer_lists_the_faults_it_triggered() -> None:
     assert met == [["2", "page_size", "foreign_usage"], ["page_size", "null_row", "foreign_usage"]]
 
 
-def test_a_normal_answer_triggered_none() -> None:
+def test_a_normal_response_triggers_no_fault() -> None:
     service = GraphService(uniform_world(threads=5), EmulatorSettings())
     assert (service.answer(LIST).status, service.answer(LIST).faults) == (200, ())
 

@@ -41,7 +41,7 @@ def makers(name: str) -> set[str]:
         ("WindowEvidence", "attempt.evidence"),
     ],
 )
-def test_evidence_is_made_in_one_place(name: str, maker: str) -> None:
+def test_evidence_is_created_in_one_place(name: str, maker: str) -> None:
     # A pattern of a match is no call, as in ``case Ended():``.
     assert makers(name) == {maker}
 
@@ -56,17 +56,17 @@ def ended() -> ExtractionState:
     return state
 
 
-def test_a_list_at_its_end_is_evidence() -> None:
+def test_a_fully_read_list_is_evidence() -> None:
     assert attempt(ended()).evidence().is_complete
 
 
-def test_an_open_conversation_leaves_no_evidence() -> None:
+def test_an_open_conversation_prevents_evidence() -> None:
     state = ended()
     state.conversations["t_1"] = ConversationState("t_1")
     with pytest.raises(RuntimeError, match="1 conversations are not fully read"):
         attempt(state).evidence()
 
 
-def test_a_list_that_is_not_at_its_end_leaves_no_evidence() -> None:
+def test_an_unfinished_list_prevents_evidence() -> None:
     with pytest.raises(RuntimeError, match="neither fully read nor refused"):
         attempt(new_state(CONTEXT, 1, PageSizes.default("MESSENGER", is_history=True))).evidence()

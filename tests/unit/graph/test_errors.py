@@ -136,7 +136,7 @@ def told(code: int | None, message: str = "x", subcode: int | None = None, **mor
         (b"", 302, InvalidRequestError, FAIL, APP),
     ],
 )
-def test_the_body_decides_what_to_do_next(
+def test_the_body_determines_class_action_and_scope(
     error: object, status: int, expected: type[GraphError], action: Action, scope: ErrorScope
 ) -> None:
     raised = refused(status, error)
@@ -152,7 +152,7 @@ EVERY_RULE = [
 
 @pytest.mark.parametrize(("code", "subcode", "rule"), EVERY_RULE)
 @pytest.mark.parametrize("status", [200, 400, 403, 500])
-def test_every_row_is_what_its_error_becomes_whatever_the_http_status(
+def test_every_rule_applies_at_any_http_status(
     code: int, subcode: int | None, rule: ErrorRule, status: int
 ) -> None:
     error = refused(status, told(code, f"Meta says {rule.text} here", subcode))
@@ -162,20 +162,20 @@ def test_every_row_is_what_its_error_becomes_whatever_the_http_status(
 
 
 @pytest.mark.parametrize(("code", "subcode", "rule"), EVERY_RULE)
-def test_the_old_style_of_errors_is_read_by_the_same_table(code: int, subcode: int | None, rule: ErrorRule) -> None:
+def test_every_rule_applies_to_old_style_errors(code: int, subcode: int | None, rule: ErrorRule) -> None:
     body = {"error_code": code, "error_msg": f"Meta says {rule.text} here", "error_subcode": subcode}
     error = refused(200, json.dumps(body).encode())
     assert (type(error), error.action, error.scope) == (rule.error, rule.action, rule.scope)
 
 
 @pytest.mark.parametrize(("code", "subcode", "rule"), EVERY_RULE)
-def test_a_row_is_complete(code: int, subcode: int | None, rule: ErrorRule) -> None:
+def test_every_rule_is_complete(code: int, subcode: int | None, rule: ErrorRule) -> None:
     assert rule.meaning.endswith(".")
     assert (rule.action is WAIT) == (rule.error is RateLimitError) == (rule.wait_seconds > 0) == bool(rule.bucket)
     assert rule.advice or rule.action in (RETRY, SKIP)
 
 
-def test_the_last_row_of_every_code_takes_any_text() -> None:
+def test_the_last_rule_of_every_code_matches_any_text() -> None:
     assert [key for key, rules in ERROR_RULES.items() if rules[-1].text] == []
     assert [key for _, key in CODE_RANGES if key not in ERROR_RULES] == []
 
@@ -195,7 +195,7 @@ def compared_codes(source: str) -> list[str]:
     return found
 
 
-def test_codes_are_compared_nowhere_but_in_the_table() -> None:
+def test_codes_are_compared_only_in_the_rule_table() -> None:
     files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "dags").rglob("*.py")]
     own = [PACKAGE / "emulator", PACKAGE / "graph" / "error_rules.py"]
     sources = [file.read_text("utf-8") for file in files if not any(file.is_relative_to(each) for each in own)]
@@ -209,12 +209,12 @@ def test_codes_are_compared_nowhere_but_in_the_table() -> None:
     "source",
     ["error.code == 1", "error.code in (1, 2)", "(e.code, e.subcode) == (100, 33)", "match e.code:\n case 1: pass"],
 )
-def test_a_comparison_of_codes_would_be_found(source: str) -> None:
+def test_the_check_detects_code_comparisons(source: str) -> None:
     assert len(compared_codes(source)) == 1
 
 
 @pytest.mark.parametrize("name", ["code", "subcode", "message", "action", "retry_after", "usage"])
-def test_errors_never_change(name: str) -> None:
+def test_errors_are_immutable(name: str) -> None:
     error = refused(400, told(613))
     before = str(error), error.retry_after
     with pytest.raises(AttributeError):
@@ -222,7 +222,7 @@ def test_errors_never_change(name: str) -> None:
     assert (str(error), error.retry_after) == before
 
 
-def test_another_wait_is_another_error() -> None:
+def test_with_wait_returns_a_new_error() -> None:
     error = refused(400, told(613))
     assert isinstance(error, RateLimitError)
     longer = error.with_wait(77.0)
@@ -237,7 +237,7 @@ def test_an_error_names_code_subcode_and_trace() -> None:
     assert str(error).endswith("(fbtrace_id A1b)")
 
 
-def test_what_meta_tells_people_is_in_the_text() -> None:
+def test_the_text_includes_metas_message_for_users() -> None:
     error = refused(
         403,
         told(
@@ -276,13 +276,13 @@ def test_what_meta_tells_people_is_in_the_text() -> None:
         (283, "(#283) Requires pages_read_user_content permission", "pages_read_user_content", "pages_messaging"),
     ],
 )
-def test_the_advice_names_the_permission_that_is_missing(code: int, message: str, named: str, other: str) -> None:
+def test_the_advice_names_the_missing_permission(code: int, message: str, named: str, other: str) -> None:
     advice, _, _ = refused(403, told(code, message)).message.partition("Meta says")
     assert named in advice
     assert other not in advice
 
 
-def test_metas_words_are_not_repeated() -> None:
+def test_metas_message_is_not_repeated() -> None:
     error = refused(400, told(2, "Later.", error_user_msg="Later."))
     assert str(error) == "[2] The service is temporarily unavailable. Meta says: Later."
 
@@ -301,26 +301,26 @@ def test_metas_words_are_not_repeated() -> None:
         ("(#100) limit may be up to 0", None),
     ],
 )
-def test_the_highest_limit_is_read_from_metas_text(text: str, maximum: int | None) -> None:
+def test_the_maximum_limit_is_parsed_from_metas_text(text: str, maximum: int | None) -> None:
     error = refused(400, told(100, text))
     assert isinstance(error, LimitTooHighError)
     assert error.maximum == maximum
 
 
-def test_a_refused_field_is_named_by_metas_text() -> None:
+def test_a_refused_field_is_named_in_metas_text() -> None:
     error = refused(400, told(100, "(#100) Tried accessing nonexisting field (is_owner) on node type (UnifiedThread)"))
     assert isinstance(error, FieldRefusedError)
     assert "(is_owner)" in error.field_text
 
 
-def test_an_object_that_is_missing_is_a_persons_matter_where_it_is_the_page() -> None:
+def test_a_missing_page_fails_with_advice() -> None:
     error = refused(400, told(100, "Unsupported get request.", 33)).as_page_error()
     assert (type(error), error.action, error.scope) == (InvalidRequestError, FAIL, PAGE)
     assert str(error).startswith("[100/33] The object does not exist")
     assert "role on that Page" in str(error)
 
 
-def test_every_other_error_is_the_same_where_it_is_the_page() -> None:
+def test_other_errors_are_unchanged_as_page_errors() -> None:
     error = TransientError("reset")
     assert error.as_page_error() is error
 
@@ -336,16 +336,16 @@ def test_every_other_error_is_the_same_where_it_is_the_page() -> None:
         (told(803, "no such alias"), False),
     ],
 )
-def test_a_page_without_an_edge_is_recognized(error: dict[str, Any], expected: bool) -> None:
+def test_a_missing_edge_is_recognized(error: dict[str, Any], expected: bool) -> None:
     assert is_missing_edge(refused(400, error)) is expected
 
 
-def test_codes_and_subcodes_sent_as_text_are_understood() -> None:
+def test_codes_sent_as_text_are_understood() -> None:
     assert type(refused(400, {"code": "190", "error_subcode": "463", "message": "x"})) is TokenError
 
 
 @pytest.mark.parametrize("error", [{"code": None}, {"code": []}, {"code": 1e400}, {}, {"message": None}])
-def test_an_odd_error_is_an_error_all_the_same(error: dict[str, object]) -> None:
+def test_a_malformed_error_is_still_an_error(error: dict[str, object]) -> None:
     assert isinstance(refused(400, error), GraphError)
 
 
@@ -354,7 +354,7 @@ KEYS = ("code", "error_subcode", "message", "error_user_title", "error_user_msg"
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), ODD), st.sampled_from([200, 400, 500]))
-def test_the_text_of_any_error_is_one_line_that_can_be_stored(error: dict[str, object], status: int) -> None:
+def test_the_text_of_any_error_is_one_printable_line(error: dict[str, object], status: int) -> None:
     assert str(refused(status, error)).isprintable()
 
 
@@ -363,20 +363,20 @@ def usage(regain: float, object_id: str = "100", kind: str = "messenger") -> dic
     return {"x-business-use-case-usage": json.dumps({object_id: [entry]})}
 
 
-def test_the_wait_is_the_responses_own_estimate_in_minutes() -> None:
+def test_the_wait_is_metas_estimate_in_minutes() -> None:
     error = refused(400, told(80006), usage(19))
     assert isinstance(error, RateLimitError)
     assert (error.retry_after, error.bucket, error.is_estimate) == (19 * 60, "messenger", True)
 
 
 @pytest.mark.parametrize("headers", [usage(0), usage(1380, "999"), usage(1380, kind="ads_management"), {}])
-def test_without_an_estimate_for_the_own_limit_the_wait_is_the_codes_default(headers: dict[str, str]) -> None:
+def test_the_wait_defaults_without_an_estimate_for_this_limit(headers: dict[str, str]) -> None:
     error = refused(400, told(80006), headers)
     assert isinstance(error, RateLimitError)
     assert (error.retry_after, error.is_estimate) == (ERROR_RULES[80006, None][0].wait_seconds, False)
 
 
-def test_an_error_with_another_wait_is_another_error() -> None:
+def test_with_wait_changes_only_the_wait() -> None:
     error = refused(400, told(613, "(#613) too fast", fbtrace_id="A1"))
     assert isinstance(error, RateLimitError)
     later = error.with_wait(40)
@@ -384,17 +384,17 @@ def test_an_error_with_another_wait_is_another_error() -> None:
     assert (str(later), later.action, later.bucket, later.code) == (str(error), WAIT, "messenger", 613)
 
 
-def test_an_error_survives_the_way_between_processes() -> None:
+def test_errors_survive_pickling() -> None:
     error = error_of(MetaError(613, 1996, "limit", "Title", "Text", fbtrace_id="A1"), http_status=400)
     copied = pickle.loads(pickle.dumps(error))
     assert (str(copied), vars(copied)) == (str(error), vars(error))
 
 
-def test_a_host_that_is_no_graph_api_is_said_to_be_one() -> None:
+def test_a_host_that_is_not_a_graph_api_is_reported() -> None:
     assert "check the connection's host, and any proxy" in str(refused(404, b"<html>not a Graph API</html>"))
 
 
-def test_what_meta_echoes_of_a_token_is_scrubbed() -> None:
+def test_echoed_tokens_are_redacted() -> None:
     text = (
         "Malformed access token EAABsbCS1iHgBAKZC; see https://x.example.com/?access_token=abc123&appsecret_proof=ff00"
     )
