@@ -122,9 +122,7 @@ class StopsContract:
     """What every executor must keep; ``stops`` is a fixture."""
 
     @for_each_task
-    def test_a_task_that_times_out_while_waiting_ends_and_retries(
-        self, stops: Stops, task_id: str
-    ) -> None:
+    def test_a_task_that_times_out_while_waiting_ends_and_retries(self, stops: Stops, task_id: str) -> None:
         seen = stops.of(task_id)
         lasting = [
             (each.state, each.try_number) for each in seen if each.state in ("up_for_retry", "success", "failed")

@@ -130,9 +130,7 @@ def test_a_dag_configured_by_arguments_needs_no_variable(stage: Stage, first: di
     assert found == stage.ground_truth(("100",), None, NOW)
 
 
-def test_a_run_without_an_interval_reads_the_last_full_hour(
-    stage: Stage, first: dict[str, Any]
-) -> None:
+def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first: dict[str, Any]) -> None:
     began = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     result = stage.airflow.run(None, pages=["100"])
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
@@ -144,9 +142,7 @@ def test_a_run_without_an_interval_reads_the_last_full_hour(
     assert window in expected
 
 
-def test_a_refused_folder_fails_its_task_and_loads_as_partial(
-    stage: Stage, first: dict[str, Any]
-) -> None:
+def test_a_refused_folder_fails_its_task_and_loads_as_partial(stage: Stage, first: dict[str, Any]) -> None:
     server, since, until = stage.server, NOW - timedelta(hours=5), NOW - timedelta(hours=3)
     server.add_fault(Fault("10", page_id="102", folder="spam"))
     result = stage.airflow.run(since=since.isoformat(), until=until.isoformat())
@@ -229,9 +225,7 @@ def test_invalid_params_fail_at_once_without_a_call(
     assert says in stage.airflow.log.read_text()
 
 
-def test_a_file_as_destination_fails_at_once_without_a_call(
-    stage: Stage, first: dict[str, Any]
-) -> None:
+def test_a_file_as_destination_fails_at_once_without_a_call(stage: Stage, first: dict[str, Any]) -> None:
     (stage.folder / "a file").write_text("")
     calls = stage.server.statistics()["calls"]
     result = stage.airflow.run(until=NOW.isoformat(), destination=str(stage.folder / "a file"), pages=["100"])

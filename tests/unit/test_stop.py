@@ -1,4 +1,4 @@
-"""A stop ends every wait, cuts what is under way, and can come at any moment, also from a signal handler."""
+"""A stop ends every wait and cuts work in progress. It can come at any moment, even from a signal handler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_metaconv.stop import Stop, StoppedError
 
 @pytest.fixture
 def on_signal() -> Iterator[list[object]]:
-    """What is called when the signal comes."""
+    """The functions that the signal handler calls."""
     called: list[object] = []
     before = signal.signal(signal.SIGUSR1, lambda *_: [each() for each in called])  # type: ignore[operator]
     yield called
@@ -76,4 +76,4 @@ def test_nothing_starts_after_a_stop() -> None:
     stop = Stop()
     stop.request()
     with pytest.raises(StoppedError), stop.cutting(pytest.fail):
-        pytest.fail("it began")
+        pytest.fail("it started")

@@ -1,4 +1,4 @@
-"""A window is what its ends say, in UTC, and bad ends are refused with what to change."""
+"""A window is parsed from its bounds, in UTC. Errors for invalid bounds say what to change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_airflows_time_format_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "says"),
+    ("since", "until", "expected"),
     [
         ("2026-11-20T02:00:00+00:00", "2026-11-20T01:00:00+00:00", "must be before until"),
         ("2026-11-20T01:00:00+00:00", "2026-11-20T01:00:00+00:00", "CronDataIntervalTimetable"),
@@ -50,8 +50,8 @@ def test_airflows_time_format_is_accepted() -> None:
         ("2027-01-01T00:00:00+00:00", None, "is in the future"),
     ],
 )
-def test_invalid_bounds_are_refused_in_one_line_with_advice(since: object, until: object, says: str) -> None:
-    with pytest.raises(WindowError, match=says) as caught:
+def test_invalid_bounds_are_refused_in_one_line_with_advice(since: object, until: object, expected: str) -> None:
+    with pytest.raises(WindowError, match=expected) as caught:
         Window.parse(since, until, now=NOW)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 

@@ -35,14 +35,14 @@ trees = st.recursive(
 )
 
 
-def written(tree: Any) -> str:
+def rendered(tree: Any) -> str:
     if isinstance(tree, str):
         return tree
     name, children = tree
-    return f"{name}.limit(3){{{','.join(map(written, children))}}}"
+    return f"{name}.limit(3){{{','.join(map(rendered, children))}}}"
 
 
 @given(st.lists(trees, min_size=1, max_size=4))
 def test_any_well_formed_field_list_is_parsed(forest: list[Any]) -> None:
-    parsed = parse_fields(",".join(map(written, forest)))
+    parsed = parse_fields(",".join(map(rendered, forest)))
     assert {each if isinstance(each, str) else each[0] for each in forest} == {each.name for each in parsed}

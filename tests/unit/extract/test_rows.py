@@ -1,4 +1,4 @@
-"""What the values of Graph's nodes become in rows."""
+"""How values of Graph nodes are converted for rows."""
 
 from __future__ import annotations
 

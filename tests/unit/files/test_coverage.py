@@ -1,4 +1,4 @@
-"""What the windows of a Page cover without a gap: what is not covered is read by the next scheduled run."""
+"""Coverage: the time that a Page's windows cover without a gap. The next scheduled run reads the rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def at(hour: int) -> datetime:
 
 
 def coverage_of(*windows: tuple[int | None, int], partial: tuple[tuple[int | None, int], ...] = ()) -> Coverage:
-    """The coverage of these windows, by hours of the day."""
+    """The coverage of these windows, given as hours of the day."""
     coverage = Coverage()
     for since, until in (*windows, *partial):
         complete = (since, until) in windows
@@ -66,7 +66,7 @@ def test_coverage_ends_at_the_first_gap(windows: list[tuple[int | None, int]], h
         ([(10, 13)], [(12, 13)], 13),
         ([(12, 13)], [(12, 13)], 13),
         ([(9, 14)], [(10, 11), (12, 13)], 13),
-        # A full history is repeated by hand; what comes after it is asked for.
+        # A full history is rerun by hand; only the time after it is read automatically.
         ([], [(None, 10)], 10),
         ([(9, 12)], [(None, 10)], 12),
     ],

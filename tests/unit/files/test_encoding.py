@@ -1,4 +1,4 @@
-"""What is encoded can be read by every JSON reader, whatever Meta sent."""
+"""Every JSON reader can read the encoded output, whatever Meta sent."""
 
 from __future__ import annotations
 

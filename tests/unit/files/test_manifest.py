@@ -1,4 +1,4 @@
-"""The manifest: what it holds, where it lies, and what it must refuse."""
+"""The manifest: its content, its location, and what it must refuse."""
 
 import json
 from dataclasses import replace

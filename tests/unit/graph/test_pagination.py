@@ -1,4 +1,4 @@
-"""A list ends where ``next`` is absent, nowhere else, and is read by what ``next`` says of a position, nothing more."""
+"""A list ends only where ``next`` is absent, and only the position in ``next`` is used to continue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEXT = "https://graph.example.com/v26.0/1/conversations?access_token=T&after=FRO
 
 
 def link(**query: str) -> dict[str, Any]:
-    """An edge whose ``next`` has this query."""
+    """An edge whose ``next`` link has this query."""
     return {"data": [], "paging": {"next": f"https://graph.example.com/v26.0/1/x?{urlencode(query)}"}}
 
 
@@ -139,12 +139,12 @@ def test_an_empty_page_that_names_itself_ends_a_short_list() -> None:
 
 @pytest.mark.parametrize(("rows", "expected"), [(1, MOST_PAGES), (0, 25)])
 def test_an_endless_short_list_is_an_error(rows: int, expected: int) -> None:
-    asked: list[Mapping[str, str]] = []
+    requested: list[Mapping[str, str]] = []
 
     def fetch(position: Mapping[str, str]) -> ResultPage:
-        asked.append(position)
-        return ResultPage([{"id": "1"}] * rows, {"after": str(len(asked))})
+        requested.append(position)
+        return ResultPage([{"id": "1"}] * rows, {"after": str(len(requested))})
 
     with pytest.raises(CursorError):
         list(pages(fetch))
-    assert len(asked) == expected
+    assert len(requested) == expected

@@ -1,4 +1,4 @@
-"""Whatever JSON comes, what is read of it can be encoded again; nothing raises, and ordinary answers are unchanged."""
+"""Any JSON that is received can be encoded again. Nothing raises, and ordinary responses are unchanged."""
 
 from __future__ import annotations
 
