@@ -1,4 +1,4 @@
-"""What could not be asked is never called safe."""
+"""Dependencies that could not be checked are never reported as safe."""
 
 from tools.audit import summary
 
@@ -9,7 +9,7 @@ UNSAFE = {"name": "c", "version": "2", "vulns": [{"id": "PYSEC-0", "fix_versions
 
 def test_an_index_without_vulnerability_data_proves_nothing() -> None:
     assert summary("x", [SKIPPED]) == (
-        ["Vulnerabilities of x: NOT CHECKED, the index here knows of none of them."],
+        ["Vulnerabilities of x: NOT CHECKED, the index has no data about any of them."],
         False,
     )
 

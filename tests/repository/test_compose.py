@@ -1,4 +1,4 @@
-"""docker-compose.yaml without Docker: everything it names exists, and what of it is ours starts as a plain process."""
+"""docker-compose.yaml without Docker: everything it names exists, and our services start as plain processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ KNOWN_KEYS = {
     "working_dir",
 }
 CONDITIONS = {"service_healthy", "service_completed_successfully"}
-# Options of the Celery provider, which brings its own section.
+# Options of the Celery provider, which adds its own section.
 CELERY = {"broker_url", "result_backend"}
 
 
@@ -214,7 +214,7 @@ def started(command: list[str], environment: dict[str, str]) -> Iterator[None]:
         process.wait(10)
 
 
-def answers(url: str, seconds: float = 60) -> bool:
+def responds(url: str, seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -237,13 +237,13 @@ def test_our_services_start_and_pass_their_health_check(
     words[words.index("--port") + 1] = str(port)
     python, environment = sys.executable, dict(os.environ)
     if name != "graph":
-        request.getfixturevalue(f"{name}_server")  # makes the environment, or skips
+        request.getfixturevalue(f"{name}_server")  # creates the environment, or skips
         server = {"storage": STORAGE, "bigquery": BIGQUERY}[name]
         python, environment = str(server.python), server.variables()
         environment["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:1"
     [path] = re.findall(r"http://localhost:\d+(/[^']*)", str(service["healthcheck"]["test"]))
     with started([python, "-m", *words], environment):
-        assert answers(f"http://127.0.0.1:{port}{path.rstrip(')')}")
+        assert responds(f"http://127.0.0.1:{port}{path.rstrip(')')}")
 
 
 @pytest.mark.parametrize("name", ["storage", "bigquery"])

@@ -1,4 +1,4 @@
-"""The pages in docs/: what they show can be run, what they name exists."""
+"""The pages in docs/: their code blocks run, and what they name exists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def blocks(language: str) -> list[Any]:
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The default connection leads to an emulator."""
+    """The default connection points to an emulator."""
     with EmulatorServer(World.generate(WorldSettings(pages=1, messages=20))) as server:
         connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
         monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))

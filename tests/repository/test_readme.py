@@ -1,4 +1,4 @@
-"""What the README says is what the code does: its tables are derived from the code, its code blocks run."""
+"""The README and the reference match the code: generated tables are complete, code blocks run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def page(name: str) -> str:
-    """A page of the documentation with the tables that come from the code."""
+    """A page of the documentation with its generated tables."""
     return with_generated((REPOSITORY / "docs" / name).read_text("utf-8"))
 
 
@@ -91,7 +91,7 @@ def test_every_linked_file_exists() -> None:
 
 
 def test_the_readme_has_only_absolute_links() -> None:
-    """PyPI shows it without the repository around it."""
+    """PyPI shows it without the repository."""
     assert re.findall(r"\]\((?!http)[^)]*\)", README) == []
 
 
