@@ -16,9 +16,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from airflow_provider_metaconv.files.errors import StorageRefusedError
-from airflow_provider_metaconv.files.gcs_names import normalised, parse_gs_uri
 from airflow_provider_metaconv.files.manifest import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import local_path
+from airflow_provider_metaconv.files.storage.gcs_names import normalised, parse_gs_uri
 from airflow_provider_metaconv.operators.validation import ON_INCOMPLETE, checked_place, plain_text
 from airflow_provider_metaconv.schema import PLATFORMS
 

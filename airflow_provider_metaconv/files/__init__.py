@@ -8,7 +8,6 @@ from airflow_provider_metaconv.files.errors import (
     NotPublishedError,
     StorageError,
 )
-from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.manifest import (
     FILE_FORMATS,
     MANIFEST_NAME,
@@ -20,6 +19,7 @@ from airflow_provider_metaconv.files.manifest import (
 )
 from airflow_provider_metaconv.files.parts import PartsWriter
 from airflow_provider_metaconv.files.storage import Storage, open_storage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 
 __all__ = [
     "FILE_FORMATS",

@@ -36,7 +36,7 @@ class GoogleCloud:
         if not folder_uri.startswith("gs://"):
             return open_storage(folder_uri, "a local folder or gs://bucket/prefix")
         with _installed():
-            from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
+            from airflow_provider_metaconv.files.storage.gcs import GCSStorage, parse_gs_uri
         name, folder = parse_gs_uri(folder_uri)
         try:
             bucket = self._storage_client.bucket(name)

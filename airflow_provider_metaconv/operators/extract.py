@@ -24,9 +24,9 @@ from airflow_provider_metaconv.extract.extraction import (
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.files.coverage_record import StoredCoverage, claim_window, record_window
 from airflow_provider_metaconv.files.errors import FilesError
-from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.manifest import FILE_FORMATS, MANIFEST_NAME
 from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook

@@ -64,7 +64,7 @@ def main() -> None:
 
 def local_folder(folder: Path) -> Place:
     """A folder; its requests are the system's operations on files below it."""
-    from airflow_provider_metaconv.files.local import LocalStorage
+    from airflow_provider_metaconv.files.storage.local import LocalStorage
 
     counted = [0]
 
@@ -84,7 +84,7 @@ def bucket() -> Iterator[Place]:
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    from airflow_provider_metaconv.files.gcs import GCSStorage
+    from airflow_provider_metaconv.files.storage.gcs import GCSStorage
     from local_servers.servers import StorageServer
 
     with StorageServer() as server:

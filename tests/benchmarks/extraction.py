@@ -43,7 +43,7 @@ def measure(url: str, token: str, file_format: str) -> None:
     """Extracts everything of Page 100 and prints messages a second, and memory above that of the imported process."""
     from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
-    from airflow_provider_metaconv.files.local import LocalStorage
+    from airflow_provider_metaconv.files.storage.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
     from airflow_provider_metaconv.graph.client import GraphClient
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge

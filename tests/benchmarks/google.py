@@ -17,7 +17,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
-from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
+from airflow_provider_metaconv.files.storage.gcs import GCSStorage, parse_gs_uri
 from airflow_provider_metaconv.load import load_manifests
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 from local_servers.servers import BigQueryServer, StorageServer

@@ -20,8 +20,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
 from airflow_provider_metaconv.files import LocalStorage, PartsWriter
-from airflow_provider_metaconv.files.gcs import GCSStorage
 from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.files.storage.gcs import GCSStorage
 from airflow_provider_metaconv.schema import TABLES, Row
 from airflow_provider_metaconv.warehouse import SourceFile
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse

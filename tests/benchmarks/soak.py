@@ -104,7 +104,7 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
     """One try in this process; prints its figures as JSON."""
     from airflow_provider_metaconv.extract.extraction import extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
-    from airflow_provider_metaconv.files.local import LocalStorage
+    from airflow_provider_metaconv.files.storage.local import LocalStorage
     from airflow_provider_metaconv.graph.auth import Credentials
     from airflow_provider_metaconv.graph.client import GraphClient
     from airflow_provider_metaconv.graph.conversations import ConversationsEdge

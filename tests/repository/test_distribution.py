@@ -122,7 +122,8 @@ class Bar:
 
 
 sys.meta_path.insert(0, Bar())
-left_out = ("emulator", "demo", "example_dags", "files.gcs", "google_errors", "warehouse.bigquery", "pytest_plugin")
+left_out = ("emulator", "demo", "example_dags", "pytest_plugin")
+left_out += ("files.storage.gcs", "google_errors", "warehouse.bigquery")
 for module in pkgutil.walk_packages({package}.__path__, "{package}."):
     if not module.name.removeprefix("{package}.").startswith(left_out):
         importlib.import_module(module.name)

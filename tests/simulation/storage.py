@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from airflow_provider_metaconv import access
 from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, NotPublishedError, StorageError
-from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ
+from airflow_provider_metaconv.files.storage.stored_file import MOST_BYTES_READ
 from tests.simulation.scenario import CrashPlan, StorageFaultPlan
 
 KILLED = {

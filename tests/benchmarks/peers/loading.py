@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.load import load_manifests
 from airflow_provider_metaconv.schema import Row
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse

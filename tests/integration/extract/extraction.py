@@ -24,8 +24,8 @@ from airflow_provider_metaconv.extract.extraction import (
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.stats import Observer, noop
-from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_metaconv.emulator import MessageSpec, ThreadSpec
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.errors import StorageError
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from tests.integration.extract.extraction import extract
 from tests.integration.extract.scene import MINUTE, UNTIL, Scene, scene, threads
 

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.load import load_manifests

@@ -21,7 +21,7 @@ from airflow_provider_metaconv.emulator import (
 )
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.errors import StorageError
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.errors import CursorError, GraphError, RateLimitError, TokenError
 from tests.integration.extract.extraction import Written, extract, written
 

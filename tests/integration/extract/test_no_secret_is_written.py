@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_metaconv.extract.extraction import PartialWindowError, Settings, extract_conversations
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import PageIdentity
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError

@@ -14,7 +14,7 @@ from airflow_provider_metaconv.extract.extraction import known_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.commit import BetterResultError
 from airflow_provider_metaconv.files.errors import StorageError
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from tests.integration.extract.scene import UNTIL, Scene, impatient_session, scene, threads
 
 REFUSALS = ["1", "1/99", "1/unknown", "2", "-1", "-2", "-2/2534084", "-3"]

@@ -19,8 +19,8 @@ from airflow_provider_metaconv.files.coverage_record import (
     record_window,
 )
 from airflow_provider_metaconv.files.errors import StorageError
-from airflow_provider_metaconv.files.local import LocalStorage
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, window_id
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_world
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files import MANIFEST_NAME, Manifest, StorageError
-from airflow_provider_metaconv.files.gcs import GCSStorage
+from airflow_provider_metaconv.files.storage.gcs import GCSStorage
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from local_servers.servers import StorageServer
 from tests.integration.extract.extraction import Written, extract, written

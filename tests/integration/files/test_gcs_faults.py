@@ -13,8 +13,8 @@ from google.auth.exceptions import DefaultCredentialsError, RefreshError, Transp
 
 from airflow_provider_metaconv.files import MANIFEST_NAME, NotPublishedError, PartsWriter, StorageError
 from airflow_provider_metaconv.files.errors import StorageRefusedError
-from airflow_provider_metaconv.files.gcs import GCSStorage
-from airflow_provider_metaconv.files.gcs_errors import gcs_error
+from airflow_provider_metaconv.files.storage.gcs import GCSStorage
+from airflow_provider_metaconv.files.storage.gcs_errors import gcs_error
 from airflow_provider_metaconv.schema import MESSAGES
 from local_servers.servers import StorageServer
 from tests.integration.files.conftest import connect

@@ -22,10 +22,10 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from airflow_provider_metaconv.files import PartsWriter, StorageError
 from airflow_provider_metaconv.files.coverage import Span
 from airflow_provider_metaconv.files.coverage_record import claim_window, read_coverage, record_window
-from airflow_provider_metaconv.files.gcs import GCSStorage, parse_gs_uri
-from airflow_provider_metaconv.files.gcs_upload import Checksums, upload
 from airflow_provider_metaconv.files.manifest import Manifest, window_id
 from airflow_provider_metaconv.files.reading import read_part
+from airflow_provider_metaconv.files.storage.gcs import GCSStorage, parse_gs_uri
+from airflow_provider_metaconv.files.storage.gcs_upload import Checksums, upload
 from airflow_provider_metaconv.schema import MESSAGES
 from tests.integration.files.conftest import connect
 from tests.integration.files.storage_contract import StorageContract

@@ -61,7 +61,7 @@ def test_what_may_pass_is_tried_again(tmp_path, monkeypatch, number):
     def fail(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("airflow_provider_metaconv.files.local.create", fail)
+    monkeypatch.setattr("airflow_provider_metaconv.files.storage.local.create", fail)
     with pytest.raises(StorageError) as caught:
         LocalStorage(tmp_path / "x").check_writable()
     assert not isinstance(caught.value, StorageRefusedError)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_metaconv.files import LocalStorage, StorageError, locks
+from airflow_provider_metaconv.files import LocalStorage, StorageError
+from airflow_provider_metaconv.files.storage import locks
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_metaconv.files import MANIFEST_NAME, LocalStorage, Manifest, ManifestFile
-from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ
+from airflow_provider_metaconv.files.storage.stored_file import MOST_BYTES_READ
 from airflow_provider_metaconv.load import LoadError
 from airflow_provider_metaconv.load.verify import AT_ONCE, verify_manifests
 

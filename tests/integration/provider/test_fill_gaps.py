@@ -15,7 +15,7 @@ from airflow.utils.types import DagRunType
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.files.coverage import Span
 from airflow_provider_metaconv.files.coverage_record import COVERAGE_NAME, read_coverage, record_window
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)

@@ -19,7 +19,7 @@ from google.auth.exceptions import RefreshError, TransportError
 from google.cloud import bigquery
 
 from airflow_provider_metaconv.files.errors import StorageRefusedError
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
 from airflow_provider_metaconv.operators.extract import (
     MetaConversationsToGCSOperator,

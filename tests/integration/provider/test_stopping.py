@@ -18,7 +18,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_world
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator
 from airflow_provider_metaconv.operators.stopping import TaskStopped

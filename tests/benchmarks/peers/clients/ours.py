@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.files.local import LocalStorage
+from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.auth import Credentials, page_identity
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge

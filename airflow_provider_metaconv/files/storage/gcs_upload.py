@@ -13,7 +13,7 @@ from google.api_core.exceptions import GoogleAPICallError, PreconditionFailed
 from google.api_core.retry import Retry
 from google.cloud import storage
 
-from airflow_provider_metaconv.files.stored_file import BLOCK_BYTES
+from airflow_provider_metaconv.files.storage.stored_file import BLOCK_BYTES
 
 logger = logging.getLogger(__name__)
 

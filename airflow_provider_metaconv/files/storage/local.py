@@ -32,8 +32,8 @@ from airflow_provider_metaconv.files.errors import (
     storage_error,
     too_large,
 )
-from airflow_provider_metaconv.files.locks import ADVICE, NO_LOCKS, mount_of
-from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ, checked_name, remove, size_and_checksum
+from airflow_provider_metaconv.files.storage.locks import ADVICE, NO_LOCKS, mount_of
+from airflow_provider_metaconv.files.storage.stored_file import MOST_BYTES_READ, checked_name, remove, size_and_checksum
 
 TEMPORARY_PREFIX = ".temporary-"
 LOCK_NAME = ".lock"

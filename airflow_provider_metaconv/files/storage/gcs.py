@@ -27,10 +27,16 @@ from airflow_provider_metaconv.files.errors import (
     storage_error,
     too_large,
 )
-from airflow_provider_metaconv.files.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
-from airflow_provider_metaconv.files.gcs_names import is_folder, normalised, parse_gs_uri
-from airflow_provider_metaconv.files.gcs_upload import SHA256_KEY, TIMEOUT, Checksums, GenerationMismatchError, upload
-from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ, checked_name, remove, size_and_checksum
+from airflow_provider_metaconv.files.storage.gcs_errors import SERVICE_ERRORS, gcs_error, is_bucket_missing
+from airflow_provider_metaconv.files.storage.gcs_names import is_folder, normalised, parse_gs_uri
+from airflow_provider_metaconv.files.storage.gcs_upload import (
+    SHA256_KEY,
+    TIMEOUT,
+    Checksums,
+    GenerationMismatchError,
+    upload,
+)
+from airflow_provider_metaconv.files.storage.stored_file import MOST_BYTES_READ, checked_name, remove, size_and_checksum
 
 __all__ = ["GCSStorage", "parse_gs_uri"]
 

@@ -10,8 +10,8 @@ from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_metaconv.files.errors import StorageRefusedError
-from airflow_provider_metaconv.files.local import LocalStorage
-from airflow_provider_metaconv.files.stored_file import MOST_BYTES_READ
+from airflow_provider_metaconv.files.storage.local import LocalStorage
+from airflow_provider_metaconv.files.storage.stored_file import MOST_BYTES_READ
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _MALFORMED_URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
