@@ -1,4 +1,4 @@
-"""Where our sizes come from, and how cost grows: our own extraction with other sizes, and of ever larger Pages."""
+"""How the default page sizes were chosen, and how cost grows: our extraction with other sizes and on larger Pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from tests.benchmarks.peers.contestants import Contestant
+from tests.benchmarks.peers.competitors import Competitor
 from tests.benchmarks.peers.measure import Result, measure
 from tests.benchmarks.peers.shapes import E, Shape
 from tests.benchmarks.peers.table import calls_per_thousand, markdown_table, messages_per_second
@@ -29,37 +29,37 @@ SIZES: dict[str, tuple[int, int] | None] = {
     OWN: None,
 }
 GROWTH = {1_000: 100, 10_000: 1_000, 100_000: 10_000, 1_000_000: 100_000}
-"""About so many messages: so many conversations of the skewed Page."""
+"""The approximate number of messages, and the number of conversations of the skewed Page that have them."""
 
 COMPUTED = 10_000_000
 
 
 def size_study() -> Iterator[dict[str, Any]]:
-    """What each of the sizes costs on each Page."""
+    """The cost of each of the sizes on each Page."""
     for shape in SIZE_SHAPES:
         for name, sizes in SIZES.items():
             options: dict[str, Any] = {"format": "ndjson"} | ({} if sizes is None else {"sizes": sizes})
-            yield _row(measure(Contestant(name, "ours", None, options), shape))
+            yield _row(measure(Competitor(name, "ours", None, options), shape))
 
 
 def growth() -> Iterator[dict[str, Any]]:
-    """What our own sizes cost on skewed Pages of growing size, from the first message."""
+    """The cost of adaptive sizes on skewed Pages of growing size, from the first message."""
     for about, threads in GROWTH.items():
         for file_format in ("ndjson", "parquet"):
             shape: Shape = replace(SKEWED, name=f"{about:,}", threads=threads)
-            contestant = Contestant(file_format, "ours", None, {"format": file_format})
-            yield _row(measure(contestant, shape))
+            competitor = Competitor(file_format, "ours", None, {"format": file_format})
+            yield _row(measure(competitor, shape))
 
 
 def _row(result: Result) -> dict[str, Any]:
     if result.failure or result.missing or result.repeated:
-        raise RuntimeError(f"{result.contestant} on {result.shape}: {result.failure or 'ids are missing or repeated'}")
+        raise RuntimeError(f"{result.competitor} on {result.shape}: {result.failure or 'ids are missing or repeated'}")
     return asdict(result)
 
 
 def size_tables(rows: list[dict[str, Any]]) -> str:
-    """A table for each Page: what each of the sizes costs there."""
-    found = {(row["shape"], row["contestant"]): row for row in rows}
+    """A table for each Page, with the cost of each of the sizes."""
+    found = {(row["shape"], row["competitor"]): row for row in rows}
     header = ("sizes", "calls", "MB", "largest", "above start")
     parts = []
     for shape in SIZE_SHAPES:
@@ -70,7 +70,7 @@ def size_tables(rows: list[dict[str, Any]]) -> str:
 
 def _size_line(row: dict[str, Any]) -> list[str]:
     return [
-        row["contestant"].removeprefix("our own, ").replace(" x ", "x"),
+        row["competitor"].removeprefix("our own, ").replace(" x ", "x"),
         f"{row['calls']:,}",
         f"{row['megabytes']:.1f}",
         f"{row['largest_answer_mb']:.1f}",
@@ -79,11 +79,11 @@ def _size_line(row: dict[str, Any]) -> list[str]:
 
 
 def growth_table(rows: list[dict[str, Any]]) -> str:
-    """What an extraction costs by the size of the Page."""
+    """The cost of an extraction by the size of the Page."""
     header = ("format", "messages", "calls", "per 1,000", "at 2 calls/s", "own seconds", "messages/s", "MB above start")
     lines = [
         [
-            row["contestant"],
+            row["competitor"],
             f"{row['messages']:,}",
             f"{row['calls']:,}",
             f"{calls_per_thousand(row):.1f}",
@@ -100,7 +100,7 @@ def growth_table(rows: list[dict[str, Any]]) -> str:
 
 def _computed(rows: list[dict[str, Any]], file_format: str) -> list[str]:
     """Ten million messages, extrapolated from the last two rows: calls and time in proportion, memory linearly."""
-    less, more = [row for row in rows if row["contestant"] == file_format][-2:]
+    less, more = [row for row in rows if row["competitor"] == file_format][-2:]
     above = [row["peak_mb"] - row["base_mb"] for row in (less, more)]
     slope = (above[1] - above[0]) / (more["messages"] - less["messages"])
     factor = COMPUTED / more["messages"]

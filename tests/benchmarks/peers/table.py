@@ -1,11 +1,11 @@
-"""The results as Markdown tables, and the goals beside what was reached."""
+"""The results and the goals as Markdown tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from tests.benchmarks.peers.contestants import CONTESTANTS, LEFT_OUT
+from tests.benchmarks.peers.competitors import COMPETITORS, LEFT_OUT
 from tests.benchmarks.peers.measure import QUIET_CORES
 from tests.benchmarks.peers.shapes import SHAPES, Shape
 
@@ -30,15 +30,15 @@ PARQUET, OWN_PARQUET = "metaconv, Parquet", "metaconv, its own sizes, Parquet"
 
 
 class Results:
-    """All figures by shape, latency and contestant."""
+    """All figures by shape, latency and competitor."""
 
     def __init__(self, rows: Sequence[Figures]) -> None:
-        self._rows = {(row["shape"], row["latency_ms"], row["contestant"]): row for row in rows}
+        self._rows = {(row["shape"], row["latency_ms"], row["competitor"]): row for row in rows}
 
-    def find(self, shape: str, contestant: str, latency_ms: int | None = None) -> Figures | None:
+    def find(self, shape: str, competitor: str, latency_ms: int | None = None) -> Figures | None:
         """The figures of a successful run, at that latency or at any."""
         latencies = (0, 40) if latency_ms is None else (latency_ms,)
-        found = (self._rows.get((shape, latency, contestant)) for latency in latencies)
+        found = (self._rows.get((shape, latency, competitor)) for latency in latencies)
         return next((row for row in found if row is not None and not row["failure"]), None)
 
     def __iter__(self) -> Iterator[Figures]:
@@ -72,7 +72,7 @@ def markdown_table(header: Cells, rows: Iterable[Cells], texts: int = 1) -> str:
 
 def tables(results: Results) -> str:
     """A table for each shape that reads everything, and one for all shapes that read what has changed."""
-    measured = [shape for shape in SHAPES.values() if any(_contestants(results, shape))]
+    measured = [shape for shape in SHAPES.values() if any(_competitors(results, shape))]
     parts = [f"**{s.name}: {s.about}** ({_limits(s)})\n\n{_table(results, s)}" for s in measured if not s.incremental]
     if incremental := [shape for shape in measured if shape.incremental]:
         parts.append(_incremental_table(results, incremental))
@@ -83,29 +83,29 @@ def _limits(shape: Shape) -> str:
     return f"{shape.page_size} conversations per call, {shape.nested} nested messages, {shape.follow_up} per follow-up"
 
 
-def _contestants(results: Results, shape: Shape) -> Iterator[str]:
-    return (each.name for each in CONTESTANTS if results.find(shape.name, each.name) is not None)
+def _competitors(results: Results, shape: Shape) -> Iterator[str]:
+    return (each.name for each in COMPETITORS if results.find(shape.name, each.name) is not None)
 
 
 def _table(results: Results, shape: Shape) -> str:
-    return markdown_table(COLUMNS, [_line(results, shape, name) for name in _contestants(results, shape)])
+    return markdown_table(COLUMNS, [_line(results, shape, name) for name in _competitors(results, shape)])
 
 
 def _incremental_table(results: Results, shapes: Sequence[Shape]) -> str:
     lines = [
         (f"{shape.name}: {shape.about}", *_line(results, shape, name))
         for shape in shapes
-        for name in _contestants(results, shape)
+        for name in _competitors(results, shape)
     ]
     return f"**Only what has changed** ({_limits(shapes[0])})\n\n{markdown_table(('shape', *COLUMNS), lines, texts=2)}"
 
 
-def _line(results: Results, shape: Shape, contestant: str) -> Cells:
-    row = results.find(shape.name, contestant)
+def _line(results: Results, shape: Shape, competitor: str) -> Cells:
+    row = results.find(shape.name, competitor)
     assert row is not None
-    slow, fast = results.find(shape.name, contestant, 40), results.find(shape.name, contestant, 0)
+    slow, fast = results.find(shape.name, competitor, 40), results.find(shape.name, competitor, 0)
     return (
-        contestant,
+        competitor,
         f"{row['calls']:,}",
         _shown(row if row["messages"] and not shape.incremental else None, "{:.1f}", calls_per_thousand),
         _shown(slow, "{:.2f}", lambda r: r["seconds"]),
@@ -124,7 +124,7 @@ def _shown(row: Figures | None, form: str, value: Callable[[Figures], float]) ->
 
 def left_out(results: Results) -> str:
     """What was not measured, and why."""
-    failed = [(f"{row['contestant']} in {row['shape']}", f"failed: {row['failure']}") for row in results.failures()]
+    failed = [(f"{row['competitor']} in {row['shape']}", f"failed: {row['failure']}") for row in results.failures()]
     return markdown_table(("not measured", "why"), [*LEFT_OUT.items(), *failed], texts=2)
 
 

@@ -1,4 +1,4 @@
-"""facebook-business, Meta's own SDK: nested messages, and its own cursors for both lists."""
+"""facebook-business, Meta's SDK: nested messages, and its own cursors for both lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who takes part: the program, the environment it runs in, its options, and the shapes that it is given."""
+"""The competitors: program, environment, options, and the shapes that they are measured on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.benchmarks.peers.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
-    """One row of the tables; ``environment=None`` runs in that of the tests, where our own package is."""
+class Competitor:
+    """One row of the tables; ``environment=None`` is the tests' own environment, with this package."""
 
     name: str
     program: str
@@ -28,13 +28,13 @@ class Contestant:
         return self.environment is None
 
     def takes(self, shape: Shape) -> bool:
-        """Whether it is measured in a shape: without a state of its own, an unchanged Page would be read whole."""
+        """Whether it is measured on a shape: without state, an unchanged Page would be read in full."""
         if self.only is not None:
             return shape.name in self.only
         return not shape.only_ours and (self.knows_incremental or not shape.incremental)
 
     def python(self) -> Path:
-        """Its interpreter; makes the environment at the first use."""
+        """Its interpreter; creates the environment at the first use."""
         if self.environment is None:
             return Path(sys.executable)
         self.environment.ensure(print)
@@ -44,31 +44,31 @@ class Contestant:
 _REQUESTS = peer_environment("requests")
 _LARGE = frozenset({"D", "B", "E", "1M"})
 
-CONTESTANTS = (
-    Contestant("metaconv, NDJSON", "ours", None, {"format": "ndjson", "given_sizes": True}, knows_incremental=True),
-    Contestant(
+COMPETITORS = (
+    Competitor("metaconv, NDJSON", "ours", None, {"format": "ndjson", "given_sizes": True}, knows_incremental=True),
+    Competitor(
         "metaconv, NDJSON, 8 workers",
         "ours",
         None,
         {"format": "ndjson", "given_sizes": True, "workers": 8},
         only=frozenset({"B"}),
     ),
-    Contestant(
+    Competitor(
         "metaconv, Parquet",
         "ours",
         None,
         {"format": "parquet", "given_sizes": True},
         only=frozenset({"D", "B", "E", "H"}),
     ),
-    Contestant("metaconv, its own sizes, NDJSON", "ours", None, {"format": "ndjson"}, only=_LARGE),
-    Contestant("metaconv, its own sizes, Parquet", "ours", None, {"format": "parquet"}, only=frozenset({"E", "1M"})),
-    Contestant("bare requests, 1 thread", "floor", _REQUESTS, {"threads": 1}),
-    Contestant("bare requests, 8 threads", "floor", _REQUESTS, {"threads": 8}),
-    Contestant("facebook-business", "facebook_business_sdk", peer_environment("facebook_business")),
-    Contestant("python-facebook-api", "python_facebook_api", peer_environment("pyfacebook")),
-    Contestant("airbyte-cdk, 10 workers", "airbyte_manifest", peer_environment("airbyte_cdk"), knows_incremental=True),
-    Contestant("dlt rest_api → DuckDB", "dlt_rest_api", peer_environment("dlt"), knows_incremental=True),
-    Contestant(
+    Competitor("metaconv, its own sizes, NDJSON", "ours", None, {"format": "ndjson"}, only=_LARGE),
+    Competitor("metaconv, its own sizes, Parquet", "ours", None, {"format": "parquet"}, only=frozenset({"E", "1M"})),
+    Competitor("bare requests, 1 thread", "baseline", _REQUESTS, {"threads": 1}),
+    Competitor("bare requests, 8 threads", "baseline", _REQUESTS, {"threads": 8}),
+    Competitor("facebook-business", "facebook_business_sdk", peer_environment("facebook_business")),
+    Competitor("python-facebook-api", "python_facebook_api", peer_environment("pyfacebook")),
+    Competitor("airbyte-cdk, 10 workers", "airbyte_manifest", peer_environment("airbyte_cdk"), knows_incremental=True),
+    Competitor("dlt rest_api → DuckDB", "dlt_rest_api", peer_environment("dlt"), knows_incremental=True),
+    Competitor(
         "dlt rest_api → Parquet → DuckDB",
         "dlt_rest_api",
         peer_environment("dlt"),
