@@ -1,4 +1,4 @@
-"""The sample DAG with both warehouses: the same rows in DuckDB and, by a bucket, in BigQuery."""
+"""The sample DAG with both warehouses: the same rows in DuckDB and, through a bucket, in BigQuery."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLOUD = {"warehouse": "bigquery", "destination": f"gs://{BUCKET}/meta", "dataset
 
 @dataclass(frozen=True)
 class Stage:
-    """An emulator, Google's servers, and an Airflow that goes between them."""
+    """An emulator, Google's servers, and an Airflow that connects them."""
 
     graph: EmulatorServer
     objects: storage.Bucket
@@ -54,14 +54,14 @@ class Stage:
 
 
 def _comparable(table_name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows in one form and order, without the times of the run that extracted them: they differ from run to run."""
+    """The rows in one format and order, without the run's own times, which differ between runs."""
     table = table_named(table_name)
     for row in rows:
         for name in ("extracted_time", "started_time", "finished_time"):
             row.pop(name, None)
         for column in table.columns:
             if column.type is ColumnType.JSON:
-                # SQL's null comes as None from one and as JSON's from the other.
+                # One warehouse returns SQL's NULL as None, the other as JSON's null.
                 row[column.name] = json.loads(row[column.name] or "null")
             elif column.type is ColumnType.TIMESTAMP and column.name in row:
                 row[column.name] = row[column.name] and row[column.name].astimezone(UTC).isoformat()
@@ -166,7 +166,7 @@ def test_no_staging_table_is_left(stage: Stage, cloud: dict[str, Any]) -> None:
 
 
 def test_local_files_can_be_loaded_into_bigquery(stage: Stage, local: dict[str, Any]) -> None:
-    """For who has no bucket: the same folder as the run before, only the dataset is chosen."""
+    """Without a bucket: the same folder as the run before, with only the dataset changed."""
     result = stage.airflow.run(since="begin", until=NOW.isoformat(), warehouse="bigquery", dataset="from_files")
     assert (result["state"], result["tasks"]["load_into_bigquery"]["state"]) == ("success", "success")
     assert stage.duckdb_rows("messages") == stage.bigquery_rows("messages", "from_files")
@@ -210,15 +210,15 @@ def test_cloud_names_reveal_only_page_window_and_content(stage: Stage, cloud: di
         assert re.fullmatch(rf"meta/({level}/)+{name}", blob.name), blob.name
         assert set(blob.metadata or {}) <= {"sha256"}
     for job in stage.bigquery.list_jobs():
-        # Ours are named by what they load, as a digest: neither the run's id nor a folder is in them.
+        # Our job ids are digests of what they load, without the run's id or a folder.
         assert not job.job_id.startswith("metaconv") or re.fullmatch(r"metaconv_[a-z_]+_[0-9a-f_]+", job.job_id)
 
 
 def test_no_secret_is_left_in_files_bucket_or_jobs(stage: Stage, cloud: dict[str, Any]) -> None:
     tokens = [stage.graph.user_token, *(stage.graph.page_token(page) for page in ("100", "101"))]
     texts = [row["text"] for row in stage.bigquery_rows("messages") if len(row["text"] or "") > 25][:200]
-    told = [path for path in stage.folder.rglob("*") if path.is_file() and path.suffix not in (".gz", ".duckdb")]
-    contents = [path.read_bytes() for path in told]
+    files = [path for path in stage.folder.rglob("*") if path.is_file() and path.suffix not in (".gz", ".duckdb")]
+    contents = [path.read_bytes() for path in files]
     contents += [blob.download_as_bytes() for blob in stage.objects.list_blobs() if blob.name.endswith(".json")]
     contents += [job.query.encode() for job in stage.bigquery.list_jobs() if job.job_type == "query"]
     contents += [named.encode() for named in names_in_the_cloud(stage)]

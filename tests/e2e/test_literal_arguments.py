@@ -1,4 +1,4 @@
-"""Mapped arguments that come from others are never rendered, in Airflow's own ``dag.test()``."""
+"""Mapped arguments from outside are never rendered, in Airflow's own ``dag.test()``."""
 
 from __future__ import annotations
 

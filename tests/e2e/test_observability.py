@@ -1,4 +1,4 @@
-"""What a real Airflow shows of a run: links, asset events, lineage and metrics, and no secret in any of them."""
+"""What a real Airflow shows of a run: links, asset events, lineage and metrics, without any secret."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ needs_statsd = pytest.mark.skipif(not is_installed("statsd"), reason="needs stat
 
 @dataclass(frozen=True)
 class Observed:
-    """What was printed, sent and written while the DAG ran, and what is true."""
+    """What was printed, sent and written while the DAG ran, and the ground truth."""
 
     shown: dict[str, Any]
     printed: str
@@ -59,7 +59,7 @@ class Observed:
 
     @property
     def credentials(self) -> list[str]:
-        """The tokens, the app secret, and the proofs that are made of both."""
+        """The tokens, the app secret, and the proofs derived from both."""
         tokens = [self.server.user_token, self.server.page_token("100")]
         proofs = [Credentials(token, self.server.app_secret).parameters["appsecret_proof"] for token in tokens]
         return [*tokens, *proofs, self.server.app_secret]
@@ -149,11 +149,11 @@ def test_asset_events_report_rows_and_source(observed: Observed) -> None:
 
 @needs_openlineage
 def test_openlineage_records_the_step_from_page_to_files(observed: Observed) -> None:
-    told = observed.completed("extract")
-    sources = {source["name"] for event in told for source in event["inputs"]}
+    completed = observed.completed("extract")
+    sources = {source["name"] for event in completed for source in event["inputs"]}
     assert {"100/conversations?platform=messenger", "100/conversations?platform=instagram"} == sources
-    assert {"https://graph.facebook.com"} == {source["namespace"] for event in told for source in event["inputs"]}
-    targets = [target for event in told for target in event["outputs"]]
+    assert {"https://graph.facebook.com"} == {source["namespace"] for event in completed for source in event["inputs"]}
+    targets = [target for event in completed for target in event["outputs"]]
     folders = {f"{observed.folder}/files/platform={platform}/page_id=100" for platform in ("messenger", "instagram")}
     assert {("file", folder) for folder in folders} == {(target["namespace"], target["name"]) for target in targets}
     rows = observed.rows["messages"] + observed.rows["conversations"]
@@ -162,13 +162,13 @@ def test_openlineage_records_the_step_from_page_to_files(observed: Observed) -> 
 
 @needs_openlineage
 def test_openlineage_records_the_step_from_files_to_tables(observed: Observed) -> None:
-    [told] = observed.completed("load")
+    [completed] = observed.completed("load")
     from_extract = {target["name"] for event in observed.completed("extract") for target in event["outputs"]}
-    assert from_extract == {source["name"] for source in told["inputs"]}
-    assert {f"duckdb://{observed.folder}/warehouse.duckdb"} == {target["namespace"] for target in told["outputs"]}
-    rows = {t["name"]: t["outputFacets"]["outputStatistics"]["rowCount"] for t in told["outputs"]}
+    assert from_extract == {source["name"] for source in completed["inputs"]}
+    assert {f"duckdb://{observed.folder}/warehouse.duckdb"} == {target["namespace"] for target in completed["outputs"]}
+    rows = {t["name"]: t["outputFacets"]["outputStatistics"]["rowCount"] for t in completed["outputs"]}
     assert {f"warehouse.main.{name}": count for name, count in observed.rows.items()} == rows
-    columns = {field["name"] for target in told["outputs"] for field in target["facets"]["schema"]["fields"]}
+    columns = {field["name"] for target in completed["outputs"] for field in target["facets"]["schema"]["fields"]}
     assert {"message_id", "created_time", "messages_extracted"} <= columns
 
 
@@ -194,7 +194,7 @@ def test_the_output_contains_no_secret_or_message_text(observed: Observed) -> No
 
 
 def test_airflows_files_contain_no_secret_or_message_text(observed: Observed) -> None:
-    """Rendered fields, XCom, asset events and logs: the metadata database and each file beside it, byte for byte."""
+    """Covers rendered fields, XCom, asset events and logs, by the bytes of the metadata database and all files."""
     with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
     secrets = [*(text for (text,) in found[:200]), *observed.credentials]

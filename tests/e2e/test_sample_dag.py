@@ -1,4 +1,4 @@
-"""The sample DAG in a real Airflow: every message in the table once, a dead Page fails alone, no secret is told."""
+"""The sample DAG in a real Airflow: all messages once, a Page without access fails alone, no secret is revealed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ dag = meta_conversations_dag(
 
 @dataclass(frozen=True)
 class Stage:
-    """An emulator, an Airflow that reads from it, and where its results go."""
+    """An emulator, an Airflow that reads from it, and the folder of its results."""
 
     server: EmulatorServer
     airflow: Airflow
@@ -134,7 +134,7 @@ def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first:
     began = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     result = stage.airflow.run(None, pages=["100"])
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
-    # One of two, since an hour may end while the run begins.
+    # One of two, because an hour may end while the run starts.
     ends = [began, began + timedelta(hours=1)]
     expected = [f"window={end - timedelta(hours=1):%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}" for end in ends]
     [window] = {Path(each["manifest"]).parent.name for each in extracted}
@@ -148,7 +148,7 @@ def test_a_refused_folder_fails_its_task_and_loads_as_partial(stage: Stage, firs
     result = stage.airflow.run(since=since.isoformat(), until=until.isoformat())
     server.clear_faults()
     tasks = {task["label"] or name: task for name, task in result["tasks"].items()}
-    # Only a person can give the permission that is missing: no retry is spent.
+    # Only a person can grant the missing permission: no retry is spent.
     assert (tasks["MESSENGER/102"]["state"], tasks["MESSENGER/102"]["try"]) == ("failed", 1)
     assert (tasks["load_into_duckdb"]["state"], tasks["check"]["state"]) == ("success", "failed")
     assert "extracted only in part: MESSENGER/102" in stage.airflow.log.read_text()
@@ -170,7 +170,7 @@ def test_a_page_with_an_expired_token_fails_alone(stage: Stage, first: dict[str,
         "MESSENGER/101": "failed",
         "INSTAGRAM/101": "failed",
     }
-    # At once: a dead token costs no retry, let alone three.
+    # An expired token fails at once, without a retry.
     assert {1} == {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")}
     assert (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"]) == ("success", "failed")
     assert result["state"] == "failed"
@@ -195,7 +195,7 @@ def test_an_expired_connection_token_fails_the_run(stage: Stage, first: dict[str
 
 
 @pytest.mark.parametrize(
-    ("conf", "says"),
+    ("conf", "expected"),
     [
         ({"meta_conn_id": "other"}, "Unknown setting 'meta_conn_id' in the run's params"),
         ({"page": ["100"]}, "Unknown setting 'page' in the run's params, did you mean pages?"),
@@ -211,7 +211,7 @@ def test_an_expired_connection_token_fails_the_run(stage: Stage, first: dict[str
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_invalid_params_fail_at_once_without_a_call(
-    stage: Stage, first: dict[str, Any], conf: dict[str, Any], says: str
+    stage: Stage, first: dict[str, Any], conf: dict[str, Any], expected: str
 ) -> None:
     calls = stage.server.statistics()["calls"]
     conf = {
@@ -222,7 +222,7 @@ def test_invalid_params_fail_at_once_without_a_call(
     settings = result["tasks"]["settings"]
     assert (result["state"], settings["state"], settings["try"]) == ("failed", "failed", 1)
     assert calls == stage.server.statistics()["calls"]
-    assert says in stage.airflow.log.read_text()
+    assert expected in stage.airflow.log.read_text()
 
 
 def test_a_file_as_destination_fails_at_once_without_a_call(stage: Stage, first: dict[str, Any]) -> None:
@@ -242,12 +242,12 @@ def test_no_secret_is_left_after_all_runs(stage: Stage, first: dict[str, Any]) -
     proofs = [Credentials(token, server.app_secret).parameters["appsecret_proof"] for token in tokens]
     texts = [text for text in _texts(stage) if len(text) > 25][:200]
     left_behind = [path for path in stage.folder.rglob("*") if path.is_file()]
-    told = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
+    readable = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
     assert len(texts) == 200
-    assert any(path.name == "_manifest.json" for path in told)
+    assert any(path.name == "_manifest.json" for path in readable)
     assert "/conversations?platform=" in stage.airflow.log.read_text()
     assert "appsecret_proof=***" in stage.airflow.log.read_text()
-    for path in told:
+    for path in readable:
         content = path.read_bytes()
         for secret in (*tokens, *proofs, server.app_secret, OTHER_PASSWORD, *texts):
             assert secret.encode() not in content, path

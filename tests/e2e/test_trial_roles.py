@@ -1,4 +1,4 @@
-"""Who may do what in the trial: Airflow's own API, with the users and roles of docker-compose.yaml."""
+"""What each role may do in the trial: Airflow's own API, with the users and roles of docker-compose.yaml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ dag = DAG("meta_conversations", schedule=None)
 
 
 def settings_of_the_trial() -> dict[str, str]:
-    """What compose tells every part of Airflow about users."""
+    """The settings for users in docker-compose.yaml."""
     composed = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text("utf-8"))
     environments = [service.get("environment", {}) for service in composed["services"].values()]
     return {
@@ -41,7 +41,7 @@ def settings_of_the_trial() -> dict[str, str]:
 
 
 class ApiServer(Scheduler):
-    """An Airflow that only answers: nothing that is triggered runs."""
+    """An Airflow without a scheduler: triggered runs are not executed."""
 
     def _launch_parts(self) -> None:
         assert self._launch("dag-processor", "--num-runs", "1").wait(60) == 0, self._printed()
@@ -59,7 +59,7 @@ class ApiServer(Scheduler):
         return self._url
 
     def call(self, user: str | None, method: str, path: str, body: Any = None) -> int:
-        """The status that a user gets."""
+        """The status of the response to a user."""
         headers = {} if user is None else {"Authorization": f"Bearer {self.token(user)}"}
         url = f"{self._url}/api/v2/{path}"
         return requests.request(method, url, json=body, headers=headers, timeout=10).status_code

@@ -1,4 +1,4 @@
-"""What is in the corpus, and whatever was found once, is read without an error that is not declared."""
+"""Replays the corpus and all findings: only declared errors may be raised."""
 
 from pathlib import Path
 

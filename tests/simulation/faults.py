@@ -92,8 +92,8 @@ class _Scheduled:
 class FaultSchedule(FaultRegistry):
     """The faults of a scenario, in place of the emulator's own: they start at a call and last as long as planned.
 
-    ``habits`` are Meta's permanent behaviours. ``habits_met`` and ``triggered`` are the habits and the other faults that
-    occurred at the current call.
+    ``habits`` are Meta's permanent behaviours. ``habits_met`` and ``triggered`` are the habits and the other faults at
+    the current call.
     """
 
     def __init__(self, habits: Iterable[FaultPlan], plans: Iterable[FaultPlan], clock: VirtualClock) -> None:

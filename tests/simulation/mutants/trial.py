@@ -53,8 +53,8 @@ def apply(mutant: Mutant, folder: Path) -> None:
     code = path.read_text()
     if (times := code.count(mutant.old)) != 1:
         raise TrialError(
-            f"The mutant of {mutant.guarantee} replaces a text that must be in {mutant.file} once, but is there {times} "
-            "times: write the same break for the current code."
+            f"The mutant of {mutant.guarantee} replaces a text that must be in {mutant.file} once, but is there "
+            f"{times} times: write the same break for the current code."
         )
     path.write_text(code.replace(mutant.old, mutant.new))
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
