@@ -143,7 +143,7 @@ class _ProxyConnection(BaseHTTPRequestHandler):
     server: _ProxyServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave together
+    wbufsize = -1  # sends headers and body together
 
     def handle_any(self) -> None:
         """Forward a request, or apply a fault."""
@@ -175,7 +175,7 @@ class _ProxyConnection(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any  # noqa: N815
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name http.server gives
-        """Say nothing: `FaultProxy.requests` is the log."""
+        """Log nothing: `FaultProxy.requests` is the log."""
 
     def _read_body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
@@ -226,7 +226,7 @@ class _ProxyConnection(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.connection.close()  # takes effect when the handler closes its files, which is next
+        self.connection.close()  # takes effect when the handler closes its files, immediately after this
 
 
 def _of_message(headers: Message) -> list[tuple[str, str]]:

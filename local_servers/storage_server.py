@@ -48,7 +48,7 @@ def conditions_of(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in request.query.items()}
 
 
-# Before the emulator acts
+# Before the emulator's handler
 
 
 def before_upload(request: Request, _response: Response, storage: RepairedStorage) -> None:
@@ -122,7 +122,7 @@ def _name_in_body(body: Any) -> str | None:
     return name
 
 
-# Instead of the emulator
+# Instead of the emulator's handler
 
 
 def upload(request: Request, response: Response, storage: RepairedStorage) -> None:
@@ -181,7 +181,7 @@ def _in_range(name: str, asked: dict[str, str]) -> bool:
     return asked.get("startOffset", "") <= name and ("endOffset" not in asked or name < asked["endOffset"])
 
 
-# After the emulator acted
+# After the emulator's handler
 
 
 def after_read(request: Request, response: Response, storage: RepairedStorage) -> None:
@@ -296,7 +296,7 @@ class Connection(server.RequestHandler):  # type: ignore[misc]  # its package ha
     wfile: Any
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave together
+    wbufsize = -1  # sends headers and body together
 
     def do_HEAD(self) -> None:  # noqa: N802 - the name http.server calls
         """Respond as to GET, without the body."""

@@ -120,7 +120,7 @@ def compare(place: Place, calls: Callable[[], int]) -> None:
 
 
 def folder_of(page_id: str) -> str:
-    """Where the windows' folders of a Page are."""
+    """The folder with the windows of a Page."""
     return f"platform=messenger/page_id={page_id}"
 
 
@@ -192,7 +192,7 @@ def rebuild(place: Place) -> None:
 
 
 def report(what: str, seconds: float, requests: int, more: str = "") -> None:
-    """One line of the report."""
+    """Prints one line of the report."""
     print(f"  {what}: {1_000 * seconds:.1f} ms, {requests} storage requests{more}", flush=True)
 
 

@@ -34,9 +34,9 @@ def main() -> None:
         StorageServer(Path(folder) / "objects") as objects,
         BigQueryServer(objects.direct_url) as tables,
     ):
-        nobody = AnonymousCredentials()
+        anonymous = AnonymousCredentials()
         options = ClientOptions(api_endpoint=objects.direct_url)
-        bucket = storage.Client("example-project", nobody, client_options=options).create_bucket("example-bucket")
+        bucket = storage.Client("example-project", anonymous, client_options=options).create_bucket("example-bucket")
         compare_uploads(bucket, Path(folder))
         for file_format in ("ndjson", "parquet"):
             for messages in (10_000, 1_000_000):
@@ -74,9 +74,9 @@ def _publish_all(destination: GCSStorage, sources: list[Path]) -> float:
 
 def run(objects: StorageServer, tables: BigQueryServer, messages: int, file_format: str) -> None:
     """Writes so many messages into the bucket and loads them twice; counts the requests of each step."""
-    nobody = AnonymousCredentials()
-    client = storage.Client("example-project", nobody, client_options=ClientOptions(api_endpoint=objects.url))
-    warehouse = bigquery.Client(tables.project, nobody, client_options=ClientOptions(api_endpoint=tables.url))
+    anonymous = AnonymousCredentials()
+    client = storage.Client("example-project", anonymous, client_options=ClientOptions(api_endpoint=objects.url))
+    warehouse = bigquery.Client(tables.project, anonymous, client_options=ClientOptions(api_endpoint=tables.url))
     name = f"{file_format}_{messages}"
     place = GCSStorage(client.bucket("example-bucket"), name)
     objects.forget_requests()

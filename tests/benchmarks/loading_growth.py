@@ -102,7 +102,7 @@ def write(place: Storage, hours: Iterable[int]) -> list[SourceFile]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that passed; seconds of CPU of this process, which other programs do not change; requests to a server."""
+    """Elapsed seconds; CPU seconds of this process, unaffected by other programs; requests to a server."""
 
     seconds: float
     cpu: float
@@ -110,7 +110,7 @@ class Cost:
 
 
 class Place(Protocol):
-    """Where files are written to, and loaded from into a warehouse."""
+    """A place for files, and the warehouse that they are loaded into."""
 
     name: str
 
@@ -118,11 +118,11 @@ class Place(Protocol):
         """A folder for files."""
 
     def load(self, files: list[SourceFile]) -> Cost:
-        """What a load cost, opening the warehouse included."""
+        """The cost of a load, including opening the warehouse."""
 
 
 class InDuckDB:
-    """A folder, and a database in it."""
+    """A folder with a database in it."""
 
     name = "DuckDB"
 
@@ -146,10 +146,12 @@ class InBigQuery:
 
     def __init__(self, objects: StorageServer, tables: BigQueryServer) -> None:
         self._tables = tables
-        nobody = AnonymousCredentials()
+        anonymous = AnonymousCredentials()
         options = ClientOptions(api_endpoint=objects.direct_url)
-        self._bucket = storage.Client("example-project", nobody, client_options=options).create_bucket("example-bucket")
-        self._client = bigquery.Client(tables.project, nobody, client_options=ClientOptions(api_endpoint=tables.url))
+        self._bucket = storage.Client("example-project", anonymous, client_options=options).create_bucket(
+            "example-bucket"
+        )
+        self._client = bigquery.Client(tables.project, anonymous, client_options=ClientOptions(api_endpoint=tables.url))
 
     def storage(self, name: str) -> Storage:
         return GCSStorage(self._bucket, name)

@@ -77,13 +77,13 @@ def stage(
 ) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("google")
     world = World.generate(WorldSettings(pages=2, messages=2500, now=NOW))
-    nobody = AnonymousCredentials()
+    anonymous = AnonymousCredentials()
     project = bigquery_server.project
     objects = storage.Client(
-        project=project, credentials=nobody, client_options=ClientOptions(api_endpoint=storage_server.url)
+        project=project, credentials=anonymous, client_options=ClientOptions(api_endpoint=storage_server.url)
     )
     tables = bigquery.Client(
-        project=project, credentials=nobody, client_options=ClientOptions(api_endpoint=bigquery_server.url)
+        project=project, credentials=anonymous, client_options=ClientOptions(api_endpoint=bigquery_server.url)
     )
     with EmulatorServer(world, EmulatorSettings()) as server:
         connection = {

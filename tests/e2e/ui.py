@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:  # Only `make test-ui` installs it.
+if TYPE_CHECKING:  # installed only by `make test-ui`
     from playwright.sync_api import Locator, Page, Route
 
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's package: Playwright's own browser is never downloaded
 CHROMIUM_FLAGS = (
-    "--no-sandbox",  # which does not work for root, as in most containers
+    "--no-sandbox",  # the sandbox does not work for root, as in most containers
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",

@@ -47,7 +47,7 @@ ROUTES = (None, "conversations", "conversation", "messages", "page")
 
 
 def scenario(seed: int) -> Scenario:
-    """The scenario of a seed."""
+    """Generates the scenario of a seed."""
     random = Random(f"simulation {seed}")
     one = _any_scenario(random, seed)
     alone = random.choices((None, *_ALONE), (90, *_ALONE.values()))[0]

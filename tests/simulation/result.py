@@ -55,7 +55,7 @@ class Result:
 
 
 def read_result(files: dict[str, bytes]) -> Result | None:
-    """The published result of a folder, None when there is none."""
+    """The published result of a folder, None if there is none."""
     if "_manifest.json" not in files:
         return None
     manifest = orjson.loads(files["_manifest.json"])

@@ -140,7 +140,7 @@ class DamagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Everything that one run of the simulation depends on."""
+    """The whole input of one run of the simulation."""
 
     seed: int
     world: WorldPlan

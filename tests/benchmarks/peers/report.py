@@ -1,4 +1,4 @@
-"""The page of all results, ``docs/benchmark.md``."""
+"""The page with all results, ``docs/benchmark.md``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROWTH = "A Page of very unequal conversations, read from its first message with
 
 
 def report(kept: dict[str, Any], results: Results) -> str:
-    """All tables, with what they mean."""
+    """All tables, with explanations."""
     others = f"Other processes used at most {most_other_cores(results):.1f} cores during a run."
     return "\n\n".join(
         [

@@ -142,7 +142,7 @@ def most_other_cores(results: Results) -> float:
 
 
 def goals(results: Results, airflow: dict[str, float]) -> str:
-    """Each goal beside what was reached; nothing is asserted."""
+    """Each goal with the figure reached; nothing is asserted."""
     header = ("shape", "metaconv", "figure", "goal", "reached", "")
     return markdown_table(header, _goals(results, airflow), texts=3)
 

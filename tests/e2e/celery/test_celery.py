@@ -75,7 +75,7 @@ class Journal(Statistics):
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has ended."""
+    """A finished run."""
 
     state: str
     start: datetime

@@ -25,7 +25,7 @@ WORKERS = 10
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as Airbyte's JSON lines."""
+    """Writes all messages of the Page as Airbyte's JSON lines."""
     logging.disable(logging.INFO)
     stream = {"name": "messages", "json_schema": {}, "supported_sync_modes": ["full_refresh"]}
     configured = {"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"}

@@ -18,7 +18,7 @@ from tests.benchmarks.peers.clients.measuring import MESSAGE_FIELDS, PAGE_ID, TO
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as JSON lines."""
+    """Writes all messages of the Page as JSON lines."""
     threads = job.options["threads"]
     session = requests.Session()
     session.mount("http://", HTTPAdapter(pool_maxsize=threads + 1))

@@ -13,7 +13,7 @@ from tests.benchmarks.peers.clients.measuring import MESSAGE_FIELDS, PAGE_ID, TO
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as JSON lines."""
+    """Writes all messages of the Page as JSON lines."""
     FacebookSession.GRAPH = job.base_url
     # Its crash reporter would send tracebacks to Meta.
     FacebookAdsApi.init(access_token=TOKEN, api_version="v26.0", crash_log=False)

@@ -10,7 +10,7 @@ from tests.benchmarks.peers.clients.measuring import MESSAGE_FIELDS, PAGE_ID, TO
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as JSON lines."""
+    """Writes all messages of the Page as JSON lines."""
     api = GraphAPI(access_token=TOKEN, base_url=f"{job.base_url}/", version="v25.0")
     # Without count=None it stops after 10.
     conversations = api.get_full_connections(
