@@ -27,7 +27,7 @@ from tests.benchmarks.peers.measure import ATTEMPTS, Result, measure, wait_for_q
 from tests.benchmarks.peers.report import report
 from tests.benchmarks.peers.shapes import SHAPES, Shape
 from tests.benchmarks.peers.sizes import growth, size_study
-from tests.benchmarks.peers.table import Results, disturbed, missing
+from tests.benchmarks.peers.table import Results, summary
 
 RESULTS = FOLDER / "results.json"
 CHART, PAGE = REPOSITORY / "docs" / "benchmark.svg", REPOSITORY / "docs" / "benchmark.md"
@@ -51,7 +51,7 @@ def main() -> None:
     page = report(kept, results)
     print(page)
     PAGE.write_text(page)
-    CHART.write_text(chart(results, [*_caption(kept["machine"]), f"{missing(results)} {disturbed(results)}"]))
+    CHART.write_text(chart(results, [*_caption(kept["machine"]), summary(results)]))
     print(f"Written: {PAGE.relative_to(REPOSITORY)}, {CHART.relative_to(REPOSITORY)}")
 
 

@@ -78,8 +78,9 @@ CONTESTANTS = (
 )
 
 LEFT_OUT = {
-    "Keboola component-meta": "a component for Keboola's own platform, set up from its repository; not tried here",
-    "singer-sdk": "an engine of one call per conversation like airbyte-cdk and dlt; not tried here",
-    "ChatbotX, Fivetran": "a TypeScript service with its own database and queue; a hosted service",
-    "apache-airflow-providers-facebook": "reads Ads reports only, so there is no shared task",
+    "Keboola component-meta": "a component for Keboola's own platform, set up from its repository",
+    "singer-sdk": "an engine with one call per conversation, like airbyte-cdk and dlt",
+    "ChatbotX": "a TypeScript service with its own database and queue",
+    "Fivetran": "a hosted service",
+    "apache-airflow-providers-facebook": "reads Ads reports only",
 }

@@ -79,12 +79,14 @@ def message_id(thread: int, number: int) -> str:
 
 D = Shape("D", "1,000 conversations of 8 messages", 1_000, 8, page_size=50, nested=25, follow_up=25, latency_ms=40)
 B = Shape("B", "100 conversations of 60 messages", 100, 60, page_size=25, nested=25, follow_up=25, latency_ms=40)
-E = Shape("E", "60,000 messages: 1,000 conversations of 60", 1_000, 60, page_size=25, nested=25, follow_up=25)
+E = Shape("E", "60,000 messages in 1,000 conversations of 60", 1_000, 60, page_size=25, nested=25, follow_up=25)
 H = Shape("H", "one conversation of 20,000 messages", 1, 20_000, page_size=25, nested=25, follow_up=100)
 U = replace(D, name="U", about="the Page of D, nothing new", incremental=True)
 I = replace(D, name="I", about="the Page of D, 10 conversations changed", incremental=True, fresh=10)  # noqa: E741
 I_LARGE = replace(I, name="I10k", about="10,000 conversations, 10 changed", threads=10_000)
 I_MANY = replace(I_LARGE, name="I10k+", about="10,000 conversations, 100 changed", fresh=100)
-MILLION = replace(E, name="1M", about="a million messages: 16,667 conversations of 60", threads=16_667, only_ours=True)
+MILLION = replace(
+    E, name="1M", about="a million messages in 16,667 conversations of 60", threads=16_667, only_ours=True
+)
 
 SHAPES = {shape.name: shape for shape in (D, B, E, H, U, I, I_LARGE, I_MANY, MILLION)}
