@@ -26,13 +26,13 @@ from airflow_provider_metaconv.schema import PLATFORMS, TABLES, Column, ColumnTy
 DECISIONS = Path(__file__).parents[1] / "docs" / "adr"
 
 WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
-    RateLimitError: "waits up to 30 s itself; longer: frees the worker and comes back when Meta says, no retry spent",
-    TransientError: "tries again, 5 times with back-off; then an ordinary retry",
-    TooMuchDataError: "asks for half as much, and again",
+    RateLimitError: "waits up to 30 s; if longer, frees the worker and resumes when Meta says, without using a retry",
+    TransientError: "repeats the call 5 times with back-off; then uses an ordinary retry",
+    TooMuchDataError: "asks for half as much, repeatedly",
     LimitTooHighError: "asks for as many rows as Meta allows",
     CursorError: "starts the list again",
-    ItemUnavailableError: "goes on; the ledger names the conversation",
-    TokenError: "fails at once; the message says what a person must do",
+    ItemUnavailableError: "continues; the ledger names the conversation",
+    TokenError: "fails at once; the message says what to do",
     PermissionDeniedError: "fails at once; the message names the permission",
     BlockedError: "fails at once; no further call is sent",
     InvalidRequestError: "fails at once; the message says what to change",
@@ -146,7 +146,7 @@ GENERATED: dict[str, Callable[[], list[str]]] = {
     "codes": code_table,
     "decisions": decision_table,
 }
-"""What stands in a page as ``<!-- generated: NAME -->``, by its name."""
+"""What replaces ``<!-- generated: NAME -->`` in a page, by name."""
 
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
