@@ -26,17 +26,17 @@ from airflow_provider_metaconv.schema import PLATFORMS, TABLES, Column, ColumnTy
 DECISIONS = Path(__file__).parents[1] / "docs" / "adr"
 
 WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
-    RateLimitError: "waits up to 30 s; otherwise frees the worker until the time Meta gives, spending no retry",
-    TransientError: "retries the call up to 5 times with backoff; then an ordinary retry",
-    TooMuchDataError: "requests half as much, repeatedly",
-    LimitTooHighError: "requests as many rows as Meta allows",
+    RateLimitError: "waits up to 30 s; if longer, frees the worker and resumes when Meta says, without using a retry",
+    TransientError: "repeats the call 5 times with back-off; then uses an ordinary retry",
+    TooMuchDataError: "asks for half as much, repeatedly",
+    LimitTooHighError: "asks for as many rows as Meta allows",
     CursorError: "starts the list again",
     ItemUnavailableError: "continues; the ledger names the conversation",
-    TokenError: "fails at once; the message says what a person must do",
+    TokenError: "fails at once; the message says what to do",
     PermissionDeniedError: "fails at once; the message names the permission",
-    BlockedError: "fails at once; sends no further call",
+    BlockedError: "fails at once; no further call is sent",
     InvalidRequestError: "fails at once; the message says what to change",
-    FieldRefusedError: "omits the field; a warning and the manifest name it",
+    FieldRefusedError: "leaves the field out; a warning and the manifest name it",
 }
 
 _TYPES = {
