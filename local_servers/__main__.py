@@ -1,4 +1,4 @@
-"""Run a command with both servers at hand: ``python -m local_servers [--bucket NAME] -- COMMAND ARGUMENTS…``."""
+"""Run a command with both servers running: ``python -m local_servers [--bucket NAME] -- COMMAND ARGUMENTS…``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: list[str]) -> int:
-    """Return the exit status of the command, 1 if the servers could not be started."""
+    """Return the exit status of the command, or 1 if the servers could not be started."""
     parser = argparse.ArgumentParser(prog="python -m local_servers", description=__doc__)
-    parser.add_argument("--bucket", default="example-bucket", help="the bucket that is made (default: %(default)s)")
+    parser.add_argument("--bucket", default="example-bucket", help="the bucket to create (default: %(default)s)")
     parser.add_argument("command", nargs="+", help="what to run, after --")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
 
 def create_bucket(storage: StorageServer, name: str) -> None:
-    """Make a bucket; without Google's client, so that this command needs nothing but Python."""
+    """Create a bucket. Google's client is not used, so that this command needs only Python."""
     request = urllib.request.Request(
         f"{storage.direct_url}/storage/v1/b?project={PROJECT}",
         json.dumps({"name": name}).encode(),
@@ -53,7 +53,7 @@ def create_bucket(storage: StorageServer, name: str) -> None:
 
 
 def run(command: list[str], variables: dict[str, str]) -> int:
-    """Run the command and return its exit status as a shell would; if this is interrupted, so is the command."""
+    """Run the command and return its exit status as a shell would. An interrupt also ends the command."""
     try:
         process = subprocess.Popen(command, env={**os.environ, **variables})
     except OSError as error:
@@ -62,7 +62,7 @@ def run(command: list[str], variables: dict[str, str]) -> int:
     try:
         status = process.wait()
     except BaseException:
-        # Ctrl-C reached the command as well; it may take its time to end in order.
+        # Ctrl-C reached the command too; let it shut down cleanly.
         process.terminate()
         process.wait()
         raise

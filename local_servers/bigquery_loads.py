@@ -1,4 +1,4 @@
-"""Jobs as the real service does them: which objects a `*` means, which rows are wrong, MERGE within a transaction."""
+"""Jobs as in the real service: which objects a `*` matches, which rows are invalid, and MERGE in a transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIST_TIMEOUT_SECONDS = 60.0
 
 
 def repair_loads(storage_url: str) -> None:
-    """Replace what local-bigquery does otherwise than the real service."""
+    """Replace what local-bigquery does differently from the real service."""
     secret_for = storage.paths
 
     def paths(cursor: duckdb.DuckDBPyConnection, uri: str) -> list[str]:
@@ -27,17 +27,17 @@ def repair_loads(storage_url: str) -> None:
         return find_objects(storage_url, uri)
 
     def hive(config: JobConfigurationLoad) -> dict[str, str]:
-        # DuckDB takes folders named like page_id=100 for columns even where nobody asked for it.
-        return asked_for(config) or {"hive_partitioning": "false"}
+        # DuckDB turns folders named like page_id=100 into columns even if the job does not request it.
+        return requested(config) or {"hive_partitioning": "false"}
 
-    asked_for, load._hive = load._hive, hive
+    requested, load._hive = load._hive, hive
     load.paths = paths
     runner.HANDLERS["load"] = checked(load.run)
     merge.run = within_transactions(merge.run)
 
 
 class OpenTransaction:
-    """A cursor on which nobody begins a second transaction: the attempt alone would spoil the first."""
+    """A cursor that refuses to begin a second transaction: the attempt itself would abort the first."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._cursor = cursor
@@ -52,10 +52,10 @@ class OpenTransaction:
 
 
 def within_transactions(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a MERGE that can be part of a transaction."""
+    """Return a MERGE that also works in a transaction."""
 
     def run_within(cursor: duckdb.DuckDBPyConnection, *arguments: Any) -> Any:
-        # Time stands still within a transaction; outside, each statement has its own.
+        # In a transaction the time does not change; outside, each statement has its own.
         times = {cursor.execute("SELECT epoch_us(transaction_timestamp())").fetchone() for _ in range(2)}
         return run(OpenTransaction(cursor) if len(times) == 1 else cursor, *arguments)
 
@@ -65,7 +65,7 @@ def within_transactions(run: Callable[..., Any]) -> Callable[..., Any]:
 def checked(
     run: Callable[[duckdb.DuckDBPyConnection, JobConfigurationLoad, str | None], Any],
 ) -> Callable[[duckdb.DuckDBPyConnection, JobConfigurationLoad, str | None], Any]:
-    """Return a load that refuses what the real one refuses."""
+    """Return a load that refuses what the real service refuses."""
 
     def run_checked(cursor: duckdb.DuckDBPyConnection, config: JobConfigurationLoad, uploaded: str | None) -> Any:
         fields = (config.schema_ and config.schema_.fields) or []
@@ -86,7 +86,7 @@ def _check_lines(cursor: duckdb.DuckDBPyConnection, config: JobConfigurationLoad
         keys = cursor.sql(f"SELECT DISTINCT unnest(json_keys(json)) FROM {lines}").fetchall()
         missing = [name for name in required if _is_missing(cursor, lines, name)]
     except duckdb.Error:
-        return  # the load itself says what is wrong
+        return  # the load itself reports the error
     unknown = sorted(key for (key,) in keys if key.lower() not in known)
     if unknown and not config.ignoreUnknownValues:
         raise _wrong_rows(f"No such field: {unknown[0]}.")
@@ -105,7 +105,7 @@ def _wrong_rows(problem: str) -> BigQueryError:
 
 
 def find_objects(storage_url: str, uri: str) -> list[str]:
-    """Return the objects that a ``gs://`` address means, of which `*` stands for any text; there must be one."""
+    """Return the objects that match a ``gs://`` URI, in which `*` matches any text; raises if there are none."""
     bucket, _, pattern = uri.removeprefix("gs://").partition("/")
     parts = pattern.split("*")
     if len(parts) > 2:
@@ -123,8 +123,8 @@ def _names(storage_url: str, bucket: str, prefix: str) -> Iterator[str]:
         query = {"prefix": prefix} | ({"pageToken": token} if token else {})
         address = f"{storage_url}/storage/v1/b/{bucket}/o?{urllib.parse.urlencode(query)}"
         try:
-            with urllib.request.urlopen(address, timeout=LIST_TIMEOUT_SECONDS) as answer:
-                page = json.load(answer)
+            with urllib.request.urlopen(address, timeout=LIST_TIMEOUT_SECONDS) as response:
+                page = json.load(response)
         except urllib.error.HTTPError as error:
             message = json.load(error)["error"]["message"]
             raise BigQueryError("notFound" if error.code == 404 else "accessDenied", message) from error

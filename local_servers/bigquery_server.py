@@ -1,6 +1,6 @@
-"""The process of the BigQuery server: local-bigquery, started so that it works without the internet.
+"""The process of the BigQuery server: local-bigquery, set up to work offline.
 
-It runs in its own environment; `servers` starts it there, see `main` for its options.
+`servers` starts it in its own environment; see `main` for its options.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 import duckdb
 import uvicorn
 
-from . import lifeline
+from . import parent_watchdog
 
 DATASET = "default_dataset"
 
 
 def set_time_zone_late() -> None:
-    """Let DuckDB set its time zone after connecting: as an option of connecting it would look for an extension."""
+    """Make DuckDB set its time zone after connecting: as a connection option it would need an extension."""
     connect: Callable[..., duckdb.DuckDBPyConnection] = duckdb.connect
 
     def connect_first(*arguments: Any, config: dict[str, Any] | None = None, **named: Any) -> duckdb.DuckDBPyConnection:
@@ -33,17 +33,17 @@ def set_time_zone_late() -> None:
 
 
 def main() -> None:
-    """Serve until the starter ends."""
-    parser = lifeline.arguments()
+    """Serve until the parent process ends."""
+    parser = parent_watchdog.arguments()
     parser.add_argument("--project", required=True)
     options = parser.parse_args()
     if options.temporary:
-        lifeline.end_with_starter(options.temporary)
+        parent_watchdog.exit_with_parent(options.temporary)
     elif options.folder is None:
-        parser.error("--folder is needed where there is no --temporary")
+        parser.error("--folder is required without --temporary")
     set_time_zone_late()
 
-    # Imported late: they connect to DuckDB as it was when they were imported.
+    # Imported late, because they keep the duckdb.connect that they find when imported.
     import local_bigquery
     from local_bigquery.engine import database
     from local_bigquery.settings import settings
@@ -58,8 +58,8 @@ def main() -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((options.host, options.port))
     listener.listen(128)
-    database.connection()  # the first one builds the catalog, which takes a second
-    lifeline.announce(listener.getsockname()[1])
+    database.connection()  # the first connection builds the catalog, which takes a second
+    parent_watchdog.announce(listener.getsockname()[1])
     configuration = uvicorn.Config(local_bigquery.app, log_level="warning", access_log=False)
     uvicorn.Server(configuration).run(sockets=[listener])
 

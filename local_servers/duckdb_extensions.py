@@ -1,10 +1,10 @@
-"""Puts DuckDB's extensions, which came as packages, where DuckDB looks for them: in the home folder."""
+"""Installs DuckDB's extensions from their packages into the home folder, where DuckDB looks for them."""
 
 from __future__ import annotations
 
 
 def main() -> None:
-    """Import all that local-bigquery uses."""
+    """Import the extensions that local-bigquery uses."""
     from duckdb_extensions import import_extension
 
     for name in ("ducklake", "httpfs", "spatial"):

@@ -1,4 +1,4 @@
-"""The virtual environments the servers run in: what local-bigquery needs cannot be installed next to Airflow."""
+"""The servers' virtual environments: local-bigquery's dependencies conflict with Airflow's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proxy in front of a server, in the test process: it logs the requests and makes them fail as a test says."""
+"""A proxy in front of a server, in the test process. It logs requests and makes them fail as configured."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 UPSTREAM_TIMEOUT_SECONDS = 600.0
-# They belong to one connection, not to the message, or are written anew.
+# Headers that belong to one connection rather than the message, or that are rewritten.
 CONNECTION_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
-# With zero seconds to linger, closing a socket resets the connection instead of ending it in order.
+# With zero seconds to linger, closing a socket resets the connection instead of shutting it down.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass
 class Fault:
-    """One trouble: which requests (a regular expression on ``METHOD /path?query``), how often (None: always), what.
+    """One fault for requests that ``match`` (a regular expression on ``METHOD /path?query``), ``times`` times.
 
-    ``status`` and ``reset``: the request does not reach the server. ``status_after`` and ``reset_after``: it does,
-    but its answer is lost. ``delay``: it waits so many seconds first. ``body_cut``: so many bytes of the answer's
-    body arrive, then the connection is reset.
+    ``times``: None means always. ``status`` and ``reset``: the request does not reach the server. ``status_after`` and
+    ``reset_after``: it does, but its response is lost. ``delay``: seconds to wait first. ``body_cut``: only so many
+    bytes of the response body arrive, then the connection is reset.
     """
 
     match: str
@@ -42,14 +42,14 @@ class Fault:
     message: str = "injected"
 
     def error_body(self, status: int) -> bytes:
-        """Return the error as Google writes it."""
+        """Return the error in Google's format."""
         first = {"message": self.message, "domain": "global", "reason": self.reason}
         return json.dumps({"error": {"code": status, "message": self.message, "errors": [first]}}).encode()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a client is sent; ``cut``: only so many bytes of the body."""
+class Response:
+    """What is sent to the client; ``cut``: only so many bytes of the body."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -58,7 +58,7 @@ class Answer:
 
 
 class FaultProxy:
-    """A loopback address that leads to another one; use it as a context manager."""
+    """A loopback address that forwards to another one; use it as a context manager."""
 
     def __init__(self, upstream_port: int = 0) -> None:
         self.upstream_port = upstream_port
@@ -67,7 +67,7 @@ class FaultProxy:
         self._requests: list[str] = []
         self._server = _ProxyServer(self)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        # It looks whether it shall stop every so often; half a second would be waited for at each stop.
+        # The server polls for a stop. The default interval of half a second would delay each stop.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="fault-proxy", daemon=True
         )
@@ -80,33 +80,33 @@ class FaultProxy:
         self.stop()
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def add_fault(self, fault: Fault) -> None:
-        """Add a trouble to come; of several that fit a request, the oldest triggers."""
+        """Add a fault; if several match a request, the oldest triggers."""
         re.compile(fault.match)
         with self._lock:
             self._faults.append(fault)
 
     def clear_faults(self) -> None:
-        """Forget all troubles to come."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     @property
     def requests(self) -> list[str]:
-        """All requests since they were last forgotten, as ``METHOD /path?query STATUS``.
+        """All requests since the log was last cleared, as ``METHOD /path?query STATUS``.
 
-        A fault adds what it did: ``… 503 injected``, ``… reset injected``, ``… 200 lost``, ``… 200 cut``.
+        A fault appends what it did: ``… 503 injected``, ``… reset injected``, ``… 200 lost``, ``… 200 cut``.
         """
         with self._lock:
             return list(self._requests)
 
     def forget_requests(self) -> None:
-        """Begin the log anew."""
+        """Clear the log."""
         with self._lock:
             self._requests.clear()
 
@@ -116,7 +116,7 @@ class FaultProxy:
             self._requests.append(line)
 
     def trigger(self, line: str) -> Fault | None:
-        """Return the trouble for this request, if there is one, and count it."""
+        """Return the fault for this request, if any, and count it."""
         with self._lock:
             for fault in self._faults:
                 if fault.times != 0 and re.search(fault.match, line):
@@ -136,17 +136,17 @@ class _ProxyServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _ProxyConnection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that hang up are part of the tests."""
+        """Log nothing: tests include clients that hang up."""
 
 
 class _ProxyConnection(BaseHTTPRequestHandler):
     server: _ProxyServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave together
+    wbufsize = -1  # sends headers and body together
 
     def handle_any(self) -> None:
-        """Forward a request, or do what a fault says."""
+        """Forward a request, or apply a fault."""
         proxy = self.server.proxy
         line = f"{self.command} {self.path}"
         body = self._read_body()
@@ -160,22 +160,22 @@ class _ProxyConnection(BaseHTTPRequestHandler):
             proxy.record(f"{line} reset injected")
             return self._reset()
         try:
-            answer = self._forward(body, None if fault is None else fault.body_cut)
+            response = self._forward(body, None if fault is None else fault.body_cut)
         except (OSError, http.client.HTTPException):
-            # The server is not there, or died meanwhile: its clients would see the same.
+            # The server is down or died meanwhile: its clients would see the same.
             proxy.record(f"{line} reset")
             return self._reset()
         if fault is not None and (fault.status_after is not None or fault.reset_after):
-            proxy.record(f"{line} {answer.status} lost")
+            proxy.record(f"{line} {response.status} lost")
             return self._reset() if fault.status_after is None else self._send_error(fault, fault.status_after)
-        proxy.record(f"{line} {answer.status}" + ("" if answer.cut is None else " cut"))
-        return self._send(answer)
+        proxy.record(f"{line} {response.status}" + ("" if response.cut is None else " cut"))
+        return self._send(response)
 
-    # The names http.server calls
+    # The method names that http.server calls
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any  # noqa: N815
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name http.server gives
-        """Say nothing: `FaultProxy.requests` is the log."""
+        """Log nothing: `FaultProxy.requests` is the log."""
 
     def _read_body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
@@ -188,8 +188,8 @@ class _ProxyConnection(BaseHTTPRequestHandler):
             pass  # trailers
         return b"".join(chunks)
 
-    def _forward(self, body: bytes, cut: int | None) -> Answer:
-        """Send the request on; the Host header stays, so that the server names the proxy's address in its answers."""
+    def _forward(self, body: bytes, cut: int | None) -> Response:
+        """Forward the request. The Host header stays, so that the server uses the proxy's address in its responses."""
         connection = http.client.HTTPConnection(
             "127.0.0.1", self.server.proxy.upstream_port, timeout=UPSTREAM_TIMEOUT_SECONDS
         )
@@ -204,29 +204,29 @@ class _ProxyConnection(BaseHTTPRequestHandler):
             headers = _of_message(received.headers)
             if self.command == "HEAD" and "Content-Length" in received.headers:
                 headers.append(("Content-Length", received.headers["Content-Length"]))
-            return Answer(received.status, headers, received.read(), cut)
+            return Response(received.status, headers, received.read(), cut)
         finally:
             connection.close()
 
-    def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
-        for name, value in answer.headers:
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers:
             self.send_header(name, value)
-        if self.command != "HEAD" and answer.status not in (204, 304):
-            self.send_header("Content-Length", str(len(answer.body)))
+        if self.command != "HEAD" and response.status not in (204, 304):
+            self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(answer.body[: answer.cut])
+        self.wfile.write(response.body[: response.cut])
         self.wfile.flush()
-        if answer.cut is not None:
+        if response.cut is not None:
             self._reset()
 
     def _send_error(self, fault: Fault, status: int) -> None:
-        self._send(Answer(status, [("Content-Type", "application/json")], fault.error_body(status)))
+        self._send(Response(status, [("Content-Type", "application/json")], fault.error_body(status)))
 
     def _reset(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.connection.close()  # takes effect when the handler closes its files, which is next
+        self.connection.close()  # takes effect when the handler closes its files, immediately after this
 
 
 def _of_message(headers: Message) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""Virtual environments with pinned contents, made the first time they are needed.
+"""Virtual environments with pinned contents, created when they are first needed.
 
-For what cannot be installed next to Airflow, or is not to share anything with it.
+For packages that conflict with Airflow or must be isolated from it.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ INSTALL_TIMEOUT_SECONDS = 900.0
 
 
 class EnvironmentFailed(RuntimeError):  # noqa: N818 - it names what happened
-    """An environment could not be made; the message has the output of the command that failed."""
+    """An environment could not be created; the message has the output of the command that failed."""
 
 
 @dataclass(frozen=True)
 class PinnedEnvironment:
-    """One virtual environment: where it lies, its pins, and which Python it is made with."""
+    """One virtual environment: its folder, its pins, and the Python that creates it."""
 
     folder: Path
     requirements: Path
     find_python: Callable[[], Path]
     after_install: str = ""
-    """A module that is run in it at the end."""
+    """A module to run in the environment after the installation."""
 
     @property
     def python(self) -> Path:
-        """The interpreter inside."""
+        """The environment's interpreter."""
         return self.folder / "bin" / "python"
 
     @property
     def home(self) -> Path:
-        """The home folder of what runs inside, where libraries keep what they download or unpack."""
+        """The home folder for programs in the environment, where libraries store downloads."""
         return self.folder / "home"
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is there, complete, and made from the requirements as they are now."""
+        """Whether it exists, is complete, and was created from the current requirements."""
         try:
             return self._stamp.read_text() == self._recipe and self.python.exists()
         except OSError:
             return False
 
     def ensure(self, announce: Callable[[str], None] = lambda _: None) -> None:
-        """Make it unless it is there; raises PythonMissing or EnvironmentFailed."""
+        """Create it unless it is ready; raises PythonMissing or EnvironmentFailed."""
         if not self.is_ready:
-            with _alone(self.requirements.parent):
-                self._make_unless_ready(announce)
+            with _locked(self.requirements.parent):
+                self._create_unless_ready(announce)
 
-    def _make_unless_ready(self, announce: Callable[[str], None]) -> None:
-        if not self.is_ready:  # another process may have made it while this one waited
-            announce(f"Making {self.folder.name}, once; this takes some seconds")
-            self._make()
+    def _create_unless_ready(self, announce: Callable[[str], None]) -> None:
+        if not self.is_ready:  # another process may have created it while this one waited
+            announce(f"Creating {self.folder.name}, once; this takes some seconds")
+            self._create()
 
     def variables(self) -> dict[str, str]:
-        """Return the environment variables for what runs inside."""
+        """Return the environment variables for programs in the environment."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -81,9 +81,9 @@ class PinnedEnvironment:
     def _recipe(self) -> str:
         return hashlib.sha256((self.requirements.read_text() + self.after_install).encode()).hexdigest()
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         base = self.find_python()
-        # Without the stamp, which is written last, it is half made or outdated.
+        # Without the stamp, which is written last, it is incomplete or outdated.
         shutil.rmtree(self.folder, ignore_errors=True)
         uv = find_uv()
         if uv is not None:
@@ -103,7 +103,7 @@ def _run(
     command: list[str | Path], variables: dict[str, str] | None = None, timeout: float = INSTALL_TIMEOUT_SECONDS
 ) -> str:
     environment = {**os.environ, **(variables or {})}
-    # Byte code is written at install time: without it each start takes twice as long.
+    # Byte code is compiled at install time: without it each start takes twice as long.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     shown = " ".join(map(str, command))
     try:
@@ -116,8 +116,8 @@ def _run(
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one process at a time makes environments; the lock is on their pins' folder, so no file has to be kept."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lets one process at a time create environments. The lock is on the pins' folder, so no lock file is needed."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

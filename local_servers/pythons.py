@@ -1,4 +1,4 @@
-"""Finding a Python of another version on this machine: tests that need one say how to get it when there is none."""
+"""Finds another version of Python on this machine; the error says how to get it if there is none."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PROBE_TIMEOUT_SECONDS = 20.0
 
 
 class PythonMissing(RuntimeError):  # noqa: N818 - it names what is missing
-    """There is no Python of that version; the message says how to get one."""
+    """No Python of that version was found; the message says how to get one."""
 
 
 def find_uv() -> Path | None:
-    """Return uv, from beside the running Python or from the PATH."""
+    """Return uv, from the folder of the running Python or from the PATH."""
     beside = Path(sys.executable).with_name("uv")
     if beside.exists():
         return beside
@@ -26,7 +26,7 @@ def find_uv() -> Path | None:
 
 
 def find_python(version: str) -> Path:
-    """Return a Python of that version, such as 3.13, that runs; raises PythonMissing."""
+    """Return a working Python of that version, such as 3.13; raises PythonMissing."""
     for candidate in candidates(version):
         if _output([candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]) == version:
             return candidate
@@ -41,7 +41,7 @@ def _variable(version: str) -> str:
 
 
 def candidates(version: str) -> Iterator[Path]:
-    """Where it may be; what is there need not run, as a pyenv shim for another version does not."""
+    """Where it may be. A candidate may not run, such as a pyenv shim for another version."""
     named = os.environ.get(_variable(version))
     if named:
         yield Path(named)
@@ -60,7 +60,7 @@ def _python_of_uv(version: str) -> Iterator[Path]:
     uv = find_uv()
     if uv is None:
         return
-    # uv gives up at the first shim that fails instead of looking further.
+    # uv stops at the first shim that fails.
     path = os.pathsep.join(part for part in os.get_exec_path() if not part.endswith("shims"))
     found = _output([uv, "python", "find", "--no-project", "--offline", version], {"PATH": path})
     if found:
@@ -68,7 +68,7 @@ def _python_of_uv(version: str) -> Iterator[Path]:
 
 
 def _output(command: list[str | Path], variables: dict[str, str] | None = None) -> str | None:
-    """What a command prints, None when it fails."""
+    """The output of a command, None if it fails."""
     environment = {**os.environ, **(variables or {})}
     try:
         done = subprocess.run(

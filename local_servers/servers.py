@@ -25,13 +25,13 @@ Server = TypeVar("Server", bound="GoogleServer")
 
 
 class ServerFailed(RuntimeError):  # noqa: N818 - it names what happened
-    """A server did not start; the message has what it printed."""
+    """A server did not start; the message has its output."""
 
 
 class GoogleServer:
-    """A server in a process of its own, on a free loopback port; use it as a context manager.
+    """A server in its own process, on a free loopback port; use it as a context manager.
 
-    ``url`` leads through a fault proxy, ``direct_url`` does not. Both stay the same until the server is left.
+    ``url`` goes through a fault proxy, ``direct_url`` does not. Both stay the same until the context ends.
     """
 
     environment: PinnedEnvironment
@@ -60,7 +60,7 @@ class GoogleServer:
         self.stop()
 
     def stop(self) -> None:
-        """End the process and remove what it left behind, except for a folder that was given."""
+        """End the process and remove its files, except for a given folder."""
         if self._proxy is not None:
             self._proxy.stop()
         self.kill()
@@ -80,11 +80,11 @@ class GoogleServer:
 
     @property
     def requests(self) -> list[str]:
-        """The requests since they were last forgotten, see `FaultProxy.requests`."""
+        """The requests since the log was last cleared, see `FaultProxy.requests`."""
         return self._running_proxy.requests
 
     def forget_requests(self) -> None:
-        """Begin the log of requests anew."""
+        """Clear the log of requests."""
         self._running_proxy.forget_requests()
 
     def fail(
@@ -101,16 +101,16 @@ class GoogleServer:
         reason: str = "backendError",
         message: str = "injected",
     ) -> None:
-        """Let requests to come fail, see `Fault`; ``times=None``: until `clear_faults`."""
+        """Make future requests fail, see `Fault`; ``times=None``: until `clear_faults`."""
         fault = Fault(match, times, status, status_after, reset, reset_after, delay, body_cut, reason, message)
         self._running_proxy.add_fault(fault)
 
     def clear_faults(self) -> None:
-        """Forget all faults to come."""
+        """Remove all faults."""
         self._running_proxy.clear_faults()
 
     def kill(self) -> None:
-        """End the process at once, in the middle of whatever it does, as a machine that dies."""
+        """End the process at once, as a crash does."""
         if self._process is None:
             return
         with suppress(ProcessLookupError):
@@ -122,10 +122,10 @@ class GoogleServer:
         self._process = None
 
     def restart(self) -> None:
-        """Start again after `kill`: on the same port, with the same folder, and empty if there is none."""
+        """Start again after `kill`, on the same port and with the same folder; empty without a folder."""
         self.kill()
         if self._temporary is None:
-            raise RuntimeError("the server was not started, or left")
+            raise RuntimeError("the server is not running: use it as a context manager")
         self._start(self._temporary)
 
     @property
@@ -142,7 +142,7 @@ class GoogleServer:
                 [*command, f"--port={self._port}", f"--temporary={temporary}", *self._arguments],
                 cwd=REPOSITORY,
                 env={**self.environment.variables(), **self._variables},
-                stdin=subprocess.PIPE,  # its end tells the process that the starter is gone
+                stdin=subprocess.PIPE,  # when it closes, the server exits
                 stdout=subprocess.PIPE,
                 stderr=output,
                 start_new_session=True,
@@ -158,7 +158,7 @@ class GoogleServer:
 
 
 class StorageServer(GoogleServer):
-    """Google Cloud Storage; without a folder the objects are in memory."""
+    """Google Cloud Storage; without a folder, objects are kept in memory."""
 
     environment = STORAGE
     module = "storage_server"
@@ -167,7 +167,7 @@ class StorageServer(GoogleServer):
         super().__init__([] if folder is None else [f"--folder={folder.absolute()}"], {})
 
     def deny(self, bucket: str, permission: str = "storage.objects.create") -> None:
-        """Answer each request to a bucket as if the permission were missing, until `clear_faults`."""
+        """Refuse every request to a bucket with a missing permission, until `clear_faults`."""
         self.fail(
             rf"/b/{bucket}(/|\?|$)",
             times=None,
@@ -179,7 +179,7 @@ class StorageServer(GoogleServer):
 
 
 class BigQueryServer(GoogleServer):
-    """BigQuery, which reads ``gs://`` from a storage server; without a folder the tables go when it is left."""
+    """BigQuery, which reads ``gs://`` from a storage server; without a folder, tables are temporary."""
 
     environment = BIGQUERY
     module = "bigquery_server"
@@ -191,19 +191,19 @@ class BigQueryServer(GoogleServer):
 
 
 def client_environment(storage: GoogleServer, bigquery: GoogleServer) -> dict[str, str]:
-    """Return the environment variables that lead Google's clients to the servers."""
+    """Return the environment variables that point Google's clients to the servers."""
     return {
         "STORAGE_EMULATOR_HOST": storage.url,
         "BIGQUERY_EMULATOR_HOST": bigquery.url,
-        # Without it gcsfs asks over gRPC, at the same address, whether a bucket has folders, and waits for ever.
+        # Otherwise gcsfs asks over gRPC, at the same address, whether a bucket has folders, and hangs.
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
-        # Without it a client that names no project asks the network for one.
+        # Otherwise a client without a project asks the network for one.
         "GOOGLE_CLOUD_PROJECT": getattr(bigquery, "project", PROJECT),
     }
 
 
 def _first_line(pipe: IO[bytes] | None, timeout: float) -> str:
-    """Return the first line that arrives in time, or what there is if the other side closes."""
+    """Return the first line that arrives in time, or an empty text if the other side closes."""
     assert pipe is not None
     deadline = time.monotonic() + timeout
     line = b""

@@ -1,4 +1,4 @@
-"""Where the storage server keeps its objects: in memory, or in a folder that survives `kill -9`."""
+"""Where the storage server stores its objects: in memory, or in a folder that survives `kill -9`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REMEMBERED_UPLOADS = 1_000
 
 
 class MemoryContents:
-    """The contents by their exact path. The method names are those that the emulator calls."""
+    """Object contents in memory, by exact path. The method names are those that the emulator calls."""
 
     def __init__(self) -> None:
         self._contents: dict[str, bytes] = {}
@@ -28,51 +28,51 @@ class MemoryContents:
         """Do nothing: there are no folders."""
 
     def write_bytes(self, path: str, content: bytes) -> None:
-        """Replace a content."""
+        """Replace the content of an object."""
         self._contents[path] = bytes(content)
 
     def append_bytes(self, path: str, content: bytes) -> None:
-        """Add to a content."""
+        """Append to the content of an object."""
         self._contents[path] = self._contents.get(path, b"") + content
 
     def read_bytes(self, path: str) -> bytes:
-        """Return a content; raises FileNotFoundError."""
+        """Return the content of an object; raises FileNotFoundError."""
         try:
             return self._contents[path]
         except KeyError:
             raise FileNotFoundError(path) from None
 
     def size(self, path: str) -> int:
-        """Return how many bytes there are, 0 for what is not there."""
+        """Return the number of bytes, 0 for a missing object."""
         return len(self._contents.get(path, b""))
 
     def remove_file(self, path: str) -> None:
-        """Remove a content; raises FileNotFoundError."""
+        """Remove an object; raises FileNotFoundError."""
         if self._contents.pop(path, None) is None:
             raise FileNotFoundError(path)
 
     def remove_tree(self, path: str) -> None:
-        """Remove all contents of a bucket."""
+        """Remove all objects of a bucket."""
         for each in [each for each in self._contents if each.startswith(f"{path}/")]:
             del self._contents[each]
 
     def listdir(self, _path: str = "") -> list[str]:
-        """Return the names of the buckets that have contents."""
+        """Return the names of the buckets that have objects."""
         return sorted({each.split("/", 1)[0] for each in self._contents})
 
 
 class FolderContents:
-    """The contents as files, named by a hash: as in the real service `a` and `a/b` can both be objects."""
+    """Object contents as files, named by a hash: as in the real service, `a` and `a/b` can both be objects."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def makedirs(self, path: str) -> None:
-        """Make the folder of a bucket."""
+        """Create the folder of a bucket."""
         (self._folder / path).mkdir(parents=True, exist_ok=True)
 
     def write_bytes(self, path: str, content: bytes) -> None:
-        """Replace a content; a process that is killed meanwhile leaves the old one."""
+        """Replace the content of an object; a process killed meanwhile leaves the old one."""
         file = self._file(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
@@ -80,33 +80,33 @@ class FolderContents:
         new.replace(file)
 
     def append_bytes(self, path: str, content: bytes) -> None:
-        """Add to a content."""
+        """Append to the content of an object."""
         file = self._file(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab") as output:
             output.write(content)
 
     def read_bytes(self, path: str) -> bytes:
-        """Return a content; raises FileNotFoundError."""
+        """Return the content of an object; raises FileNotFoundError."""
         return self._file(path).read_bytes()
 
     def size(self, path: str) -> int:
-        """Return how many bytes there are, 0 for what is not there."""
+        """Return the number of bytes, 0 for a missing object."""
         try:
             return self._file(path).stat().st_size
         except FileNotFoundError:
             return 0
 
     def remove_file(self, path: str) -> None:
-        """Remove a content; raises FileNotFoundError."""
+        """Remove an object; raises FileNotFoundError."""
         self._file(path).unlink()
 
     def remove_tree(self, path: str) -> None:
-        """Remove all contents of a bucket; raises FileNotFoundError."""
+        """Remove all objects of a bucket; raises FileNotFoundError."""
         shutil.rmtree(self._folder / path)
 
     def listdir(self, _path: str = "") -> list[str]:
-        """Return the names of the buckets that have contents."""
+        """Return the names of the buckets that have objects."""
         return sorted(each.name for each in self._folder.iterdir() if each.is_dir())
 
     def _file(self, path: str) -> Path:
@@ -115,27 +115,27 @@ class FolderContents:
 
 
 class Journal:
-    """The metadata in a folder: each change is one line, so that writing does not grow with the number of objects."""
+    """The metadata in a folder. Each change is one line, so the cost does not grow with the number of objects."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "journal.jsonl"
 
     def read(self) -> dict[str, Any]:
-        """Return the metadata as of the last whole line."""
+        """Return the metadata as of the last complete line."""
         sections: dict[str, Any] = {name: {} for name in SECTIONS}
         with contextlib.suppress(FileNotFoundError):
             for line in self._file.read_bytes().splitlines(keepends=True):
-                if line.endswith(b"\n"):  # else the process was killed while it wrote
+                if line.endswith(b"\n"):  # otherwise the process was killed while writing
                     self._apply(sections, *json.loads(line))
         return sections
 
     def add(self, path: list[str], value: Any) -> None:
-        """Record that the value at a path (a section and keys) has changed; None: it is gone."""
+        """Record the new value at a path (a section and keys); None: it was deleted."""
         with self._file.open("ab") as output:
             output.write(json.dumps([path, value]).encode() + b"\n")
 
     def rewrite(self, sections: dict[str, Any]) -> None:
-        """Record all metadata anew, as one line for each section."""
+        """Rewrite all metadata, one line per section."""
         new = self._file.with_suffix(".new")
         new.write_text("".join(json.dumps([[name], value]) + "\n" for name, value in sections.items()))
         new.replace(self._file)
@@ -152,7 +152,7 @@ class Journal:
 
 
 class RepairedStorage(Storage):  # type: ignore[misc]  # its package has no types
-    """The emulator's storage, which keeps its promises: each answered change survives a kill, chunks may come twice.
+    """The emulator's storage with fixes: acknowledged changes survive a kill, and chunks may be repeated.
 
     Without a folder everything is in memory.
     """
@@ -171,7 +171,7 @@ class RepairedStorage(Storage):  # type: ignore[misc]  # its package has no type
     def create_file(
         self, bucket_name: str, file_name: str, content: bytes, file_obj: dict[str, Any], file_id: str | None = None
     ) -> None:
-        """Keep an object; the contents are written before the metadata that refer to them."""
+        """Store an object. Its content is written before the metadata that refer to it."""
         with self._changing(["objects", bucket_name, file_name]):
             super().create_file(bucket_name, file_name, content, file_obj, file_id)
         if file_id is not None:
@@ -181,7 +181,7 @@ class RepairedStorage(Storage):  # type: ignore[misc]  # its package has no type
                 self.finished_uploads.popitem(last=False)
 
     def patch_object(self, bucket_name: str, file_name: str, file_obj: dict[str, Any]) -> None:
-        """Keep the changed metadata of an object."""
+        """Store the changed metadata of an object."""
         with self._changing(["objects", bucket_name, file_name]):
             super().patch_object(bucket_name, file_name, file_obj)
 
@@ -191,20 +191,20 @@ class RepairedStorage(Storage):  # type: ignore[misc]  # its package has no type
             super().delete_file(bucket_name, file_name)
 
     def create_resumable_upload(self, bucket_name: str, file_name: str, file_obj: dict[str, Any]) -> str:
-        """Begin an upload in chunks and return its id."""
+        """Start a resumable upload and return its id."""
         with self._changing([]):
             upload_id: str = super().create_resumable_upload(bucket_name, file_name, file_obj)
         self._record(["resumable", upload_id], file_obj)
         return upload_id
 
     def get_resumable_byte_count(self, file_id: str) -> int:
-        """Return how many bytes of an upload have arrived."""
+        """Return the number of bytes of an upload that have arrived."""
         return self._store.size(self._object_path(RESUMABLE_DIR, self.safe_id(file_id)))
 
     def add_to_resumable_upload(
         self, file_id: str, content: bytes, total_size: int | None = None, expected_start: int | None = None
     ) -> bytes | None:
-        """Add a chunk and return all bytes if it was the last; what arrived before is not added again."""
+        """Add a chunk, and return all bytes if it was the last. Bytes that arrived before are not added again."""
         path = self._object_path(RESUMABLE_DIR, self.safe_id(file_id))
         arrived = self._store.size(path)
         start = arrived if expected_start is None else expected_start
@@ -228,7 +228,7 @@ class RepairedStorage(Storage):  # type: ignore[misc]  # its package has no type
 
     @contextlib.contextmanager
     def _changing(self, path: list[str]) -> Any:
-        """Record one value instead of all metadata, which the emulator would write at the end of each change."""
+        """Record one value instead of all metadata, which the emulator would write after each change."""
         self._recorded_singly = True
         try:
             yield

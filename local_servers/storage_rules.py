@@ -10,7 +10,7 @@ MOST_COMPOSED = 32
 
 
 @dataclass
-class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
+class Refused(Exception):  # noqa: N818 - it is a response, not a failure
     """The request is answered with an error."""
 
     code: int
@@ -18,23 +18,23 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
     message: str
 
     def body(self) -> dict[str, Any]:
-        """Return the error as Google writes it."""
+        """Return the error in Google's format."""
         first = {"domain": "global", "reason": self.reason, "message": self.message}
         return {"error": {"code": self.code, "message": self.message, "errors": [first]}}
 
 
 def no_such_object(bucket: str, name: str) -> Refused:
-    """The answer for an object, or a generation of it, that is not there."""
+    """The response for a missing object or generation."""
     return Refused(404, "notFound", f"No such object: {bucket}/{name}")
 
 
 def no_such_bucket() -> Refused:
-    """The answer for a bucket that is not there."""
+    """The response for a missing bucket."""
     return Refused(404, "notFound", "The specified bucket does not exist.")
 
 
 def check_writing(conditions: Mapping[str, str], current: Mapping[str, Any] | None) -> None:
-    """Raise Refused unless the object that would be replaced (None: there is none) is as the conditions say."""
+    """Raise Refused unless the object to be replaced (None: there is none) meets the conditions."""
     generation, metageneration = _versions(current)
     for name, actual, must_be_equal in (
         ("ifGenerationMatch", generation, True),
@@ -47,7 +47,7 @@ def check_writing(conditions: Mapping[str, str], current: Mapping[str, Any] | No
 
 
 def check_existing(conditions: Mapping[str, str], current: Mapping[str, Any], *, reading: bool) -> None:
-    """Raise Refused unless the object that is read, changed or deleted is as the conditions say."""
+    """Raise Refused unless the object to be read, changed or deleted meets the conditions."""
     generation, _ = _versions(current)
     if int(conditions.get("generation", generation)) != generation:
         raise no_such_object(f"{current['bucket']}/{current['name']}", f"#{conditions['generation']}")
@@ -60,7 +60,7 @@ def check_existing(conditions: Mapping[str, str], current: Mapping[str, Any], *,
 
 
 def check_source(conditions: Mapping[str, str], source: Mapping[str, Any]) -> None:
-    """Raise Refused unless the object that is copied is as the conditions say."""
+    """Raise Refused unless the object to be copied meets the conditions."""
     translated = {"sourceGeneration": "generation"} | {
         f"ifSource{each}": f"if{each}"
         for each in ("GenerationMatch", "GenerationNotMatch", "MetagenerationMatch", "MetagenerationNotMatch")
@@ -70,7 +70,7 @@ def check_source(conditions: Mapping[str, str], source: Mapping[str, Any]) -> No
 
 
 def check_composed(bucket: str, sources: list[Mapping[str, Any]], objects: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise Refused unless all objects that are to be put together are there and as their conditions say."""
+    """Raise Refused unless all objects to be composed exist and meet their conditions."""
     if not 1 <= len(sources) <= MOST_COMPOSED:
         raise Refused(400, "invalid", f"The number of source components provided ({len(sources)}) exceeds the maximum")
     for source in sources:

@@ -1,6 +1,6 @@
-"""The process of the storage server: gcp-storage-emulator with what it lacks.
+"""The process of the storage server: gcp-storage-emulator with fixes.
 
-It runs in its own environment; `servers` starts it there, see `main` for its options.
+`servers` starts it in its own environment; see `main` for its options.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gcp_storage_emulator.exceptions import BadRequest, NotFound
 from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.server import Request, Response
 
-from . import lifeline
+from . import parent_watchdog
 from .storage_objects import RepairedStorage
 from .storage_rules import (
     Refused,
@@ -44,15 +44,15 @@ log = logging.getLogger(__name__)
 
 
 def conditions_of(request: Request) -> dict[str, str]:
-    """Return the query parameters, of which each is given once."""
+    """Return the query parameters, each of which occurs once."""
     return {name: values[0] for name, values in request.query.items()}
 
 
-# Before the emulator acts
+# Before the emulator's handler
 
 
 def before_upload(request: Request, _response: Response, storage: RepairedStorage) -> None:
-    """Check what a new object, or an upload in chunks that is begun, would replace."""
+    """Check what a new object, or a new resumable upload, would replace."""
     if "upload_id" in request.query:
         return before_chunk(request, _response, storage)
     bucket = request.params["bucket_name"]
@@ -65,7 +65,7 @@ def before_upload(request: Request, _response: Response, storage: RepairedStorag
 
 
 def before_chunk(request: Request, _response: Response, storage: RepairedStorage) -> None:
-    """Check what an upload in chunks would replace: its conditions must hold at the end as well as at the start."""
+    """Check what a resumable upload would replace: its conditions must hold at the end as well as at the start."""
     upload_id = conditions_of(request).get("upload_id", "")
     if upload_id in storage.finished_uploads:
         return
@@ -77,12 +77,12 @@ def before_chunk(request: Request, _response: Response, storage: RepairedStorage
 
 
 def before_read(request: Request, _response: Response, storage: RepairedStorage) -> None:
-    """Check that the object, and the generation asked for, is there."""
+    """Check that the object exists in the requested generation."""
     check_existing(conditions_of(request), _existing(request, storage), reading=True)
 
 
 def before_change(request: Request, _response: Response, storage: RepairedStorage) -> None:
-    """Check the object that is to be changed or deleted."""
+    """Check the object to be changed or deleted."""
     check_existing(conditions_of(request), _existing(request, storage), reading=False)
 
 
@@ -122,11 +122,11 @@ def _name_in_body(body: Any) -> str | None:
     return name
 
 
-# Instead of the emulator
+# Instead of the emulator's handler
 
 
 def upload(request: Request, response: Response, storage: RepairedStorage) -> None:
-    """Keep an object, begin an upload in chunks, or take a chunk that comes by POST."""
+    """Store an object, start a resumable upload, or accept a chunk sent by POST."""
     if "upload_id" in request.query:
         take_chunk(request, response, storage)
     else:
@@ -134,7 +134,7 @@ def upload(request: Request, response: Response, storage: RepairedStorage) -> No
 
 
 def take_chunk(request: Request, response: Response, storage: RepairedStorage) -> None:
-    """Take a chunk, or answer again for an upload that is finished: its last answer may have been lost."""
+    """Accept a chunk. For a finished upload, repeat the last response: it may have been lost."""
     upload_id = conditions_of(request)["upload_id"]
     if upload_id in storage.finished_uploads:
         response.json(storage.finished_uploads[upload_id])
@@ -142,11 +142,11 @@ def take_chunk(request: Request, response: Response, storage: RepairedStorage) -
     objects.upload_partial(request, response, storage)
     unfinished = response.status == objects.GoogleHTTPStatus.RESUME_INCOMPLETE
     if unfinished and not storage.get_resumable_byte_count(upload_id):
-        del response._headers["Range"]  # it would say that one byte arrived
+        del response._headers["Range"]  # it would report that one byte arrived
 
 
 def list_objects(request: Request, response: Response, storage: RepairedStorage) -> None:
-    """Answer with one page of names and prefixes, together in the order of the alphabet."""
+    """Respond with one page of names and prefixes, sorted together."""
     asked = conditions_of(request)
     try:
         found, prefixes = storage.get_file_list(
@@ -173,19 +173,19 @@ def list_objects(request: Request, response: Response, storage: RepairedStorage)
 
 
 def refuse_batch(request: Request, response: Response, storage: RepairedStorage) -> None:
-    """Refuse requests in a batch: the emulator would ignore their conditions."""
-    raise Refused(501, "notImplemented", "this server does not take requests in a batch")
+    """Refuse batch requests: the emulator would ignore their conditions."""
+    raise Refused(501, "notImplemented", "this server does not support batch requests")
 
 
 def _in_range(name: str, asked: dict[str, str]) -> bool:
     return asked.get("startOffset", "") <= name and ("endOffset" not in asked or name < asked["endOffset"])
 
 
-# After the emulator acted
+# After the emulator's handler
 
 
 def after_read(request: Request, response: Response, storage: RepairedStorage) -> None:
-    """Add the headers of a download, and decode gzip for who does not take it."""
+    """Add the headers of a download, and decompress gzip for clients that do not accept it."""
     if request.path.startswith("/storage/") and conditions_of(request).get("alt") != "media":
         return
     found = _existing(request, storage)
@@ -195,7 +195,7 @@ def after_read(request: Request, response: Response, storage: RepairedStorage) -
     response["X-Goog-Metageneration"] = found["metageneration"]
     response["X-Goog-Stored-Content-Length"] = found["size"]
     response["X-Goog-Stored-Content-Encoding"] = found.get("contentEncoding", "identity")
-    # BigQuery's server keeps what it read of an object as long as this stays the same.
+    # The BigQuery server caches an object as long as this stays the same.
     response["ETag"] = f'"{found["generation"]}"'
     response["Last-Modified"] = format_datetime(datetime.fromisoformat(found["updated"]), usegmt=True)
     response["Accept-Ranges"] = "bytes"
@@ -208,7 +208,7 @@ def after_read(request: Request, response: Response, storage: RepairedStorage) -
 
 
 def after_compose(request: Request, response: Response, storage: RepairedStorage) -> None:
-    """Say of how many objects it was made; it has no MD5."""
+    """Set the component count and remove the MD5."""
     bucket, name = request.params["bucket_name"], request.params["object_id"]
     composed = storage.objects[bucket][name]
     parts = [storage.objects[bucket].get(each["name"], {}) for each in request.data["sourceObjects"]]
@@ -219,7 +219,7 @@ def after_compose(request: Request, response: Response, storage: RepairedStorage
 
 
 def after_delete(_request: Request, response: Response, _storage: RepairedStorage) -> None:
-    """There is nothing to answer with."""
+    """Respond without content."""
     response.status = HTTPStatus.NO_CONTENT
 
 
@@ -248,14 +248,14 @@ AFTER: dict[Handler, Handler] = {
     buckets.delete: after_delete,
 }
 STATUS_ERRORS = {
-    HTTPStatus.NOT_FOUND: no_such_bucket(),  # that an object is missing was found before
+    HTTPStatus.NOT_FOUND: no_such_bucket(),  # missing objects were detected before
     HTTPStatus.BAD_REQUEST: Refused(400, "invalid", "Invalid request"),
     HTTPStatus.CONFLICT: Refused(409, "conflict", "The bucket you tried to delete is not empty."),
 }
 
 
 def repaired(handler: Handler, lock: threading.RLock) -> Handler:
-    """Return an emulator's handler with what the real service does before, instead and after."""
+    """Return an emulator's handler with the real service's behaviour before, instead and after."""
     before, act, after = BEFORE.get(handler), INSTEAD.get(handler, handler), AFTER.get(handler)
 
     def handle(request: Request, response: Response, storage: RepairedStorage) -> None:
@@ -275,7 +275,7 @@ def repaired(handler: Handler, lock: threading.RLock) -> Handler:
             log.exception("%s %s", request.method, request.full_url)
             _refuse(response, Refused(500, "backendError", repr(error)))
         if isinstance(response._content, str):
-            # Clients download from there: through the address that they use, not the one of whoever uploaded.
+            # Clients download from this link: it must have the address that they use, not the uploader's.
             response._content = MEDIA_LINK.sub(rf"\g<1>{request.base_url}", response._content)
 
     return handle
@@ -291,15 +291,15 @@ def _refuse(response: Response, refused: Refused) -> None:
 
 
 class Connection(server.RequestHandler):  # type: ignore[misc]  # its package has no types
-    """One connection, which stays open for many requests."""
+    """One connection, kept open for many requests."""
 
     wfile: Any
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave together
+    wbufsize = -1  # sends headers and body together
 
     def do_HEAD(self) -> None:  # noqa: N802 - the name http.server calls
-        """Answer as for GET, without the body."""
+        """Respond as to GET, without the body."""
         output, self.wfile = self.wfile, _HeadersOnly(self.wfile)
         try:
             server.Router(self).handle("GET")
@@ -307,18 +307,18 @@ class Connection(server.RequestHandler):  # type: ignore[misc]  # its package ha
             self.wfile = output
 
     def handle_one_request(self) -> None:
-        """Answer one request; after a body whose end the emulator does not read, the connection is of no more use."""
+        """Handle one request. The emulator does not read the end of a chunked body: close the connection then."""
         super().handle_one_request()
         headers = getattr(self, "headers", None)
         if headers is not None and "chunked" in headers.get("Transfer-Encoding", ""):
             self.close_connection = True
 
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name http.server gives
-        """Say nothing: the proxy in front logs the requests."""
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name in http.server
+        """Log nothing: the proxy logs the requests."""
 
 
 class _HeadersOnly:
-    """An output that takes the headers, which come first and end with an empty line, and drops the rest."""
+    """An output that keeps the headers, up to the first empty line, and drops the rest."""
 
     def __init__(self, output: Any) -> None:
         self._output = output
@@ -335,14 +335,14 @@ class _HeadersOnly:
 
 
 class StorageHTTPServer(ThreadingHTTPServer):
-    """Answers many connections at once; what acts on the objects is one at a time."""
+    """Serves many connections concurrently; operations on objects run one at a time."""
 
     daemon_threads = True
     request_queue_size = 128
 
 
 def read_multipart(original: Callable[..., Any], connection: Connection, query: dict[str, list[str]]) -> Any:
-    """Read a request's body; one of two parts is split here, exactly and without a detour through text."""
+    """Read a request's body. A two-part body is split here as bytes, without decoding."""
     content_type = connection.headers.get("Content-Type", "")
     if not content_type.startswith("multipart/related"):
         return original(connection, query)
@@ -370,7 +370,7 @@ def _split_part(part: bytes) -> tuple[dict[str, str], bytes]:
 
 
 def repair_emulator() -> None:
-    """Replace what the emulator does otherwise than the real service."""
+    """Replace what the emulator does differently from the real service."""
     lock = threading.RLock()
     server.HANDLERS = tuple(
         (pattern, {method: repaired(handler, lock) for method, handler in methods.items()})
@@ -381,7 +381,7 @@ def repair_emulator() -> None:
 
     def new_object(*arguments: Any, **named: Any) -> dict[str, Any]:
         made: dict[str, Any] = make_object(*arguments, **named)
-        made["metageneration"] = "1"  # the emulator counts the metadata of the upload as a change
+        made["metageneration"] = "1"  # the emulator counts the upload's metadata as a change
         if made["size"] is not None:
             made["size"] = str(made["size"])
         place, name, generation = made["bucket"], quote(made["name"], safe=""), made["generation"]
@@ -390,7 +390,7 @@ def repair_emulator() -> None:
 
     def new_bucket(*arguments: Any, **named: Any) -> dict[str, Any]:
         made: dict[str, Any] = make_bucket(*arguments, **named)
-        # What was deleted would be kept for a week, in memory.
+        # Otherwise deleted objects would stay in memory for a week.
         made["softDeletePolicy"]["retentionDurationSeconds"] = "0"
         return made
 
@@ -398,16 +398,16 @@ def repair_emulator() -> None:
 
 
 def main() -> None:
-    """Serve until the starter ends."""
-    options = lifeline.arguments().parse_args()
+    """Serve until the parent process ends."""
+    options = parent_watchdog.arguments().parse_args()
     if options.temporary:
-        lifeline.end_with_starter(options.temporary)
+        parent_watchdog.exit_with_parent(options.temporary)
     logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
     logging.getLogger("api").setLevel(logging.CRITICAL)
     repair_emulator()
     storage = RepairedStorage(options.folder)
     with StorageHTTPServer((options.host, options.port), partial(Connection, storage)) as listening:
-        lifeline.announce(listening.server_port)
+        parent_watchdog.announce(listening.server_port)
         listening.serve_forever()
 
 

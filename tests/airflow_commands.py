@@ -1,4 +1,4 @@
-"""What Airflow's command line says of its own commands, without a process for each."""
+"""The help texts of Airflow's commands, without starting a process for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @cache
 def help_of(*words: str) -> str:
-    """The help of a command such as ``dags trigger``; fails when there is no such command."""
+    """The help text of a command such as ``dags trigger``; fails if the command does not exist."""
     from airflow.cli.cli_parser import get_parser
 
     printed = io.StringIO()

@@ -1,4 +1,4 @@
-"""Airflow's metadata database, migrated once for all tests of a run: a migration takes longer than most of them."""
+"""Airflow's metadata database, migrated once per test run: a migration takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 NewDatabase = Callable[[Path], None]
-"""Puts a migrated and empty SQLite database into an Airflow's home, which is made."""
+"""Creates an Airflow home with a migrated, empty SQLite database."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What all tests share: no pytest run may reach anything but this machine."""
+"""Shared by all tests: none may connect to another machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# How long an example takes depends on the machine, and is nothing that a test promises.
+# How long an example takes depends on the machine; no test makes promises about it.
 settings.register_profile("metaconv", deadline=None)
 settings.load_profile("metaconv")
 
@@ -28,7 +28,7 @@ GOOGLE_SERVERS = {"storage_server", "bigquery_server"}
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Without the extra google, what imports its libraries is left out: ``make test-google`` installs them."""
+    """Without the extra google, files that import its libraries are skipped: ``make test-google`` installs them."""
     if IS_GOOGLE_INSTALLED or collection_path.suffix != ".py" or collection_path.name == "conftest.py":
         return None
     return True if _needs_google(collection_path) else None
@@ -41,16 +41,16 @@ def _needs_google(path: Path) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses Google's local servers, however indirectly.
+    """Marks tests that use Google's local servers, even indirectly.
 
-    Files that take long come first: of two processes none then waits for the last file of the other.
+    Slow files come first, so that of two processes neither waits for the other's last file.
     """
     items.sort(key=_place)
     for item in items:
         if GOOGLE_SERVERS & set(getattr(item, "fixturenames", ())) or _needs_google(item.path):
             item.add_marker(pytest.mark.google)
             if item.get_closest_marker("timeout") is None:
-                # The local servers are slow, and two of them share the machine.
+                # The two local servers are slow and share the machine.
                 item.add_marker(pytest.mark.timeout(400))
 
 
@@ -60,8 +60,8 @@ def _place(item: pytest.Item) -> int:
 
 
 @pytest.fixture(autouse=True)
-def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections to any other machine fail at once, so that no test depends on or disturbs one."""
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections to other machines fail at once, so that no test depends on one or disturbs it."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:

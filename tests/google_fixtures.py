@@ -1,4 +1,4 @@
-"""The servers as pytest fixtures, started once per session and only if a test asks for them."""
+"""The local servers as pytest fixtures, started once per session and only if a test needs them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUIRED = "METACONV_REQUIRE_GOOGLE_SERVERS"
 
 @pytest.fixture(scope="session")
 def storage_server() -> Iterator[StorageServer]:
-    """Google Cloud Storage in memory; tests take a bucket each."""
+    """Google Cloud Storage in memory; each test uses its own bucket."""
     _ensure(STORAGE)
     with StorageServer() as server:
         yield server
@@ -25,7 +25,7 @@ def storage_server() -> Iterator[StorageServer]:
 
 @pytest.fixture(scope="session")
 def bigquery_server(storage_server: StorageServer) -> Iterator[BigQueryServer]:
-    """BigQuery that reads from the storage server; tests take a dataset each."""
+    """BigQuery that reads from the storage server; each test uses its own dataset."""
     _ensure(BIGQUERY)
     with BigQueryServer(storage_server.direct_url) as server:
         yield server

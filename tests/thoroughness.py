@@ -1,4 +1,4 @@
-"""Whether tests that try many cases of one kind try all of them: ``make test-all`` does, ``make test`` tries some."""
+"""Whether tests with many cases run all of them: ``make test-all`` does, ``make test`` runs some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MkDocs hooks: pages that come from files beside docs/, tables that come from the code, links that leave docs/."""
+"""MkDocs hooks: pages from files outside docs/, tables from the code, and links to files outside docs/."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tools.reference_pages import with_generated  # noqa: E402
 URL = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 
 OUTSIDE = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-"""Files of the repository that are pages of the site."""
+"""Files outside docs/ that are pages of the site."""
 
 _LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s#]*)(?P<heading>#[^)\s]*)?(?=\))")
 _BADGE = re.compile(r"^(?:\[!\[|!\[)[^\n]*(?:shields\.io|badge\.svg)[^\n]*\n", re.MULTILINE)
@@ -27,7 +27,7 @@ _PROJECT_FILE = re.compile(rf"{re.escape(URL)}/(?:blob|raw)/main/")
 
 
 def on_config(config: Any) -> Any:
-    """Puts each decision below the page that lists them."""
+    """Puts each decision below the page that lists the decisions."""
     pages = [f"adr/{page.name}" for page in sorted((REPOSITORY / "docs" / "adr").glob("[0-9]*.md"))]
     for section in config.nav:
         for entries in section.values():
@@ -38,7 +38,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages that are kept beside docs/."""
+    """Adds the pages from outside docs/."""
     for name, page in OUTSIDE.items():
         text = _BADGE.sub("", (REPOSITORY / name).read_text("utf-8"))
         files.append(File.generated(config, page, content=_PROJECT_FILE.sub("", text)))
@@ -46,14 +46,14 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Fills in what comes from the code, and leads links to other files of the repository to the project's address."""
+    """Inserts the generated tables, and points links to other files of the repository to the project's URL."""
     source = {target: name for name, target in OUTSIDE.items()}.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     text = with_generated(markdown)
     return _LINK.sub(lambda match: site_link(source, page.file.src_uri, match["path"], match["heading"] or ""), text)
 
 
 def site_link(source: str, page: str, path: str, heading: str) -> str:
-    """Where a link of the file ``source`` leads when that file is the page ``page`` of the site."""
+    """The target of a link in the file ``source``, which is the page ``page`` of the site."""
     if not path or re.match(r"[a-z]+:", path):
         return path + heading
     target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))

@@ -1,4 +1,4 @@
-"""Every statement that the warehouses run, rendered from its template and linted by sqlfluff in its own dialect."""
+"""Lints every statement that the warehouses run with sqlfluff, rendered from its template, in its own dialect."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CONFIGURATION = """
 [sqlfluff]
 templater = raw
 large_file_skip_byte_limit = 0
-# Left out is what only concerns names and lists of columns, which are generated: quoted, and on one line however long;
-# what knows neither USING nor semi joins, which name a column once; a variable that is selected under its own name; and
-# a query of no rows at all, LIMIT 0.
+# Excluded: rules about names and column lists, which are generated, quoted and on one line of any length; rules that
+# do not support USING or semi joins, which name a column once; rules about a variable that is selected under its own
+# name; and the rule about LIMIT 0.
 exclude_rules = layout.long_lines, layout.select_targets, layout.set_operators, layout.indent, layout.cte_newline,
     references.quoting, references.keywords, references.qualification, structure.using, structure.subquery,
     structure.join_condition_order, aliasing.required, aliasing.expression, aliasing.self_alias.column,
@@ -28,7 +28,7 @@ exclude_rules = layout.long_lines, layout.select_targets, layout.set_operators, 
 
 [sqlfluff:rules:capitalisation.types]
 extended_capitalisation_policy = upper
-# Parameters of a macro, which are taken for types.
+# Parameters of a macro, which sqlfluff takes for types.
 ignore_words = status, sender, body, attachments, shares, story
 
 [sqlfluff:rules:capitalisation.functions]
@@ -37,10 +37,10 @@ ignore_words = completeness_rank
 
 
 def main() -> int:
-    """Prints sqlfluff's findings by dialect and file; 0 when there is none."""
+    """Prints sqlfluff's findings by dialect and file. Returns 0 if there are none."""
     dialects = {"duckdb": dict(duckdb_statements()), "bigquery": dict(bigquery_statements())}
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as at_once:
-        texts = at_once.map(lambda item: findings(Path(folder, item[0]), *item), dialects.items())
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+        texts = pool.map(lambda item: findings(Path(folder, item[0]), *item), dialects.items())
         print(text := "".join(texts), end="")
     return int(text != "")
 
@@ -61,7 +61,7 @@ def duckdb_statements() -> Iterator[tuple[str, str]]:
 
 
 def bigquery_statements() -> Iterator[tuple[str, str]]:
-    """File names and scripts for BigQuery, which are whole only when every part has been rendered into them."""
+    """File names and scripts for BigQuery. A script is valid only with all its parts rendered."""
     both = {
         table: [Staging(table.name, kind, f"staging_{table.name}_{kind}", 0, 1, ()) for kind in ("ndjson", "parquet")]
         for table in TABLES
@@ -75,7 +75,7 @@ def bigquery_statements() -> Iterator[tuple[str, str]]:
 
 
 def findings(folder: Path, dialect: str, statements: dict[str, str]) -> str:
-    """What sqlfluff says of these statements, by file name; empty when it finds nothing. ``folder`` is made."""
+    """sqlfluff's findings for these statements, by file name; empty if there are none. Creates ``folder``."""
     folder.mkdir()
     (folder / ".sqlfluff").write_text(_CONFIGURATION, "utf-8")
     for name, statement in statements.items():

@@ -1,7 +1,7 @@
-"""The provider's tests on both ends of what it supports: ``make test-matrix``, or ``python -m tools.matrix 3.1.8``.
+"""Runs the provider's tests on several Airflow versions: ``make test-matrix``, or ``python -m tools.matrix 3.1.8``.
 
-Each Airflow gets a virtual environment of its own with the Python that is named beside it, and today's versions of all
-else: what needs an older one is named among the pins.
+Each Airflow gets its own virtual environment, with the given Python and the current versions of all other packages,
+unless ``pins`` name an older one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TEST_SECONDS = 900
 
 @dataclass(frozen=True)
 class Cell:
-    """One Airflow on one Python; ``pins`` are what it needs besides."""
+    """One Airflow on one Python; ``pins`` are additional requirements."""
 
     airflow: str
     python: str
@@ -38,7 +38,7 @@ class Cell:
 
     @property
     def folder(self) -> Path:
-        """Its virtual environment."""
+        """The folder of its virtual environment."""
         return REPOSITORY / f".venv-airflow-{self.airflow}"
 
 
@@ -50,18 +50,20 @@ CELLS = (
 
 
 def main(wanted: list[str]) -> int:
-    """The number of cells that failed."""
+    """Returns the number of cells that failed."""
     unknown = set(wanted) - {cell.airflow for cell in CELLS}
     if unknown:
-        raise SystemExit(f"{', '.join(unknown)} is not in the matrix: {', '.join(cell.airflow for cell in CELLS)} are.")
-    results = [(cell, *_tried(cell)) for cell in CELLS if not wanted or cell.airflow in wanted]
+        raise SystemExit(
+            f"{', '.join(unknown)} is not in the matrix; choose from {', '.join(cell.airflow for cell in CELLS)}."
+        )
+    results = [(cell, *_run_tests(cell)) for cell in CELLS if not wanted or cell.airflow in wanted]
     print()
     for cell, status, seconds in results:
         print(f"Airflow {cell.airflow}, Python {cell.python}: {status} ({seconds:.0f} s)")
     return sum(status != "passed" for _, status, _ in results)
 
 
-def _tried(cell: Cell) -> tuple[str, float]:
+def _run_tests(cell: Cell) -> tuple[str, float]:
     print(f"\nAirflow {cell.airflow} on Python {cell.python}", flush=True)
     started = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""The parts of the documentation that are derived from the code: tables of columns, of errors and of decisions."""
+"""The parts of the documentation that are generated from the code: tables of columns, errors and decisions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from airflow_provider_metaconv.schema import PLATFORMS, TABLES, Column, ColumnTy
 DECISIONS = Path(__file__).parents[1] / "docs" / "adr"
 
 WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
-    RateLimitError: "waits up to 30 s itself; longer: frees the worker and comes back when Meta says, no retry spent",
-    TransientError: "tries again, 5 times with back-off; then an ordinary retry",
-    TooMuchDataError: "asks for half as much, and again",
+    RateLimitError: "waits up to 30 s; if longer, frees the worker and resumes when Meta says, without using a retry",
+    TransientError: "repeats the call 5 times with back-off; then uses an ordinary retry",
+    TooMuchDataError: "asks for half as much, repeatedly",
     LimitTooHighError: "asks for as many rows as Meta allows",
     CursorError: "starts the list again",
-    ItemUnavailableError: "goes on; the ledger names the conversation",
-    TokenError: "fails at once; the message says what a person must do",
+    ItemUnavailableError: "continues; the ledger names the conversation",
+    TokenError: "fails at once; the message says what to do",
     PermissionDeniedError: "fails at once; the message names the permission",
     BlockedError: "fails at once; no further call is sent",
     InvalidRequestError: "fails at once; the message says what to change",
@@ -43,7 +43,7 @@ _TYPES = {
     ColumnType.TEXT: ("string", "string", "VARCHAR", "STRING"),
     ColumnType.INTEGER: ("number", "int64", "BIGINT", "INTEGER"),
     ColumnType.TIMESTAMP: ("ISO 8601 string", "timestamp (UTC)", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
-    ColumnType.JSON: ("JSON value", "string that holds JSON", "JSON", "JSON"),
+    ColumnType.JSON: ("JSON value", "string with JSON", "JSON", "JSON"),
 }
 
 
@@ -53,12 +53,12 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
 
 
 def code_name(code: int, subcode: int | None, text: str = "") -> str:
-    """A code as people write it: ``190/463``, or ``100 "cursor"`` where Meta's words decide."""
+    """A code as users write it: ``190/463``, or ``100 "cursor"`` if Meta's text decides."""
     return str(code) + ("" if subcode is None else f"/{subcode}") + (f' "{text}"' if text else "")
 
 
 def error_table() -> list[str]:
-    """One row per class of error: its codes, and what the task does."""
+    """One row per error class: its codes, and what the task does."""
     rows = []
     for error, does in WHAT_THE_TASK_DOES.items():
         known = [(key, rule) for key, rules in ERROR_RULES.items() for rule in rules if rule.error is error]
@@ -71,24 +71,24 @@ def error_table() -> list[str]:
 
 
 def code_table() -> list[str]:
-    """One row per meaning: the codes that have it, the action, and what a person does."""
+    """One row per meaning: its codes, the action, and what the user should do."""
     codes: dict[tuple[str, str, str], list[str]] = {}
     for (code, subcode), rules in ERROR_RULES.items():
         ranges = [f"{own[0]}-{own[-1]}" for own, key in CODE_RANGES if key == (code, subcode)]
         for rule in rules:
-            codes.setdefault(_known(rule), []).extend([code_name(code, subcode, rule.text), *ranges])
+            codes.setdefault(_summary(rule), []).extend([code_name(code, subcode, rule.text), *ranges])
     rows = [(", ".join(names), meaning, f"`{action}`", advice) for (meaning, action, advice), names in codes.items()]
     return markdown_table(("code", "meaning", "action", "what to do"), rows)
 
 
-def _known(rule: ErrorRule) -> tuple[str, str, str]:
+def _summary(rule: ErrorRule) -> tuple[str, str, str]:
     is_limit = rule.error is RateLimitError
     meaning = "A call limit is reached." if is_limit else rule.meaning
     return meaning, rule.action.value, "" if is_limit else rule.advice
 
 
 def type_table() -> list[str]:
-    """How the type of a column is written in each format and warehouse."""
+    """The name of each column type in each format and warehouse."""
     header = ("type", "NDJSON", "Parquet", "DuckDB", "BigQuery")
     return markdown_table(header, [(f"`{kind.value}`", *words) for kind, words in _TYPES.items()])
 
@@ -131,7 +131,7 @@ def _names(names: Iterable[str]) -> str:
 
 
 def decision_table() -> list[str]:
-    """One row per page of ``docs/adr``, by its number."""
+    """One row per page of ``docs/adr``, ordered by number."""
     rows = []
     for page in sorted(DECISIONS.glob("[0-9]*.md")):
         number, title = re.findall(r"^# (\d{4}) (.+)$", page.read_text("utf-8"), re.MULTILINE)[0]
@@ -146,11 +146,11 @@ GENERATED: dict[str, Callable[[], list[str]]] = {
     "codes": code_table,
     "decisions": decision_table,
 }
-"""What stands in a page as ``<!-- generated: NAME -->``, by its name."""
+"""What replaces ``<!-- generated: NAME -->`` in a page, by name."""
 
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 
 def with_generated(markdown: str) -> str:
-    """A page with its markers replaced; raises ``KeyError`` for a name that is unknown."""
+    """A page with its markers replaced; raises ``KeyError`` for an unknown name."""
     return MARKER.sub(lambda match: "\n".join(GENERATED[match[1]]()), markdown)

@@ -1,4 +1,4 @@
-"""Looks through a built site: every link leads somewhere, and nothing is fetched from another host."""
+"""Checks a built site: every link resolves, and nothing is fetched from another host."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 FETCHED = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href"}
-"""What a browser fetches without being asked."""
+"""The attributes whose URLs a browser fetches by itself."""
 
 NOT_FETCHED = {"canonical", "next", "prev", "alternate", "edit"}
-"""Relations of ``<link>`` that name a page and fetch nothing."""
+"""Relations of ``<link>`` that a browser does not fetch."""
 
 
 class Html(HTMLParser):
-    """The links, the fetched addresses and the anchors of one page."""
+    """The links, the fetched URLs and the anchors of one page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Html(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Notes one element."""
+        """Records one element."""
         values = dict(attributes)
         self.anchors |= {value for name in ("id", "name") if (value := values.get(name))}
         if tag == "a" and values.get("href"):
@@ -37,14 +37,14 @@ class Html(HTMLParser):
 
 
 def findings(site: Path) -> Iterator[str]:
-    """One line for each link that leads nowhere and each address on another host that a browser would fetch."""
+    """One line for each broken link, and for each URL on another host that a browser would fetch."""
     pages = {path: Html(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
     for page, html in pages.items():
         name = page.relative_to(site)
         for address in html.fetched:
             if urlsplit(address).netloc:
                 yield f"{name}: fetches {address}"
-        if page.name == "404.html":  # its links begin at the root of a server
+        if page.name == "404.html":  # its links are relative to the server's root
             continue
         for link in [*html.links, *html.fetched]:
             parts = urlsplit(link)
@@ -53,19 +53,17 @@ def findings(site: Path) -> Iterator[str]:
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             target = target / "index.html" if target.is_dir() else target
             if not target.is_file():
-                yield f"{name}: {link} leads nowhere"
+                yield f"{name}: {link} is broken"
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
-                yield f"{name}: {link} names a heading that is not there"
+                yield f"{name}: {link} names a missing heading"
 
 
 def main() -> int:
-    """Looks through the site in the folder that is named; 1 if anything was found."""
+    """Checks the site in the given folder. Returns 1 if anything was found."""
     site = Path(sys.argv[1]).resolve()
     found = list(findings(site))
     print(
-        "\n".join(found)
-        if found
-        else f"Every link in {site.name} leads somewhere, and nothing is fetched from elsewhere."
+        "\n".join(found) if found else f"Every link in {site.name} resolves, and nothing is fetched from another host."
     )
     return 1 if found else 0
 

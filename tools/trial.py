@@ -1,4 +1,4 @@
-"""The secrets of the trial in containers, made once into a file that nobody else can read: ``make trial``."""
+"""Creates the secrets of the container trial, once, in a file that only its owner can read: ``make trial``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ RANDOM_BYTES = {
 
 
 def new_secrets() -> dict[str, str]:
-    """The names and values of all of them; hexadecimal, so that they mean themselves in an address and in a shell."""
+    """All names and values; hexadecimal, so that they need no quoting in a URL or a shell."""
     fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     return {"TRIAL_FERNET_KEY": fernet_key} | {name: secrets.token_hex(size) for name, size in RANDOM_BYTES.items()}
 
 
 def write_once(file: Path) -> bool:
-    """Writes the file unless it is there: what is stored is encrypted with its key. Returns whether it is new."""
+    """Writes the file unless it exists: stored data is encrypted with its key. Returns whether it is new."""
     content = "".join(f"{name}={value}\n" for name, value in new_secrets().items())
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -39,8 +39,8 @@ def write_once(file: Path) -> bool:
 
 
 if __name__ == "__main__":
-    made = "Made" if write_once(FILE) else "Using"
+    verb = "Created" if write_once(FILE) else "Using"
     sys.stdout.write(
-        f"{made} {FILE.name}: the passwords of admin, operator and viewer are there as TRIAL_…_PASSWORD.\n"
+        f"{verb} {FILE.name}, which has the passwords of admin, operator and viewer as TRIAL_…_PASSWORD.\n"
         "Starting; then open http://localhost:8080\n"
     )

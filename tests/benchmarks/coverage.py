@@ -1,9 +1,9 @@
-"""What the 8,760th hourly run costs beside the first: ``make benchmark-coverage``. Figures, not asserts.
+"""The cost of the 8,760th hourly run compared with the first: ``make benchmark-coverage``. Figures, not asserts.
 
-The whole extract task for a quiet Page on an emulator, as the sample DAG runs it, into a folder and into a bucket of a
-local storage server. One Page has a year of windows, another one none, and their runs take turns: so what else the
-machine does, and the local server's lists, which slow down with the objects of a bucket, weigh on both. For comparison:
-finding the gap by a list of every window, as release 0.1 did, and the one time that a record is rebuilt.
+Measures the whole extract task for a quiet Page on an emulator, as the sample DAG runs it, into a folder and into a
+bucket of a local storage server. One Page has a year of windows, the other none. Their runs alternate, so that both are
+affected by other load and by the server's listings, which slow down as the bucket grows. For comparison: finding the
+gap by listing every window, as release 0.1 did, and rebuilding the record once.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ FIRST = datetime(2025, 11, 20, tzinfo=UTC)
 WARM_UP = 5
 ROUNDS = 15
 NEW, OLD = "101", "100"
-"""The Page that begins, and the one with a year of windows."""
+"""A new Page, and one with a year of windows."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the files go: how its folders are opened, and how many requests it has served."""
+    """A destination: how its folders are opened, and how many requests it has served."""
 
     name: str
     open_storage: Callable[[str], Any]
@@ -41,7 +41,7 @@ class Place:
 
 
 def main() -> None:
-    """Prints both places, one after the other."""
+    """Measures both destinations, one after the other."""
     os.environ |= {
         "AIRFLOW_HOME": tempfile.mkdtemp(prefix="metaconv-benchmark-"),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def local_folder(folder: Path) -> Place:
-    """A folder; its requests are the system's operations on files below it."""
+    """A folder; its requests are the file system operations below it."""
     from airflow_provider_metaconv.files.storage.local import LocalStorage
 
     counted = [0]
@@ -79,7 +79,7 @@ def local_folder(folder: Path) -> Place:
 
 @contextmanager
 def bucket() -> Iterator[Place]:
-    """A bucket of a storage server of this machine, for as long as the context lasts."""
+    """A bucket on a local storage server, for the duration of the context."""
     from google.api_core.client_options import ClientOptions
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
@@ -89,18 +89,20 @@ def bucket() -> Iterator[Place]:
 
     with StorageServer() as server:
         options = ClientOptions(api_endpoint=server.url)
-        made = storage.Client("example-project", AnonymousCredentials(), client_options=options).create_bucket("bucket")
-        yield Place("a bucket", lambda below: GCSStorage(made, below), lambda: len(server.requests))
+        created = storage.Client("example-project", AnonymousCredentials(), client_options=options).create_bucket(
+            "bucket"
+        )
+        yield Place("a bucket", lambda below: GCSStorage(created, below), lambda: len(server.requests))
 
 
 def compare(place: Place, calls: Callable[[], int]) -> None:
-    """A year of windows of one Page, then the next runs of that one and the first runs of another one, in turns."""
+    """A year of windows of one Page; then its next runs alternate with the first runs of another Page."""
     print(f"into {place.name}:")
     fill(place, range(HOURS))
     started, before = time.perf_counter(), place.requests()
     listed = covered_by_listing(place, FIRST + timedelta(hours=HOURS))
     seconds = time.perf_counter() - started
-    told("finding the gap by a list of every window, as before", seconds, place.requests() - before)
+    report("finding the gap by listing every window, as in 0.1", seconds, place.requests() - before)
     assert listed == FIRST + timedelta(hours=HOURS)
     rebuild(place)
     first, last = [], []
@@ -108,9 +110,9 @@ def compare(place: Place, calls: Callable[[], int]) -> None:
         first.append(run(place, calls, NEW, number))
         last.append(run(place, calls, OLD, HOURS + number))
     first, last = first[WARM_UP:], last[WARM_UP:]
-    for name, runs in (("a run among the first", first), (f"a run after {HOURS:,} windows", last)):
+    for name, runs in (("one of the first runs", first), (f"a run after {HOURS:,} windows", last)):
         _, requests, sent = (statistics.median(values) for values in zip(*runs, strict=True))
-        told(name, fastest(runs), int(requests), f", {sent:.0f} calls")
+        report(name, fastest(runs), int(requests), f", {sent:.0f} calls")
     ratio = statistics.median(late[0] / early[0] for early, late in zip(first, last, strict=True))
     print(f"  ratio of the times: {ratio:.2f} (median of {ROUNDS} pairs)")
     size = len(place.open_storage(folder_of(OLD)).read("_coverage.json"))
@@ -118,12 +120,12 @@ def compare(place: Place, calls: Callable[[], int]) -> None:
 
 
 def folder_of(page_id: str) -> str:
-    """Where the windows' folders of a Page are."""
+    """The folder with the windows of a Page."""
     return f"platform=messenger/page_id={page_id}"
 
 
 def fastest(runs: list[tuple[float, int, int]]) -> float:
-    """Seconds of the run that the rest of the machine disturbed least."""
+    """The time of the least disturbed run, in seconds."""
     return min(seconds for seconds, _, _ in runs)
 
 
@@ -151,7 +153,7 @@ def run(place: Place, calls: Callable[[], int], page_id: str, hour: int) -> tupl
 
 
 def fill(place: Place, hours: range) -> None:
-    """The manifests that runs of these hours would have left."""
+    """Writes the manifests that runs for these hours would have written."""
     from airflow_provider_metaconv.files import MANIFEST_NAME, Manifest, window_id
 
     for hour in hours:
@@ -162,7 +164,7 @@ def fill(place: Place, hours: range) -> None:
 
 
 def covered_by_listing(place: Place, start: datetime) -> datetime:
-    """What release 0.1 did before each run, for each Page: the names of all windows, parsed and put in order."""
+    """What release 0.1 did for each Page before each run: parse and sort the names of all windows."""
     from airflow_provider_metaconv.files import MANIFEST_NAME
 
     windows = place.open_storage(f"{folder_of(OLD)}/window=next").siblings(MANIFEST_NAME)
@@ -177,7 +179,7 @@ def covered_by_listing(place: Place, start: datetime) -> datetime:
 
 
 def rebuild(place: Place) -> None:
-    """The first run after an upgrade: there is no record, so all manifests are read, once."""
+    """The first run after an upgrade: there is no record, so all manifests are read once."""
     from airflow_provider_metaconv.files.coverage_record import COVERAGE_NAME, read_coverage, record_window
 
     page = place.open_storage(folder_of(OLD))
@@ -186,11 +188,11 @@ def rebuild(place: Place) -> None:
     known = read_coverage(page)
     last = FIRST + timedelta(hours=HOURS)
     record_window(page, last - timedelta(hours=1), last, complete=True, known=known)
-    told("rebuilding the record, once", time.perf_counter() - started, place.requests() - before)
+    report("rebuilding the record, once", time.perf_counter() - started, place.requests() - before)
 
 
-def told(what: str, seconds: float, requests: int, more: str = "") -> None:
-    """One line of the report."""
+def report(what: str, seconds: float, requests: int, more: str = "") -> None:
+    """Prints one line of the report."""
     print(f"  {what}: {1_000 * seconds:.1f} ms, {requests} storage requests{more}", flush=True)
 
 

@@ -1,7 +1,7 @@
-"""How fast and how large an extraction is: ``make benchmark``. Figures, not asserts; the README quotes them.
+"""Speed and memory of an extraction: ``make benchmark``. Figures, not asserts; the README quotes them.
 
-An emulator in a process of its own serves one Page; the extraction runs in a fresh process with pacing off, for each
-file format. A first, unmeasured run lets the emulator render its answers, so that the client is what is measured.
+An emulator in its own process serves one Page. For each file format the extraction runs in a fresh process, without
+pacing. A first, unmeasured run makes the emulator render its responses, so that only the client is measured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MESSAGES = 60_000
 
 
 def main() -> None:
-    """Runs each measurement in a process of its own and prints a line for each."""
+    """Runs each measurement in its own process; each prints one line."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.json"
         command = [sys.executable, "-m", "airflow_provider_metaconv.emulator", "--pages", "1"]
@@ -29,10 +29,10 @@ def main() -> None:
                 while not ready.exists():
                     assert emulator.poll() is None, "the emulator did not start"
                     time.sleep(0.1)
-                told = json.loads(ready.read_text())
+                server = json.loads(ready.read_text())
                 for file_format in ("ndjson", "ndjson", "parquet"):
                     subprocess.run(
-                        [sys.executable, "-m", __spec__.name, told["url"], told["page_tokens"]["100"], file_format],
+                        [sys.executable, "-m", __spec__.name, server["url"], server["page_tokens"]["100"], file_format],
                         check=True,
                     )
             finally:
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def measure(url: str, token: str, file_format: str) -> None:
-    """Extracts everything of Page 100 and prints messages a second, and memory above that of the imported process."""
+    """Extracts all of Page 100. Prints messages per second, and memory above that of the process after its imports."""
     from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
     from airflow_provider_metaconv.files.storage.local import LocalStorage

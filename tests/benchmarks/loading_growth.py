@@ -1,7 +1,7 @@
-"""Whether the 8,760th hourly window costs a warehouse what the first did: a load before and after a year of loads.
+"""Whether loading the 8,760th hourly window costs as much as loading the first.
 
-``python -m tests.benchmarks.loading_growth`` prints what a load takes in DuckDB and in BigQuery, on local servers; the
-year in between is loaded at once.
+``python -m tests.benchmarks.loading_growth`` prints the cost of a load into DuckDB and BigQuery, on local servers. The
+year in between is loaded in one go.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from airflow_provider_metaconv.warehouse import SourceFile
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from local_servers.servers import BigQueryServer, StorageServer
-from tests.benchmarks.made_rows import DAY
+from tests.benchmarks.sample_rows import DAY
 
 HOURS = 8_760
 MEASURED = 15
 MESSAGES_PER_HOUR = 60
 CONVERSATIONS_PER_HOUR = 12
 BUSY_CONVERSATIONS = 3
-"""So many of an hour's conversations go on all year, one of them with a gap in each hour."""
+"""The number of an hour's conversations that continue all year. One of them has a gap in each hour."""
 
 PAGE = {"platform": "INSTAGRAM", "page_id": "100"}
 
 
 def window(hour: int) -> tuple[datetime, datetime]:
-    """Begin and end of the hour of that number."""
+    """Start and end of the hour with that number."""
     return DAY + timedelta(hours=hour), DAY + timedelta(hours=hour + 1)
 
 
 def conversation_id(hour: int, number: int) -> str:
-    """The conversation of that number within the hour."""
+    """The conversation with that number within the hour."""
     return f"t_{number}" if number < BUSY_CONVERSATIONS else f"t_{hour}_{number}"
 
 
 def rows_of(hour: int) -> dict[str, list[Row]]:
-    """What the files of one hour hold, by table."""
+    """The rows of one hour, by table."""
     since, until = window(hour)
     bounds = {"window_since": since.isoformat(), "window_until": until.isoformat()}
     place = {"folders": "", "user_id": "", "window_id": f"{since:%Y%m%dT%H%M%SZ}_{until:%Y%m%dT%H%M%SZ}"} | bounds
@@ -86,7 +86,7 @@ def rows_of(hour: int) -> dict[str, list[Row]]:
 
 
 def write(place: Storage, hours: Iterable[int]) -> list[SourceFile]:
-    """The files of these hours."""
+    """Writes the files of these hours."""
     files = []
     with place.lock():
         writers = {table.name: PartsWriter(place, table) for table in TABLES}
@@ -102,7 +102,7 @@ def write(place: Storage, hours: Iterable[int]) -> list[SourceFile]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that passed; seconds of CPU of this process, which other programs do not change; requests to a server."""
+    """Elapsed seconds; CPU seconds of this process, unaffected by other programs; requests to a server."""
 
     seconds: float
     cpu: float
@@ -110,7 +110,7 @@ class Cost:
 
 
 class Place(Protocol):
-    """Where files are written to, and loaded from into a warehouse."""
+    """A place for files, and the warehouse that they are loaded into."""
 
     name: str
 
@@ -118,11 +118,11 @@ class Place(Protocol):
         """A folder for files."""
 
     def load(self, files: list[SourceFile]) -> Cost:
-        """What a load cost, opening the warehouse included."""
+        """The cost of a load, including opening the warehouse."""
 
 
 class InDuckDB:
-    """A folder, and a database in it."""
+    """A folder with a database in it."""
 
     name = "DuckDB"
 
@@ -146,10 +146,12 @@ class InBigQuery:
 
     def __init__(self, objects: StorageServer, tables: BigQueryServer) -> None:
         self._tables = tables
-        nobody = AnonymousCredentials()
+        anonymous = AnonymousCredentials()
         options = ClientOptions(api_endpoint=objects.direct_url)
-        self._bucket = storage.Client("example-project", nobody, client_options=options).create_bucket("example-bucket")
-        self._client = bigquery.Client(tables.project, nobody, client_options=ClientOptions(api_endpoint=tables.url))
+        self._bucket = storage.Client("example-project", anonymous, client_options=options).create_bucket(
+            "example-bucket"
+        )
+        self._client = bigquery.Client(tables.project, anonymous, client_options=ClientOptions(api_endpoint=tables.url))
 
     def storage(self, name: str) -> Storage:
         return GCSStorage(self._bucket, name)
@@ -163,7 +165,7 @@ class InBigQuery:
 
 
 def measure(place: Place) -> Iterator[tuple[str, Cost]]:
-    """By which windows were loaded one by one: the medians of their cost."""
+    """Yields the median cost of the windows that were loaded one by one, with their numbers."""
     first, last = range(MEASURED), range(HOURS - MEASURED, HOURS)
     for name, hours in (("first", first), ("last", last)):
         costs = [place.load(write(place.storage(f"{name}-{hour}"), [hour])) for hour in hours]
@@ -173,8 +175,8 @@ def measure(place: Place) -> Iterator[tuple[str, Cost]]:
             place.load(write(place.storage("between"), range(MEASURED, HOURS - MEASURED)))
 
 
-def tell(place: Place) -> None:
-    """Prints what a load of one hour takes, and the ratio of the last to the first."""
+def report(place: Place) -> None:
+    """Prints the cost of loading one hour, and the ratio of the last to the first."""
     costs = []
     for title, cost in measure(place):
         requests = f", {cost.requests:.0f} requests" if cost.requests else ""
@@ -185,14 +187,14 @@ def tell(place: Place) -> None:
 
 
 def main() -> None:
-    """One warehouse after the other."""
+    """Measures one warehouse after the other."""
     with (
         tempfile.TemporaryDirectory(prefix="metaconv-bench-") as name,
         StorageServer(Path(name) / "objects") as objects,
         BigQueryServer(objects.direct_url) as tables,
     ):
-        tell(InDuckDB(Path(name)))
-        tell(InBigQuery(objects, tables))
+        report(InDuckDB(Path(name)))
+        report(InBigQuery(objects, tables))
 
 
 if __name__ == "__main__":

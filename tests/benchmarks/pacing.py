@@ -1,4 +1,4 @@
-"""How well the allowed pace is used, and that it is kept: ``make benchmark``. Each call takes 1.5 seconds here."""
+"""How well an extraction uses the allowed pace without exceeding it: ``make benchmark``. Each call takes 1.5 s."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def main() -> None:
-    """Reads 8 conversations of 1,000 messages each, with the standard pacer of 2 calls a second."""
+    """Reads 8 conversations of 1,000 messages each, with the default pacer of 2 calls per second."""
     world = uniform_world(threads=8, messages_per_thread=1000, now=NOW, spacing_seconds=1)
     with EmulatorServer(world, EmulatorSettings(latency_ms=1500)) as server, tempfile.TemporaryDirectory() as folder:
         client = GraphClient(
@@ -33,11 +33,13 @@ def main() -> None:
         started = time.perf_counter()
         settings = Settings(sizes=Sizes(8, 50, 100))
         extract_conversations([edge], scope, LocalStorage(Path(folder)), client, settings)
-        # The list's one call, whose answer everything waits for, has nothing beside it.
+        # Everything waits for the response to the list's only call, so that nothing runs in parallel with it.
         seconds = time.perf_counter() - started - 1.5
         most = server.statistics()["max_calls_in_10_seconds"]["100"]
         used = 100 * (client.calls - 1) / seconds / 2
-        print(f"{client.calls} calls of 1.5 s in {seconds:.1f} s: {used:.0f} % of 2 a second; most in 10 s: {most}")
+        print(
+            f"{client.calls} calls of 1.5 s in {seconds:.1f} s: {used:.0f} % of 2 per second; maximum in 10 s: {most}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A million messages under all troubles at once: ``make soak``. Prints what it cost, and fails if one is missing.
+"""A million messages with all kinds of faults at once: ``make soak``. Prints the cost, and fails if one is missing.
 
-An emulator in a process of its own answers with every kind of fault; each try of the extraction is a process of its
-own, so that its peak memory is its own, and a try that a rate limit ends is followed by another, as Airflow would.
+An emulator in its own process injects every kind of fault. Each attempt of the extraction runs in its own process, so
+that its peak memory can be measured. An attempt that ends in a rate limit is followed by another, as in Airflow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import requests
 from tests.integration.peak_memory import peak_megabytes
 
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
-TRIES = 40
+MOST_ATTEMPTS = 40
 MESSENGER_FOLDERS = ("inbox", "page_done", "spam", "other")
 FAULTS: list[dict[str, Any]] = [
     {"code": 80006, "after_calls": 400, "every": 1500, "times": 4, "block_seconds": 3, "regain_minutes": 1},
@@ -44,14 +44,14 @@ FAULTS: list[dict[str, Any]] = [
 
 
 def main(messages: int = 1_000_000) -> None:
-    """Extracts both platforms and prints a line for each try and a summary."""
-    with tempfile.TemporaryDirectory() as folder, emulator(Path(folder), messages) as told:
+    """Extracts both platforms; prints one line per attempt, and a summary."""
+    with tempfile.TemporaryDirectory() as folder, emulator(Path(folder), messages) as server:
         started = time.perf_counter()
         for platform in ("MESSENGER", "INSTAGRAM"):
-            peaks = list(tries(told, Path(folder) / platform, platform))
-            check(told, Path(folder) / platform, platform)
-            print(f"{platform}: {len(peaks)} tries, peak memory {max(peaks):.0f} MB, {min(peaks):.0f} MB at the least")
-        statistics = requests.get(f"{told['url']}/_emulator/statistics", timeout=60).json()
+            peaks = list(attempts(server, Path(folder) / platform, platform))
+            check(server, Path(folder) / platform, platform)
+            print(f"{platform}: {len(peaks)} attempts, peak memory {max(peaks):.0f} MB, {min(peaks):.0f} MB at least")
+        statistics = requests.get(f"{server['url']}/_emulator/statistics", timeout=60).json()
         print(f"{statistics['calls']} calls in {time.perf_counter() - started:.0f} s; faults: {statistics['faults']}")
 
 
@@ -71,10 +71,10 @@ def emulator(folder: Path, messages: int) -> Iterator[dict[str, Any]]:
             process.terminate()
 
 
-def tries(told: dict[str, Any], folder: Path, platform: str) -> Iterator[float]:
-    """Tries until the extraction is done; the peak memory of each in megabytes."""
-    for _ in range(TRIES):
-        command = [sys.executable, "-m", "tests.benchmarks.soak", told["url"], told["page_tokens"]["100"]]
+def attempts(server: dict[str, Any], folder: Path, platform: str) -> Iterator[float]:
+    """Runs attempts until the extraction is done; yields the peak memory of each in megabytes."""
+    for _ in range(MOST_ATTEMPTS):
+        command = [sys.executable, "-m", "tests.benchmarks.soak", server["url"], server["page_tokens"]["100"]]
         done = subprocess.run([*command, str(folder), platform], capture_output=True, text=True)
         if not done.stdout:
             raise SystemExit(done.stderr[-2000:])
@@ -84,15 +84,15 @@ def tries(told: dict[str, Any], folder: Path, platform: str) -> Iterator[float]:
         if figures["ended"] == "done":
             return
         time.sleep(figures.get("wait", 0))
-    raise SystemExit("the extraction does not end")
+    raise SystemExit("the extraction does not finish")
 
 
-def check(told: dict[str, Any], folder: Path, platform: str) -> None:
-    """Every message once, by the emulator's own count and the ids in the files."""
+def check(server: dict[str, Any], folder: Path, platform: str) -> None:
+    """Checks that every message is in the files once, by the emulator's ground truth."""
     import duckdb
 
     query = {"page_id": "100", "platform": platform, "folder": "all", "until": UNTIL.isoformat(), "ids": "true"}
-    truth = requests.get(f"{told['url']}/_emulator/ground_truth", params=query, timeout=600).json()
+    truth = requests.get(f"{server['url']}/_emulator/ground_truth", params=query, timeout=600).json()
     found = duckdb.execute(f"SELECT message_id FROM read_json('{folder}/messages-*.ndjson.gz')").fetchall()
     ids = sorted(row[0] for row in found)
     assert truth["message_ids"] == ids, f"{len(truth['message_ids'])} expected, {len(ids)} found"
@@ -100,8 +100,8 @@ def check(told: dict[str, Any], folder: Path, platform: str) -> None:
     print(f"{platform}: all {len(ids):,} messages, each once; {stats}")
 
 
-def one_try(url: str, token: str, folder: str, platform: str) -> None:
-    """One try in this process; prints its figures as JSON."""
+def one_attempt(url: str, token: str, folder: str, platform: str) -> None:
+    """Runs one attempt in this process; prints its figures as JSON."""
     from airflow_provider_metaconv.extract.extraction import extract_conversations
     from airflow_provider_metaconv.extract.rows import ExtractionContext
     from airflow_provider_metaconv.files.storage.local import LocalStorage
@@ -128,7 +128,7 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
     try:
         result = extract_conversations(edges, scope, LocalStorage(folder), client)
         if not result.complete:
-            # The operator fails then, and Airflow tries again.
+            # The operator would fail and Airflow would retry.
             figures = {"ended": f"partial: {result.gaps}"[:60]}
     except RateLimitError as error:
         figures = {"ended": str(error)[:60], "wait": min(error.retry_after, 3)}
@@ -139,6 +139,6 @@ def one_try(url: str, token: str, folder: str, platform: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        one_try(*sys.argv[1:])
+        one_attempt(*sys.argv[1:])
     else:
         main(*map(int, sys.argv[1:]))

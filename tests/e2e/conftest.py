@@ -1,4 +1,4 @@
-"""A real Airflow in a folder of its own, which runs the sample DAG on request."""
+"""A real Airflow in its own folder, which runs DAGs on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS_FOR_A_RUN = 90
 
 
 class Airflow:
-    """One Airflow process, its home, and all that it ever printed."""
+    """One Airflow process, its home, and all its output."""
 
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self.home = home
@@ -38,7 +38,7 @@ class Airflow:
         self._output: IO[str] | None = None
 
     def start(self) -> None:
-        """Waits for requests."""
+        """Starts the process, which waits for requests."""
         self._output = self.log.open("w")
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "run_dags.py"), str(self._results)],
@@ -58,29 +58,29 @@ class Airflow:
         warehouse: str = "duckdb",
         **conf: Any,
     ) -> dict[str, Any]:
-        """One run with these params of the DAG in that file: state, tasks, and what they returned."""
+        """Runs the DAG in that file with these params; returns the state, the tasks and their return values."""
         assert self._process is not None
         assert self._process.stdin is not None
-        before = self._answers()
+        before = self._results_so_far()
         request = {"file": file, "logical_date": logical_date, "conf": conf, "warehouse": warehouse}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         deadline = time.monotonic() + SECONDS_FOR_A_RUN
-        while len(answers := self._answers()) == len(before):
+        while len(results := self._results_so_far()) == len(before):
             assert self._process.poll() is None, self.log.read_text()[-3000:]
             assert time.monotonic() < deadline, self.log.read_text()[-3000:]
             time.sleep(0.05)
-        result: dict[str, Any] = json.loads(answers[-1])
+        result: dict[str, Any] = json.loads(results[-1])
         return result
 
-    def _answers(self) -> list[str]:
+    def _results_so_far(self) -> list[str]:
         if not self._results.exists():
             return []
-        # The last line may be half written.
+        # The last line may be incomplete.
         return [line for line in self._results.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def stop(self) -> None:
-        """Ends the process for good: ``dag.test()`` ignores a polite request."""
+        """Kills the process: ``dag.test()`` ignores SIGTERM."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -90,7 +90,7 @@ class Airflow:
 
 @pytest.fixture(scope="session")
 def airflow_at(new_airflow_database: NewDatabase) -> Iterator[Any]:
-    """Makes Airflows, and stops them at the end."""
+    """A factory for Airflows, which are stopped at the end."""
     started: list[Airflow] = []
 
     def make(home: Path, environment: dict[str, str]) -> Airflow:

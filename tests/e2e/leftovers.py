@@ -1,12 +1,11 @@
-"""What runs leave behind, searched for secrets: every file whole, and what is packed in it as well.
+"""Searches the files that runs leave behind for secrets, including compressed and packed content.
 
-A secret is looked for as it is, as URLs, JSON, Python, base64 and hexadecimal write it. Databases are read as SQL does,
-Parquet by its values, gzip, zlib and zip unpacked: there the bytes alone show nothing.
+A secret is searched for literally and as encoded in URLs, JSON, Python, base64 and hexadecimal. Databases are read by
+SQL, Parquet by its values, and gzip, zlib and zip are unpacked, because their bytes alone show nothing.
 
-Nothing is exempt because of where it lies: a connection that Airflow stores is encrypted with a key that is in
-``airflow.cfg``, and the tests give theirs to processes by the environment, which no file holds. Secrets that Airflow or
-the tests make for themselves (its Fernet and JWT keys, the passwords of the trial's users) are not looked for: they are
-in files because they are settings there.
+No location is exempt: a connection that Airflow stores is encrypted with a key in ``airflow.cfg``, and the tests pass
+theirs to processes by the environment, which no file contains. Secrets that Airflow or the tests create themselves (its
+Fernet and JWT keys, the passwords of the trial's users) are not searched for: they are in files as settings.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ from airflow_provider_metaconv.emulator.settings import APP_SECRET
 from airflow_provider_metaconv.emulator.tokens import SYSTEM_USER_TOKEN, USER_TOKEN, TokenStore
 
 SHORTEST = 8
-"""Shorter ones are found by chance."""
+"""Shorter secrets would match by chance."""
 
 ZLIB = tuple(bytes((0x78, level)) for level in (0x01, 0x5E, 0x9C, 0xDA))
-"""How each of its levels begins."""
+"""The first bytes at each compression level."""
 
 ANNOUNCED = ("user token: ", "app secret: ", "page token of ", "Airflow connection: export ", "try: curl ")
-"""The lines in which the emulator tells people its own tokens, which open nothing else and are in its documentation."""
+"""The lines in which the emulator prints its own tokens, which are public and valid nowhere else."""
 
 
 @dataclass(frozen=True, order=True)
 class Leak:
-    """A secret by its name, never by its value, the file that it was found in, and where in it."""
+    """The name of a secret (never its value), the file in which it was found, and where in that file."""
 
     secret: str
     path: str
@@ -50,7 +49,7 @@ class Leak:
 
 
 def leaks(folder: Path, secrets: Mapping[str, str], *, spared: Iterable[Path] = ()) -> list[Leak]:
-    """The secrets that are in files below ``folder`` or in their names; ``spared`` files and folders are not read."""
+    """The secrets in files below ``folder`` or in their names; ``spared`` files and folders are skipped."""
     forms = {name: _forms(value) for name, value in secrets.items()}
     spared = tuple(spared)
     found: set[Leak] = set()
@@ -66,12 +65,12 @@ def leaks(folder: Path, secrets: Mapping[str, str], *, spared: Iterable[Path] = 
 
 
 def places_of_messages(folder: Path) -> list[Path]:
-    """The files below ``folder`` that are there to hold what people wrote; manifests and ledgers are not among them."""
+    """The files below ``folder`` that are meant to contain message texts; manifests and ledgers are not."""
     return [path for pattern in ("messages-*", "_checkpoint*", "*.duckdb*") for path in folder.rglob(pattern)]
 
 
 def credentials(page_ids: Iterable[str], app_secret: str = APP_SECRET) -> dict[str, str]:
-    """All that the emulator's clients keep secret: its tokens, its app secret, and the proofs that are made of both."""
+    """All secrets of the emulator's clients: tokens, the app secret, and the proofs derived from both."""
     store = TokenStore(page_ids, frozenset(), app_secret)
     tokens = {"user token": USER_TOKEN, "system-user token": SYSTEM_USER_TOKEN, "app token": store.app_token}
     tokens |= {f"token of Page {page_id}": value for page_id, value in store.page_tokens.items()}
@@ -83,7 +82,7 @@ def credentials(page_ids: Iterable[str], app_secret: str = APP_SECRET) -> dict[s
 
 
 def texts(database: Path, most: int = 200) -> dict[str, str]:
-    """A choice of what people wrote, by number; texts that are too short may be anywhere by chance."""
+    """A selection of message texts, by number; shorter texts could match by chance."""
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as connection:
@@ -93,14 +92,14 @@ def texts(database: Path, most: int = 200) -> dict[str, str]:
 
 
 def _forms(value: str) -> frozenset[bytes]:
-    """All ways in which a secret may be written."""
-    assert len(value) >= SHORTEST, "too short to be looked for"
+    """All encodings of a secret."""
+    assert len(value) >= SHORTEST, "too short to be searched for"
     plain = value.encode()
     forms = {plain, quote(value, safe="").encode(), quote_plus(value).encode(), plain.hex().encode()}
     forms |= {json.dumps(value, ensure_ascii=ascii_only)[1:-1].encode() for ascii_only in (True, False)}
     forms.add(repr(value)[1:-1].encode())
     for shift in range(3):
-        # The ends depend on what stands beside it.
+        # The ends depend on the adjacent bytes.
         encoded = base64.b64encode(b"\0" * shift + plain)
         middle = encoded[(8 * shift + 5) // 6 : len(encoded) - 4]
         forms |= {middle, middle.translate(bytes.maketrans(b"+/", b"-_"))}
@@ -108,7 +107,7 @@ def _forms(value: str) -> frozenset[bytes]:
 
 
 def _contents(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
-    """What is in a file, each with a word for where."""
+    """The contents of a file, each with its location."""
     yield "name", shown.encode()
     if path.is_symlink():
         yield "target of the link", str(path.readlink()).encode()
@@ -137,7 +136,7 @@ def _unpacked(where: str, content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _inflated(content: bytes, window_bits: int) -> bytes:
-    """All members one after the other; of half a file, as a killed task leaves it, what can be read."""
+    """All members in order; of an incomplete file, as a killed task leaves it, the readable part."""
     unpacked = b""
     while content:
         member = zlib.decompressobj(window_bits)
@@ -159,7 +158,7 @@ def _parquet_values(content: bytes) -> bytes:
 def _sqlite_values(path: Path) -> Iterator[tuple[str, bytes]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        connection.text_factory = bytes  # also what is no text at all
+        connection.text_factory = bytes  # also for values that are not text
         for (table,) in tables:
             for row in connection.execute(f'SELECT * FROM "{table}"'):
                 for value in row:
@@ -182,31 +181,31 @@ def _bytes(value: object) -> bytes:
 
 
 def demo_leaks(folder: Path, written: Mapping[str, str]) -> list[Leak]:
-    """The emulator's secrets and those texts in the folder of a demo that has ended, where they do not belong."""
+    """The emulator's secrets and these texts, where they do not belong, in the folder of a finished demo."""
     secrets = credentials([str(100 + number) for number in range(PAGES)])
     log = folder / "emulator.log"
-    told = [line for line in log.read_text("utf-8").splitlines() if not line.startswith(ANNOUNCED)]
+    lines = [line for line in log.read_text("utf-8").splitlines() if not line.startswith(ANNOUNCED)]
     return [
         *leaks(folder, secrets, spared=[log]),
         *(
-            Leak(name, log.name, "beyond what it says of itself")
+            Leak(name, log.name, "outside its announcements")
             for name, value in secrets.items()
-            if any(form in line.encode() for form in _forms(value) for line in told)
+            if any(form in line.encode() for form in _forms(value) for line in lines)
         ),
         *leaks(folder, written, spared=places_of_messages(folder)),
     ]
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Searches the folders of demos that have ended; 1 when a secret is in one of them, or nothing was looked for."""
+    """Searches the folders of finished demos. Returns 1 if there is a secret, or if there was nothing to search for."""
     folders = list(map(Path, arguments))
-    # Both demos read the same world; what BigQuery's holds has gone with its server.
+    # Both demos read the same world; BigQuery's tables are gone with its server.
     databases = [database for folder in folders for database in folder.rglob("*.duckdb")]
     written = {f"{database}: {name}": text for database in databases for name, text in texts(database).items()}
     found = [(folder, leak) for folder in folders for leak in demo_leaks(folder, written)]
     sys.stdout.writelines(f"FOUND: {leak.secret} in {folder / leak.path}, {leak.where}\n" for folder, leak in found)
     searched = " and ".join(map(str, folders))
-    sys.stdout.write(f"{searched}: every token, secret and proof and {len(written)} texts looked for\n")
+    sys.stdout.write(f"{searched}: searched for every token, secret and proof, and {len(written)} texts\n")
     return 1 if found or not written else 0
 
 

@@ -1,4 +1,4 @@
-"""Runs the DAG ``observed`` in a process of its own and prints what Airflow then shows: one line of JSON, the last."""
+"""Runs the DAG ``observed`` in its own process. The last line of output is JSON with what Airflow then shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Runs, and asks the API and the database."""
+    """Runs the DAG, then queries the API and the database."""
     start_metrics()
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     run = import_module("observed").observed().test()
@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def start_metrics() -> None:
-    """Does what a worker does before a task: from Airflow 3.3 on ``dag.test()`` alone sends no metric."""
+    """Does what a worker does before a task: since Airflow 3.3 ``dag.test()`` alone sends no metrics."""
     with contextlib.suppress(ImportError, AttributeError):
         from airflow.sdk.observability import stats
         from airflow.sdk.observability.metrics import stats_utils
@@ -29,22 +29,22 @@ def start_metrics() -> None:
 
 
 def links(run_id: str) -> dict[str, Any]:
-    """The links of each task as the API gives them to the UI."""
+    """The links of each task, as the API returns them to the UI."""
     from airflow.api_fastapi.app import create_app
     from fastapi.testclient import TestClient
 
     client = TestClient(create_app(apps="core"))
     client.headers["Authorization"] = f"Bearer {client.get('/auth/token').json()['access_token']}"
     address = f"/api/v2/dags/observed/dagRuns/{run_id}/taskInstances"
-    answers = {
+    responses = {
         "extract[0]": client.get(f"{address}/extract/links", params={"map_index": 0}),
         "load": client.get(f"{address}/load/links"),
     }
-    return {name: answer.raise_for_status().json()["extra_links"] for name, answer in answers.items()}
+    return {name: each.raise_for_status().json()["extra_links"] for name, each in responses.items()}
 
 
 def events() -> dict[str, Any]:
-    """What the event of each asset carries."""
+    """The content of each asset's event."""
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import select

@@ -1,6 +1,6 @@
-"""Runs DAGs in a process of its own: a JSON request a line on stdin, a JSON result a line in a file.
+"""Runs DAGs in its own process: reads one JSON request per line from stdin, writes one JSON result per line to a file.
 
-Airflow writes to stdout what it likes; the caller keeps that and looks for secrets in it.
+The caller keeps Airflow's output and searches it for secrets.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import pendulum
 
 
 def main() -> None:
-    """Answers requests until stdin ends."""
+    """Handles requests until stdin ends."""
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 
-    # The loudest library on the way: at DEBUG it prints the URL of each call, which holds the proof.
+    # At DEBUG urllib3 prints the URL of each call, which contains the proof.
     logging.getLogger("urllib3").setLevel(logging.DEBUG)
     logging.getLogger("urllib3").addHandler(logging.StreamHandler(sys.stdout))
 
@@ -28,15 +28,15 @@ def main() -> None:
         for line in sys.stdin:
             request = json.loads(line)
             os.environ["META_CONVERSATIONS_WAREHOUSE"] = request.pop("warehouse")
-            # A DAG object of its own for each run: dag.test() keeps one run's params for the next.
+            # A new DAG object for each run: dag.test() keeps one run's params for the next.
             dag = importlib.reload(importlib.import_module(request.pop("file"))).dag
             results.write(json.dumps(run(dag, **request)) + "\n")
             results.flush()
 
 
 def run(dag: Any, logical_date: str | None, conf: dict[str, Any]) -> dict[str, Any]:
-    """One run: its state, the state and try number of every task instance, and what each task returned."""
-    # A run from CLI or API has no logical date.
+    """Runs the DAG once; returns its state, the state and try number of each task instance, and return values."""
+    # A run from the CLI or API has no logical date.
     dag_run = dag.test(logical_date=logical_date and pendulum.parse(logical_date), run_conf=conf)
     tasks, returned = {}, {}
     for instance in dag_run.get_task_instances():

@@ -1,4 +1,4 @@
-"""A real Airflow with a scheduler and LocalExecutor, as processes on this machine alone, and without a triggerer."""
+"""A real Airflow with a scheduler and LocalExecutor, as local processes, without a triggerer."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from typing import Any
 import psutil
 import requests
 
-# No log server: it would listen on every address of the machine.
+# No log server: it would listen on every address.
 PARTS = (("api-server",), ("dag-processor",), ("scheduler", "--skip-serve-logs"))
 SECONDS_TO_MIGRATE = 30
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 10
-SECONDS_BETWEEN_LOOKS = 0.25
+SECONDS_BETWEEN_POLLS = 0.25
 FAILED = {"new_state": "failed"}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A task instance when it was first seen in that state and with that try number."""
+    """A task instance when it was first seen with this state and try number."""
 
     task_id: str
     state: str | None
@@ -45,10 +45,10 @@ class Seen:
 
 
 class Scheduler:
-    """Airflow's parts, each in a session of its own, so that nothing that they start outlives ``stop()``."""
+    """Airflow's parts, each in its own session, so that no process outlives ``stop()``."""
 
     prefix: tuple[str, ...] = ()
-    """What stands before each part's command."""
+    """The words before each part's command."""
 
     def __init__(self, home: Path, dags: Path, environment: dict[str, str], *, workers: int) -> None:
         port = free_port()
@@ -83,9 +83,9 @@ class Scheduler:
         self._wait(SECONDS_TO_START, lambda: self._answers(f"dags/{dag_id}"))
 
     def run(self, dag_id: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
-        """One run of the DAG, from its start to its end: what each of its task instances went through, in order.
+        """Runs the DAG once, to its end; returns the states of its task instances, in order.
 
-        ``fail`` is asked again and again for a task that a person marks as failed while it runs.
+        ``fail`` is polled for a running task to mark as failed, as a person would.
         """
         body = {"logical_date": None}
         response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
@@ -95,10 +95,10 @@ class Scheduler:
         last: dict[str, tuple[str | None, int]] = {}
 
         def has_ended() -> bool:
-            # The run before its tasks: when it has ended, none of them changes any more.
+            # The run is read before its tasks: once it has ended, they do not change.
             try:
                 state, rows = self._get(run)["state"], self._get(f"{run}/taskInstances")["task_instances"]
-            except requests.RequestException:  # a busy machine; the next look may succeed
+            except requests.RequestException:  # a busy machine; the next poll may succeed
                 return False
             if task_id := fail():
                 patched = requests.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=10)
@@ -113,7 +113,7 @@ class Scheduler:
         return seen
 
     def stop(self) -> None:
-        """Ends every process of every part, at first politely; raises ``AssertionError`` when one is left."""
+        """Ends all processes of all parts, first with SIGTERM; raises ``AssertionError`` if one is left."""
         sessions = {part.pid for part in self._parts}
         for part in self._parts:
             if part.poll() is None:
@@ -122,7 +122,7 @@ class Scheduler:
         for part in self._parts:
             with suppress(subprocess.TimeoutExpired):
                 part.wait(max(0.0, deadline - time.monotonic()))
-        # By session and not by group: each task runs in a group of its own.
+        # By session, not by group: each task runs in its own group.
         deadline = time.monotonic() + SECONDS_TO_STOP
         while left := processes_of(sessions):
             for process in left:
@@ -135,7 +135,7 @@ class Scheduler:
         self._outputs.close()
 
     def _launch_parts(self) -> None:
-        """Starts what is to run until ``stop()``."""
+        """Starts the parts that run until ``stop()``."""
         self._lasting += [self._launch(*arguments) for arguments in PARTS]
 
     def _launch(self, *arguments: str, name: str = "", **environment: str) -> subprocess.Popen[bytes]:
@@ -152,13 +152,13 @@ class Scheduler:
         self._parts.append(part)
         return part
 
-    def _wait(self, seconds: float, is_over: Callable[[], bool], told: Callable[[], str] = str) -> None:
+    def _wait(self, seconds: float, is_over: Callable[[], bool], describe: Callable[[], str] = str) -> None:
         deadline = time.monotonic() + seconds
         while not is_over():
             ended = [part.args for part in self._lasting if part.poll() is not None]
-            assert not ended, f"{ended} ended\n{told()}\n{self._printed()}"
-            assert time.monotonic() < deadline, f"not within {seconds} s\n{told()}\n{self._printed()}"
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            assert not ended, f"{ended} ended\n{describe()}\n{self._printed()}"
+            assert time.monotonic() < deadline, f"timed out after {seconds} s\n{describe()}\n{self._printed()}"
+            time.sleep(SECONDS_BETWEEN_POLLS)
 
     def _answers(self, path: str) -> bool:
         try:
@@ -179,12 +179,12 @@ class Scheduler:
 
 
 def as_time(seconds: float) -> datetime:
-    """A moment as Airflow says it."""
+    """A time in Airflow's form."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A free loopback port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -192,7 +192,7 @@ def free_port() -> int:
 
 
 def processes_of(sessions: set[int]) -> list[psutil.Process]:
-    """What runs in these sessions, in whichever group."""
+    """The running processes of these sessions, in any group."""
     found = []
     for process in psutil.process_iter():
         with suppress(ProcessLookupError, PermissionError, psutil.Error):

@@ -1,4 +1,4 @@
-"""Tasks that are told to end while they wait: what they do, told by Airflow, by the emulator and by the files."""
+"""Tasks that are stopped while they wait, as recorded by Airflow, the emulator and the files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PAGES = {"hanging": "200", "limited": "201"}
 ENDED, ENDED_PAGE = "ended", "202"
 SECONDS_TO_END = timedelta(seconds=2)
 CALLS_BEFORE_THE_FAULT = 10
-TEXT = "Written to a Page, and for nobody's log"
-"""What people write here and in the worlds beside it: it belongs into files and tables of messages alone."""
+TEXT = "Written to a Page, not to anybody's log"
+"""The text of all messages in these worlds, which belongs only in message files and tables."""
 for_each_task = pytest.mark.parametrize("task_id", PAGES)
 
 
 class Journal(Statistics):
-    """The emulator's statistics, which also record when each call came."""
+    """The emulator's statistics, which also record the time of each call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Journal(Statistics):
 
 @dataclass
 class Stops:
-    """An emulator of which some answers never come, and one run of the DAG against it, once it has ended."""
+    """An emulator with some responses that never arrive, and one finished run of the DAG against it."""
 
     server: EmulatorServer
     journal: Journal
@@ -56,7 +56,7 @@ class Stops:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the DAG needs."""
+        """The environment variables for the DAG."""
         connection = {
             "conn_type": "meta_graph",
             "host": self.server.url,
@@ -73,32 +73,32 @@ class Stops:
         return [each for each in self.seen if each.task_id == task_id]
 
     def run(self, scheduler: Scheduler, seconds: float) -> None:
-        """One run, in which a person marks a task as failed once its calls hang."""
-        told: list[str] = []
+        """Runs the DAG, and marks a task as failed, as a person would, once its calls hang."""
+        marked: list[str] = []
 
         def hangs() -> str | None:
             calls = sum(page_id == ENDED_PAGE for page_id, _ in self.journal.calls)
-            if told or calls < CALLS_BEFORE_THE_FAULT:
+            if marked or calls < CALLS_BEFORE_THE_FAULT:
                 return None
-            told.append(ENDED)
+            marked.append(ENDED)
             return ENDED
 
         self.seen += scheduler.run(DAG_ID, seconds, hangs)
 
     def logged(self, task_id: str, event: str) -> datetime:
-        """When Airflow wrote that into the log of the task's first try."""
+        """When Airflow logged this event in the task's first try."""
         [log] = self.logs.rglob(f"dag_id={DAG_ID}/*/task_id={task_id}/attempt=1.log")
         lines = [json.loads(line) for line in log.read_text().splitlines() if event in line]
         return datetime.fromisoformat(lines[0]["timestamp"])
 
     def timed_out(self, task_id: str) -> datetime:
-        """When Airflow told the task to end."""
+        """When Airflow stopped the task."""
         return self.logged(task_id, "Process timed out")
 
 
 @contextmanager
 def stops_in(home: Path) -> Iterator[Stops]:
-    """One Page of which some answers never come, and one that has a limit to wait for."""
+    """An emulator with Pages whose responses never arrive, and one with a rate limit."""
     with EmulatorServer(build_world([_page("100")], NOW)) as server, tempfile.TemporaryDirectory() as folder:
         extract(server, Path(folder) / "window", until=NOW)
         undisturbed_calls = server.statistics()["calls_by_page"]["100"]
@@ -112,19 +112,17 @@ def stops_in(home: Path) -> Iterator[Stops]:
 
 
 def _page(page_id: str) -> PageSpec:
-    """Thirty conversations, each of which needs a call of its own."""
+    """A Page with thirty conversations, each of which needs its own call."""
     newest = [NOW - timedelta(minutes=number + 1) for number in range(30)]
     threads = [[MessageSpec(moment - timedelta(seconds=back / 10), TEXT) for back in range(120)] for moment in newest]
     return PageSpec(page_id, [ThreadSpec(messages=messages) for messages in threads])
 
 
 class StopsContract:
-    """What every executor must keep; ``stops`` is a fixture."""
+    """The contract for every executor; ``stops`` is a fixture."""
 
     @for_each_task
-    def test_a_task_that_times_out_while_it_waits_ends_at_once_and_is_tried_again(
-        self, stops: Stops, task_id: str
-    ) -> None:
+    def test_a_task_that_times_out_while_waiting_ends_and_retries(self, stops: Stops, task_id: str) -> None:
         seen = stops.of(task_id)
         lasting = [
             (each.state, each.try_number) for each in seen if each.state in ("up_for_retry", "success", "failed")
@@ -135,22 +133,22 @@ class StopsContract:
         assert ended - stops.timed_out(task_id) < SECONDS_TO_END
 
     @for_each_task
-    def test_nothing_is_sent_after_a_timeout_until_the_next_try(self, stops: Stops, task_id: str) -> None:
+    def test_nothing_is_sent_between_a_timeout_and_the_retry(self, stops: Stops, task_id: str) -> None:
         start = max(each.start for each in stops.of(task_id) if each.start)
         calls = [moment for page_id, moment in stops.journal.calls if page_id == PAGES[task_id]]
         assert [call for call in calls if stops.timed_out(task_id) < call < start] == []
 
     @for_each_task
-    def test_the_try_after_a_timeout_goes_on_where_it_was(self, stops: Stops, task_id: str) -> None:
+    def test_the_retry_after_a_timeout_resumes_where_it_was(self, stops: Stops, task_id: str) -> None:
         result = written(stops.files / window_folder("MESSENGER", PAGES[task_id], None, NOW))
         calls = stops.server.statistics()["calls_by_page"][PAGES[task_id]]
-        # Those that hung or were refused, those since the last checkpoint, the Page's token once more.
+        # Calls that hung or were refused, those since the last checkpoint, and the Page's token again.
         assert stops.undisturbed_calls < calls <= stops.undisturbed_calls + 4 + 2 + 4
         assert result.manifest["stats"]["attempts"] == 2
         assert sorted(stops.server.ground_truth(PAGES[task_id], until=NOW).message_ids) == sorted(result.message_ids)
 
-    def test_a_task_that_a_person_ends_while_a_call_hangs_ends_at_once(self, stops: Stops) -> None:
-        told = stops.logged(ENDED, "Terminating process")
-        # The task's own last word: that its process has ended, Airflow may notice seconds later.
-        assert stops.logged(ENDED, "Task failed with exception") - told < SECONDS_TO_END
-        assert [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > told] == []
+    def test_marking_a_task_failed_ends_its_hanging_call(self, stops: Stops) -> None:
+        stopped = stops.logged(ENDED, "Terminating process")
+        # The task's own last log line: Airflow may notice the end of its process seconds later.
+        assert stops.logged(ENDED, "Task failed with exception") - stopped < SECONDS_TO_END
+        assert [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > stopped] == []

@@ -1,4 +1,4 @@
-"""The sample DAG with both warehouses: the same rows in DuckDB and, by a bucket, in BigQuery."""
+"""The sample DAG with both warehouses: the same rows in DuckDB and, through a bucket, in BigQuery."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLOUD = {"warehouse": "bigquery", "destination": f"gs://{BUCKET}/meta", "dataset
 
 @dataclass(frozen=True)
 class Stage:
-    """An emulator, Google's servers, and an Airflow that goes between them."""
+    """An emulator, Google's servers, and an Airflow that connects them."""
 
     graph: EmulatorServer
     objects: storage.Bucket
@@ -54,14 +54,14 @@ class Stage:
 
 
 def _comparable(table_name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows in one form and order, without the times of the run that extracted them: they differ from run to run."""
+    """The rows in one format and order, without the run's own times, which differ between runs."""
     table = table_named(table_name)
     for row in rows:
         for name in ("extracted_time", "started_time", "finished_time"):
             row.pop(name, None)
         for column in table.columns:
             if column.type is ColumnType.JSON:
-                # SQL's null comes as None from one and as JSON's from the other.
+                # One warehouse returns SQL's NULL as None, the other as JSON's null.
                 row[column.name] = json.loads(row[column.name] or "null")
             elif column.type is ColumnType.TIMESTAMP and column.name in row:
                 row[column.name] = row[column.name] and row[column.name].astimezone(UTC).isoformat()
@@ -77,13 +77,13 @@ def stage(
 ) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("google")
     world = World.generate(WorldSettings(pages=2, messages=2500, now=NOW))
-    nobody = AnonymousCredentials()
+    anonymous = AnonymousCredentials()
     project = bigquery_server.project
     objects = storage.Client(
-        project=project, credentials=nobody, client_options=ClientOptions(api_endpoint=storage_server.url)
+        project=project, credentials=anonymous, client_options=ClientOptions(api_endpoint=storage_server.url)
     )
     tables = bigquery.Client(
-        project=project, credentials=nobody, client_options=ClientOptions(api_endpoint=bigquery_server.url)
+        project=project, credentials=anonymous, client_options=ClientOptions(api_endpoint=bigquery_server.url)
     )
     with EmulatorServer(world, EmulatorSettings()) as server:
         connection = {
@@ -114,7 +114,7 @@ def cloud(stage: Stage) -> dict[str, Any]:
     return stage.airflow.run(since="begin", until=NOW.isoformat(), **CLOUD)
 
 
-def test_each_dag_has_the_load_of_its_warehouse_alone(local: dict[str, Any], cloud: dict[str, Any]) -> None:
+def test_each_dag_loads_only_its_own_warehouse(local: dict[str, Any], cloud: dict[str, Any]) -> None:
     assert (local["state"], cloud["state"]) == ("success", "success")
     loads = [{name for name in run["tasks"] if name.startswith("load_into_")} for run in (local, cloud)]
     assert loads == [{"load_into_duckdb"}, {"load_into_bigquery"}]
@@ -147,7 +147,7 @@ def test_every_message_is_in_bigquery_once(stage: Stage, cloud: dict[str, Any]) 
     assert sorted(truth) == sorted(row["message_id"] for row in stage.bigquery_rows("messages"))
 
 
-def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_rerunning_a_window_changes_nothing_in_bigquery(stage: Stage, cloud: dict[str, Any]) -> None:
     before = stage.bigquery_rows("messages")
     again = stage.airflow.run(since="begin", until=NOW.isoformat(), **CLOUD)
     loaded = again["returned"]["load_into_bigquery"]["messages"]
@@ -155,7 +155,7 @@ def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, cloud: di
     assert before == stage.bigquery_rows("messages")
 
 
-def test_in_the_bucket_are_files_with_a_manifest_and_nothing_else(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_the_bucket_contains_only_the_documented_files(stage: Stage, cloud: dict[str, Any]) -> None:
     names = {blob.name.rsplit("/", 1)[1].split("-")[0] for blob in stage.objects.list_blobs()}
     assert {"_manifest.json", "_coverage.json", *(table.name for table in TABLES)} == names
 
@@ -165,14 +165,14 @@ def test_no_staging_table_is_left(stage: Stage, cloud: dict[str, Any]) -> None:
     assert expected == {table.table_id for table in stage.bigquery.list_tables("meta")}
 
 
-def test_files_on_this_machine_go_into_bigquery_too(stage: Stage, local: dict[str, Any]) -> None:
-    """For who has no bucket: the same folder as the run before, only the dataset is chosen."""
+def test_local_files_can_be_loaded_into_bigquery(stage: Stage, local: dict[str, Any]) -> None:
+    """Without a bucket: the same folder as the run before, with only the dataset changed."""
     result = stage.airflow.run(since="begin", until=NOW.isoformat(), warehouse="bigquery", dataset="from_files")
     assert (result["state"], result["tasks"]["load_into_bigquery"]["state"]) == ("success", "success")
     assert stage.duckdb_rows("messages") == stage.bigquery_rows("messages", "from_files")
 
 
-def test_parquet_takes_the_same_path_to_the_same_rows(stage: Stage, local: dict[str, Any]) -> None:
+def test_parquet_gives_the_same_rows(stage: Stage, local: dict[str, Any]) -> None:
     place = CLOUD | {"destination": f"gs://{BUCKET}/parquet", "dataset": "from_parquet", "file_format": "parquet"}
     result = stage.airflow.run(since="begin", until=NOW.isoformat(), **place)
     assert (result["state"], result["tasks"]["load_into_bigquery"]["state"]) == ("success", "success")
@@ -181,7 +181,7 @@ def test_parquet_takes_the_same_path_to_the_same_rows(stage: Stage, local: dict[
         assert stage.duckdb_rows(table.name) == stage.bigquery_rows(table.name, "from_parquet")
 
 
-def test_a_bucket_that_is_not_there_is_said_before_any_call_and_fails_the_run(stage: Stage) -> None:
+def test_a_missing_bucket_fails_the_run_before_any_call(stage: Stage) -> None:
     before = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     until = NOW + timedelta(minutes=1)
     place: dict[str, Any] = CLOUD | {"destination": "gs://no-such-bucket/meta", "pages": ["100"]}
@@ -203,22 +203,22 @@ def names_in_the_cloud(stage: Stage) -> list[str]:
     return [*objects, *jobs, *described]
 
 
-def test_what_is_in_the_cloud_is_named_by_page_window_and_content_alone(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_cloud_names_reveal_only_page_window_and_content(stage: Stage, cloud: dict[str, Any]) -> None:
     level = r"(platform=(messenger|instagram)|page_id=\d+|window=(begin|\d{8}T\d{6}Z)_\d{8}T\d{6}Z)"
     name = r"(_manifest\.json|_coverage\.json|[a-z_]+-\d{5}(-[0-9a-f]+)?\.(ndjson\.gz|parquet))"
     for blob in stage.objects.list_blobs(prefix="meta/"):
         assert re.fullmatch(rf"meta/({level}/)+{name}", blob.name), blob.name
         assert set(blob.metadata or {}) <= {"sha256"}
     for job in stage.bigquery.list_jobs():
-        # Ours are named by what they load, as a digest: neither the run's id nor a folder is in them.
+        # Our job ids are digests of what they load, without the run's id or a folder.
         assert not job.job_id.startswith("metaconv") or re.fullmatch(r"metaconv_[a-z_]+_[0-9a-f_]+", job.job_id)
 
 
-def test_no_secret_is_in_anything_that_these_runs_left_behind(stage: Stage, cloud: dict[str, Any]) -> None:
+def test_no_secret_is_left_in_files_bucket_or_jobs(stage: Stage, cloud: dict[str, Any]) -> None:
     tokens = [stage.graph.user_token, *(stage.graph.page_token(page) for page in ("100", "101"))]
     texts = [row["text"] for row in stage.bigquery_rows("messages") if len(row["text"] or "") > 25][:200]
-    told = [path for path in stage.folder.rglob("*") if path.is_file() and path.suffix not in (".gz", ".duckdb")]
-    contents = [path.read_bytes() for path in told]
+    files = [path for path in stage.folder.rglob("*") if path.is_file() and path.suffix not in (".gz", ".duckdb")]
+    contents = [path.read_bytes() for path in files]
     contents += [blob.download_as_bytes() for blob in stage.objects.list_blobs() if blob.name.endswith(".json")]
     contents += [job.query.encode() for job in stage.bigquery.list_jobs() if job.job_type == "query"]
     contents += [named.encode() for named in names_in_the_cloud(stage)]

@@ -1,4 +1,4 @@
-"""Mapped arguments that come from others are never rendered, in Airflow's own ``dag.test()``."""
+"""Mapped arguments from outside are never rendered, in Airflow's own ``dag.test()``."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def server() -> Iterator[EmulatorServer]:
     "operator",
     [MetaConversationsToLocalFilesystemOperator, MetaConversationsToStorageOperator, MetaConversationsToGCSOperator],
 )
-def test_every_template_field_and_no_other_is_marked(operator: type[MetaConversationsExtractOperator]) -> None:
+def test_exactly_the_template_fields_are_marked_literal(operator: type[MetaConversationsExtractOperator]) -> None:
     arguments = {name: f"{{{{ {name} }}}}" for name in (*operator.template_fields, "lookback", "on_incomplete")}
     marked = operator.literal_arguments(arguments)
     assert {name for name, value in marked.items() if value != arguments[name]} == set(operator.template_fields)
 
 
-def test_what_somebody_else_sent_is_not_rendered_and_what_the_author_wrote_is(
+def test_only_the_authors_templates_are_rendered(
     server: EmulatorServer, tmp_path: Path, new_airflow_database: NewDatabase
 ) -> None:
     new_airflow_database(tmp_path / "airflow")

@@ -1,4 +1,4 @@
-"""What a real Airflow shows of a run: links, asset events, lineage and metrics, and no secret in any of them."""
+"""What a real Airflow shows of a run: links, asset events, lineage and metrics, without any secret."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ needs_statsd = pytest.mark.skipif(not is_installed("statsd"), reason="needs stat
 
 @dataclass(frozen=True)
 class Observed:
-    """What was printed, sent and written while the DAG ran, and what is true."""
+    """What was printed, sent and written while the DAG ran, and the ground truth."""
 
     shown: dict[str, Any]
     printed: str
@@ -59,7 +59,7 @@ class Observed:
 
     @property
     def credentials(self) -> list[str]:
-        """The tokens, the app secret, and the proofs that are made of both."""
+        """The tokens, the app secret, and the proofs derived from both."""
         tokens = [self.server.user_token, self.server.page_token("100")]
         proofs = [Credentials(token, self.server.app_secret).parameters["appsecret_proof"] for token in tokens]
         return [*tokens, *proofs, self.server.app_secret]
@@ -129,12 +129,12 @@ def received(statsd: socket.socket) -> list[str]:
             return packets
 
 
-def test_the_page_inbox_is_linked_beside_each_extract_task(observed: Observed) -> None:
+def test_each_extract_task_links_to_the_page_inbox(observed: Observed) -> None:
     inbox = "https://business.facebook.com/latest/inbox/all?asset_id=100"
     assert {"extract[0]": {"Page inbox": inbox}, "load": {}} == observed.shown["links"]
 
 
-def test_each_assets_event_says_what_was_written_and_where_it_comes_from(observed: Observed) -> None:
+def test_asset_events_report_rows_and_source(observed: Observed) -> None:
     events, incomplete = observed.shown["events"], 0
     for manifest in observed.folder.rglob("_manifest.json"):
         incomplete += json.loads(manifest.read_bytes())["stats"]["incomplete"]
@@ -148,12 +148,12 @@ def test_each_assets_event_says_what_was_written_and_where_it_comes_from(observe
 
 
 @needs_openlineage
-def test_openlineage_is_told_the_way_from_the_page_to_the_files(observed: Observed) -> None:
-    told = observed.completed("extract")
-    sources = {source["name"] for event in told for source in event["inputs"]}
+def test_openlineage_records_the_step_from_page_to_files(observed: Observed) -> None:
+    completed = observed.completed("extract")
+    sources = {source["name"] for event in completed for source in event["inputs"]}
     assert {"100/conversations?platform=messenger", "100/conversations?platform=instagram"} == sources
-    assert {"https://graph.facebook.com"} == {source["namespace"] for event in told for source in event["inputs"]}
-    targets = [target for event in told for target in event["outputs"]]
+    assert {"https://graph.facebook.com"} == {source["namespace"] for event in completed for source in event["inputs"]}
+    targets = [target for event in completed for target in event["outputs"]]
     folders = {f"{observed.folder}/files/platform={platform}/page_id=100" for platform in ("messenger", "instagram")}
     assert {("file", folder) for folder in folders} == {(target["namespace"], target["name"]) for target in targets}
     rows = observed.rows["messages"] + observed.rows["conversations"]
@@ -161,14 +161,14 @@ def test_openlineage_is_told_the_way_from_the_page_to_the_files(observed: Observ
 
 
 @needs_openlineage
-def test_openlineage_is_told_the_way_from_the_files_to_the_tables(observed: Observed) -> None:
-    [told] = observed.completed("load")
+def test_openlineage_records_the_step_from_files_to_tables(observed: Observed) -> None:
+    [completed] = observed.completed("load")
     from_extract = {target["name"] for event in observed.completed("extract") for target in event["outputs"]}
-    assert from_extract == {source["name"] for source in told["inputs"]}
-    assert {f"duckdb://{observed.folder}/warehouse.duckdb"} == {target["namespace"] for target in told["outputs"]}
-    rows = {t["name"]: t["outputFacets"]["outputStatistics"]["rowCount"] for t in told["outputs"]}
+    assert from_extract == {source["name"] for source in completed["inputs"]}
+    assert {f"duckdb://{observed.folder}/warehouse.duckdb"} == {target["namespace"] for target in completed["outputs"]}
+    rows = {t["name"]: t["outputFacets"]["outputStatistics"]["rowCount"] for t in completed["outputs"]}
     assert {f"warehouse.main.{name}": count for name, count in observed.rows.items()} == rows
-    columns = {field["name"] for target in told["outputs"] for field in target["facets"]["schema"]["fields"]}
+    columns = {field["name"] for target in completed["outputs"] for field in target["facets"]["schema"]["fields"]}
     assert {"message_id", "created_time", "messages_extracted"} <= columns
 
 
@@ -182,7 +182,7 @@ def test_the_metrics_of_a_run_reach_a_statsd_server(observed: Observed) -> None:
     assert observed.rows["messages"] == sum(messages)
 
 
-def test_nothing_that_was_shown_holds_a_secret_or_a_text(observed: Observed) -> None:
+def test_the_output_contains_no_secret_or_message_text(observed: Observed) -> None:
     with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
     secrets = [*(text for (text,) in found[:200]), *observed.credentials]
@@ -193,8 +193,8 @@ def test_nothing_that_was_shown_holds_a_secret_or_a_text(observed: Observed) -> 
     assert [secret for secret in secrets if secret in everything] == []
 
 
-def test_nothing_that_airflow_keeps_holds_a_secret_or_a_text(observed: Observed) -> None:
-    """Rendered fields, XCom, asset events and logs: the metadata database and each file beside it, byte for byte."""
+def test_airflows_files_contain_no_secret_or_message_text(observed: Observed) -> None:
+    """Covers rendered fields, XCom, asset events and logs, by the bytes of the metadata database and all files."""
     with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
     secrets = [*(text for (text,) in found[:200]), *observed.credentials]
@@ -206,7 +206,7 @@ def test_nothing_that_airflow_keeps_holds_a_secret_or_a_text(observed: Observed)
         assert [each for each in secrets if each.encode() in content or each in str(path)] == [], path
 
 
-def test_metrics_are_named_by_us_and_tagged_by_page_and_platform_alone(observed: Observed) -> None:
+def test_metrics_are_tagged_only_by_page_and_platform(observed: Observed) -> None:
     ours = [packet.split(":")[0] for packet in observed.packets if packet.startswith("airflow.metaconv.")]
     names = {f"airflow.{metric.name}" for metric in METRICS}
     assert {packet.split(",")[0] for packet in ours} <= names

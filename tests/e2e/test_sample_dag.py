@@ -1,4 +1,4 @@
-"""The sample DAG in a real Airflow: every message in the table once, a dead Page fails alone, no secret is told."""
+"""The sample DAG in a real Airflow: all messages once, a Page without access fails alone, no secret is revealed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ dag = meta_conversations_dag(
 
 @dataclass(frozen=True)
 class Stage:
-    """An emulator, an Airflow that reads from it, and where its results go."""
+    """An emulator, an Airflow that reads from it, and the folder of its results."""
 
     server: EmulatorServer
     airflow: Airflow
@@ -88,7 +88,7 @@ def first(stage: Stage) -> dict[str, Any]:
     return stage.airflow.run(since="begin", until=NOW.isoformat())
 
 
-def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_which(first: dict[str, Any]) -> None:
+def test_each_page_and_platform_has_a_labelled_extract_task(first: dict[str, Any]) -> None:
     labels = {task["label"] for name, task in first["tasks"].items() if name.startswith("extract[")}
     assert {f"{platform}/{page}" for page in ("100", "101", "102") for platform in PLATFORMS} == labels
     states = {name: task["state"] for name, task in first["tasks"].items() if task["state"] != "success"}
@@ -96,17 +96,17 @@ def test_every_page_and_platform_of_the_token_is_extracted_by_a_task_that_says_w
     assert first["state"] == "success"
 
 
-def test_the_table_holds_every_message_of_every_folder_once(stage: Stage, first: dict[str, Any]) -> None:
+def test_the_table_contains_every_message_of_every_folder_once(stage: Stage, first: dict[str, Any]) -> None:
     assert sorted(stage.ground_truth(("100", "101", "102"), None, NOW)) == sorted(stage.ids())
 
 
-def test_what_was_read_is_on_record_for_each_page_and_platform(stage: Stage, first: dict[str, Any]) -> None:
+def test_coverage_is_recorded_for_each_page_and_platform(stage: Stage, first: dict[str, Any]) -> None:
     records = sorted(stage.folder.glob("files/platform=*/page_id=*/_coverage.json"))
     assert len(records) == 6
     assert {covered_until(Coverage.from_bytes(path.read_bytes()), NOW) for path in records} == {NOW}
 
 
-def test_a_second_run_of_the_same_window_changes_nothing(stage: Stage, first: dict[str, Any]) -> None:
+def test_rerunning_a_window_changes_nothing(stage: Stage, first: dict[str, Any]) -> None:
     before = stage.ids()
     again = stage.airflow.run(since="begin", until=NOW.isoformat())
     loaded = again["returned"]["load_into_duckdb"]["messages"]
@@ -122,7 +122,7 @@ def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str,
     assert len(expected) == sum(e["messages"] for e in extracted) > 0
 
 
-def test_a_dag_that_has_all_settings_by_its_arguments_needs_no_variable(stage: Stage, first: dict[str, Any]) -> None:
+def test_a_dag_configured_by_arguments_needs_no_variable(stage: Stage, first: dict[str, Any]) -> None:
     result = stage.airflow.run(file="by_arguments", since="begin", until=NOW.isoformat())
     assert {task["state"] for task in result["tasks"].values()} == {"success"}
     with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
@@ -130,13 +130,11 @@ def test_a_dag_that_has_all_settings_by_its_arguments_needs_no_variable(stage: S
     assert found == stage.ground_truth(("100",), None, NOW)
 
 
-def test_a_run_from_cli_or_api_has_no_interval_and_reads_the_last_hour_that_has_ended(
-    stage: Stage, first: dict[str, Any]
-) -> None:
+def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first: dict[str, Any]) -> None:
     began = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     result = stage.airflow.run(None, pages=["100"])
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
-    # One of two, since an hour may end while the run begins.
+    # One of two, because an hour may end while the run starts.
     ends = [began, began + timedelta(hours=1)]
     expected = [f"window={end - timedelta(hours=1):%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}" for end in ends]
     [window] = {Path(each["manifest"]).parent.name for each in extracted}
@@ -144,15 +142,13 @@ def test_a_run_from_cli_or_api_has_no_interval_and_reads_the_last_hour_that_has_
     assert window in expected
 
 
-def test_a_folder_that_is_refused_fails_its_task_and_what_was_read_is_loaded_as_partial(
-    stage: Stage, first: dict[str, Any]
-) -> None:
+def test_a_refused_folder_fails_its_task_and_loads_as_partial(stage: Stage, first: dict[str, Any]) -> None:
     server, since, until = stage.server, NOW - timedelta(hours=5), NOW - timedelta(hours=3)
     server.add_fault(Fault("10", page_id="102", folder="spam"))
     result = stage.airflow.run(since=since.isoformat(), until=until.isoformat())
     server.clear_faults()
     tasks = {task["label"] or name: task for name, task in result["tasks"].items()}
-    # Only a person can give the permission that is missing: no retry is spent.
+    # Only a person can grant the missing permission: no retry is spent.
     assert (tasks["MESSENGER/102"]["state"], tasks["MESSENGER/102"]["try"]) == ("failed", 1)
     assert (tasks["load_into_duckdb"]["state"], tasks["check"]["state"]) == ("success", "failed")
     assert "extracted only in part: MESSENGER/102" in stage.airflow.log.read_text()
@@ -162,7 +158,7 @@ def test_a_folder_that_is_refused_fails_its_task_and_what_was_read_is_loaded_as_
     assert partial == [("MESSENGER", "102", "20261120T070000Z_20261120T090000Z", "list_refused")]
 
 
-def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage: Stage, first: dict[str, Any]) -> None:
+def test_a_page_with_an_expired_token_fails_alone(stage: Stage, first: dict[str, Any]) -> None:
     server = stage.server
     server.world.arrive(40, created_time=NOW + timedelta(minutes=1))
     until = NOW + timedelta(minutes=10)
@@ -174,7 +170,7 @@ def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage:
         "MESSENGER/101": "failed",
         "INSTAGRAM/101": "failed",
     }
-    # At once: a dead token costs no retry, let alone three.
+    # An expired token fails at once, without a retry.
     assert {1} == {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")}
     assert (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"]) == ("success", "failed")
     assert result["state"] == "failed"
@@ -182,7 +178,7 @@ def test_a_page_whose_token_is_dead_fails_alone_and_the_others_are_loaded(stage:
     assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.log.read_text()
 
 
-def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, first: dict[str, Any]) -> None:
+def test_an_expired_connection_token_fails_the_run(stage: Stage, first: dict[str, Any]) -> None:
     server = stage.server
     expire = {"expire": server.user_token, "subcode": 460}
     requests.post(f"{server.url}/_emulator/tokens", json=expire, timeout=10).raise_for_status()
@@ -199,7 +195,7 @@ def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, f
 
 
 @pytest.mark.parametrize(
-    ("conf", "says"),
+    ("conf", "expected"),
     [
         ({"meta_conn_id": "other"}, "Unknown setting 'meta_conn_id' in the run's params"),
         ({"page": ["100"]}, "Unknown setting 'page' in the run's params, did you mean pages?"),
@@ -214,8 +210,8 @@ def test_a_token_that_can_read_no_page_fails_the_run_and_says_so(stage: Stage, f
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_wrong_params_fail_the_settings_at_once_and_cost_no_call(
-    stage: Stage, first: dict[str, Any], conf: dict[str, Any], says: str
+def test_invalid_params_fail_at_once_without_a_call(
+    stage: Stage, first: dict[str, Any], conf: dict[str, Any], expected: str
 ) -> None:
     calls = stage.server.statistics()["calls"]
     conf = {
@@ -226,12 +222,10 @@ def test_wrong_params_fail_the_settings_at_once_and_cost_no_call(
     settings = result["tasks"]["settings"]
     assert (result["state"], settings["state"], settings["try"]) == ("failed", "failed", 1)
     assert calls == stage.server.statistics()["calls"]
-    assert says in stage.airflow.log.read_text()
+    assert expected in stage.airflow.log.read_text()
 
 
-def test_a_file_in_place_of_the_destination_fails_every_extraction_at_once_and_costs_no_call(
-    stage: Stage, first: dict[str, Any]
-) -> None:
+def test_a_file_as_destination_fails_at_once_without_a_call(stage: Stage, first: dict[str, Any]) -> None:
     (stage.folder / "a file").write_text("")
     calls = stage.server.statistics()["calls"]
     result = stage.airflow.run(until=NOW.isoformat(), destination=str(stage.folder / "a file"), pages=["100"])
@@ -242,18 +236,18 @@ def test_a_file_in_place_of_the_destination_fails_every_extraction_at_once_and_c
     assert "there is a file where a folder is needed" in stage.airflow.log.read_text()
 
 
-def test_no_secret_is_in_anything_that_all_these_runs_left_behind(stage: Stage, first: dict[str, Any]) -> None:
+def test_no_secret_is_left_after_all_runs(stage: Stage, first: dict[str, Any]) -> None:
     server = stage.server
     tokens = [server.user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
     proofs = [Credentials(token, server.app_secret).parameters["appsecret_proof"] for token in tokens]
     texts = [text for text in _texts(stage) if len(text) > 25][:200]
     left_behind = [path for path in stage.folder.rglob("*") if path.is_file()]
-    told = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
+    readable = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
     assert len(texts) == 200
-    assert any(path.name == "_manifest.json" for path in told)
+    assert any(path.name == "_manifest.json" for path in readable)
     assert "/conversations?platform=" in stage.airflow.log.read_text()
     assert "appsecret_proof=***" in stage.airflow.log.read_text()
-    for path in told:
+    for path in readable:
         content = path.read_bytes()
         for secret in (*tokens, *proofs, server.app_secret, OTHER_PASSWORD, *texts):
             assert secret.encode() not in content, path

@@ -1,4 +1,4 @@
-"""Waits and timeouts under a real scheduler: the worker is freed, and the task goes on at the right time and place."""
+"""Waits and timeouts with a real scheduler: the worker is freed, and the task resumes at the right time and place."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.scheduler]
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAG_ID = "rate_limits"
 SECONDS_FOR_A_RUN = 130
-BLOCK = timedelta(minutes=1)  # the shortest that Meta can say: its header counts whole minutes
-LATEST = timedelta(seconds=30)  # after the end of a block: the scheduler looks around, a process starts
+BLOCK = timedelta(minutes=1)  # the shortest that Meta can report: its header counts whole minutes
+LATEST = timedelta(seconds=30)  # after the end of a block: the scheduler's loop, and the start of a process
 
 HAS_RETRY_POLICY = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
 PAGES = {"reschedule": "100", **({"retry": "101"} if HAS_RETRY_POLICY else {})}
@@ -38,7 +38,7 @@ for_each_way_to_wait = pytest.mark.parametrize("way", PAGES)
 
 
 class Journal(Statistics):
-    """The emulator's statistics, which also record when each call came and when one was told to wait."""
+    """The emulator's statistics, which also record the times of all calls and of the rate-limited ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Journal(Statistics):
         self.calls.append((call.page_id, as_time(now)))
 
     def count_error(self, label: str) -> None:
-        # The emulator answers one call at a time: the error is that of the last one.
+        # The emulator handles one call at a time: the error belongs to the last one.
         super().count_error(label)
         assert label == "80006"
         self.refusals.append(self.calls[-1])
@@ -63,8 +63,8 @@ class Journal(Statistics):
 
 
 @dataclass(frozen=True)
-class Story:
-    """One run of the DAG, told by the scheduler, by the emulator and by the files."""
+class Scenario:
+    """One run of the DAG, as recorded by the scheduler, the emulator and the files."""
 
     server: EmulatorServer
     journal: Journal
@@ -82,12 +82,12 @@ class Story:
         return self.files / window_folder("MESSENGER", page_id, None, NOW)
 
     def end_of_block(self, way: str) -> datetime:
-        """The time that Meta gave: a minute after the first refusal."""
+        """The time that Meta reported: a minute after the first refusal."""
         return self.journal.refusals_of(PAGES[way])[0] + BLOCK
 
 
 def page(page_id: str) -> PageSpec:
-    """Long conversations among the newest and the oldest; between them the list is all there is to read."""
+    """A Page with long conversations among the newest and the oldest; in between, only the list is read."""
     threads = []
     for number in range(2000):
         is_long = number % 50 == 0 and not 100 <= number < 1500
@@ -109,7 +109,7 @@ def stops(home: Path) -> Iterator[Stops]:
 
 
 @pytest.fixture(scope="module")
-def story(home: Path, stops: Stops) -> Iterator[Story]:
+def scenario(home: Path, stops: Stops) -> Iterator[Scenario]:
     files = home / "files"
     world = build_world([page(page_id) for page_id in PAGES.values()], NOW)
     with EmulatorServer(world) as server:
@@ -118,7 +118,7 @@ def story(home: Path, stops: Stops) -> Iterator[Story]:
     with EmulatorServer(world) as server:
         server.service.statistics = journal = Journal()
         for page_id in PAGES.values():
-            # In the middle of the list, where no other call is in flight: a second one would be refused as well.
+            # In the middle of the list, where no other call is in flight that would also be refused.
             server.add_fault(
                 Fault(
                     "80006",
@@ -141,48 +141,48 @@ def story(home: Path, stops: Stops) -> Iterator[Story]:
             **stops.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
         }
-        # As many workers as tasks that will wait: whatever else is to run needs one that is freed.
+        # As many workers as waiting tasks: any other task needs a freed one.
         scheduler = Scheduler(home, home / "dags", environment, workers=len(PAGES))
         try:
             scheduler.start(DAG_ID)
             seen = scheduler.run(DAG_ID, SECONDS_FOR_A_RUN)
             statistics = server.statistics()
-            # Its calls are no part of the story of the waits.
+            # The calls from here on are not part of the scenario of the waits.
             server.service.statistics = Statistics()
             stops.run(scheduler, SECONDS_FOR_A_RUN)
             literals = scheduler.run("literals", SECONDS_FOR_A_RUN)
         finally:
             scheduler.stop()
-        yield Story(server, journal, files, seen, undisturbed_calls, literals, home, statistics)
+        yield Scenario(server, journal, files, seen, undisturbed_calls, literals, home, statistics)
 
 
 def steps(seen: list[Seen]) -> list[tuple[str | None, int]]:
-    """The states that last, and the try number in each; a look may come too late for those in between."""
+    """The lasting states, and the try number in each; a poll may miss those in between."""
     lasting = ("up_for_reschedule", "up_for_retry", "success", "failed", "upstream_failed")
     return [(each.state, each.try_number) for each in seen if each.state in lasting]
 
 
-def test_a_long_wait_reschedules_a_task_without_retries_and_spends_no_try(story: Story) -> None:
-    assert steps(story.of("reschedule")) == [("up_for_reschedule", 1), ("success", 1)]
+def test_a_long_wait_reschedules_without_spending_a_retry(scenario: Scenario) -> None:
+    assert steps(scenario.of("reschedule")) == [("up_for_reschedule", 1), ("success", 1)]
 
 
 @needs_retry_policy
-def test_a_long_wait_spends_a_retry_when_asked_to(story: Story) -> None:
-    assert steps(story.of("retry")) == [("up_for_retry", 1), ("success", 2)]
+def test_a_long_wait_spends_a_retry_if_configured(scenario: Scenario) -> None:
+    assert steps(scenario.of("retry")) == [("up_for_retry", 1), ("success", 2)]
 
 
 @for_each_way_to_wait
-def test_the_next_start_is_when_meta_opens_again_and_not_before(story: Story, way: str) -> None:
-    end = story.end_of_block(way)
-    start = story.of(way)[-1].start
+def test_the_task_restarts_when_the_block_ends(scenario: Scenario, way: str) -> None:
+    end = scenario.end_of_block(way)
+    start = scenario.of(way)[-1].start
     assert start is not None
     assert end <= start <= end + LATEST
-    assert end <= min(call for call in story.journal.calls_of(PAGES[way]) if call > end - BLOCK) <= end + LATEST
+    assert end <= min(call for call in scenario.journal.calls_of(PAGES[way]) if call > end - BLOCK) <= end + LATEST
 
 
-def test_no_worker_is_held_while_tasks_wait(story: Story) -> None:
-    waiting = [story.end_of_block(way) for way in PAGES]
-    other = story.of("meanwhile")[-1]
+def test_waiting_tasks_occupy_no_worker(scenario: Scenario) -> None:
+    waiting = [scenario.end_of_block(way) for way in PAGES]
+    other = scenario.of("meanwhile")[-1]
     assert other.state == "success"
     assert other.start is not None
     assert other.end is not None
@@ -190,57 +190,57 @@ def test_no_worker_is_held_while_tasks_wait(story: Story) -> None:
 
 
 @for_each_way_to_wait
-def test_nothing_is_sent_to_a_blocked_page(story: Story, way: str) -> None:
-    end = story.end_of_block(way)
-    assert [call for call in story.journal.calls_of(PAGES[way]) if end - BLOCK < call < end] == []
-    assert len(story.journal.refusals_of(PAGES[way])) == 1
+def test_nothing_is_sent_to_a_blocked_page(scenario: Scenario, way: str) -> None:
+    end = scenario.end_of_block(way)
+    assert [call for call in scenario.journal.calls_of(PAGES[way]) if end - BLOCK < call < end] == []
+    assert len(scenario.journal.refusals_of(PAGES[way])) == 1
 
 
-def test_each_limit_was_met_once(story: Story) -> None:
-    assert {"80006": len(PAGES)} == story.statistics["errors"]
-
-
-@for_each_way_to_wait
-def test_the_work_done_before_the_wait_is_not_paid_for_again(story: Story, way: str) -> None:
-    calls = story.statistics["calls_by_page"][PAGES[way]]
-    assert story.undisturbed_calls < calls <= story.undisturbed_calls * 1.02 + 5
+def test_each_limit_is_hit_once(scenario: Scenario) -> None:
+    assert {"80006": len(PAGES)} == scenario.statistics["errors"]
 
 
 @for_each_way_to_wait
-def test_the_manifest_counts_both_tries_and_the_wait(story: Story, way: str) -> None:
-    stats = written(story.folder(PAGES[way])).manifest["stats"]
-    calls = story.statistics["calls_by_page"][PAGES[way]]
+def test_work_done_before_the_wait_is_not_repeated(scenario: Scenario, way: str) -> None:
+    calls = scenario.statistics["calls_by_page"][PAGES[way]]
+    assert scenario.undisturbed_calls < calls <= scenario.undisturbed_calls * 1.02 + 5
+
+
+@for_each_way_to_wait
+def test_the_manifest_counts_both_tries_and_the_wait(scenario: Scenario, way: str) -> None:
+    stats = written(scenario.folder(PAGES[way])).manifest["stats"]
+    calls = scenario.statistics["calls_by_page"][PAGES[way]]
     assert (stats["attempts"], stats["rate_limit_waits"], stats["errors"]) == (2, 1, {"80006": 1})
     assert BLOCK.total_seconds() == pytest.approx(stats["rate_limit_wait_seconds"], abs=1)
     assert calls == stats["calls"]
 
 
 @for_each_way_to_wait
-def test_every_message_of_the_page_is_in_the_files_once(story: Story, way: str) -> None:
-    found = written(story.folder(PAGES[way])).message_ids
-    assert sorted(story.server.ground_truth(PAGES[way], until=NOW).message_ids) == sorted(found)
+def test_every_message_of_the_page_is_in_the_files_once(scenario: Scenario, way: str) -> None:
+    found = written(scenario.folder(PAGES[way])).message_ids
+    assert sorted(scenario.server.ground_truth(PAGES[way], until=NOW).message_ids) == sorted(found)
 
 
-def test_what_others_sent_into_mapped_arguments_is_not_rendered(story: Story) -> None:
-    last = {each.task_id: each.state for each in story.literals}
+def test_untrusted_mapped_arguments_are_not_rendered(scenario: Scenario) -> None:
+    last = {each.task_id: each.state for each in scenario.literals}
     assert last == {"plans": "success", "extract": "success"}
-    folders = {path.name for path in story.files.iterdir() if not path.name.startswith("platform=")}
+    folders = {path.name for path in scenario.files.iterdir() if not path.name.startswith("platform=")}
     assert {"{{ conn.meta_graph_default.password }}", "{# nothing #}"} == folders
 
 
-def test_nothing_that_the_scheduler_left_behind_holds_a_secret(story: Story) -> None:
-    assert (story.home / "airflow" / "airflow.db").is_file()
-    assert list(story.home.rglob("attempt=*"))
-    assert leaks(story.home, credentials([*PAGES.values(), *STOPPED_PAGES.values(), ENDED_PAGE])) == []
+def test_the_schedulers_files_contain_no_secret(scenario: Scenario) -> None:
+    assert (scenario.home / "airflow" / "airflow.db").is_file()
+    assert list(scenario.home.rglob("attempt=*"))
+    assert leaks(scenario.home, credentials([*PAGES.values(), *STOPPED_PAGES.values(), ENDED_PAGE])) == []
 
 
-def test_messages_are_in_their_files_alone(story: Story) -> None:
-    places = places_of_messages(story.home)
-    found = leaks(story.home, {"a message": TEXT})
-    assert {leak.path for leak in found} & {str(place.relative_to(story.home)) for place in places}
-    assert leaks(story.home, {"a message": TEXT}, spared=places) == []
+def test_message_texts_are_only_in_their_files(scenario: Scenario) -> None:
+    places = places_of_messages(scenario.home)
+    found = leaks(scenario.home, {"a message": TEXT})
+    assert {leak.path for leak in found} & {str(place.relative_to(scenario.home)) for place in places}
+    assert leaks(scenario.home, {"a message": TEXT}, spared=places) == []
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("scenario")
 class TestStops(StopsContract):
     """Tasks that time out."""

@@ -1,4 +1,4 @@
-"""Who may do what in the trial: Airflow's own API, with the users and roles of docker-compose.yaml."""
+"""What each role may do in the trial: Airflow's own API, with the users and roles of docker-compose.yaml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ dag = DAG("meta_conversations", schedule=None)
 
 
 def settings_of_the_trial() -> dict[str, str]:
-    """What compose tells every part of Airflow about users."""
+    """The settings for users in docker-compose.yaml."""
     composed = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text("utf-8"))
     environments = [service.get("environment", {}) for service in composed["services"].values()]
     return {
@@ -41,7 +41,7 @@ def settings_of_the_trial() -> dict[str, str]:
 
 
 class ApiServer(Scheduler):
-    """An Airflow that only answers: nothing that is triggered runs."""
+    """An Airflow without a scheduler: triggered runs are not executed."""
 
     def _launch_parts(self) -> None:
         assert self._launch("dag-processor", "--num-runs", "1").wait(60) == 0, self._printed()
@@ -59,7 +59,7 @@ class ApiServer(Scheduler):
         return self._url
 
     def call(self, user: str | None, method: str, path: str, body: Any = None) -> int:
-        """The status that a user gets."""
+        """The status of the response to a user."""
         headers = {} if user is None else {"Authorization": f"Bearer {self.token(user)}"}
         url = f"{self._url}/api/v2/{path}"
         return requests.request(method, url, json=body, headers=headers, timeout=10).status_code
@@ -142,29 +142,29 @@ def test_each_role_can_do_its_work(
 
 
 @pytest.mark.parametrize(("user", "method", "path", "body"), REFUSED)
-def test_nobody_but_the_administrator_reaches_connections_variables_and_settings(
+def test_only_the_admin_reaches_connections_variables_and_settings(
     airflow: ApiServer, user: str, method: str, path: str, body: Any
 ) -> None:
     assert airflow.call(user, method, path, body) == 403
 
 
 @pytest.mark.parametrize("path", ["dags", "connections/meta_graph_default", "variables/meta_conversations"])
-def test_nobody_gets_in_without_logging_in(airflow: ApiServer, path: str) -> None:
+def test_the_api_requires_a_login(airflow: ApiServer, path: str) -> None:
     assert airflow.call(None, "GET", path) == 401
 
 
 @pytest.mark.parametrize("path", ["auth/token", "auth/token/login"])
-def test_nobody_is_logged_in_without_a_password(airflow: ApiServer, path: str) -> None:
+def test_logging_in_requires_a_password(airflow: ApiServer, path: str) -> None:
     answer = requests.get(f"{airflow.url}/{path}", timeout=10, allow_redirects=False)
     assert answer.status_code == 403
     assert not answer.cookies
 
 
 @pytest.mark.parametrize(("user", "password"), [("admin", "admin"), ("admin", ""), ("nobody", "first-password")])
-def test_a_wrong_password_opens_nothing(airflow: ApiServer, user: str, password: str) -> None:
+def test_a_wrong_password_is_refused(airflow: ApiServer, user: str, password: str) -> None:
     assert airflow.log_in(user, password).status_code in (400, 401)
 
 
-def test_the_stored_password_of_a_connection_is_encrypted(airflow: ApiServer) -> None:
+def test_stored_connection_passwords_are_encrypted(airflow: ApiServer) -> None:
     assert airflow.call("admin", "GET", "connections/meta_graph_default") == 200
     assert leaks(airflow.folder, {"password": CONNECTION["password"]}) == []

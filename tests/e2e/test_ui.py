@@ -1,6 +1,6 @@
-"""A first hour in Airflow's UI: the connection's form, its test, a run by hand, and every message in the table.
+"""A first session in Airflow's UI: the connection's form, its test, a manual run, and every message in the table.
 
-With ``PICTURES=docs`` the pictures of the README are taken anew.
+With ``PICTURES=docs`` the README's screenshots are retaken.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ PICTURES = os.environ.get("PICTURES")
 
 
 class AirflowWithUi(Scheduler):
-    """An Airflow as someone finds it after installing: DAGs are paused and no connection is known."""
+    """An Airflow as after installation: DAGs are paused and there is no connection."""
 
     def __init__(self, home: Path, dags: Path) -> None:
         environment = {
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-            # No interval of it ends before 2032: the only run is the one by hand.
+            # No interval ends before 2032: the only run is the manual one.
             "META_CONVERSATIONS_SCHEDULE": "0 0 29 2 *",
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({"pages": "all", **places(home)}),
         }
@@ -56,7 +56,7 @@ class AirflowWithUi(Scheduler):
 
 
 def places(home: Path) -> dict[str, str]:
-    """What a person has to say before the first run."""
+    """The settings that a user must set before the first run."""
     return {"destination": str(home / "files"), "database": str(home / f"{DAG_ID}.duckdb")}
 
 
@@ -73,18 +73,18 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Story:
-    """What the UI showed and asked of other hosts, what is left when Airflow has ended, and what should be."""
+class Scenario:
+    """What the UI showed and requested from other hosts, what is left after Airflow has ended, and the ground truth."""
 
     shown: Shown
-    asked_outside: list[str]
+    external_requests: list[str]
     home: Path
     secrets: tuple[str, ...]
     truth: list[str]
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     home = tmp_path_factory.mktemp("ui")
     (home / "dags").mkdir()
     shutil.copy(REPOSITORY / "dags" / f"{DAG_ID}.py", home / "dags")
@@ -93,16 +93,16 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         airflow = AirflowWithUi(home, home / "dags")
         try:
             airflow.start(DAG_ID)
-            with opened_ui(airflow.url, home, airflow.printed) as (ui, asked_outside):
-                shown = first_hour(ui, server, Path(PICTURES) if PICTURES else home)
+            with opened_ui(airflow.url, home, airflow.printed) as (ui, external_requests):
+                shown = first_session(ui, server, Path(PICTURES) if PICTURES else home)
         finally:
             airflow.stop()
         secrets = (server.system_user_token, server.app_secret, *map(server.page_token, PAGES))
-        yield Story(shown, asked_outside, home, secrets, sorted(messages(server)))
+        yield Scenario(shown, external_requests, home, secrets, sorted(messages(server)))
 
 
-def first_hour(ui: AirflowUi, server: EmulatorServer, pictures: Path) -> Shown:
-    """From the empty list of connections to a run that has ended."""
+def first_session(ui: AirflowUi, server: EmulatorServer, pictures: Path) -> Shown:
+    """From the empty list of connections to a finished run."""
     field_types, form = fill_connection(ui, server)
     ui.save_connection(CONNECTION_ID)
     tested = ui.test_connection(CONNECTION_ID)
@@ -120,7 +120,7 @@ def first_hour(ui: AirflowUi, server: EmulatorServer, pictures: Path) -> Shown:
 
 
 def fill_connection(ui: AirflowUi, server: EmulatorServer) -> tuple[dict[str, str | None], list[bytes]]:
-    """The form with all that it asks for: the types of its fields, and its pictures with example values."""
+    """Fills in the whole form; returns the types of its fields, and screenshots with example values."""
     host = urlsplit(server.url)
     ui.begin_connection(CONNECTION_ID, "Meta Graph API")
     example = {"Host": "https://graph.facebook.com", "Port": "443"}
@@ -135,57 +135,57 @@ def fill_connection(ui: AirflowUi, server: EmulatorServer) -> tuple[dict[str, st
 
 
 def messages(server: EmulatorServer) -> set[str]:
-    """The messages that there are to find."""
+    """The ids of all messages that must be found."""
     queries = [(page, *query) for page in PAGES for query in (("MESSENGER", "all"), ("INSTAGRAM", "inbox"))]
     found = [server.ground_truth(page, platform, until=NOW, folder=folder) for page, platform, folder in queries]
     return set().union(*(each.message_ids for each in found))
 
 
-def test_the_form_hides_its_secrets_as_they_are_typed(story: Story) -> None:
+def test_the_form_masks_secret_fields(scenario: Scenario) -> None:
     assert {"Access token", "App secret"} == {
-        label for label, type_ in story.shown.field_types.items() if type_ == "password"
+        label for label, type_ in scenario.shown.field_types.items() if type_ == "password"
     }
 
 
-def test_the_test_button_tells_whose_the_token_is_and_what_it_reads(story: Story) -> None:
-    assert "Test Connection Successful" in story.shown.tested
-    assert "This is the system user token of Emulator System User" in story.shown.tested
-    assert "It can read 2 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in story.shown.tested
+def test_the_test_button_describes_the_token(scenario: Scenario) -> None:
+    assert "Test Connection Successful" in scenario.shown.tested
+    assert "This is the system user token of Emulator System User" in scenario.shown.tested
+    assert "It can read 2 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in scenario.shown.tested
 
 
-def test_no_page_of_the_ui_holds_a_secret(story: Story) -> None:
-    assert CONNECTION_ID in story.shown.sources[0]
-    assert [secret for secret in story.secrets for source in story.shown.sources if secret in source] == []
+def test_no_ui_page_contains_a_secret(scenario: Scenario) -> None:
+    assert CONNECTION_ID in scenario.shown.sources[0]
+    assert [secret for secret in scenario.secrets for source in scenario.shown.sources if secret in source] == []
 
 
-def test_a_run_from_the_trigger_form_succeeds(story: Story) -> None:
-    assert story.shown.state == "Success"
-    assert {task.task_id: task.state for task in story.shown.tasks if task.state != "Success"} == {}
+def test_a_run_from_the_trigger_form_succeeds(scenario: Scenario) -> None:
+    assert scenario.shown.state == "Success"
+    assert {task.task_id: task.state for task in scenario.shown.tasks if task.state != "Success"} == {}
 
 
-def test_the_ui_names_each_extraction_by_platform_and_page(story: Story) -> None:
-    assert dict.fromkeys(LABELS, "Success") == story.shown.mapped
-    assert sorted(LABELS) == sorted(task.label for task in story.shown.tasks if task.task_id == "extract")
+def test_the_ui_labels_extractions_by_platform_and_page(scenario: Scenario) -> None:
+    assert dict.fromkeys(LABELS, "Success") == scenario.shown.mapped
+    assert sorted(LABELS) == sorted(task.label for task in scenario.shown.tasks if task.task_id == "extract")
 
 
-def test_the_table_holds_every_message_once(story: Story) -> None:
-    with duckdb.connect(places(story.home)["database"], read_only=True) as connection:
+def test_the_table_contains_every_message_once(scenario: Scenario) -> None:
+    with duckdb.connect(places(scenario.home)["database"], read_only=True) as connection:
         found = [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
-    assert story.truth == sorted(found)
+    assert scenario.truth == sorted(found)
 
 
-def test_nothing_that_airflow_left_behind_holds_a_secret(story: Story) -> None:
-    assert (story.home / "airflow" / "airflow.db").is_file()
-    assert list(story.home.rglob("attempt=*"))
-    assert leaks(story.home, credentials(PAGES)) == []
+def test_airflows_files_contain_no_secret(scenario: Scenario) -> None:
+    assert (scenario.home / "airflow" / "airflow.db").is_file()
+    assert list(scenario.home.rglob("attempt=*"))
+    assert leaks(scenario.home, credentials(PAGES)) == []
 
 
-def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
-    database = Path(places(story.home)["database"])
+def test_message_texts_are_only_in_their_files_and_tables(scenario: Scenario) -> None:
+    database = Path(places(scenario.home)["database"])
     written = texts(database)
     assert len(written) > 100
-    assert leaks(story.home, written, spared=places_of_messages(story.home)) == []
+    assert leaks(scenario.home, written, spared=places_of_messages(scenario.home)) == []
 
 
-def test_the_ui_asks_nothing_of_any_other_host(story: Story) -> None:
-    assert story.asked_outside == []
+def test_the_ui_contacts_no_other_host(scenario: Scenario) -> None:
+    assert scenario.external_requests == []

@@ -1,4 +1,4 @@
-"""Fuzzing of what comes from outside; the corpus and what was found are replayed by the suite."""
+"""Fuzzing of external input. The test suite replays the corpus and the findings."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ NAMES = [
 ]
 
 SLOW = {"extraction": 6, "checkpoint": 2}
-"""What needs more than one share of the time."""
+"""Targets that need more than one share of the time."""
 
 CORPUS = Path(__file__).with_name("corpus")
 FINDINGS = Path(__file__).with_name("findings")
 GROWING = Path(__file__).parents[2] / ".fuzz"
-"""What a run has learned, for the next one on this machine; not in the repository."""
+"""The corpus that runs on this machine have collected; not in the repository."""

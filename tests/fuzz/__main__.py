@@ -1,6 +1,6 @@
-"""``make fuzz MINUTES=…``: each target for its share of the time, side by side on all cores; ends with 1 on a finding.
+"""``make fuzz MINUTES=…``: runs all targets for a share of the time each, on all cores; exits with 1 on a finding.
 
-Guided by coverage where atheris is installed, which ``make fuzz`` does, and by chance alone elsewhere.
+Coverage-guided if atheris is installed, which ``make fuzz`` does; otherwise purely random.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ REPOSITORY = Path(__file__).parents[2]
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1.0, help="of this machine's time, for all targets together")
-    parser.add_argument("--target", choices=NAMES, action="append", help="only this one; may be repeated")
+    parser.add_argument("--minutes", type=float, default=1.0, help="time for all targets together")
+    parser.add_argument("--target", choices=NAMES, action="append", help="only this target; may be repeated")
     options = parser.parse_args()
     names = options.target or NAMES
     cores = min(os.cpu_count() or 1, len(names))
     share = 60 * options.minutes * cores / sum(SLOW.get(name, 1) for name in names)
     print(f"{len(names)} targets for {options.minutes:g} minutes on {cores} cores", flush=True)
     began = time.monotonic()
-    # The longest first, so that no core waits for it at the end.
+    # The longest first, so that it does not run alone at the end.
     ordered = sorted(names, key=lambda name: -SLOW.get(name, 1))
     with ThreadPoolExecutor(cores) as pool:
         codes = dict(zip(ordered, pool.map(lambda name: _run(name, share * SLOW.get(name, 1)), ordered), strict=True))
     failed = sorted(name for name, code in codes.items() if code)
-    told = f"findings in {', '.join(failed)}: see {FINDINGS.relative_to(REPOSITORY)}" if failed else "no finding"
-    print(f"{told}, after {(time.monotonic() - began) / 60:.1f} minutes")
+    result = f"findings in {', '.join(failed)}: see {FINDINGS.relative_to(REPOSITORY)}" if failed else "no findings"
+    print(f"{result} after {(time.monotonic() - began) / 60:.1f} minutes")
     return int(bool(failed))
 
 
@@ -45,14 +45,14 @@ def _run(name: str, seconds: float) -> int:
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None
-        told = 0.0
+        last_line = 0.0
         for line in process.stdout:
             if line.startswith("INFO:") or not line.strip():
                 continue
             if line.startswith("#") and "DONE" not in line:
-                if time.monotonic() < told + SECONDS_BETWEEN_LINES:
+                if time.monotonic() < last_line + SECONDS_BETWEEN_LINES:
                     continue
-                told = time.monotonic()
+                last_line = time.monotonic()
             print(f"{name:>10}  {line.rstrip()[:400]}", flush=True)
     return process.returncode
 

@@ -1,4 +1,4 @@
-"""A whole extraction in process, from answers that were changed on their way."""
+"""A whole extraction in process, from modified responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.simulation.world import PRIVATE, LiveWorld
 
 FOLDER = "window"
 SINCE, UNTIL = 100, 700
-CHANGED_ATTEMPTS, HONEST_ATTEMPTS = 2, 4
+CHANGED_ATTEMPTS, CORRECT_ATTEMPTS = 2, 4
 WORLD = WorldPlan(
     conversations=(
         ConversationPlan("t_1", tuple(range(120, 150))),
@@ -75,7 +75,7 @@ HEADERS = ("x-app-usage", "x-business-use-case-usage", "x-page-usage", "retry-af
 
 
 class Changes:
-    """Four bytes are one change: how many calls pass unchanged before it, what happens, where, and with what."""
+    """Each four bytes are one change: how many calls pass before it, its kind, its position, and its value."""
 
     def __init__(self, data: bytes) -> None:
         self._left = [data[start : start + 4] for start in range(0, len(data) - 3, 4)][:64]
@@ -84,7 +84,7 @@ class Changes:
         self.is_over = False
 
     def apply(self, call: Any, response: Response) -> bool:
-        """Changes the answer to this call, or leaves it; a call that is sent again gets the honest answer."""
+        """Changes the response to this call or leaves it; a repeated call gets the correct response."""
         if self.is_over or not self._left or call in self._changed:
             return False
         if self._passing:
@@ -156,7 +156,7 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 
 class ChangingSession(SimulatedSession):
-    """Notes each message that an honest answer delivered, with the conversation it belongs to."""
+    """Records each message in an unmodified response, with its conversation."""
 
     def __init__(self, wire: Wire, process: Process, changes: Changes, live: LiveWorld) -> None:
         super().__init__(wire, process)
@@ -166,18 +166,18 @@ class ChangingSession(SimulatedSession):
     def send(self, request: Any, *, timeout: tuple[float, float], **options: Any) -> Any:  # type: ignore[override]
         response = super().send(request, timeout=timeout, **options)
         if not self._changes.apply((request.url, *sorted(request.params.items())), response):
-            self._note_messages(request, json.loads(response.content))
+            self._record_messages(request, json.loads(response.content))
         return response
 
-    def _note_messages(self, request: Any, answer: dict[str, Any]) -> None:
+    def _record_messages(self, request: Any, answer: dict[str, Any]) -> None:
         for row in (answer, *(answer.get("data") or [])):
             nested = row.get("messages") if isinstance(row, dict) and row.get("id") in self._threads else None
-            self._note_rows(row["id"], nested) if nested else None
+            self._record_rows(row["id"], nested) if nested else None
         for identifier in self._threads:
             if f"/{identifier}/messages" in request.url:
-                self._note_rows(identifier, answer)
+                self._record_rows(identifier, answer)
 
-    def _note_rows(self, conversation: str, edge: dict[str, Any]) -> None:
+    def _record_rows(self, conversation: str, edge: dict[str, Any]) -> None:
         times = {message.id: message.created_time for message in self._threads[conversation].messages}
         for row in edge.get("data") or []:
             if START + SINCE <= times[row["id"]] < START + UNTIL and "message" in row:
@@ -213,7 +213,7 @@ def _moment(second: int) -> datetime:
 
 
 def extraction(data: bytes) -> None:
-    """Whatever is answered, an attempt ends in a declared way, without secrets, and honest answers end it well."""
+    """Whatever the responses, an attempt ends in a declared way, without secrets; correct responses let it succeed."""
     random.seed(0)
     temporaries.clear()
     clock = VirtualClock(float(START + 86_400))
@@ -225,7 +225,7 @@ def extraction(data: bytes) -> None:
     changes, disk = Changes(data), Disk()
     LOGS.lines.clear()
     with mock.patch("uuid.uuid4", _RandomUuids(0)), _captured_logs():
-        for number in range(CHANGED_ATTEMPTS + HONEST_ATTEMPTS):
+        for number in range(CHANGED_ATTEMPTS + CORRECT_ATTEMPTS):
             changes.is_over = number >= CHANGED_ATTEMPTS
             process = Process()
             session = ChangingSession(wire, process, changes, live)
@@ -234,14 +234,14 @@ def extraction(data: bytes) -> None:
             if outcome.kind == "success":
                 return
             clock.sleep(3_600.0 + outcome.wait_seconds)
-    raise AssertionError(f"honest answers do not end it: {outcome.kind} {outcome.error}")
+    raise AssertionError(f"no success with correct responses: {outcome.kind} {outcome.error}")
 
 
 def _check(outcome: AttemptOutcome, disk: Disk, delivered: set[tuple[str, str]]) -> None:
     assert outcome.kind not in ("broken", "endless"), f"{outcome.kind}: {outcome.error}"
-    told = [outcome.error, *outcome.gaps, *LOGS.lines, *disk.folders.get(FOLDER, {})]
+    visible = [outcome.error, *outcome.gaps, *LOGS.lines, *disk.folders.get(FOLDER, {})]
     for secret in (*SECRETS, PRIVATE):
-        assert not any(secret in text for text in told), secret
+        assert not any(secret in text for text in visible), secret
     result = read_result(disk.folders.get(FOLDER, {}))
     if result is not None:
         assert not result.problems, result.problems
@@ -252,11 +252,11 @@ def _check(outcome: AttemptOutcome, disk: Disk, delivered: set[tuple[str, str]])
 
 
 def _check_rows(result: Result, delivered: set[tuple[str, str]]) -> None:
-    """A message is there once in its conversation, and of a complete conversation each one that was delivered."""
+    """Each message is there once, and every delivered message of a complete conversation is there."""
     keys = [(row["conversation_id"], row["message_id"]) for row in result.messages]
     assert len(keys) == len(set(keys)), "a message is there twice"
     ledger = result.conversations
     for conversation, message in sorted(delivered):
         if conversation in ledger and ledger[conversation]["status"] != "complete":
             continue
-        assert message in result.ids.get(conversation, set()), f"{message} was delivered and is missing"
+        assert message in result.ids.get(conversation, set()), f"{message} was delivered but is missing"

@@ -1,4 +1,4 @@
-"""One target for so many seconds, in a process of its own: ``python -m tests.fuzz.one_target manifest 60``."""
+"""Runs one target for a number of seconds in its own process: ``python -m tests.fuzz.one_target manifest 60``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz import CORPUS, FINDINGS, GROWING
 
 try:
     import atheris
-except ImportError:  # not on every Python
+except ImportError:  # not available for every Python
     atheris = None
 
 LONGEST_INPUT = 4_096
@@ -31,10 +31,10 @@ def main(name: str, seconds: int) -> int:
     for folder in (seeds, growing, findings):
         folder.mkdir(parents=True, exist_ok=True)
     if atheris is None:
-        return _by_chance(_target(name), seeds, findings, seconds)
+        return _fuzz_randomly(_target(name), seeds, findings, seconds)
     with atheris.instrument_imports(include=["airflow_provider_metaconv"]):
         target = _target(name)
-        # What is imported late counts as well, and its time is not that of an input.
+        # Instruments late imports too, and keeps their time out of the first input's.
         target(b"")
     options = [
         f"-max_total_time={seconds}",
@@ -57,41 +57,41 @@ def _target(name: str) -> Callable[[bytes], None]:
     return TARGETS[name]
 
 
-def _by_chance(target: Callable[[bytes], None], seeds: Path, findings: Path, seconds: int) -> int:
-    """Changed seeds without a guide; keeps the first input that fails."""
+def _fuzz_randomly(target: Callable[[bytes], None], seeds: Path, findings: Path, seconds: int) -> int:
+    """Runs randomly changed seeds; stores the first input that fails."""
     known = [path.read_bytes() for path in sorted(seeds.iterdir())] or [b""]
-    chance, began, told, count = random.Random(), time.monotonic(), time.monotonic(), 0
+    rng, began, last_line, count = random.Random(), time.monotonic(), time.monotonic(), 0
     while (now := time.monotonic()) < began + seconds:
-        data = _changed(chance, known)
+        data = _changed(rng, known)
         count += 1
         try:
             target(data)
-        except Exception as error:  # noqa: BLE001  (any is a finding)
+        except Exception as error:  # noqa: BLE001  (any exception is a finding)
             path = findings / f"crash-{hashlib.sha1(data).hexdigest()}"
             path.write_bytes(data)
             print(f"{type(error).__name__}: {error}\n{path}", flush=True)
             return 1
-        if now > told + SECONDS_BETWEEN_LINES:
-            told = now
+        if now > last_line + SECONDS_BETWEEN_LINES:
+            last_line = now
             print(f"#{count} exec/s: {count / (now - began):.0f}", flush=True)
     print(f"#{count} DONE exec/s: {count / seconds:.0f}", flush=True)
     return 0
 
 
-def _changed(chance: random.Random, known: list[bytes]) -> bytes:
-    data = bytearray(chance.choice(known))
-    for _ in range(chance.randrange(1, 6)):
-        at = chance.randrange(len(data) + 1)
-        match chance.randrange(4):
+def _changed(rng: random.Random, known: list[bytes]) -> bytes:
+    data = bytearray(rng.choice(known))
+    for _ in range(rng.randrange(1, 6)):
+        at = rng.randrange(len(data) + 1)
+        match rng.randrange(4):
             case 0:
-                data[at:at] = chance.randbytes(chance.randrange(1, 9))
+                data[at:at] = rng.randbytes(rng.randrange(1, 9))
             case 1:
-                del data[at : at + chance.randrange(1, 9)]
+                del data[at : at + rng.randrange(1, 9)]
             case 2:
-                other = chance.choice(known)
-                data[at:at] = other[chance.randrange(len(other) + 1) :][:64]
+                other = rng.choice(known)
+                data[at:at] = other[rng.randrange(len(other) + 1) :][:64]
             case _ if at < len(data):
-                data[at] = chance.randrange(256)
+                data[at] = rng.randrange(256)
     return bytes(data[:LONGEST_INPUT])
 
 

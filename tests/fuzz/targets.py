@@ -1,7 +1,7 @@
-"""What comes from outside, as bytes, into the code that reads it; a target raises for whatever must not be.
+"""Targets that pass bytes to the code that reads external input, and raise on a finding.
 
-Each knows the errors that are declared for its input: any other exception is a finding, and so is a promise that does
-not hold. The bytes of a finding are replayed by ``test_corpus.py`` from then on.
+Each catches the errors declared for its input. Any other exception is a finding, and so is a failed assertion.
+``test_corpus.py`` replays the bytes of all findings.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TOKEN = "secret-token-of-this-page"
 
 
 def one_line(error: Exception) -> None:
-    """An error must be a line that a person reads, without the token."""
+    """Checks that an error is one readable line without the token."""
     text = str(error)
     assert text, type(error)
     assert text == " ".join(text.splitlines()), text
@@ -46,12 +46,12 @@ def one_line(error: Exception) -> None:
 
 
 def bounded(seconds: float) -> None:
-    """A wait ends."""
+    """Checks that a wait is bounded."""
     assert 0 <= seconds <= LONGEST_WAIT_SECONDS, seconds
 
 
 def response(data: bytes) -> None:
-    """One answer of Meta's: parsed, or one declared error, in one line."""
+    """A response of Meta's is parsed, or raises a declared error of one line."""
     status, body = STATUSES[data[0] % len(STATUSES)] if data else 200, data[1:]
     remember(TOKEN)
     try:
@@ -68,7 +68,7 @@ def response(data: bytes) -> None:
 
 
 def headers(data: bytes) -> None:
-    """Headers never end a run, and no wait is longer than the longest."""
+    """Headers never fail a run, and no wait exceeds the maximum."""
     text = data[1:].decode("latin-1")
     given: Mapping[str, str] = {HEADERS[data[0] % len(HEADERS)] if data else HEADERS[0]: text}
     usage = read_usage(given, ("100",))
@@ -87,7 +87,7 @@ def headers(data: bytes) -> None:
 
 
 def manifest(data: bytes) -> None:
-    """A manifest is read whole or refused, and names files of its own folder alone."""
+    """A manifest is read completely or refused, and names only files in its own folder."""
     try:
         found = Manifest.from_bytes(data)
     except ManifestError as error:
@@ -102,7 +102,7 @@ def manifest(data: bytes) -> None:
 
 
 def coverage(data: bytes) -> None:
-    """A record of coverage is read or refused, and never lets a run begin later than it would without one."""
+    """A coverage record is read or refused, and never makes a run start later than without one."""
     try:
         found = Coverage.from_bytes(data)
     except ValueError:
@@ -117,7 +117,7 @@ IDENTITY = Identity("0.1.0", "100", "MESSENGER", "", "2026-11-21T00:00:00+00:00"
 
 
 def checkpoint(data: bytes) -> None:
-    """A checkpoint is continued from or left aside, also one whose checksum is right."""
+    """A checkpoint is used or discarded, even if its checksum is correct."""
     sealed = json.dumps({"sha256": hashlib.sha256(data).hexdigest()}).encode()[:-1] + b', "content": ' + data + b"}"
     for stored in (data, sealed):
         disk = Disk({"window": {CHECKPOINT_NAME: stored}})
@@ -127,7 +127,7 @@ def checkpoint(data: bytes) -> None:
 
 
 def window(data: bytes) -> None:
-    """Two times as users give them are a window or one line."""
+    """Two times from users give a window or an error of one line."""
     since, _, until = data.decode("utf-8", "surrogateescape").partition("|")
     try:
         found = Window.parse(since or None, until or None, now=NOW, lookback=HOUR)
@@ -140,7 +140,7 @@ def window(data: bytes) -> None:
 
 
 def edge(data: bytes) -> None:
-    """Cursors and ids of an answer that go into the next call stay in its parameters and its segment."""
+    """Cursors and ids from a response cannot escape the parameters and path segment of the next call."""
     sent: list[Any] = []
 
     def get(path: str, parameters: Mapping[str, str] | None = None, *, parse: Any = None, retried: Any = ()) -> Any:
@@ -159,7 +159,7 @@ def edge(data: bytes) -> None:
 
 
 def connection(data: bytes) -> None:
-    """A connection's extra, host and token are usable, or refused in one line that does not quote them."""
+    """A connection's extra, host and token are accepted, or refused in one line that does not quote them."""
     from airflow.sdk import Connection
 
     from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
@@ -180,12 +180,12 @@ DECLARED = ("pages", "platforms", "since", "until", "destination", "file_format"
 
 
 def settings(data: bytes) -> None:
-    """A Variable's text and a run's params are settings or one line; nobody's silence means all Pages."""
+    """A Variable's text and a run's params give settings or an error of one line. No pages never means all Pages."""
     stored_text, _, run_text = data.decode("utf-8", "replace").partition("\n\n")
     try:
         conf = json.loads(run_text or "{}")
     except (ValueError, RecursionError):
-        return  # Airflow refuses the run
+        return  # Airflow would refuse the run
     for place in ("database", "dataset"):
         _settings(stored_text, conf if isinstance(conf, dict) else {}, place)
 
@@ -210,8 +210,8 @@ def _settings(stored_text: str, conf: dict[str, Any], place: str) -> None:
     except dag_settings.SettingsError as error:
         one_line(error)
         return
-    said = run.get("pages") or stored.get("pages")
-    assert found["pages"] == "all" if said in ("all", ["all"]) else found["pages"] == list(map(str, found["pages"]))
+    given = run.get("pages") or stored.get("pages")
+    assert found["pages"] == "all" if given in ("all", ["all"]) else found["pages"] == list(map(str, found["pages"]))
     assert "{{" not in json.dumps({name: found[name] for name in ("destination", "database", "dataset")})
 
 

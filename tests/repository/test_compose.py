@@ -1,4 +1,4 @@
-"""docker-compose.yaml without Docker: everything it names exists, and what of it is ours starts as a plain process."""
+"""docker-compose.yaml without Docker: everything it names exists, and our services start as plain processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ KNOWN_KEYS = {
     "working_dir",
 }
 CONDITIONS = {"service_healthy", "service_completed_successfully"}
-# Options of the Celery provider, which brings its own section.
+# Options of the Celery provider, which adds its own section.
 CELERY = {"broker_url", "result_backend"}
 
 
@@ -56,7 +56,7 @@ def names_and_services() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "service"), names_and_services())
-def test_a_service_uses_what_compose_knows_and_what_is_there(name: str, service: dict[str, Any]) -> None:
+def test_a_service_uses_known_keys_and_existing_resources(name: str, service: dict[str, Any]) -> None:
     assert set(service) <= KNOWN_KEYS
     for needed, how in service.get("depends_on", {}).items():
         assert needed in SERVICES
@@ -68,19 +68,19 @@ def test_a_service_uses_what_compose_knows_and_what_is_there(name: str, service:
 
 
 @pytest.mark.parametrize(("name", "service"), names_and_services())
-def test_a_service_that_goes_on_says_whether_it_is_well(name: str, service: dict[str, Any]) -> None:
+def test_every_long_running_service_has_a_health_check(name: str, service: dict[str, Any]) -> None:
     assert (name != "init") == ("healthcheck" in service)
 
 
 @pytest.mark.parametrize(("name", "service"), names_and_services())
-def test_ports_are_open_to_this_machine_alone_and_are_the_commands(name: str, service: dict[str, Any]) -> None:
+def test_ports_are_on_loopback_and_match_the_command(name: str, service: dict[str, Any]) -> None:
     for port in service.get("ports", []):
         address, _, inside = port.rpartition(":")
         assert address.startswith("127.0.0.1:")
         assert f"--port {inside}" in service["command"]
 
 
-def test_every_option_of_airflow_exists() -> None:
+def test_every_airflow_option_exists() -> None:
     from airflow.configuration import conf
 
     described = conf.configuration_description
@@ -95,7 +95,7 @@ def test_every_option_of_airflow_exists() -> None:
 SECRET = re.compile(r"SECRET|PASSWORD|FERNET|SQL_ALCHEMY|RESULT_BACKEND|BROKER|AUTH$")
 
 
-def test_no_secret_is_in_the_file_and_none_has_a_default() -> None:
+def test_the_file_contains_neither_secrets_nor_defaults_for_them() -> None:
     values = {
         f"{service}.{name}": value
         for service, content in SERVICES.items()
@@ -107,12 +107,12 @@ def test_no_secret_is_in_the_file_and_none_has_a_default() -> None:
         assert re.search(r"\$\{TRIAL_\w+:\?run make trial\}", value)
 
 
-def test_the_trials_secrets_are_those_that_it_asks_for() -> None:
+def test_the_trial_creates_exactly_the_required_secrets() -> None:
     asked = set(re.findall(r"\$\{(TRIAL_\w+):\?", (REPOSITORY / "docker-compose.yaml").read_text("utf-8")))
     assert set(trial.new_secrets()) == asked
 
 
-def test_the_trials_secrets_are_random_made_once_and_nobody_elses(tmp_path: Path) -> None:
+def test_the_trials_secrets_are_random_private_and_created_once(tmp_path: Path) -> None:
     file = tmp_path / ".env.trial"
     assert trial.write_once(file)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -126,12 +126,12 @@ def test_the_trials_secrets_are_random_made_once_and_nobody_elses(tmp_path: Path
     assert len(values["TRIAL_JWT_SECRET"]) >= 64
 
 
-def test_neither_git_nor_an_image_takes_the_secrets() -> None:
+def test_git_and_images_exclude_the_secrets() -> None:
     assert ".env.trial" in (REPOSITORY / ".gitignore").read_text("utf-8").splitlines()
     assert ".env*" in (REPOSITORY / ".dockerignore").read_text("utf-8").splitlines()
 
 
-def test_nobody_is_admin_without_a_password() -> None:
+def test_admin_rights_require_a_password() -> None:
     environment = SERVICES["api-server"]["environment"]
     assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
     users = dict(user.split(":") for user in environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"].split(","))
@@ -139,7 +139,7 @@ def test_nobody_is_admin_without_a_password() -> None:
     assert "ADMIN_PASSWORD" not in SERVICES["worker"]["environment"]
 
 
-def test_the_passwords_are_where_airflow_looks_for_them(tmp_path: Path) -> None:
+def test_the_passwords_file_is_where_airflow_looks(tmp_path: Path) -> None:
     service = SERVICES["api-server"]
     command = service["command"].replace("$$", "$").replace("/opt/airflow", str(tmp_path))
     command = command.replace("exec airflow api-server --port 8080", "true")
@@ -173,13 +173,13 @@ def test_each_package_of_the_trial_is_pinned_by_hash(name: str) -> None:
         assert all("--require-hashes" in line for line in lines)
 
 
-def test_each_image_may_be_pinned_by_its_digest() -> None:
+def test_each_image_can_be_pinned_by_digest() -> None:
     images = [service["image"] for service in SERVICES.values()]
     images.append(SERVICES["worker"]["build"]["args"]["BASE"])
     assert [each for each in images if each != "metaconv-trial" and not re.match(r"\$\{TRIAL_\w+_IMAGE:-", each)] == []
 
 
-def test_the_settings_are_the_sample_dags() -> None:
+def test_the_settings_match_the_sample_dag() -> None:
     environment = SERVICES["worker"]["environment"]
     found = variable_settings(environment["AIRFLOW_VAR_META_CONVERSATIONS"], "meta_conversations")
     [place] = {"database", "dataset"} & set(found)
@@ -191,7 +191,7 @@ def test_the_settings_are_the_sample_dags() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name in COMMANDS if "celery" not in COMMANDS[name]))
-def test_airflow_knows_the_command(name: str) -> None:
+def test_airflow_commands_exist(name: str) -> None:
     words = COMMANDS[name].split()
     shown = help_of(*(word for word in words[1:] if not word.isdigit() and word != "--port"))
     assert all(option in shown for option in words if option.startswith("--"))
@@ -214,7 +214,7 @@ def started(command: list[str], environment: dict[str, str]) -> Iterator[None]:
         process.wait(10)
 
 
-def answers(url: str, seconds: float = 60) -> bool:
+def responds(url: str, seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -227,7 +227,7 @@ def answers(url: str, seconds: float = 60) -> bool:
 
 
 @pytest.mark.parametrize("name", ["graph", "storage", "bigquery"])
-def test_what_is_ours_starts_as_a_process_and_is_well(
+def test_our_services_start_and_pass_their_health_check(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     service, port = SERVICES[name], free_port()
@@ -237,17 +237,17 @@ def test_what_is_ours_starts_as_a_process_and_is_well(
     words[words.index("--port") + 1] = str(port)
     python, environment = sys.executable, dict(os.environ)
     if name != "graph":
-        request.getfixturevalue(f"{name}_server")  # makes the environment, or skips
+        request.getfixturevalue(f"{name}_server")  # creates the environment, or skips
         server = {"storage": STORAGE, "bigquery": BIGQUERY}[name]
         python, environment = str(server.python), server.variables()
         environment["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:1"
     [path] = re.findall(r"http://localhost:\d+(/[^']*)", str(service["healthcheck"]["test"]))
     with started([python, "-m", *words], environment):
-        assert answers(f"http://127.0.0.1:{port}{path.rstrip(')')}")
+        assert responds(f"http://127.0.0.1:{port}{path.rstrip(')')}")
 
 
 @pytest.mark.parametrize("name", ["storage", "bigquery"])
-def test_what_a_container_installs_first_is_in_the_checkout(name: str) -> None:
+def test_what_containers_install_is_in_the_checkout(name: str) -> None:
     command = SERVICES[name]["command"]
     [requirements] = re.findall(r"--requirement (\S+)", command)
     assert (REPOSITORY / requirements).exists()
@@ -255,7 +255,7 @@ def test_what_a_container_installs_first_is_in_the_checkout(name: str) -> None:
         assert (REPOSITORY / (module.replace(".", "/") + ".py")).exists()
 
 
-def test_the_image_is_built_from_this_checkout_with_all_that_it_needs() -> None:
+def test_the_image_is_built_from_this_checkout() -> None:
     dockerfile = SERVICES["worker"]["build"]["dockerfile_inline"]
     assert "COPY --chown=airflow:root . /opt/airflow/provider" in dockerfile
     assert "FROM $${BASE}" in dockerfile

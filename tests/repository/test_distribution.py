@@ -1,4 +1,4 @@
-"""What is built and published: whole, and installed by itself it is a provider."""
+"""The wheel and the source distribution: complete, and a working provider when installed on their own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def wheel(built: Path) -> Path:
     return found
 
 
-def test_the_wheel_holds_every_module_query_and_dag(wheel: Path) -> None:
+def test_the_wheel_contains_every_module_query_and_dag(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     sources = [path for path in (REPOSITORY / PACKAGE).rglob("*") if path.suffix in (".py", ".sql", ".typed")]
     assert len(sources) > 100
@@ -45,7 +45,7 @@ def test_the_wheel_holds_every_module_query_and_dag(wheel: Path) -> None:
     assert set() == dags - inside
 
 
-def test_the_source_distribution_holds_what_a_packager_needs(built: Path) -> None:
+def test_the_source_distribution_contains_what_packagers_need(built: Path) -> None:
     [found] = built.glob("*.tar.gz")
     with tarfile.open(found) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
@@ -53,8 +53,8 @@ def test_the_source_distribution_holds_what_a_packager_needs(built: Path) -> Non
     assert set() == {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", *pages} - inside
 
 
-def test_installed_by_itself_airflow_lists_it_and_its_dags_can_be_read(wheel: Path, tmp_path: Path) -> None:
-    """All that it depends on comes from this environment; the package itself does not."""
+def test_airflow_finds_the_installed_provider_and_its_dags(wheel: Path, tmp_path: Path) -> None:
+    """The dependencies come from this environment; the package itself does not."""
     venv.create(tmp_path / "venv", with_pip=False)
     [site] = (tmp_path / "venv").glob("lib/python*/site-packages")
     zipfile.ZipFile(wheel).extractall(site)
@@ -62,19 +62,19 @@ def test_installed_by_itself_airflow_lists_it_and_its_dags_can_be_read(wheel: Pa
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
     environment |= {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
-    def said(*arguments: str) -> str:
+    def output(*arguments: str) -> str:
         command = [str(tmp_path / "venv" / "bin" / "python"), *arguments]
         return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
-    where = said("-c", f"import {PACKAGE}; print({PACKAGE}.__file__)").splitlines()[-1]
+    where = output("-c", f"import {PACKAGE}; print({PACKAGE}.__file__)").splitlines()[-1]
     assert Path(where).is_relative_to(site)
-    providers = json.loads(said("-m", "airflow", "providers", "list", "--output", "json").splitlines()[-1])
+    providers = json.loads(output("-m", "airflow", "providers", "list", "--output", "json").splitlines()[-1])
     assert "airflow-provider-metaconv" in {provider["package_name"] for provider in providers}
     code = f"from {PACKAGE}.example_dags import meta_conversations, meta_token_expiry; print(meta_conversations.dag)"
-    assert said("-c", code).splitlines()[-1] == "<DAG: meta_conversations>"
+    assert output("-c", code).splitlines()[-1] == "<DAG: meta_conversations>"
 
 
-def test_the_version_is_the_packages_and_the_links_are_there(wheel: Path) -> None:
+def test_the_metadata_has_version_and_links(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [name] = [name for name in archive.namelist() if name.endswith("METADATA")]
     metadata = Parser().parsestr(archive.read(name).decode())
@@ -85,23 +85,23 @@ def test_the_version_is_the_packages_and_the_links_are_there(wheel: Path) -> Non
     assert all(link.startswith("https://") for link in links.values())
 
 
-def test_each_extra_brings_what_it_says(wheel: Path) -> None:
+def test_each_extra_installs_its_dependencies(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [name] = [name for name in archive.namelist() if name.endswith("METADATA")]
     lines = archive.read(name).decode().splitlines()
-    brought: dict[str, set[str]] = {}
+    by_extra: dict[str, set[str]] = {}
     for line in lines:
         if match := re.match(r"Requires-Dist: ([\w-]+).*; extra == '(\w+)'", line):
-            brought.setdefault(match[2], set()).add(match[1])
+            by_extra.setdefault(match[2], set()).add(match[1])
     google = {"apache-airflow-providers-google", "google-cloud-bigquery", "google-cloud-storage"}
-    assert google == brought["google"]
-    assert {"duckdb", "pytz"} == brought["duckdb"]
-    assert {"pyarrow"} == brought["parquet"]
-    assert {"starlette", "uvicorn"} == brought["emulator"]
-    assert {"rich", *brought["duckdb"], *brought["emulator"]} == brought["demo"]
+    assert google == by_extra["google"]
+    assert {"duckdb", "pytz"} == by_extra["duckdb"]
+    assert {"pyarrow"} == by_extra["parquet"]
+    assert {"starlette", "uvicorn"} == by_extra["emulator"]
+    assert {"rich", *by_extra["duckdb"], *by_extra["emulator"]} == by_extra["demo"]
 
 
-LIGHT = """
+WITHOUT_EXTRAS = """
 import importlib, pkgutil, sys
 
 import {package}
@@ -131,18 +131,18 @@ for module in pkgutil.walk_packages({package}.__path__, "{package}."):
 """
 
 
-def test_without_extras_everything_a_worker_needs_can_be_imported(wheel: Path, tmp_path: Path) -> None:
-    """What our own modules import of the extras' libraries is refused; what Airflow brings along is its business."""
+def test_a_worker_needs_no_extras(wheel: Path, tmp_path: Path) -> None:
+    """Imports of the extras' libraries are refused from our modules only; Airflow may import them itself."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "site")}
-    command = [sys.executable, "-c", LIGHT.format(package=PACKAGE)]
+    command = [sys.executable, "-c", WITHOUT_EXTRAS.format(package=PACKAGE)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     imported = done.stdout.split()
     assert {f"{PACKAGE}.dag", f"{PACKAGE}.operators.load", f"{PACKAGE}.hooks.meta_graph"} <= set(imported)
 
 
-def test_pytest_and_airflow_find_what_is_theirs(wheel: Path) -> None:
+def test_entry_points_for_pytest_and_airflow_exist(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [name] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
     entries = archive.read(name).decode()

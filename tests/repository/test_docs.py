@@ -1,4 +1,4 @@
-"""The pages in docs/: what they show can be run, what they name exists."""
+"""The pages in docs/: their code blocks run, and what they name exists."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def blocks(language: str) -> list[Any]:
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The default connection leads to an emulator."""
+    """The default connection points to an emulator."""
     with EmulatorServer(World.generate(WorldSettings(pages=1, messages=20))) as server:
         connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
         monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps(connection))
         yield
 
 
-def test_every_block_has_a_language_that_is_tried_here() -> None:
+def test_every_code_block_has_a_tested_language() -> None:
     kinds = {kind for page in PAGES for kind, _ in BLOCK.findall(page.read_text("utf-8"))}
     assert {"bash", "json", "python", "sql", "text"} >= kinds
 
 
 @pytest.mark.parametrize("code", blocks("sql"))
-def test_a_query_runs_on_the_tables(code: str, tmp_path: Path) -> None:
+def test_sql_blocks_run_on_the_tables(code: str, tmp_path: Path) -> None:
     with DuckDBWarehouse(tmp_path / "x.duckdb") as warehouse:
         warehouse.load([])
     with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
@@ -59,26 +59,26 @@ def test_a_query_runs_on_the_tables(code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", blocks("python"))
-def test_a_python_block_runs(code: str, connected: None) -> None:
+def test_python_blocks_run(code: str, connected: None) -> None:
     tree = ast.parse(code)
     if not code.startswith("# needs "):
         exec(compile(tree, "docs", "exec"), {})
 
 
 @pytest.mark.parametrize("code", blocks("json"))
-def test_a_json_block_is_json(code: str) -> None:
+def test_json_blocks_are_valid(code: str) -> None:
     json.loads(code)
 
 
 @pytest.mark.parametrize("code", blocks("bash"))
-def test_a_shell_block_is_shell_and_its_commands_exist(code: str) -> None:
+def test_bash_blocks_are_valid_and_their_commands_exist(code: str) -> None:
     subprocess.run(["bash", "-n"], input=code, text=True, check=True)
     for line in code.splitlines():
         if match := re.match(r"(?:[A-Z_]+=\S+ )*airflow ([a-z]+) ([a-z]+)\b", line):
             assert help_of(*match.groups())
 
 
-def test_setting_the_schedule_as_it_is_shown_schedules_so() -> None:
+def test_the_documented_schedule_setting_takes_effect() -> None:
     page = (REPOSITORY / "docs" / "how-to" / "scheduling.md").read_text("utf-8")
     [line] = re.findall(r"^export META_CONVERSATIONS_SCHEDULE=.*$", page, re.MULTILINE)
     script = f"{line}; {sys.executable} -c 'import meta_conversations as m; print(m.dag.timetable.summary)'"
@@ -100,7 +100,7 @@ print(*sorted(bag.dags))
 """
 
 
-def test_ten_thousand_pages_are_twenty_five_dags_to_airflow(tmp_path: Path) -> None:
+def test_the_many_pages_example_defines_25_dags(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs" / "how-to" / "many-pages.md").read_text("utf-8")
     [code] = [code for language, code in BLOCK.findall(page) if language == "python"]
     (tmp_path / "dags.py").write_text(code, "utf-8")
@@ -121,7 +121,7 @@ def test_the_picture_of_the_demo_shows_the_ledger() -> None:
     assert {"extraction_windows", "conversation_gaps"} <= set(re.findall(r"\w+", picture))
 
 
-def test_every_code_that_is_known_is_in_one_row_with_its_advice() -> None:
+def test_every_known_code_is_documented_with_its_advice() -> None:
     page = with_generated((REPOSITORY / "docs" / "reference" / "errors.md").read_text("utf-8"))
     section = page.partition("## By code")[2].partition("\n\n| action")[0]
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines()[4:]]
@@ -138,7 +138,7 @@ def test_every_code_that_is_known_is_in_one_row_with_its_advice() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_resolves(page: Path) -> None:
     text = page.read_text("utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
     for link in links:
@@ -152,7 +152,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert f"\n[{name}]: http" in text
 
 
-def test_every_rule_is_where_the_architecture_says() -> None:
+def test_the_architecture_page_names_existing_code() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
     places = re.findall(r"^\| .+ \| `([\w/]+\.py)` \| `(\w+)` \|$", page, re.MULTILINE)
     package = REPOSITORY / "airflow_provider_metaconv"
@@ -162,7 +162,7 @@ def test_every_rule_is_where_the_architecture_says() -> None:
     ] == []
 
 
-def test_the_phases_of_a_list_are_the_states() -> None:
+def test_the_documented_phases_match_the_code() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
     documented = re.findall(r"^\| `(\w+)` \| [^`]", page.split("## The phases of a list")[1], re.MULTILINE)
     assert documented == [phase.__name__ for phase in get_args(Phase)]

@@ -28,6 +28,6 @@ def test_every_template_for_bigquery_is_part_of_a_script():
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "bigquery"])
-def test_a_statement_that_cannot_be_parsed_is_found(tmp_path, dialect):
-    said = findings(tmp_path / dialect, dialect, {"wrong.sql": "SELECT a FROM WHERE b;\n"})
-    assert "wrong.sql" in said
+def test_an_unparsable_statement_is_found(tmp_path, dialect):
+    found = findings(tmp_path / dialect, dialect, {"wrong.sql": "SELECT a FROM WHERE b;\n"})
+    assert "wrong.sql" in found

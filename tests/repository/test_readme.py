@@ -1,4 +1,4 @@
-"""What the README says is what the code does: its tables are derived from the code, its code blocks run."""
+"""The README and the reference match the code: generated tables are complete, code blocks run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def page(name: str) -> str:
-    """A page of the documentation with the tables that come from the code."""
+    """A page of the documentation with its generated tables."""
     return with_generated((REPOSITORY / "docs" / name).read_text("utf-8"))
 
 
-def test_the_error_table_is_the_codes() -> None:
+def test_the_error_table_lists_every_code() -> None:
     shown = page("reference/errors.md")
     for error, does in WHAT_THE_TASK_DOES.items():
         [row] = [line for line in shown.splitlines() if line.startswith(f"| `{error.__name__}` |")]
@@ -38,17 +38,17 @@ def test_the_error_table_is_the_codes() -> None:
             assert not is_of_error or f"{own[0]}-{own[-1]}" in row
 
 
-def test_every_class_of_error_is_in_the_table() -> None:
+def test_the_error_table_has_every_error_class() -> None:
     assert {rule.error for rules in ERROR_RULES.values() for rule in rules} == set(WHAT_THE_TASK_DOES)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_columns_are_the_tables(table: Table) -> None:
+def test_the_documented_columns_match_the_schema(table: Table) -> None:
     section = page("reference/tables.md").partition(f"## {table.name}\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(table.column_names)
 
 
-def test_the_python_blocks_are_python_and_the_json_blocks_json() -> None:
+def test_the_readmes_code_blocks_are_valid() -> None:
     blocks = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
     assert {"python", "json", "bash", "text"} >= {language for language, _ in blocks}
     for language, code in blocks:
@@ -58,13 +58,13 @@ def test_the_python_blocks_are_python_and_the_json_blocks_json() -> None:
             json.loads(code)
 
 
-def test_the_settings_that_are_shown_are_the_dags() -> None:
+def test_documented_settings_exist() -> None:
     blocks = [json.loads(code) for code in re.findall(r"```json\n(.*?)```", page("reference/settings.md"), re.DOTALL)]
     assert blocks
     assert [key for block in blocks for key in block if key not in SETTINGS] == []
 
 
-def test_the_dag_of_the_readme_has_ten_lines_and_is_one() -> None:
+def test_the_readmes_dag_is_valid_and_at_most_ten_lines() -> None:
     [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 10
     names: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.split()) <= 900
 
 
-def test_every_promise_names_a_test_that_exists() -> None:
+def test_every_guarantee_names_existing_tests() -> None:
     links = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", page("guarantees.md"))
     assert len(links) > 30
     assert [
@@ -84,14 +84,14 @@ def test_every_promise_names_a_test_that_exists() -> None:
     ] == []
 
 
-def test_every_file_that_is_linked_exists() -> None:
+def test_every_linked_file_exists() -> None:
     links = re.findall(rf"{URL}/(?:blob|raw)/main/([^)#]+)", README)
     assert len(links) > 20
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
 
 
-def test_a_reader_of_the_readme_elsewhere_finds_everything() -> None:
-    """PyPI shows it without the repository around it."""
+def test_the_readme_has_only_absolute_links() -> None:
+    """PyPI shows it without the repository."""
     assert re.findall(r"\]\((?!http)[^)]*\)", README) == []
 
 

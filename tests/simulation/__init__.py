@@ -1,1 +1,1 @@
-"""Deterministic simulation of the extraction: one seed is one world, one schedule of faults and all its attempts."""
+"""Deterministic simulation of the extraction: a seed defines a world, a schedule of faults and all attempts."""

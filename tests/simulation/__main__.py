@@ -1,4 +1,4 @@
-"""``make simulate``: seeds until stopped, or one seed with its trace.
+"""``make simulate``: runs seeds until stopped, or one seed with its trace.
 
 python -m tests.simulation [--seeds N] [--first N] [--stop-at-first] [--quiet] | --seed N | --scenario FILE
 """
@@ -23,7 +23,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> int:
-    """Returns 0 when nothing was found, else 1."""
+    """Returns 0 if nothing was found, otherwise 1."""
     given = _arguments()
     if given.scenario:
         return replay(Scenario.from_json(given.scenario.read_text()))
@@ -31,13 +31,13 @@ def main() -> int:
         failing = scenario(given.seed)
         if given.whole or not simulate(failing).findings:
             return replay(failing)
-        console.print(f"Seed {given.seed} fails; what follows is the smallest scenario that fails in the same way.")
+        console.print(f"Seed {given.seed} fails. This is the smallest scenario found that fails in the same way:")
         return replay(shrink(failing))
     return run_many(given.first, given.seeds, given.processes, stop_at_first=given.stop_at_first, quiet=given.quiet)
 
 
 def replay(one: Scenario) -> int:
-    """Runs one scenario with its trace."""
+    """Runs one scenario and prints its trace."""
     console.print(one.to_json(), markup=False)
     report = simulate(one, lambda line: console.print(line, markup=False))
     for finding in report.findings:
@@ -48,7 +48,7 @@ def replay(one: Scenario) -> int:
 
 
 def run_many(first: int, seeds: int | None, processes: int | None, *, stop_at_first: bool, quiet: bool) -> int:
-    """Runs seeds side by side, says what they found, and how to see it again."""
+    """Runs seeds in parallel, and prints the findings and the commands that replay them."""
     totals, began = Totals(), time.perf_counter()
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
@@ -69,8 +69,8 @@ def run_many(first: int, seeds: int | None, processes: int | None, *, stop_at_fi
 
 def _advance(progress: Progress, task: TaskID, totals: Totals, seconds: float) -> None:
     rate = totals.seeds / seconds
-    told = f"{rate:.0f} seeds/s, {totals.failing_seeds} fail"
-    progress.update(task, completed=totals.seeds, description=told)
+    description = f"{rate:.0f} seeds/s, {totals.failing_seeds} fail"
+    progress.update(task, completed=totals.seeds, description=description)
 
 
 def _summary(totals: Totals, seconds: float, *, quiet: bool) -> None:
@@ -81,26 +81,26 @@ def _summary(totals: Totals, seconds: float, *, quiet: bool) -> None:
         console.print(f"    make simulate SEED={seed}")
     if quiet:
         return
-    # As wide as the table is, whatever the terminal: cells that are cut off say nothing.
+    # Always as wide as the table: cut-off cells are useless.
     Console(width=max(console.width, TABLE_WIDTH), highlight=False).print(*coverage_tables(totals.covered), sep="\n\n")
-    if unmet := never_triggered(totals.covered):
-        console.print(f"Never triggered: {', '.join(unmet)}", markup=False)
+    if untriggered := never_triggered(totals.covered):
+        console.print(f"Never triggered: {', '.join(untriggered)}", markup=False)
     rate, per_core = totals.seeds / seconds, totals.seeds / max(totals.seconds, 1e-9)
     console.print(
         f"{totals.seeds} seeds, {totals.attempts} attempts, {totals.calls} calls in {seconds:.0f} s: "
-        f"{rate:.0f} seeds a second, {per_core:.0f} per core; {totals.failing_seeds} fail."
+        f"{rate:.0f} seeds per second, {per_core:.0f} per core; {totals.failing_seeds} fail."
     )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, help="how many; without it: until stopped")
+    parser.add_argument("--seeds", type=int, help="how many (default: until stopped)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--processes", type=int, help="how many side by side; without it: one per core")
-    parser.add_argument("--stop-at-first", action="store_true", help="stop when something is found")
-    parser.add_argument("--quiet", action="store_true", help="only what is found")
-    parser.add_argument("--seed", type=int, help="replay this one with a trace, made as small as possible if it fails")
-    parser.add_argument("--whole", action="store_true", help="with --seed: as it is, not made smaller")
+    parser.add_argument("--processes", type=int, help="how many in parallel (default: one per core)")
+    parser.add_argument("--stop-at-first", action="store_true", help="stop at the first finding")
+    parser.add_argument("--quiet", action="store_true", help="print only findings")
+    parser.add_argument("--seed", type=int, help="replay this seed with a trace, shrunk if it fails")
+    parser.add_argument("--whole", action="store_true", help="with --seed: do not shrink")
     parser.add_argument("--scenario", type=Path, help="replay the scenario in this file")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""One scenario from its first attempt to its last, as Airflow would run it."""
+"""Runs a scenario from its first attempt to its last, as Airflow would."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RETRIES = 3
 RETRY_DELAY_SECONDS = 120.0
 LONGEST_RESCHEDULE_SECONDS = 24 * 3_600.0
 MOST_ATTEMPTS = 10
-"""Before the faults are cleared, whatever Airflow would still do: a limit that never ends would go on for a day."""
+"""The most attempts before the faults are cleared: a limit that never ends would otherwise take a day."""
 
 HEALTHY_ATTEMPTS = 3
 HOURS_UNTIL_CLEARED = 3_600.0
@@ -45,14 +45,15 @@ SECRETS = (USER_TOKEN, OWN_TOKEN, OTHER_TOKEN)
 WINDOW, EARLIER_WINDOW = "window", "earlier"
 
 Covered = tuple[str, str, int]
-"""A fault's name, the phase of the walk in which it triggered, the attempt."""
+"""A fault's name, the phase in which it triggered, and the attempt."""
 
 
 @dataclass
 class Report:
-    """What became of a scenario; without findings every guarantee held.
+    """The result of a scenario; without findings every guarantee held.
 
-    ``calls_until_success`` are those of all attempts up to the first that succeeded, ``kills`` how many of them died.
+    ``calls_until_success`` counts the calls of all attempts up to the first successful one, ``kills`` the attempts of
+    these that were killed.
     """
 
     scenario: Scenario
@@ -78,7 +79,7 @@ _LOGGER = logging.getLogger("airflow_provider_metaconv")
 
 
 def simulate(scenario: Scenario, trace: Callable[[str], None] | None = None) -> Report:
-    """Runs a scenario to its end, or to the first attempt after which something is wrong."""
+    """Runs a scenario to its end, or to the first attempt with a finding."""
     temporaries.clear()
     _LOGGER.addHandler(LOGS)
     level, propagates = _LOGGER.level, _LOGGER.propagate
@@ -96,7 +97,7 @@ def simulate(scenario: Scenario, trace: Callable[[str], None] | None = None) -> 
 
 
 class _RandomUuids:
-    """The same ids in each run of a seed."""
+    """Yields the same ids in each run of a seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -106,7 +107,7 @@ class _RandomUuids:
 
 
 def _simulated(scenario: Scenario, trace: Callable[[str], None] | None) -> Report:
-    # The core's back-off asks the one source of chance that every program shares.
+    # The core's backoff uses the global random generator.
     random.seed(scenario.seed)
     simulation = _Simulation(scenario, trace)
     with mock.patch("uuid.uuid4", _RandomUuids(scenario.seed)):
@@ -122,26 +123,26 @@ def _is_only_killed(scenario: Scenario) -> bool:
         scenario.world.arrivals,
         scenario.world.unsent,
     )
-    # What stale times cost depends on where they are met, and a kill changes that.
+    # The cost of stale times depends on when they are met, which a kill changes.
     is_in_order = not any(each.name == "stale_updated_time" for each in scenario.world.habits)
     return bool(scenario.crashes) and is_in_order and not any(others)
 
 
 def _check_kills(scenario: Scenario, report: Report) -> list[Finding]:
-    """What kills alone have cost, beside the same scenario without them."""
+    """Checks the cost of kills against the same scenario without them."""
     undisturbed = _simulated(dataclasses.replace(scenario, crashes=()), None).calls_until_success
     if not report.kills or undisturbed is None or report.calls_until_success is None:
         return []
     most = budgets.calls_after_kills(undisturbed, report.kills)
     if report.calls_until_success <= most:
         return []
-    told = f"{report.calls_until_success} calls in spite of {report.kills} kills, {undisturbed} without, {most} at most"
-    return [Finding("G2", told, report.attempts)]
+    text = f"{report.calls_until_success} calls with {report.kills} kills, {undisturbed} without, maximum {most}"
+    return [Finding("G2", text, report.attempts)]
 
 
 class _Simulation:
     def __init__(self, scenario: Scenario, trace: Callable[[str], None] | None) -> None:
-        self._scenario, self._trace = scenario, trace or _untold
+        self._scenario, self._trace = scenario, trace or _no_trace
         world = scenario.world
         self._is_damaged = False
         self._clock = VirtualClock(float(START + 86_400))
@@ -168,7 +169,7 @@ class _Simulation:
         self.report = Report(scenario)
 
     def run(self) -> None:
-        """All attempts; stops at the first finding."""
+        """Runs all attempts; stops at the first finding."""
         if self._prepare():
             return
         self._begin()
@@ -181,14 +182,14 @@ class _Simulation:
         self._run_healthy()
 
     def _prepare(self) -> bool:
-        """Makes the results that are there before; they are read undisturbed. Returns whether something is wrong."""
+        """Creates the earlier results, without faults. Returns whether there is a finding."""
         world = self._scenario.world
         if world.is_foreign:
             return False
         if self._scenario.has_earlier_window and (world.since or 200) > 1:
             outcome = self._attempt(EARLIER_WINDOW, Process(trace=self._trace), None, world.since or 200)
             if outcome.kind != "success":
-                return self._find(Finding("G7", f"the earlier window cannot be read: {outcome.error}"))
+                return self._find(Finding("G7", f"the earlier window cannot be extracted: {outcome.error}"))
         if self._scenario.has_earlier_result:
             outcome = self._attempt(WINDOW, Process(trace=self._trace), world.since, world.until)
             if outcome.kind != "success":
@@ -277,7 +278,7 @@ class _Simulation:
         )
         self.report.attempts, self.report.calls = number, self.report.calls + len(sent)
         if self.report.calls_until_success is None:
-            # Killed behind its last effect it has done all, and only its task does not know.
+            # An attempt killed after its last effect has done everything; only its task does not know.
             is_published = not unchanged or self._seen.was_finished
             has_done_all = outcome.kind == "success" or (is_published and CHECKPOINT not in files)
             self.report.kills += outcome.kind == "killed" and not has_done_all
@@ -319,7 +320,7 @@ class _Simulation:
 
 
 def _is_finished(files: dict[str, bytes]) -> bool:
-    """Whether a complete manifest is there beside a checkpoint of the same extraction."""
+    """Whether there is a complete manifest next to a checkpoint of the same extraction."""
     if MANIFEST not in files or CHECKPOINT not in files:
         return False
     try:
@@ -330,8 +331,8 @@ def _is_finished(files: dict[str, bytes]) -> bool:
     return bool(manifest["complete"] and manifest["extraction_id"] == extraction)
 
 
-def _untold(_: str) -> None:
-    """Where no trace is wanted."""
+def _no_trace(_: str) -> None:
+    """Discards the trace."""
 
 
 def _moment(second: int) -> datetime:

@@ -1,4 +1,4 @@
-"""How many calls and how much waiting an attempt may cost."""
+"""How many calls and how much waiting an attempt may take."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.simulation.transport import TOKEN, Sent
 from tests.simulation.world import LiveWorld
 
 SECONDS_PER_CALL = 1.0
-"""More than the pace of one Page and the time of an answer together."""
+"""More than the interval between calls of one Page plus the latency."""
 
 TIMEOUT_SECONDS = 75.0
 ISOLATION_WAIT_SECONDS = 120.0
 CALLS_PER_UNREADABLE, SECONDS_PER_UNREADABLE = 25, 45.0
-"""What it costs to be sure that a conversation cannot be read by itself either."""
+"""The cost of establishing that a conversation cannot be read on its own either."""
 
 HOUR = 3_600.0
 MOST_CALLS_IN_A_LIMITED_HOUR = 20
 LONGEST_INLINE_SECONDS = 120.0
-"""After so long under a limit the worker is freed."""
+"""A worker that waits longer than this for a limit must be freed."""
 
 CALLS_PER_KILL, SHARE_PER_KILL = 5, 0.02
 
@@ -32,7 +32,7 @@ CALLS_PER_DOUBTFUL = 3
 
 
 def plain_calls(scenario: Scenario, live: LiveWorld) -> int:
-    """The calls of somebody who reads everything once, with pages as large as they may be."""
+    """The calls that it takes to read everything once, with the largest pages allowed."""
     world = scenario.world
     asked, nested, page = scenario.sizes or (25, 5, 25)
     lists, messages = _Cut.of("conversations", world), _Cut.of("messages", world)
@@ -42,7 +42,7 @@ def plain_calls(scenario: Scenario, live: LiveWorld) -> int:
         for folder in world.folders
     )
     for thread in live.world.threads.values():
-        # Where a nested page names itself as its next, only reading all pages anew shows that nothing follows.
+        # If a nested page names itself as its next, only rereading all pages shows that nothing follows.
         beyond = len(thread.messages) - (0 if messages.names_itself else min(nested, messages.first))
         beyond = max(0, beyond)
         calls += -(-beyond // page) + (beyond > 0 or messages.more) * messages.more
@@ -51,43 +51,42 @@ def plain_calls(scenario: Scenario, live: LiveWorld) -> int:
 
 
 def healthy_calls(plain: int) -> int:
-    """The most calls of an attempt that nothing disturbs."""
+    """The most calls of an undisturbed attempt."""
     return 3 * plain + 5
 
 
 def recovery_calls(plain: int, conversations: int) -> int:
     """The most calls of the first attempt on a healthy API after faults.
 
-    What it knows of them is that sizes were refused, which grow back step by step, and conversations, which it asks for
-    one by one.
+    Refused sizes grow back step by step, and refused conversations are requested one by one.
     """
     return healthy_calls(plain) + CALLS_TO_GROW_BACK + CALLS_PER_DOUBTFUL * conversations
 
 
 def isolation_calls(plain: int, bad: int, scenario: Scenario, listed: int) -> int:
-    """The most calls of an attempt in which so many conversations spoil each list that they are on."""
-    # Where the last page names itself they are met on it once more.
+    """The most calls of an attempt with ``bad`` conversations that each make every list with them fail."""
+    # If the last page names itself, they occur on it once more.
     met = bad * (2 if _Cut.of("conversations", scenario.world).names_itself else 1)
     return healthy_calls(plain) + int(6 * met * log2(max(2, listed))) + 10
 
 
 def calls_after_kills(undisturbed: int, kills: int) -> int:
-    """The most calls until the first success, where it takes so many undisturbed."""
+    """The most calls until the first success, given the number of an undisturbed run."""
     return undisturbed + ceil(kills * (CALLS_PER_KILL + SHARE_PER_KILL * undisturbed))
 
 
 def waited(sent: Sequence[Sent], seconds: float) -> float:
-    """The seconds of an attempt that went by in waiting, without those in which an answer was on its way."""
-    on_their_way = sum(TIMEOUT_SECONDS if call.timed_out else SECONDS_PER_CALL for call in sent)
-    return seconds - on_their_way
+    """The seconds that an attempt spent waiting, without the time of its calls."""
+    calling = sum(TIMEOUT_SECONDS if call.timed_out else SECONDS_PER_CALL for call in sent)
+    return seconds - calling
 
 
 def check_limits(history: Sequence[Sent], attempt: Sequence[Sent], ended: float, *, was_freed: bool) -> Iterator[str]:
-    """What is wrong with how a limit was met that says nothing of its length and is all that is wrong.
+    """Checks the reaction to a limit without an estimate that is the only fault; yields what is wrong.
 
-    ``history`` are all calls so far, ``attempt`` those of the present one, which ended at that moment.
+    ``history`` has all calls so far, ``attempt`` those of the current attempt, which ended at ``ended``.
     """
-    # While other calls are answered nobody can know that the limit is still the same one.
+    # A successful call in between means that the limit may be another one.
     answered = [number for number, call in enumerate(history) if call.phase != TOKEN and not _is_limited(call)]
     history = history[answered[-1] + 1 :] if answered else history
     limited = [call for call in history if _is_limited(call)]
@@ -96,7 +95,7 @@ def check_limits(history: Sequence[Sent], attempt: Sequence[Sent], ended: float,
     began = limited[0].time
     in_the_hour = sum(began <= call.time <= began + HOUR for call in history)
     if in_the_hour > MOST_CALLS_IN_A_LIMITED_HOUR:
-        yield f"{in_the_hour} calls in an hour in which a limit was reached"
+        yield f"{in_the_hour} calls in an hour under a limit"
     first = next(iter(_last_run(attempt)), None)
     if first is not None and (ended - first.time > LONGEST_INLINE_SECONDS or not was_freed):
         yield f"the worker waits {ended - first.time:.0f} s under a limit and {'is' if was_freed else 'is not'} freed"
@@ -107,7 +106,7 @@ def _is_limited(call: Sent) -> bool:
 
 
 def _last_run(sent: Iterable[Sent]) -> list[Sent]:
-    """The limited calls at the end."""
+    """The limited calls at the end of a sequence."""
     run: list[Sent] = []
     for call in sent:
         run = [*run, call] if _is_limited(call) else []
@@ -116,9 +115,9 @@ def _last_run(sent: Iterable[Sent]) -> list[Sent]:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """How a healthy Page cuts one kind of list: at most ``size`` rows, and so many calls ``more`` at its ends.
+    """How a healthy Page cuts one kind of list: at most ``size`` rows per page, and ``more`` extra calls at its ends.
 
-    ``first`` is the most rows of its first page. ``names_itself``: its last page does.
+    ``first``: the most rows of its first page. ``names_itself``: whether its last page names itself as its next.
     """
 
     size: int

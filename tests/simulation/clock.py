@@ -1,10 +1,10 @@
-"""A clock that only moves when somebody waits, so that hours of back-off cost nothing."""
+"""A clock that advances only when code sleeps, so that hours of backoff take no time."""
 
 from __future__ import annotations
 
 
 class VirtualClock:
-    """Seconds since 1970; call it for the time, ``sleep`` to let time pass."""
+    """Seconds since 1970: call it for the time, call ``sleep`` to advance it."""
 
     def __init__(self, now: float) -> None:
         self.now = now

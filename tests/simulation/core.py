@@ -1,4 +1,4 @@
-"""The only module that knows the extraction core: one attempt, from the connection's token to the manifest."""
+"""The only module that calls the extraction core: one attempt, from the connection's token to the manifest."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ LIST_PHASES = tuple(
     for each in (Reading, SkippingOne, Rewinding, VerifyingCursor, VerifyingLast, VerifyingEnd, CatchingUp)
 )
 PHASES = (TOKEN, *LIST_PHASES, "probe", "conversation", "messages", "ids", "step over", "people", "last time")
-"""What the core sends a call for."""
+"""The purposes of the core's calls."""
 
-# As in retry_policy.py, which only exists where Airflow does.
+# As in retry_policy.py, which needs Airflow.
 _FINAL = (ManifestError, StorageRefusedError)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What an operator is told; ``accepts_partial`` is its ``on_incomplete="warn"``."""
+    """An operator's arguments; ``accepts_partial`` is ``on_incomplete="warn"``."""
 
     platform: str
     page_id: str
@@ -81,7 +81,7 @@ class Task:
 class AttemptOutcome:
     """How an attempt ended, in Airflow's terms; ``wait_seconds`` is for a reschedule.
 
-    ``gaps`` are those of a result that was published as partial, whether the task accepts that or not.
+    ``gaps`` are those of a published partial result, whether the task accepts it or not.
     """
 
     kind: Literal["success", "reschedule", "retry", "fail", "killed", "endless", "broken"]
@@ -91,9 +91,9 @@ class AttemptOutcome:
 
 
 class OneThread:
-    """A ``Dispatcher`` without threads: calls in flight are answered one at a time, in an order of chance.
+    """A ``Dispatcher`` without threads: calls in flight are answered one at a time, in random order.
 
-    ``note`` is told the phase of each call before it is sent.
+    ``note`` is called with the phase of each call before it is sent.
     """
 
     def __init__(self, note: Callable[[str], None], planned: list[str], workers: int) -> None:
@@ -118,7 +118,7 @@ class OneThread:
             return request, error
 
     def close(self) -> None:
-        """What was not answered was never sent."""
+        """Does nothing: calls without a response were never sent."""
 
     def _phase(self, request: Request) -> str:
         if isinstance(request, ListRequest):
@@ -136,8 +136,8 @@ class OneThread:
 
 
 @contextlib.contextmanager
-def _noted_phases() -> Iterator[list[str]]:
-    """The phases of the lists for which requests are planned: a request itself does not say what it is for."""
+def _recorded_phases() -> Iterator[list[str]]:
+    """Records the phase of the list for each planned request: the request itself does not have it."""
     planned: list[str] = []
     original = list_walk.next_request
 
@@ -155,12 +155,12 @@ def _noted_phases() -> Iterator[list[str]]:
 def run_attempt(
     task: Task, session: SimulatedSession, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
 ) -> AttemptOutcome:
-    """Runs one attempt in this thread; lets ``BaseException`` through."""
+    """Runs one attempt in this thread; does not catch ``BaseException``."""
     try:
         result = _extract(task, session, storage, clock, token, extracted_time)
     except (GraphError, FilesError) as error:
         return _failed(error)
-    except Exception as error:  # noqa: BLE001  (whatever it is, it is a finding)
+    except Exception as error:  # noqa: BLE001  (any other exception is a finding)
         return AttemptOutcome("broken", f"{type(error).__name__}: {error}")
     return _finished(task, result)
 
@@ -177,7 +177,7 @@ def _extract(
     edges = [ConversationsEdge(client.get, task.page_id, task.platform, folder) for folder in task.folders]
     usernames = frozenset(filter(None, [identity.instagram_username]))
     window = Window(task.since, task.until)
-    with _noted_phases() as planned:
+    with _recorded_phases() as planned:
         return extract_conversations(
             edges,
             ExtractionContext(
@@ -198,7 +198,7 @@ def _extract(
 
 
 def _finished(task: Task, result: ExtractionResult) -> AttemptOutcome:
-    """As the operator ends: a partial result fails the task unless it is accepted."""
+    """Ends as the operator does: a partial result fails the task unless it is accepted."""
     if result.complete or task.accepts_partial:
         return AttemptOutcome("success", gaps=result.gaps)
     passes = result.refusal is None or result.refusal.action is not Action.FAIL

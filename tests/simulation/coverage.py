@@ -1,4 +1,4 @@
-"""What a run covered: each fault, in each phase of the walk, by attempt; zeros are shown."""
+"""What a run covered: how often each fault triggered, by phase and attempt, including zeros."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.simulation.generator import GENERATED_FAULTS, HABITS
 from tests.simulation.storage import INTERRUPTIONS
 
 EVENTS = (*GENERATED_FAULTS, *(f"habit: {name}" for name in HABITS), *INTERRUPTIONS, *DAMAGES)
-"""All that a run can meet."""
+"""All events that can occur in a run."""
 
 LAST_ATTEMPT = 3
-"""It stands for all that follow."""
+"""The table of this attempt also counts all later ones."""
 
 TABLE_WIDTH = 120
 _HEADINGS = {
@@ -35,14 +35,14 @@ _HEADINGS = {
 
 
 def coverage_tables(covered: Counter[Covered]) -> list[Table]:
-    """One table for attempt 1, 2, and 3 and later: a row for each fault, kill or damage, a column for each phase."""
+    """One table each for attempts 1, 2, and 3 and later: a row per fault, kill or damage, a column per phase."""
     return [_table(covered, attempt) for attempt in range(1, LAST_ATTEMPT + 1)]
 
 
 def never_triggered(covered: Counter[Covered]) -> list[str]:
-    """What nothing of the run has met."""
-    met = {name for name, _, _ in covered}
-    return [name for name in EVENTS if name not in met]
+    """The events that did not occur in the run."""
+    triggered = {name for name, _, _ in covered}
+    return [name for name in EVENTS if name not in triggered]
 
 
 def _table(covered: Counter[Covered], attempt: int) -> Table:

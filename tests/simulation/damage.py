@@ -1,4 +1,4 @@
-"""Damage to the files from which a later attempt continues: what disks, people and other programs do to them."""
+"""Damage to the files from which a later attempt continues, as disks, people and other programs cause it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DAMAGES = (
     *(f"{file} damaged: {kind}" for file in FILES for kind in ("truncate", "flip", "delete")),
     "checkpoint damaged: value",
 )
-"""Everything that can happen, as the coverage names it."""
+"""All kinds of damage, as named in the coverage."""
 
 
 def damage(files: dict[str, bytes], plan: DamagePlan) -> str | None:
-    """Damages a file of a folder; returns what was done to which, None when there is none of the kind."""
+    """Damages a file of a folder. Returns what was done, None if there is no file of that kind."""
     names = _names(files, plan)
     if not names:
         return None
@@ -49,7 +49,7 @@ def _names(files: dict[str, bytes], plan: DamagePlan) -> list[str]:
 
 
 def _with_another_value(data: bytes, place: int) -> bytes:
-    """A checkpoint with one value that cannot be there, sealed as if it had been written so."""
+    """A checkpoint with one invalid value and a matching checksum."""
     content = orjson.loads(data)["content"]
     values = list(_values(content))
     holder, key = values[place % len(values)]
@@ -59,7 +59,7 @@ def _with_another_value(data: bytes, place: int) -> bytes:
 
 
 def _values(value: Any) -> Any:
-    """Every place of a plain value; what Meta says of people may be anything and is left out."""
+    """Every position in a JSON value, except what Meta says about people, which may be anything."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if name not in ("participants", "errors"):

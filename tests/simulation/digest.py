@@ -1,4 +1,4 @@
-"""``python -m tests.simulation.digest N``: one line that is the same whenever N seeds run the same."""
+"""``python -m tests.simulation.digest N``: prints one line, which is the same whenever N seeds run the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIZE = re.compile(r"\(\d+ bytes\)")
 
 
 def digest(seeds: int) -> str:
-    """The checksum of all traces, without the sizes of files that hold the time by the wall clock."""
+    """The checksum of all traces, without file sizes: some files contain the wall-clock time."""
     lines: list[str] = []
     for seed in range(seeds):
         simulate(scenario(seed), lines.append)

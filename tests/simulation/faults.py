@@ -1,4 +1,4 @@
-"""The schedule of faults: which of them is active when a call comes, and what it triggered on."""
+"""The schedule of faults: which are active at a call, and which triggered."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ MALFORMED = (
     *(name for name, answer in ODD_ANSWERS.items() if answer.content_type == JSON_TYPE),
     *("foreign_object", "missing_data", "missing_messages", "null_rows"),
 )
-"""A 200 without what was asked for."""
+"""Responses with status 200 that lack what was requested."""
 
 LEADING_BACK = frozenset({"repeated_cursor", "ignored_cursor"})
-"""What leads to a page that was shown before, as the ends of some lists do."""
+"""Faults that lead back to an earlier page, as the ends of some lists do."""
 
 SHAPES = frozenset(name for name, kind in FAULTS.items() if kind.stage == "shape") - LEADING_BACK
-"""How lists are cut and how they end: nothing is missing from such answers."""
+"""How lists are cut and how they end: such responses lack nothing."""
 
 NULLS = frozenset({"null_row", "null_rows"})
 REFUSING = NULLS | {"empty_page"}
-"""What shows nothing of a list although the answer is one."""
+"""Faults with a valid response that shows nothing of the list."""
 
 HONEST = SHAPES | {"usage", "foreign_usage", "empty_page", "unordered_page", "foreign_next", "hang", "unix_times"}
 HONEST |= NULLS | {"missing_messages", "stale_updated_time"}
-"""What leaves the list of an answer what it is, but for late, odd or missing values."""
+"""Faults that leave the list in a response intact, except for late, odd or missing values."""
 
 
 LIMITS_WITHOUT_HINT = ("613", "613/1996", "80006")
-"""The limits of the Conversations API."""
+"""The Conversations API's limits, when they come without an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriggeredFault:
-    """A fault that one call met; ``target`` is the conversation or folder that it is about, None for any."""
+    """A fault that triggered at a call; ``target`` is the conversation or folder concerned, None for any."""
 
     name: str
     target: str | None
 
     @property
     def is_of_one_row(self) -> bool:
-        """Whether it changes one conversation of a list and nothing else of it."""
+        """Whether it changes only one conversation of a list."""
         return self.target is not None and FAULTS[self.name].stage == "change"
 
 
 class _Scheduled:
-    """One plan, and how far it has come."""
+    """One plan and its progress."""
 
     def __init__(self, plan: FaultPlan, schedule: FaultSchedule, *, is_habit: bool) -> None:
         self.plan = plan
@@ -64,7 +64,7 @@ class _Scheduled:
         self._began: float | None = None
 
     def triggers(self, call: Call, reading: Reading, now: float) -> bool:
-        """Whether it triggers for a call; counts it."""
+        """Whether it triggers at a call; counts the call."""
         plan, schedule = self.plan, self._schedule
         if schedule.call_number < plan.first_call or (plan.calls is not None and self._count >= plan.calls):
             return False
@@ -73,7 +73,7 @@ class _Scheduled:
         for condition in self._conditions:
             if not condition(call, reading):
                 return False
-        # Two such changes of one answer may cancel each other out.
+        # Two such changes to one response may cancel each other out.
         if _may_cancel(plan.name, schedule.triggered):
             return False
         if self._began is None:
@@ -90,10 +90,10 @@ class _Scheduled:
 
 
 class FaultSchedule(FaultRegistry):
-    """The faults of a scenario in place of the emulator's own: they begin at a call and last as long as planned.
+    """The faults of a scenario, in place of the emulator's own: they start at a call and last as long as planned.
 
-    ``habits`` are how Meta answers at any time; ``habits_met`` and ``triggered`` are those and the other faults that
-    the call met that is being answered.
+    ``habits`` are Meta's permanent behaviours. ``habits_met`` and ``triggered`` are the habits and the other faults at
+    the current call.
     """
 
     def __init__(self, habits: Iterable[FaultPlan], plans: Iterable[FaultPlan], clock: VirtualClock) -> None:
@@ -106,12 +106,12 @@ class FaultSchedule(FaultRegistry):
         self._arm(self._scheduled + self._habits)
 
     def next_call(self) -> None:
-        """Another call comes."""
+        """Starts the next call."""
         self.call_number += 1
         self.triggered, self.habits_met = [], []
 
     def stop(self) -> None:
-        """No fault triggers any more; habits stay."""
+        """Removes all faults; habits stay."""
         self.clear()
         self._arm(self._habits)
 
@@ -122,7 +122,7 @@ class FaultSchedule(FaultRegistry):
 
 
 def _may_cancel(name: str, triggered: Iterable[TriggeredFault]) -> bool:
-    """Whether a fault, beside what has triggered already, might make an answer look whole that is not."""
+    """Whether a fault, together with those already triggered, might make an incomplete response look complete."""
     is_change = FAULTS[name].stage == "change"
     for fault in triggered:
         if name in MALFORMED and (fault.name in MALFORMED or FAULTS[fault.name].stage == "change"):

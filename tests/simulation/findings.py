@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken guarantee, seen after one attempt."""
+    """One violation of a guarantee, found after an attempt."""
 
     guarantee: str
     text: str

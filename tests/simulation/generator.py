@@ -1,4 +1,4 @@
-"""From a seed to a scenario: the same one on every machine and in every process."""
+"""Generates a scenario from a seed: the same on every machine and in every process."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ MANY_HOURS = 6 * 3_600.0
 TOKEN_FAULTS = tuple(name for name in FAULTS if name.split("/")[0] in {"5", "21", "102", "104", "190", "368", "2635"})
 CONVERSATION_FAULTS = tuple(name for name in ("10", "100/33", "200", "230", "9000001", "551") if name in FAULTS)
 UNDETECTABLE = frozenset({"no_paging_next"})
-"""Nobody can tell such an answer from an honest one, so that no promise covers it."""
+"""Such a response cannot be told from a correct one, so no guarantee covers it."""
 
 HABITS = (*sorted(SHAPES), "unix_times", "foreign_usage", "stale_updated_time")
-"""How Meta answers at any time."""
+"""Meta's permanent behaviours."""
 
 GENERATED_FAULTS = tuple(name for name in FAULTS if name not in UNDETECTABLE and name not in HABITS)
-"""All kinds of faults that a scenario can have."""
+"""All kinds of faults that a scenario can contain."""
 
 LEADING_NOWHERE = LEADING_BACK | {"empty_page"}
-"""What hides the messages behind a page for as long as it lasts."""
+"""Faults that hide the messages after a page for as long as they last."""
 
 OPTIONAL_FIELDS = ("message_count", "participants", "from", "to", "attachments", "shares", "tags", "story")
 ROUTES = (None, "conversations", "conversation", "messages", "page")
 
 
 def scenario(seed: int) -> Scenario:
-    """The scenario of a seed."""
+    """Generates the scenario of a seed."""
     random = Random(f"simulation {seed}")
     one = _any_scenario(random, seed)
     alone = random.choices((None, *_ALONE), (90, *_ALONE.values()))[0]
     if alone is not None and not _has_stale_times(one.world):
-        # Nothing else goes wrong, so that what it costs can be counted.
+        # Nothing else goes wrong, so that the cost can be measured.
         world = dataclasses.replace(one.world, arrivals=(), unsent=())
         plain = dataclasses.replace(one, world=world, crashes=(), storage_faults=())
         return dataclasses.replace(plain, faults=alone(random, world))
-    # Drawn last, so that what came before stays the same.
+    # Drawn last, so that earlier draws stay the same.
     return dataclasses.replace(one, damages=_damages(random, one.crashes))
 
 
@@ -64,11 +64,11 @@ def _any_scenario(random: Random, seed: int) -> Scenario:
     world = _world(random)
     faults = _faults(random, world)
     if any(each.name in LEADING_NOWHERE for each in faults):
-        # Only their number tells which messages no cursor leads to, and one that is listed late changes it unseen.
+        # Hidden messages are detected only by their number, which a message that is listed late changes unnoticed.
         in_time = tuple(each for each in world.arrivals if each.second > LAST_SECOND)
         world = dataclasses.replace(world, arrivals=in_time)
     if _has_stale_times(world):
-        # Where a list shows ids and times alone nobody can know that a time is stale: no fault may lead to such calls.
+        # In a list of only ids and times a stale time cannot be detected: no fault may lead to such calls.
         world = dataclasses.replace(world, arrivals=())
         faults = tuple(each for each in faults if is_limit(each.name) or each.route in ("page", "messages"))
     return Scenario(
@@ -119,7 +119,7 @@ def _conversations(
     random: Random, platform: str, folders: tuple[str | None, ...], left: int
 ) -> tuple[ConversationPlan, ...]:
     low, high = random.choices(((0, 0), (1, 1), (2, 5), (6, 15), (16, 40)), (4, 18, 45, 23, 10))[0]
-    # Equal times are what makes pages hard to tell apart.
+    # Equal times make pages hard to tell apart.
     times = range(LAST_SECOND + 1) if random.random() < 0.6 else sorted(random.sample(range(LAST_SECOND + 1), 8))
     made = []
     for number in range(random.randint(low, high)):
@@ -132,9 +132,9 @@ def _conversations(
 
 
 def _oddities(random: Random, platform: str) -> tuple[int, Content, Bare]:
-    """How many people are in a conversation, what its messages carry, and what one of them lacks."""
+    """The number of people in a conversation, the content of its messages, and what one of them lacks."""
     people = 2 if random.random() < 0.95 else random.choice((3, 25, 26, 27, 60))
-    # Only on Instagram people have a username, by which the business is known under any of its ids.
+    # Only on Instagram do people have a username, which identifies the business under any of its ids.
     contents: tuple[Content, ...] = ("", "attachments", "no_data", "other_id" if platform == "INSTAGRAM" else "")
     bare: tuple[Bare, ...] = ("", "id", "created_time")
     return people, random.choices(contents, (70, 15, 8, 7))[0], random.choices(bare, (98, 1, 1))[0]
@@ -156,7 +156,7 @@ def _habits(random: Random) -> tuple[FaultPlan, ...]:
                 habits.append(_habit(name, edge=edge, **size))
         tail = random.choices(("", "empty_tail", "empty_self_tail", "self_tail"), (80, 12, 4, 4))[0]
         if tail == "self_tail":
-            # A page that is as full as Meta makes them and names itself may be in the middle of the list as well.
+            # A full page that names itself may also be in the middle of the list.
             habits = [each for each in habits if dict(each.options)["edge"] != edge]
         habits += [_habit(tail, edge=edge)] if tail else []
     if random.random() < 0.06:
@@ -189,11 +189,11 @@ def _arrivals(random: Random, conversations: tuple[ConversationPlan, ...]) -> tu
 def _arrival(random: Random, call: int, second: int, newest: dict[str, int], newest_of_all: int) -> ArrivalPlan:
     conversation = random.choice(list(newest))
     if random.random() < 0.2:
-        # Listed late. A message that moved its conversation into what was read already would be found by nobody: for
-        # such ones the next window begins earlier.
+        # Listed late. A message that moves its conversation into the part already read cannot be found: for such
+        # messages the next window starts earlier.
         second = random.randint(0, newest[conversation])
     elif random.random() < 0.2 and newest_of_all < UNTIL - 1:
-        # Newer than all that was there or came, and still of the window.
+        # Newer than everything so far, and still in the window.
         second = random.randint(newest_of_all + 1, UNTIL - 1)
     return ArrivalPlan(call, conversation, second)
 
@@ -211,13 +211,13 @@ def _faults(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
         if random.random() < share:
             faults += family(random, world)
     if any(each.name == "repeated_cursor" for each in faults):
-        # Together they are an empty page that names itself, which is how some lists end.
+        # Together they form an empty page that names itself, which is how some lists end.
         faults = tuple(each for each in faults if each.name != "empty_page")
     return faults
 
 
 def _refused_folder(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
-    """One Messenger folder that is refused, for good or for a while."""
+    """One Messenger folder that is refused, permanently or for a while."""
     folder = random.choice(world.folders)
     if folder is None:
         return ()
@@ -227,24 +227,24 @@ def _refused_folder(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
 
 
 def _refused_size(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
-    """Calls for more than so many rows are refused, often for more than one."""
+    """Calls for more than a number of rows, often one, are refused."""
     over = random.choice(("limit_over", "limit_over", "nested_limit_over", "more_than"))
     name = random.choice(("100/limit", "1", "-2/2534084", "hang", "html_504", "2"))
     most = max(random.choice((1, 1, 1, 2, 5, 20, 50)), _fewest_rows(world))
     if name == "100/limit":
-        # Meta's text names the largest limit, which 1 would contradict by a list of ids.
+        # Meta's text names the largest limit, which more_than would contradict for a list of ids.
         over = random.choice(("limit_over", "nested_limit_over"))
     route = random.choice((None, "conversations", "messages")) if over == "limit_over" else None
     return (FaultPlan(name, route, options=((over, most),)),)
 
 
 def _fewest_rows(world: WorldPlan) -> int:
-    """How many rows a call must be able to ask for: a last row that names itself looks like one in the middle."""
+    """The fewest rows that a call must be able to request: a last row that names itself looks like any other."""
     return 2 if any(each.name == "self_tail" for each in world.habits) else 1
 
 
 def _refused_field(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
-    """One field or two that Meta knows no more."""
+    """One or two fields that Meta has removed."""
     fields = random.sample(OPTIONAL_FIELDS, random.choice((1, 1, 2)))
     first_call = random.choice((1, 1, 4, 10))
     return tuple(
@@ -254,15 +254,15 @@ def _refused_field(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
 
 
 def _hour_of_limits(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
-    """A limit that says nothing of its length, for an hour."""
+    """A limit without an estimate, for an hour."""
     name, first_call = random.choice(LIMITS_WITHOUT_HINT), random.randint(1, 8)
-    # The call for the Page's token is spared by limits that name no route.
+    # Limits without a route do not apply to the call for the Page's token.
     route = "page" if first_call == 1 else None
     return (FaultPlan(name, route, first_call=first_call, seconds=3_600.0),)
 
 
-def _spoilers(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
-    """A few conversations that spoil each list that shows data of them, each in its own way."""
+def _poisoned_conversations(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
+    """A few conversations that make every list with their data fail, each in its own way."""
     names = [each.id for each in world.conversations]
     bad = random.sample(names, min(len(names), random.choice((1, 1, 2, 3, 5))))
     error = random.choice(("1", "1", "2", "html_500", "-2/2534084", "hang", "1/99", "reset_before"))
@@ -271,7 +271,7 @@ def _spoilers(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
 
 
 def _ignored_cursor(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
-    """Lists that begin anew wherever they are asked to go on, once or for ever."""
+    """Lists that start over instead of continuing, once or permanently."""
     calls, seconds = _duration(random)
     route = random.choice(("conversations", "conversations", "messages", None))
     route = "messages" if _is_cut(world) else route
@@ -279,9 +279,9 @@ def _ignored_cursor(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
 
 
 def _is_cut(world: WorldPlan, edge: str = "conversations") -> bool:
-    """Whether pages, or the first one, have a single row, or may have one where only two are asked for.
+    """Whether pages, or the first one, have a single row, or may have one if only two are requested.
 
-    Where each page is the first one again, nothing tells it from a list of one row that names itself as its next.
+    If each page is the first one again, it cannot be told from a list of one row that names itself as its next.
     """
     options = {"edge": edge, "size": 1}
     cuts = [each for each in world.habits if each.name in ("page_size", "first_page")]
@@ -289,39 +289,39 @@ def _is_cut(world: WorldPlan, edge: str = "conversations") -> bool:
     return is_short or any(dict(each.options) == options for each in cuts)
 
 
-def _refused_people(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
-    """Nobody beyond the first 25 people of a conversation can be had, for good or for a while."""
+def _refused_participants(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """The participants after the first 25 are refused, permanently or for a while."""
     calls, seconds = _duration(random)
     return (
         FaultPlan(random.choice(("1", "2", "100/33", "hang", "html_500")), "participants", None, 1, calls, seconds),
     )
 
 
-def _odd_token_call(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
-    """The Page's own node answers oddly once, or is refused while the list of accounts gives the token."""
+def _malformed_token_call(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
+    """The Page's node returns a malformed response once, or is refused while the list of accounts has the token."""
     if random.random() < 0.5:
         return (FaultPlan("10", "page"),)
     return (FaultPlan(random.choice(MALFORMED), "page", calls=1),)
 
 
 def _beyond_detailed(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
-    """Instagram refuses what lies beyond the 20 newest messages of a conversation, ids and times included or not."""
+    """Instagram refuses messages beyond the newest 20 of a conversation, with or without their ids and times."""
     if world.platform != "INSTAGRAM":
         return ()
     reach = random.choice((("alone",), ("alone", "nested_lists")))
     return (FaultPlan("beyond_detailed", options=(("ids_too", random.random() < 0.5), ("reach", reach))),)
 
 
-def _spoiled_conversation(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
-    """One conversation that spoils each list it is on, so that it is read by itself, and fails there as well."""
+def _unreadable_conversation(random: Random, world: WorldPlan) -> tuple[FaultPlan, ...]:
+    """One conversation that makes every list fail, so that it is read on its own, and fails there too."""
     if not world.conversations:
         return ()
     conversation = random.choice(world.conversations).id
     calls, seconds = _duration(random)
-    spoils = (("light", random.random() < 0.3),)
+    poison = (("light", random.random() < 0.3),)
     name = random.choice((*CONVERSATION_FAULTS, *MALFORMED, *MALFORMED, "1", "2", "html_500", "hang", "reset_before"))
     return (
-        FaultPlan("poisoned_thread", target=conversation, options=spoils),
+        FaultPlan("poisoned_thread", target=conversation, options=poison),
         FaultPlan(
             name,
             "conversation" if name == "foreign_object" else None,
@@ -359,20 +359,20 @@ def _fault(random: Random, world: WorldPlan) -> FaultPlan:
 
 
 _FAMILIES = {
-    _spoiled_conversation: 0.12,
+    _unreadable_conversation: 0.12,
     _refused_folder: 0.15,
     _refused_size: 0.08,
     _refused_field: 0.05,
     _hour_of_limits: 0.03,
-    _odd_token_call: 0.04,
+    _malformed_token_call: 0.04,
     _beyond_detailed: 0.15,
-    _refused_people: 0.06,
+    _refused_participants: 0.06,
     _ignored_cursor: 0.04,
 }
-"""What is added to other faults, and how often."""
+"""Fault families that are added to other faults, and how often."""
 
-_ALONE = {_spoilers: 7, _hour_of_limits: 3}
-"""What goes wrong alone, and in how many of a hundred scenarios."""
+_ALONE = {_poisoned_conversations: 7, _hour_of_limits: 3}
+"""Fault families that occur alone, and in how many of a hundred scenarios."""
 
 
 def _duration(random: Random) -> tuple[int | None, float | None]:
@@ -392,7 +392,7 @@ def _aim(random: Random, name: str, world: WorldPlan) -> tuple[str | None, str |
     if name == "poisoned_thread":
         return None, random.choice([each.id for each in world.conversations] or ["t_0"])
     if world.conversations and (name in CONVERSATION_FAULTS or random.random() < 0.2):
-        # A row of a list that has another conversation's id cannot be told from that conversation's own.
+        # A list row with another conversation's id cannot be told from that conversation's own row.
         route = {"foreign_object": "conversation", "ignored_cursor": "messages"}.get(name)
         return route, random.choice(world.conversations).id
     if name == "ignored_cursor" and _is_cut(world):
@@ -427,7 +427,7 @@ def _crashes(random: Random) -> tuple[CrashPlan, ...]:
 
 
 def _point(random: Random) -> int:
-    """After how many calls or effects: the first ones most often, and as many as long attempts have."""
+    """A number of calls or effects: mostly small, up to the length of long attempts."""
     return int(2 ** random.uniform(0, 8))
 
 
@@ -436,7 +436,7 @@ def _storage_faults(random: Random) -> tuple[StorageFaultPlan, ...]:
         return ()
     attempt, point, happened = random.choice((1, 1, 2)), _point(random), random.random() < 0.5
     reads = random.random() < 0.4
-    # An attempt reads little, and most of it when it begins or ends.
+    # An attempt reads little, mostly at its start and its end.
     point = random.randint(1, 12) if reads else point
     return (StorageFaultPlan(attempt, point, happened, random.choice((1, 1, 2, 5)), reads),)
 

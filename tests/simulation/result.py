@@ -1,4 +1,4 @@
-"""What a window's folder says: the rows that its manifest names, and where they contradict each other."""
+"""The result in a window's folder: the rows of its manifest, and contradictions between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TABLES = ("messages", "conversations", "extraction_windows", "conversation_gaps"
 
 @dataclass(frozen=True)
 class Result:
-    """What the manifest of a window's folder names; ``is_partial``: it says itself that a list has a gap."""
+    """The content of a window's manifest; ``is_partial``: whether it reports a gap in a list."""
 
     messages: tuple[dict[str, Any], ...]
     conversations: dict[str, dict[str, Any]]
@@ -29,7 +29,7 @@ class Result:
 
     @cached_property
     def missing_lists(self) -> tuple[str, ...]:
-        """The folders that the gaps name; an empty name for the only list."""
+        """The folders named in the gaps; an empty name for the only list."""
         names = (gap.partition(":")[0].removeprefix("the list of conversations") for gap in self.gaps)
         return tuple(name.removeprefix("folder ") for name in names)
 
@@ -55,7 +55,7 @@ class Result:
 
 
 def read_result(files: dict[str, bytes]) -> Result | None:
-    """The published result of a folder, None when there is none."""
+    """The published result of a folder, None if there is none."""
     if "_manifest.json" not in files:
         return None
     manifest = orjson.loads(files["_manifest.json"])
@@ -63,15 +63,15 @@ def read_result(files: dict[str, bytes]) -> Result | None:
     problems = []
     for file in manifest["files"]:
         if file["path"] not in files:
-            problems.append(f"{file['path']} is named by the manifest and is not there")
+            problems.append(f"{file['path']} is in the manifest but does not exist")
             continue
         try:
             lines = [orjson.loads(line) for line in gzip.decompress(files[file["path"]]).splitlines()]
         except (ValueError, EOFError, OSError, zlib.error):
-            problems.append(f"{file['path']} is named by the manifest and cannot be read")
+            problems.append(f"{file['path']} is in the manifest but cannot be read")
             continue
         if len(lines) != file["rows"]:
-            problems.append(f"{file['path']} holds {len(lines)} rows, the manifest says {file['rows']}")
+            problems.append(f"{file['path']} has {len(lines)} rows, but {file['rows']} in the manifest")
         rows.setdefault(file["table"], []).extend(lines)
     ledger = {row["conversation_id"]: row for row in rows["conversations"]}
     problems += _wrong_counts(manifest, rows)
@@ -88,16 +88,16 @@ def read_result(files: dict[str, bytes]) -> Result | None:
 
 
 def _wrong_counts(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Where the manifest and the rows do not count the same."""
+    """Differences between the counts in the manifest and the rows."""
     messages, conversations, stats = rows["messages"], rows["conversations"], manifest["stats"]
     if len({row["conversation_id"] for row in conversations}) < len(conversations):
         yield "a conversation is in the ledger twice"
     if stats["messages"] != len(messages) or stats["conversations"] != len(conversations):
-        yield f"the manifest counts {stats['messages']} messages of {len(messages)}"
+        yield f"the manifest counts {stats['messages']} messages, not {len(messages)}"
 
 
 def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Where extraction_windows and conversation_gaps do not say what the manifest and the ledger say."""
+    """Differences between extraction_windows and conversation_gaps, and the manifest and the ledger."""
     messages, conversations = rows["messages"], rows["conversations"]
     incomplete = sum(row["status"] != "complete" for row in conversations)
     windows = rows["extraction_windows"]
@@ -115,14 +115,14 @@ def _contradictions(manifest: dict[str, Any], rows: dict[str, list[dict[str, Any
     }
     for name, value in expected.items():
         if window[name] != value:
-            yield f"extraction_windows says {name} {window[name]!r}, and it is {value!r}"
+            yield f"extraction_windows has {name} {window[name]!r}, but it is {value!r}"
     if manifest["complete"] == bool(manifest["gaps"]) or manifest["complete"] == (window["reason"] is not None):
         yield "a gap without a reason, or a reason without a gap"
     gaps = {row["conversation_id"]: row for row in rows["conversation_gaps"]}
     reasons = {row["conversation_id"]: row for row in conversations if row["reason_code"] is not None}
     if gaps.keys() != reasons.keys() or len(gaps) != len(rows["conversation_gaps"]):
-        yield f"conversation_gaps has {sorted(gaps)}, and {sorted(reasons)} have a reason"
+        yield f"conversation_gaps has {sorted(gaps)}, but {sorted(reasons)} have a reason"
     for identifier in gaps.keys() & reasons.keys():
         names = ("status", "reason_code", "reason", "messages_extracted", "messages_unavailable")
         if any(gaps[identifier][name] != reasons[identifier][name] for name in names):
-            yield f"conversation_gaps says something else of {identifier} than conversations"
+            yield f"conversation_gaps and conversations differ about {identifier}"

@@ -1,4 +1,4 @@
-"""Many seeds on all cores: what they found, and what they covered."""
+"""Runs many seeds on all cores; collects findings and coverage."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SECONDS_PER_SEED = 30.0
 
 
 class HangError(BaseException):
-    """A scenario that computes for ever without a call."""
+    """A scenario that computes endlessly without a call."""
 
 
 @dataclass
 class Totals:
-    """The sum over many seeds; ``failed`` has, for each kind of finding, the seeds that show it."""
+    """The totals over many seeds; ``failed`` has the seeds for each kind of finding."""
 
     seeds: int = 0
     attempts: int = 0
@@ -37,7 +37,7 @@ class Totals:
     failed: dict[str, list[tuple[int, Finding]]] = field(default_factory=dict)
 
     def add(self, other: Totals) -> None:
-        """Takes over the counts of another part; ``seconds`` is the time of all cores together."""
+        """Adds the counts of another part; ``seconds`` is the total time of all cores."""
         self.seeds += other.seeds
         self.attempts += other.attempts
         self.calls += other.calls
@@ -48,12 +48,12 @@ class Totals:
 
     @property
     def failing_seeds(self) -> int:
-        """How many seeds have a finding."""
+        """The number of seeds with a finding."""
         return sum(len(seeds) for seeds in self.failed.values())
 
 
 def run_seeds(first: int, seeds: int | None, processes: int | None = None) -> Iterator[Totals]:
-    """Runs seeds from ``first`` on, side by side (None: without end); yields the totals of each part as it is done."""
+    """Runs ``seeds`` seeds (None: endlessly) from ``first`` on in parallel; yields the totals of each finished part."""
     starts = count(first, SEEDS_PER_TASK)
     parts = (range(start, start + SEEDS_PER_TASK) for start in starts)
     if seeds is not None:
@@ -64,20 +64,20 @@ def run_seeds(first: int, seeds: int | None, processes: int | None = None) -> It
     if processes == 1:
         yield from map(run_part, parts)
         return
-    # Spawned, not forked: a fork of a process with threads may never run.
+    # Spawned, not forked: a fork of a process with threads may deadlock.
     with multiprocessing.get_context("spawn").Pool(processes, _ignore_interrupts) as pool:
         yield from pool.imap_unordered(run_part, _ahead(parts, pool_tasks=50_000))
 
 
 def run_part(seeds: range) -> Totals:
-    """Runs some seeds one after the other."""
+    """Runs seeds one after the other."""
     totals, began = Totals(), time.perf_counter()
     for seed in seeds:
         try:
             with _time_limit():
                 report = simulate(scenario(seed))
         except HangError:
-            finding = Finding("G7", "the core computes without end")
+            finding = Finding("G7", "the core computes endlessly")
             totals.failed.setdefault(signature(finding), []).append((seed, finding))
             totals.seeds += 1
             continue
@@ -92,7 +92,7 @@ def run_part(seeds: range) -> Totals:
 
 
 def _ahead(parts: Iterator[range], pool_tasks: int) -> Iterator[range]:
-    # imap takes all that it is given at once: even an endless run must end somewhere.
+    # imap consumes its input at once: even an endless run must be bounded.
     return islice(parts, pool_tasks)
 
 

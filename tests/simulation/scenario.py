@@ -1,7 +1,7 @@
-"""One scenario as plain values: what there is to read, what goes wrong, and when; JSON in and out.
+"""One scenario as plain values, with JSON input and output: what there is to read, what goes wrong, and when.
 
-Times of messages and windows are whole seconds after ``START``. Calls are numbered from 1 over all attempts, effects of
-the storage from 1 within each attempt.
+Times of messages and windows are whole seconds after ``START``. Calls are numbered from 1 across all attempts, storage
+effects from 1 within each attempt.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Damaged = Literal["checkpoint", "segment", "part"]
 
 @dataclass(frozen=True, slots=True)
 class ConversationPlan:
-    """One conversation: when each of its messages was sent, in any order.
+    """One conversation, with the times of its messages in any order.
 
-    ``people`` counts everybody in it. ``content`` is what some of its messages carry: attachments, attachments without
-    ``data``, or another of the business's ids as their sender. ``bare`` is what Meta leaves out of its first message.
+    ``people`` counts everybody in it. ``content``: what some of its messages have: attachments, attachments without
+    ``data``, or another id of the business as their sender. ``bare``: what Meta leaves out of its first message.
     """
 
     id: str
@@ -41,7 +41,7 @@ class ConversationPlan:
 
 @dataclass(frozen=True, slots=True)
 class ArrivalPlan:
-    """After call number ``call`` a message of that time appears; ``conversation`` is an id, known or new."""
+    """A message that appears after call number ``call``; ``conversation`` is an existing or a new id."""
 
     call: int
     conversation: str
@@ -50,7 +50,7 @@ class ArrivalPlan:
 
 @dataclass(frozen=True, slots=True)
 class UnsentPlan:
-    """After call number ``call`` the newest message of a conversation is unsent: it is gone from every answer."""
+    """A message of a conversation is unsent after call number ``call``: it disappears from all responses."""
 
     call: int
     conversation: str
@@ -58,9 +58,9 @@ class UnsentPlan:
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """One fault, from call number ``first_call`` on: for so many calls, for so many seconds, or (neither) for ever.
+    """One fault from call number ``first_call`` on, for a number of calls or seconds, or (neither) permanently.
 
-    ``target`` is the conversation that it is about, ``options`` are what else the emulator's ``Fault`` may say.
+    ``target`` is the conversation that it concerns, ``options`` are further arguments of the emulator's ``Fault``.
     """
 
     name: str
@@ -75,11 +75,11 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorldPlan:
-    """What there is to read, and how Meta shows it.
+    """What there is to read, and how Meta returns it.
 
-    ``habits`` are faults that belong to this Page at any time, such as pages that Meta cuts: with all of them the Page
-    is healthy. ``token`` says whose token the connection holds: a person's, the Page's own, or another Page's,
-    which may see the Page where it is public.
+    ``habits`` are permanent behaviours, such as pages that Meta cuts; the Page is healthy with all of them. ``token``
+    says whose token the connection has: a person's, the Page's own, or another Page's, which can see the Page if it
+    is public.
     """
 
     platform: str = "MESSENGER"
@@ -95,15 +95,15 @@ class WorldPlan:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the token is another Page's, so that nothing can be read."""
+        """Whether the token belongs to another Page, so that nothing can be read."""
         return self.token in ("other", "other_public")
 
 
 @dataclass(frozen=True, slots=True)
 class CrashPlan:
-    """``kill -9`` in one attempt: before or after an effect of the storage, or at a call (all of the attempt's own).
+    """``kill -9`` in one attempt: before or after a storage effect, or at a call of the attempt.
 
-    ``lost`` is after an effect whose bytes did not outlive the crash.
+    ``lost``: after an effect whose bytes did not survive the crash.
     """
 
     attempt: int
@@ -113,9 +113,9 @@ class CrashPlan:
 
 @dataclass(frozen=True, slots=True)
 class StorageFaultPlan:
-    """The storage fails in one attempt at one effect, before it or after it has happened, for so many effects.
+    """The storage fails in one attempt for a number of effects, before or after they have happened.
 
-    ``reads``: at one of the attempt's reads instead, and so many of them.
+    ``reads``: reads fail instead of effects.
     """
 
     attempt: int
@@ -127,9 +127,9 @@ class StorageFaultPlan:
 
 @dataclass(frozen=True, slots=True)
 class DamagePlan:
-    """Before one attempt a file of the checkpoint is damaged: at so many thousandths of its length, or of its values.
+    """A file of the checkpoint is damaged before one attempt. ``place``: thousandths of its length, or of its values.
 
-    Only files that no manifest names: to damage those is to lose what was published.
+    Only files that no manifest names: damaging those would lose published data.
     """
 
     attempt: int
@@ -140,7 +140,7 @@ class DamagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Everything that one run of the simulation depends on."""
+    """The whole input of one run of the simulation."""
 
     seed: int
     world: WorldPlan
@@ -154,7 +154,7 @@ class Scenario:
     accepts_partial: bool = False
 
     def to_json(self) -> str:
-        """The scenario as one JSON object; what has its default is left out."""
+        """The scenario as one JSON object, without default values."""
         return json.dumps(_plain(self), indent=1)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""From a scenario that fails to the smallest one that still fails in the same way."""
+"""Shrinks a failing scenario to the smallest one that still fails in the same way."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Item = TypeVar("Item")
 
 
 def signature(finding: Finding) -> str:
-    """What two findings of one cause have in common: no numbers, no names."""
+    """What findings with the same cause have in common: their text without numbers and names."""
     text = re.sub(r"\[[^]]*\]|\bm?_?t_\w+|\d+", "N", finding.text)
     return f"{finding.guarantee}: {re.sub(r'N(, N)+', 'N', text)[:90]}"
 
 
 def shrink(scenario: Scenario, most_runs: int = MOST_RUNS) -> Scenario:
-    """The smallest scenario found in so many runs that has the first finding of this one."""
+    """The smallest scenario found within ``most_runs`` runs that has the same first finding."""
     findings = simulate(scenario).findings
     if not findings:
         return scenario
@@ -35,7 +35,7 @@ def shrink(scenario: Scenario, most_runs: int = MOST_RUNS) -> Scenario:
     while is_smaller and left > 0:
         is_smaller = False
         for change in _CHANGES:
-            for candidate in _until_none_helps(scenario, change):
+            for candidate in _until_exhausted(scenario, change):
                 left -= 1
                 if left < 0:
                     return scenario
@@ -54,8 +54,8 @@ class _Candidate:
         return self.scenario
 
 
-def _until_none_helps(scenario: Scenario, change: Callable[[Scenario], Iterator[Scenario]]) -> Iterator[_Candidate]:
-    """The candidates of one kind of change, begun anew from each that was taken."""
+def _until_exhausted(scenario: Scenario, change: Callable[[Scenario], Iterator[Scenario]]) -> Iterator[_Candidate]:
+    """The candidates for one kind of change, starting over from each accepted one."""
     while True:
         for smaller in change(scenario):
             if smaller == scenario:
@@ -70,7 +70,7 @@ def _until_none_helps(scenario: Scenario, change: Callable[[Scenario], Iterator[
 
 
 def _fewer(items: Sequence[Item]) -> Iterator[tuple[Item, ...]]:
-    """The items without a half, a quarter, ... and without each single one."""
+    """The items without each half, each quarter, ... and each single item."""
     size = len(items)
     while size >= 1:
         for start in range(0, len(items), size):

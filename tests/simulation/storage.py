@@ -1,4 +1,4 @@
-"""A storage in memory that can be killed, or fail, at each of its effects."""
+"""A storage in memory whose process can be killed, or which can fail, at each effect."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ KILLED = {
     "lost": "kill -9, last write lost",
     "call": "kill -9 at a call",
 }
-STORAGE_REFUSES, STORAGE_DOUBTS, STORAGE_IS_MUTE = "storage refuses", "storage fails, yet wrote", "storage not readable"
-INTERRUPTIONS = (*KILLED.values(), STORAGE_REFUSES, STORAGE_DOUBTS, STORAGE_IS_MUTE)
-"""What can happen to the process of an attempt, as the coverage names it."""
+STORAGE_REFUSES, STORAGE_FAILS_LATE, STORAGE_UNREADABLE = (
+    "storage refuses",
+    "storage fails after writing",
+    "storage unreadable",
+)
+INTERRUPTIONS = (*KILLED.values(), STORAGE_REFUSES, STORAGE_FAILS_LATE, STORAGE_UNREADABLE)
+"""What can happen to the process of an attempt, as named in the coverage."""
 
 TEMPORARY_PREFIX = ".temporary-"
 
 
 class Killed(BaseException):
-    """``kill -9``: nothing of the attempt happens any more, whatever its handlers still try."""
+    """``kill -9``: nothing else of the attempt happens, whatever its handlers try."""
 
 
 @dataclass
 class Process:
-    """The process of one attempt: its crashes and storage faults to come, and whether it is dead."""
+    """The process of one attempt: its planned crashes and storage faults, and whether it is dead."""
 
     crashes: tuple[CrashPlan, ...] = ()
     storage_faults: tuple[StorageFaultPlan, ...] = ()
@@ -59,16 +63,16 @@ class Process:
         raise Killed
 
     def read(self, what: str) -> None:
-        """Counts a read; fails where the plan says so."""
+        """Counts a read; fails if planned."""
         self.check()
         self.reads += 1
         if any(fault.reads and 0 <= self.reads - fault.effect < fault.effects for fault in self.storage_faults):
-            self.triggered.append(STORAGE_IS_MUTE)
+            self.triggered.append(STORAGE_UNREADABLE)
             self.trace(f"not readable: {what}")
-            raise StorageError(f"cannot read {what}: the storage does not answer")
+            raise StorageError(f"cannot read {what}: the storage does not respond")
 
     def call(self) -> None:
-        """Counts a call; dies where the plan says so."""
+        """Counts a call; dies if planned."""
         self.check()
         self.calls += 1
         for crash in self.crashes:
@@ -77,7 +81,7 @@ class Process:
 
 
 class _MemoryFile(io.BytesIO):
-    """A file whose bytes stay with its disk when it is closed."""
+    """A file whose bytes are kept when it is closed."""
 
     def __init__(self, keep: Callable[[bytes], None]) -> None:
         super().__init__()
@@ -90,7 +94,7 @@ class _MemoryFile(io.BytesIO):
 
 
 class MemoryPath(pathlib.PosixPath):
-    """A path below which nothing is on any disk: opening it for writing keeps the bytes in memory."""
+    """A path that is not on any disk: bytes written to it are kept in memory."""
 
     def open(self, *_: Any, **__: Any) -> Any:
         return _MemoryFile(lambda data: temporaries.__setitem__(str(self), data))
@@ -111,17 +115,17 @@ access.create = _create
 
 @dataclass
 class Disk:
-    """What outlives a process: folders with their files."""
+    """What survives a process: folders with their files."""
 
     folders: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def copy(self, folder: str) -> dict[str, bytes]:
-        """The files of one folder as they are now."""
+        """A copy of the current files of one folder."""
         return dict(self.folders.get(folder, {}))
 
 
 class MemoryStorage:
-    """The ``Storage`` of one folder of a ``Disk``, in one process."""
+    """The ``Storage`` for one folder of a ``Disk``, in one process."""
 
     seconds_between_replacements = 0.0
 
@@ -212,7 +216,7 @@ class MemoryStorage:
         self._files[name] = data
 
     def _effect(self, what: str, act: Callable[[], object], *, durable: bool = True) -> None:
-        """Carries out one effect, with what the plans have for it."""
+        """Carries out one effect, with its planned faults and crashes."""
         process = self._process
         process.check()
         process.effects += 1
@@ -230,9 +234,9 @@ class MemoryStorage:
         act()
         process.trace(what)
         if fault is not None:
-            process.triggered.append(STORAGE_DOUBTS)
+            process.triggered.append(STORAGE_FAILS_LATE)
             process.trace("... which is reported as a failure")
-            raise StorageError(f"cannot write {self._folder}: the storage does not answer")
+            raise StorageError(f"cannot write {self._folder}: the storage does not respond")
         if crash == "lost" and not durable:
             self._disk.folders[self._folder] = before
         if crash is not None:

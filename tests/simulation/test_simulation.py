@@ -1,4 +1,4 @@
-"""Random worlds, faults, crashes and attempts: what the guarantees promise holds after each attempt."""
+"""Random worlds, faults, crashes and attempts: every guarantee holds after each attempt."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def test_random_worlds_keep_every_guarantee() -> None:
 
 
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
-def test_what_once_failed_keeps_every_guarantee(path: Path) -> None:
-    """Each file is the smallest scenario of something that the simulation found; its name says what.
+def test_past_failures_keep_every_guarantee(path: Path) -> None:
+    """Each file is the smallest scenario for a past finding of the simulation, described by its name.
 
-    retry_of_a_refused_list (seed 65): the list is refused for seconds, attempt 1 fails, and attempt 2, which asks
-    nothing, was a green and empty result in place of an earlier good one.
-    empty_last_page_behind_next (seed 128): one conversation and an empty page behind it, never read to the end.
-    old_style_error_in_a_200 (seed 546): an answer that is no conversation counted as a complete one without messages.
-    limit_of_a_page_that_names_itself (seed 508): asked whether that page is the end with more rows than Meta gives, and
-    refused so without end.
+    retry_of_a_refused_list (seed 65): the list is refused for seconds and attempt 1 fails. Attempt 2, which made no
+    calls, succeeded with an empty result that replaced an earlier good one.
+    empty_last_page_after_next (seed 128): one conversation, then an empty page; the list was never read to its end.
+    old_style_error_in_a_200 (seed 546): a response without a conversation counted as a complete one without messages.
+    limit_of_a_page_that_names_itself (seed 508): to verify the end, more rows were requested than Meta allows, and were
+    refused endlessly.
     """
     assert simulate(Scenario.from_json(path.read_text())).findings == []
 
 
-def test_seeds_run_the_same_in_every_process() -> None:
+def test_seeds_are_reproducible_across_processes() -> None:
     digests = {_digest_in_a_process(hash_seed) for hash_seed in ("1", "2")}
     assert len(digests) == 1
 
 
-def test_scenarios_survive_their_json() -> None:
+def test_scenarios_survive_a_json_round_trip() -> None:
     scenarios = [scenario(seed) for seed in range(200)]
     assert [Scenario.from_json(each.to_json()) for each in scenarios] == scenarios
 
 
-def test_the_generator_has_every_kind_of_fault() -> None:
+def test_the_generator_produces_every_kind_of_fault() -> None:
     planned = {fault.name for seed in range(5_000) for fault in scenario(seed).faults}
     assert planned == set(GENERATED_FAULTS)
 

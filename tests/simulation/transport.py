@@ -1,4 +1,4 @@
-"""What ``GraphClient`` takes for a ``requests.Session``: the emulator, called in process, and what a network does."""
+"""A ``requests.Session`` for ``GraphClient`` that calls the emulator in process and simulates the network."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from tests.simulation.storage import Process
 ORIGIN = "https://graph.simulation"
 LATENCY_SECONDS = 0.4
 MOST_CALLS = 2_500
-"""In one attempt; what asks for more will not end: the largest worlds take 200."""
+"""The most calls of one attempt before it counts as endless; the largest worlds take 200."""
 
 TOKEN = "token"
-"""The phase of the calls that come before the core's own."""
+"""The phase of the calls before the core's own."""
 
 _NESTED = re.compile(r"messages\.limit\((\d+)\)")
 
 
 class EndlessError(BaseException):
-    """An attempt has sent more calls than any sensible reader needs."""
+    """An attempt has sent more calls than any extraction needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One call as an observer on the wire sees it; ``status`` is 0 where no answer came back.
+    """One call as seen on the network; ``status`` is 0 without a response.
 
-    ``phase`` is what the core wanted it for. ``ends_list``: an honest answer to a call for conversations that was the
-    last page, or only older than the window.
+    ``phase`` is its purpose. ``ends_list``: a correct response to a call for conversations that was the last page, or
+    older than the window.
     """
 
     number: int
@@ -59,18 +59,18 @@ class Sent:
 
     @property
     def events(self) -> tuple[str, ...]:
-        """What the call met, as the coverage names it."""
+        """What happened at the call, as named in the coverage."""
         return (*(fault.name for fault in self.triggered), *(f"habit: {name}" for name in self.habits))
 
     @property
     def is_refused(self) -> bool:
-        """Whether the answer was not what was asked for."""
+        """Whether the response was not what was requested."""
         return self.timed_out or any(fault.name not in HONEST or fault.name in REFUSING for fault in self.triggered)
 
 
 @dataclass(slots=True)
 class Response:
-    """What ``GraphClient`` reads of a response."""
+    """The parts of a response that ``GraphClient`` reads."""
 
     status_code: int
     headers: dict[str, str]
@@ -79,7 +79,7 @@ class Response:
 
 @dataclass
 class Wire:
-    """One emulated API with everything between it and the client."""
+    """One emulated API and everything between it and the client."""
 
     service: GraphService
     schedule: FaultSchedule
@@ -96,18 +96,18 @@ class Wire:
 class SimulatedSession(requests.Session):
     """The session of one attempt; its process may die at a call."""
 
-    def __init__(self, wire: Wire, process: Process) -> None:  # no super().__init__: nothing of it is used
+    def __init__(self, wire: Wire, process: Process) -> None:  # no super().__init__: none of it is used
         self._wire, self._process = wire, process
 
     def note_phase(self, phase: str) -> None:
-        """Says what the next call is for."""
+        """Sets the purpose of the next call."""
         self._wire.phase = phase
 
     def merge_environment_settings(self, *_: Any) -> dict[str, Any]:  # type: ignore[override]
         return {}
 
     def prepare_request(self, request: Any) -> Any:
-        # requests' own preparation takes longer than the emulator's whole answer.
+        # requests' own preparation takes longer than the emulator's response.
         return request.auth(request)
 
     def send(self, request: Any, *, timeout: tuple[float, float], **_: Any) -> Any:  # type: ignore[override]
@@ -132,7 +132,7 @@ class SimulatedSession(requests.Session):
     def _note(self, call: _Call, status: int, body: str, failure: str) -> None:
         wire, schedule = self._wire, self._wire.schedule
         triggered = tuple(schedule.triggered)
-        # What changes one conversation of a list leaves the list itself as it is.
+        # Changes to one conversation of a list leave the list itself intact.
         is_honest = status == 200 and all(
             each.name in HONEST or each.name in LEADING_BACK or each.is_of_one_row for each in triggered
         )
@@ -162,7 +162,7 @@ class SimulatedSession(requests.Session):
         wire.after_call(schedule.call_number)
 
     def _ends_list(self, call: _Call, text: str) -> bool:
-        """Whether an honest answer shows that nothing of the window lies behind it."""
+        """Whether a correct response shows that nothing in the window follows."""
         body = orjson.loads(text)
         rows = body.get("data")
         if not isinstance(rows, list) or None in rows:
@@ -171,7 +171,7 @@ class SimulatedSession(requests.Session):
         thread = None if last is None else self._wire.service.world.threads.get(last["id"])
         triggered = {each.name for each in self._wire.schedule.triggered}
         if triggered & LEADING_BACK:
-            # Some lists end so: the last page names itself, or an empty one behind it.
+            # Some lists end like this: the last page, or an empty one after it, names itself.
             return self._is_oldest(thread) if thread is not None else not rows and "empty_page" not in triggered
         following = body.get("paging", {}).get("next")
         if following is None:
@@ -179,7 +179,7 @@ class SimulatedSession(requests.Session):
         own = call.request.parameters.get("after")
         if own is not None and dict(parse_qsl(urlsplit(following).query)).get("after") == own:
             return True
-        # A single old row proves nothing, but what the walk loses by believing it, the messages themselves show.
+        # A single old row proves nothing, but if the walk relies on it, the check of the messages finds what is lost.
         return thread is not None and thread.updated_time < self._wire.since
 
     def _is_oldest(self, thread: Thread) -> bool:
@@ -188,7 +188,7 @@ class SimulatedSession(requests.Session):
 
 
 class _Call:
-    """A request of ``GraphClient``, as the emulator takes it."""
+    """A request of ``GraphClient``, in the emulator's form."""
 
     def __init__(self, request: Any) -> None:
         path = urlsplit(request.url).path
@@ -205,7 +205,7 @@ class _Call:
             f"{f' nested={nested[1]}' if nested else ''}{f' after={place[:24]}' if place else ''}"
         )
         token = request.headers.get("Authorization", "")[7:]
-        # Nobody matches the text of the query here, and to encode it would cost as much as the answer.
+        # The text of the query is not used here, and encoding it would cost as much as the response.
         self.request = Request(path, path, parameters, token, ORIGIN)
 
 
@@ -231,7 +231,7 @@ def _received(answer: Answer, timeout: float, clock: VirtualClock) -> Response:
 
 
 def _stripped(text: str, bare: Mapping[str, str]) -> str:
-    """An answer whose bare messages lack what they lack."""
+    """A response without the left-out values of bare messages."""
     for identifier, name in bare.items():
         own = f'"id":"{identifier}",'
         if name == "id":

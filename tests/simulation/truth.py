@@ -1,4 +1,4 @@
-"""What a result must hold: its rows and its ledger against what there really is to read."""
+"""The ground truth: checks a result's rows and ledger against what there is to read."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tests.simulation.world import LiveWorld, people_of, text_of
 
 INSTAGRAM_VISIBLE = 20
 FEWEST_ODD = 2
-"""So often a conversation must have answered oddly by itself before something of it is given up."""
+"""The fewest malformed responses of a conversation read on its own before part of it may be given up."""
 
 MORE_PEOPLE = "(more"
-"""How the entry begins that stands for participants whom Meta did not return."""
+"""The start of the entry for participants that Meta did not return."""
 
 _RANKS = ("complete", "truncated_by_platform", "unreadable")
 _CONTENT = ("text", "attachments", "shares", "story", "sticker", "sender_id", "recipients", "tags", "direction")
-"""The columns of a message that a poorer version may lack."""
+"""The columns of a message that a less complete version may lack."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """The conversations of which something was refused: in any attempt, and in the one that is looked at.
+    """The conversations of which something was refused: ``ever`` in any attempt, ``now`` in the current one.
 
-    ``people`` are those whose participants were refused in this attempt, ``own`` counts the refused calls in it that
-    were about one conversation alone.
+    ``people``: those whose participants were refused in this attempt. ``own``: the number of refused calls in this
+    attempt that were for one conversation only.
     """
 
     ever: frozenset[str]
@@ -41,7 +41,7 @@ class Refusals:
 
 @dataclass
 class Truth:
-    """What there is in one world, and which messages of it the window has to hold."""
+    """The content of one world, and the messages that the window must contain."""
 
     world: WorldPlan
     live: LiveWorld
@@ -57,7 +57,7 @@ class Truth:
                     self.required[thread.id] = ids
 
     def check(self, result: Result, before: Result | None, refusals: Refusals, *, is_new: bool) -> Iterator[Finding]:
-        """What is wrong with a result; one that was there before this attempt is not looked at for what it lacks."""
+        """The findings for a result; missing messages are checked only if this attempt published it."""
         for problem in result.problems:
             yield Finding("G1", problem)
         for contradiction in result.contradictions:
@@ -71,7 +71,7 @@ class Truth:
             if missing:
                 yield from self._check_missing(result, identifier, missing, refusals)
         for identifier, row in result.conversations.items():
-            # What an earlier extraction knew better is kept as it is.
+            # More complete rows of an earlier extraction are kept unchanged.
             if before is not None and before.extraction_id != result.extraction_id:
                 kept = before.conversations.get(identifier)
                 if kept is not None and kept["extracted_time"] == row["extracted_time"]:
@@ -81,13 +81,13 @@ class Truth:
             yield from self._check_people(identifier, row, result, refusals)
 
     def incomplete(self, result: Result) -> Iterator[str]:
-        """The conversations that are not complete although Meta withholds nothing of them."""
+        """The incomplete conversations of which Meta withholds nothing."""
         for identifier, row in result.conversations.items():
             if row["status"] != "complete" and not self._is_withheld(identifier, row) and not _lacks_proof(row, result):
                 yield identifier
 
     def check_never_worse(self, before: Result | None, after: Result | None) -> Iterator[Finding]:
-        """What was there before and is no longer, or poorer."""
+        """What is missing or less complete than before."""
         if before is None:
             return
         if after is None:
@@ -110,7 +110,7 @@ class Truth:
             now = after.conversations.get(identifier)
             if now is None or not row["messages_extracted"] or _rank(now) <= _rank(row):
                 continue
-            # Of a message that came since and is withheld, the earlier row could say nothing.
+            # The earlier row could not know of a withheld message that arrived later.
             if not after.withheld(identifier) - before.ids.get(identifier, set()):
                 yield Finding("G3", f"{identifier} was {row['status']} and is {now['status']}")
         rows = {row["message_id"]: row for row in after.messages}
@@ -119,7 +119,7 @@ class Truth:
             if now is not None:
                 poorer = [name for name in _CONTENT if row[name] is not None and now[name] is None]
                 if poorer:
-                    yield Finding("G3", f"a message was richer before: {', '.join(poorer)}")
+                    yield Finding("G3", f"a message was more complete before: {', '.join(poorer)}")
                     return
 
     def _check_rows(self, result: Result, before: Result | None) -> Iterator[Finding]:
@@ -135,13 +135,13 @@ class Truth:
                 yield from self._check_content(row, self._left_out(row, result, before))
 
     def _left_out(self, row: dict[str, Any], result: Result, before: Result | None) -> tuple[str, ...]:
-        """The fields that a row may lack: what Meta shows no more may have been read without them before."""
+        """The fields that a row may lack: a message that Meta no longer shows may have been read without them."""
         if before is not None and self._is_gone(row):
             return result.left_out_fields + before.left_out_fields
         return result.left_out_fields
 
     def _is_gone(self, row: dict[str, Any]) -> bool:
-        """Whether a message was unsent, or is beyond those whose content Instagram shows."""
+        """Whether a message was unsent, or is too old for Instagram to show its content."""
         thread = self.live.world.threads[row["conversation_id"]]
         newest = {each.id for each in thread.messages[-INSTAGRAM_VISIBLE:]}
         is_beyond = thread.is_instagram and row["message_id"] not in newest
@@ -157,13 +157,13 @@ class Truth:
         message = known[1]
         expected = "outbound" if message.from_page else "inbound"
         if row["direction"] != expected and not (row["sender_id"] is None and "from" in left_out):
-            yield Finding("G1", f"{identifier} is {expected} and is called {row['direction']}")
-        carried = message.content.get("attachments")
-        told = row["attachments"]
-        if isinstance(carried, dict) or carried is None:
-            if told is not None:
-                yield Finding("G1", f"{identifier} has no attachments and is said to have {told}")
-        elif told is None and "attachments" not in left_out:
+            yield Finding("G1", f"{identifier} is {expected}, but its row says {row['direction']}")
+        actual = message.content.get("attachments")
+        extracted = row["attachments"]
+        if isinstance(actual, dict) or actual is None:
+            if extracted is not None:
+                yield Finding("G1", f"{identifier} has no attachments, but its row has {extracted}")
+        elif extracted is None and "attachments" not in left_out:
             yield Finding("G1", f"{identifier} lacks its attachments")
 
     def _check_counts(self, result: Result) -> Iterator[Finding]:
@@ -174,28 +174,28 @@ class Truth:
             unavailable[row["conversation_id"]] += row["content_status"] == "unavailable"
         for identifier in per_conversation:
             if identifier not in result.conversations and not result.is_partial:
-                yield Finding("G1", f"{identifier} has rows and is not in the ledger")
+                yield Finding("G1", f"{identifier} has rows but is not in the ledger")
         for identifier, row in result.conversations.items():
             available = per_conversation[identifier] - unavailable[identifier]
             if row["messages_extracted"] != available:
-                told = f"{row['messages_extracted']} of {available}"
-                yield Finding("G1", f"the ledger counts {told} messages of {identifier}")
+                counted = f"{row['messages_extracted']} of {available}"
+                yield Finding("G1", f"the ledger counts {counted} messages of {identifier}")
             if row["messages_unavailable"] < unavailable[identifier]:
-                told = f"{row['messages_unavailable']} of {unavailable[identifier]}"
-                yield Finding("G1", f"the ledger counts {told} messages without content of {identifier}")
+                counted = f"{row['messages_unavailable']} of {unavailable[identifier]}"
+                yield Finding("G1", f"the ledger counts {counted} messages without content of {identifier}")
             if row["messages_unavailable"] and row["reason_code"] is None:
-                yield Finding("G1", f"{identifier} has messages without content and no reason")
+                yield Finding("G1", f"{identifier} has messages without content but no reason")
 
     def _check_missing(
         self, result: Result, identifier: str, missing: set[str], refusals: Refusals
     ) -> Iterator[Finding]:
         row = result.conversations.get(identifier)
-        told = f"{len(missing)} messages of {identifier} are missing"
+        text = f"{len(missing)} messages of {identifier} are missing"
         if row is None:
             if not result.is_partial:
-                yield Finding("G1", f"{told}, and it is not in the ledger")
+                yield Finding("G1", f"{text}, and it is not in the ledger")
         elif row["status"] == "complete":
-            yield Finding("G1", f"{told}, and the ledger calls it complete")
+            yield Finding("G1", f"{text}, but it is complete in the ledger")
         elif row["reason_code"] in ("unplaced_messages", "paging") and identifier in refusals.now:
             return
         elif self._is_withheld(identifier, row) and not (self.world.arrivals or self.world.unsent):
@@ -211,11 +211,11 @@ class Truth:
         if identifier not in refusals.ever:
             yield Finding("G1", f"{identifier} is {row['status']}, but Meta never refused it: {row['reason']}")
         elif identifier not in refusals.now:
-            told = f"{identifier} is {row['status']} by what an earlier attempt was told"
-            yield Finding("G2", f"{told}: {row['reason_code']}")
+            text = f"{identifier} is {row['status']} because of a response to an earlier attempt"
+            yield Finding("G2", f"{text}: {row['reason_code']}")
         elif row["reason_code"] == "unplaced_messages" and refusals.own.get(identifier, 0) < FEWEST_ODD:
-            told = f"{identifier} has messages without id or time, asked {refusals.own.get(identifier, 0)} times"
-            yield Finding("G5", told)
+            text = f"{identifier} has messages without id or time after {refusals.own.get(identifier, 0)} refusals"
+            yield Finding("G5", text)
 
     def _check_people(
         self, identifier: str, row: dict[str, Any], result: Result, refusals: Refusals
@@ -230,14 +230,14 @@ class Truth:
             return
         if any((each["name"] or "").startswith(MORE_PEOPLE) for each in people):
             if identifier not in refusals.ever:
-                yield Finding("G1", f"{identifier} lacks participants, whom Meta never refused")
+                yield Finding("G1", f"{identifier} lacks participants that Meta never refused")
             elif identifier not in refusals.people:
-                yield Finding("G2", f"{identifier} lacks participants by what an earlier attempt was told")
+                yield Finding("G2", f"{identifier} lacks participants because of a response to an earlier attempt")
         elif missing := people_of(thread) - {each["id"] for each in people}:
-            yield Finding("G1", f"{len(missing)} participants of {identifier} are missing without a word")
+            yield Finding("G1", f"{len(missing)} participants of {identifier} are missing without a note")
 
     def _is_withheld(self, identifier: str, row: dict[str, Any]) -> bool:
-        """Whether Meta shows no more of a conversation, whoever asks and however often."""
+        """Whether Meta never shows more of a conversation."""
         thread = self.live.world.threads.get(identifier)
         if thread is None:
             return False
@@ -245,14 +245,14 @@ class Truth:
             return self._is_long(thread) and "refuses" not in row["reason"]
         has_bare = any(each.startswith(f"m_{identifier}_") for each in self.live.bare)
         if row["reason_code"] == "paging":
-            # Whether it comes again nobody can say: where Meta shows one row a call, nothing then proves an end.
+            # It cannot be known whether it will recur: if Meta returns one row per call, nothing proves an end.
             return has_bare
         if row["reason_code"] == "unplaced_messages":
             return has_bare or (self._is_long(thread) and not self.world.old_rows_have_time)
         return False
 
     def _is_long(self, thread: Thread) -> bool:
-        """Whether Instagram withholds content of it, or did before a message was unsent."""
+        """Whether Instagram withholds part of its content, or did so before a message was unsent."""
         unsent = sum(each.startswith(f"m_{thread.id}_") for each in self.live.lost)
         return thread.is_instagram and len(thread.messages) + unsent > INSTAGRAM_VISIBLE
 
@@ -261,7 +261,7 @@ class Truth:
 
 
 def _lacks_proof(row: dict[str, Any], result: Result) -> bool:
-    """Whether the number of its messages was refused, without which no row that names itself proves an end."""
+    """Whether its message count was refused, without which a row that names itself does not prove an end."""
     return row["reason_code"] == "paging" and "message_count" in result.left_out_fields
 
 

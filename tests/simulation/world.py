@@ -1,4 +1,4 @@
-"""A scenario's world in the emulator, and what happens in it while somebody reads."""
+"""A scenario's world in the emulator, and what changes in it during an extraction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.simulation.scenario import PAGE_ID, START, Content, ConversationPlan,
 
 OTHER_PAGE_ID = "101"
 PRIVATE = "private-text"
-"""In the text of every message and in no other place."""
+"""Part of the text of every message, and of nothing else."""
 
 
 def text_of(message_id: str) -> str:
@@ -25,9 +25,9 @@ def people_of(thread: Thread) -> set[str]:
 
 
 class LiveWorld:
-    """The emulator's world; ``lost`` are the messages that were unsent, ``late`` those that came after the start.
+    """The emulator's world; ``lost`` has the unsent messages, ``late`` those that arrived after the start.
 
-    ``bare`` are the messages of which Meta leaves something out, with its name.
+    ``bare`` maps messages to the name of the value that Meta leaves out.
     """
 
     def __init__(self, plan: WorldPlan) -> None:
@@ -43,11 +43,11 @@ class LiveWorld:
 
     @property
     def conversation_ids(self) -> frozenset[str]:
-        """All conversations that there are by now."""
+        """The ids of all current conversations."""
         return frozenset(self._threads)
 
     def happen_after(self, call: int) -> None:
-        """Lets arrive and vanish what the plan has for that call."""
+        """Adds and removes the messages that the plan has for that call."""
         for arrival in self._plan.arrivals:
             if arrival.call == call:
                 self._arrive(arrival.conversation, START + arrival.second)
@@ -86,7 +86,7 @@ class LiveWorld:
 
     def _unsend(self, conversation: str) -> None:
         thread = self._threads.get(conversation)
-        # The list keeps its order: Meta is not known to move a conversation down.
+        # The list keeps its order: there is no evidence that Meta moves a conversation down.
         if thread is not None and len(thread.messages) > 1:
             gone = thread.messages[-2]
             thread.messages.remove(gone)
@@ -94,14 +94,14 @@ class LiveWorld:
 
 
 def _message(thread: Thread, moment: int, content: Content = "") -> Message:
-    # The id of one that was unsent is not given again.
+    # The ids of unsent messages are not reused.
     sequence = 1 + max((each.sequence for each in thread.messages), default=-1)
     identifier = f"m_{thread.id}_{sequence}"
     from_page = sequence % 3 == 1
     carried: Mapping[str, Any] = _CONTENTS.get(content, {}) if sequence % 2 == 0 else {}
     sender = None
     if content == "other_id" and from_page:
-        # The business's own name, under an id that its account does not show.
+        # The business's own name, with an id that its account does not show.
         sender = thread.page.person(thread.platform) | {"id": "9" + thread.page.instagram_id}
     return Message(identifier, moment, sequence, from_page, text_of(identifier), carried, sender=sender)
 

@@ -1,4 +1,4 @@
-"""Settings from a Variable and a run's params: checked, never widened by an error, and never quoted."""
+"""Settings from a Variable and a run's params are validated. An error never widens them, and never quotes a value."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ DEFAULTS: dict[str, Any] = {
     "allowed_datasets": None,
     "allowed_databases": None,
 }
-SAID = {"pages": "all", "destination": "/data/meta", "database": "/data/meta.duckdb"}
+STORED = {"pages": "all", "destination": "/data/meta", "database": "/data/meta.duckdb"}
 IN_BIGQUERY = {"pages": "all", "destination": "/data/meta", "dataset": "meta"}
 
 
 def settings(stored: dict[str, Any], run: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The settings of a run of a DAG that loads into whichever warehouse is named."""
+    """The settings of a run, for a DAG that loads into the warehouse that the settings name."""
     place = "dataset" if {**stored, **(run or {})}.get("dataset") else "database"
     return merged_settings(DEFAULTS, stored, run or {}, warehouse=place, variable="conversations")
 
 
 def refused(stored: dict[str, Any], run: dict[str, Any] | None = None) -> str:
-    """Why these settings are refused, in one line."""
+    """The one-line error for these settings."""
     with pytest.raises(SettingsError) as caught:
         settings(stored, run)
     assert "\n" not in str(caught.value)
@@ -60,19 +60,19 @@ def refused_variable(text: str | None) -> str:
     return str(caught.value)
 
 
-def test_settings_are_put_in_order() -> None:
+def test_settings_are_normalized() -> None:
     found = settings(
-        {**SAID, "platforms": ["messenger", "MESSENGER"], "pages": [100, "100", "101"], "folders": ["a", "a"]}
+        {**STORED, "platforms": ["messenger", "MESSENGER"], "pages": [100, "100", "101"], "folders": ["a", "a"]}
     )
     assert (found["platforms"], found["pages"], found["folders"]) == (["MESSENGER"], ["100", "101"], ["a"])
 
 
-def test_all_pages_may_be_typed_into_airflows_form() -> None:
-    assert settings(SAID, {"pages": ["all"]})["pages"] == "all"
+def test_all_can_be_entered_in_airflows_trigger_form() -> None:
+    assert settings(STORED, {"pages": ["all"]})["pages"] == "all"
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         (None, "The Variable conversations does not exist or could not be read"),
         (
@@ -92,35 +92,33 @@ def test_all_pages_may_be_typed_into_airflows_form() -> None:
         ('{"zzz": 1}', "Unknown setting 'zzz' in the Variable conversations. The settings are allowed_databases, "),
     ],
 )
-def test_a_variable_that_is_not_read_whole_is_one_line(text: str | None, says: str) -> None:
-    assert refused_variable(text).startswith(says)
+def test_an_unreadable_variable_is_refused_in_one_line(text: str | None, expected: str) -> None:
+    assert refused_variable(text).startswith(expected)
 
 
-def test_a_misspelled_param_is_named_with_the_nearest_that_there_is() -> None:
+def test_a_misspelled_param_gets_a_suggestion() -> None:
     with pytest.raises(SettingsError, match=r"Unknown setting 'page' in the run's params, did you mean pages\?"):
         run_params({"page": ["100"]}, {"page": ["100"], "pages": None}, ["pages", "since"])
 
 
 @pytest.mark.parametrize("key", ["pages", "destination"])
-def test_pages_and_destination_must_be_said(key: str) -> None:
-    said = {name: value for name, value in SAID.items() if name != key}
-    assert refused(said).startswith(f"{key} is not set: add it to the Variable conversations, as ")
-    assert settings(said, {key: SAID[key]})[key] == SAID[key]
+def test_pages_and_destination_are_required(key: str) -> None:
+    given = {name: value for name, value in STORED.items() if name != key}
+    assert refused(given).startswith(f"{key} is not set: add it to the Variable conversations, as ")
+    assert settings(given, {key: STORED[key]})[key] == STORED[key]
 
 
 @pytest.mark.parametrize("place", ["database", "dataset"])
-def test_the_place_in_the_warehouse_must_be_said(place: str) -> None:
-    said = {"pages": "all", "destination": "/data/meta"}
+def test_the_warehouse_location_is_required(place: str) -> None:
+    given = {"pages": "all", "destination": "/data/meta"}
     with pytest.raises(SettingsError, match=f"^{place} is not set: add it to the Variable conversations, as "):
-        merged_settings(DEFAULTS, said, {}, warehouse=place, variable="conversations")
+        merged_settings(DEFAULTS, given, {}, warehouse=place, variable="conversations")
 
 
 @pytest.mark.parametrize(
     ("place", "other", "name"), [("database", "dataset", "bigquery"), ("dataset", "database", "duckdb")]
 )
-def test_a_variable_for_another_warehouse_is_refused_and_says_how_to_choose_it(
-    place: str, other: str, name: str
-) -> None:
+def test_a_setting_of_another_warehouse_is_refused_with_advice(place: str, other: str, name: str) -> None:
     stored = {"pages": "all", "destination": "/data/meta", other: "meta"}
     with pytest.raises(
         SettingsError, match=f"^{other} in the Variable conversations does not apply to this DAG"
@@ -129,7 +127,7 @@ def test_a_variable_for_another_warehouse_is_refused_and_says_how_to_choose_it(
     assert f'warehouse="{name}" (sample DAG: META_CONVERSATIONS_WAREHOUSE={name})' in str(caught.value)
 
 
-def test_a_run_is_before_the_variable_and_the_variable_before_the_arguments() -> None:
+def test_params_override_the_variable_which_overrides_arguments() -> None:
     arguments = {**DEFAULTS, "pages": ["1"], "destination": "/a", "database": "/a.duckdb", "folders": ["a"]}
     stored = {"pages": ["2"], "destination": "/b", "database": "/b.duckdb"}
     run = {"pages": ["3"], "destination": "/c"}
@@ -139,26 +137,28 @@ def test_a_run_is_before_the_variable_and_the_variable_before_the_arguments() ->
 
 
 def test_arguments_are_checked_like_a_variable() -> None:
-    complete = argument_settings({**DEFAULTS, **SAID, "platforms": ("messenger",)}, warehouse="database", complete=True)
+    complete = argument_settings(
+        {**DEFAULTS, **STORED, "platforms": ("messenger",)}, warehouse="database", complete=True
+    )
     assert (complete["platforms"], complete["database"]) == (["MESSENGER"], "/data/meta.duckdb")
     with pytest.raises(SettingsError, match=f"^platforms in {ARGUMENTS} must contain only MESSENGER, INSTAGRAM"):
-        argument_settings({**DEFAULTS, **SAID, "platforms": ["X"]}, warehouse="database", complete=True)
+        argument_settings({**DEFAULTS, **STORED, "platforms": ["X"]}, warehouse="database", complete=True)
 
 
 @pytest.mark.parametrize("key", ["pages", "destination"])
-def test_arguments_that_nobody_completes_must_be_complete(key: str) -> None:
-    said = {**DEFAULTS, **SAID, key: None}
+def test_arguments_without_a_variable_must_be_complete(key: str) -> None:
+    given = {**DEFAULTS, **STORED, key: None}
     with pytest.raises(SettingsError, match=f"^{key} is not set: add it to {ARGUMENTS}, as "):
-        argument_settings(said, warehouse="database", complete=True)
-    assert argument_settings(said, warehouse="database", complete=False)[key] is None
+        argument_settings(given, warehouse="database", complete=True)
+    assert argument_settings(given, warehouse="database", complete=False)[key] is None
 
 
-def test_the_settings_are_those_of_these_tests() -> None:
+def test_these_tests_cover_every_setting() -> None:
     assert set(SETTINGS) == set(DEFAULTS)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "expected"),
     [
         ({"pages": "100"}, "pages in the Variable conversations must be a non-empty list"),
         ({"pages": []}, "pages in the Variable conversations must be a non-empty list"),
@@ -203,30 +203,30 @@ def test_the_settings_are_those_of_these_tests() -> None:
         ({"allowed_destinations": []}, "must be a non-empty list"),
     ],
 )
-def test_a_wrong_value_is_one_line_with_its_name(wrong: dict[str, Any], says: str) -> None:
-    assert says in refused({**SAID, **wrong})
+def test_an_invalid_value_is_refused_by_name_in_one_line(wrong: dict[str, Any], expected: str) -> None:
+    assert expected in refused({**STORED, **wrong})
 
 
-def test_the_line_says_where_the_wrong_value_is() -> None:
-    assert "platforms in the run's params must contain only" in refused(SAID, {"platforms": ["x"]})
+def test_the_error_names_the_source_of_the_value() -> None:
+    assert "platforms in the run's params must contain only" in refused(STORED, {"platforms": ["x"]})
 
 
 @pytest.mark.parametrize("mark", ["{{ conn.other.password }}", "{% if 1 %}", "{# x #}"])
 @pytest.mark.parametrize("key", ["destination", "database", "dataset", "project_id", "location", "meta_conn_id"])
-def test_a_template_is_refused_wherever_it_stands(key: str, mark: str) -> None:
-    said = {name: value for name, value in SAID.items() if key != "dataset" or name != "database"}
-    line = refused({**said, key: f"x{mark}"})
+def test_a_template_is_refused_in_any_setting(key: str, mark: str) -> None:
+    given = {name: value for name, value in STORED.items() if key != "dataset" or name != "database"}
+    line = refused({**given, key: f"x{mark}"})
     assert f"{key} in the Variable conversations must not contain a template, because it is not rendered" in line
     assert mark not in line
 
 
 @pytest.mark.parametrize("key", DEFAULTS)
-def test_no_line_quotes_a_value(key: str) -> None:
-    # A secret in the wrong place must not be in a log as well.
+def test_errors_never_quote_a_value(key: str) -> None:
+    # A misplaced secret must not reach a log.
     wrong: list[Any] = [{"secret-value": "secret-value"}, "secret-value\n", ["secret-value\n"]]
     for value in wrong:
-        said = {name: kept for name, kept in SAID.items() if key != "dataset" or name != "database"}
-        assert "secret-value" not in refused({**said, key: value})
+        given = {name: kept for name, kept in STORED.items() if key != "dataset" or name != "database"}
+        assert "secret-value" not in refused({**given, key: value})
 
 
 ALLOWED = {"allowed_destinations": ["/data/meta", "gs://example-bucket/meta/"]}
@@ -235,12 +235,12 @@ ALLOWED = {"allowed_destinations": ["/data/meta", "gs://example-bucket/meta/"]}
 @pytest.mark.parametrize(
     "place", ["/data/meta", "/data/meta/", "/data/meta/x/y", "/data/./meta//x", "file:///data/meta/x"]
 )
-def test_what_is_below_an_allowed_folder_may_be_chosen(place: str) -> None:
-    assert place == settings({**SAID, **ALLOWED}, {"destination": place})["destination"]
+def test_paths_below_an_allowed_folder_are_accepted(place: str) -> None:
+    assert place == settings({**STORED, **ALLOWED}, {"destination": place})["destination"]
 
 
 @pytest.mark.parametrize("place", ["gs://example-bucket/meta", "gs://example-bucket//meta/x"])
-def test_what_is_below_an_allowed_prefix_of_a_bucket_may_be_chosen(place: str) -> None:
+def test_paths_below_an_allowed_bucket_prefix_are_accepted(place: str) -> None:
     assert place == settings({**IN_BIGQUERY, **ALLOWED}, {"destination": place})["destination"]
 
 
@@ -267,13 +267,13 @@ def test_what_is_below_an_allowed_prefix_of_a_bucket_may_be_chosen(place: str) -
         "s3://example-bucket/meta",
     ],
 )
-def test_what_only_looks_as_if_it_were_below_an_allowed_place_may_not(place: str) -> None:
+def test_lookalikes_of_allowed_destinations_are_refused(place: str) -> None:
     line = refused({**IN_BIGQUERY, **ALLOWED}, {"destination": place})
     assert line.startswith("destination is not among allowed_destinations: use /data/meta, ")
 
 
 @pytest.mark.parametrize(("dataset", "ok"), [("meta", True), ("p.meta", True), ("q.meta", False), ("meta2", False)])
-def test_datasets_are_allowed_by_name_with_their_project(dataset: str, ok: bool) -> None:
+def test_datasets_are_allowed_by_project_and_name(dataset: str, ok: bool) -> None:
     stored = {
         "pages": "all",
         "destination": "/data",
@@ -288,11 +288,11 @@ def test_datasets_are_allowed_by_name_with_their_project(dataset: str, ok: bool)
 
 
 def test_databases_are_allowed_by_file_or_folder() -> None:
-    stored = {**SAID, "allowed_databases": ["/data/meta.duckdb", "/data/trials"]}
+    stored = {**STORED, "allowed_databases": ["/data/meta.duckdb", "/data/trials"]}
     assert settings(stored, {"database": "/data/trials/a.duckdb"})["database"] == "/data/trials/a.duckdb"
     assert "database is not among allowed_databases" in refused(stored, {"database": "/data/meta.duckdb2"})
 
 
-def test_the_variable_of_the_demo_and_of_the_trial_is_accepted() -> None:
+def test_the_variable_of_demo_and_trial_is_accepted() -> None:
     text = json.dumps({"pages": "all", "destination": "gs://example-bucket/x", "dataset": "meta", "location": None})
     assert settings(variable_settings(text, "conversations"))["dataset"] == "meta"

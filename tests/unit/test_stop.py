@@ -1,4 +1,4 @@
-"""A stop ends every wait, cuts what is under way, and can come at any moment, also from a signal handler."""
+"""A stop ends every wait and cuts work in progress. It can come at any moment, even from a signal handler."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from airflow_provider_metaconv.stop import Stop, StoppedError
 
 @pytest.fixture
 def on_signal() -> Iterator[list[object]]:
-    """What is called when the signal comes."""
+    """The functions that the signal handler calls."""
     called: list[object] = []
     before = signal.signal(signal.SIGUSR1, lambda *_: [each() for each in called])  # type: ignore[operator]
     yield called
     signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_wait_takes_its_time_without_a_stop() -> None:
+def test_a_wait_without_a_stop_runs_to_its_end() -> None:
     began = time.monotonic()
     Stop().wait(0.05)
     Stop().wait(-1)
     assert 0.05 <= time.monotonic() - began < 0.5
 
 
-def test_all_waits_end_at_once_and_every_later_one() -> None:
+def test_a_stop_ends_current_and_later_waits() -> None:
     stop, ended = Stop(), []
 
     def wait() -> None:
@@ -53,7 +53,7 @@ def test_all_waits_end_at_once_and_every_later_one() -> None:
         stop.raise_if_requested()
 
 
-def test_a_signal_handler_may_ask_for_it_in_the_middle_of_a_wait(on_signal: list[object]) -> None:
+def test_a_signal_handler_can_request_a_stop_during_a_wait(on_signal: list[object]) -> None:
     stop = Stop()
     on_signal.append(stop.request)
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
@@ -63,7 +63,7 @@ def test_a_signal_handler_may_ask_for_it_in_the_middle_of_a_wait(on_signal: list
     timer.join()
 
 
-def test_what_is_under_way_is_cut_and_what_has_ended_is_not() -> None:
+def test_only_work_in_progress_is_cut() -> None:
     stop, cuts = Stop(), []
     with stop.cutting(lambda: cuts.append("over")):
         pass
@@ -72,8 +72,8 @@ def test_what_is_under_way_is_cut_and_what_has_ended_is_not() -> None:
     assert cuts == ["under way"]
 
 
-def test_nothing_begins_after_a_stop() -> None:
+def test_nothing_starts_after_a_stop() -> None:
     stop = Stop()
     stop.request()
     with pytest.raises(StoppedError), stop.cutting(pytest.fail):
-        pytest.fail("it began")
+        pytest.fail("it started")

@@ -1,4 +1,4 @@
-"""A window is what its ends say, in UTC, and bad ends are refused with what to change."""
+"""A window is parsed from its bounds, in UTC. Errors for invalid bounds say what to change."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ PRESENT = NOW.replace(microsecond=0)
 NAIVE = PRESENT.replace(tzinfo=None)
 
 
-def test_an_end_in_the_future_is_capped_to_now_and_remembered() -> None:
+def test_a_future_end_is_capped_to_now_and_remembered() -> None:
     end = PRESENT + timedelta(hours=3)
     assert Window(None, PRESENT, capped_from=end) == Window.parse(None, end, now=NOW)
 
 
 @pytest.mark.parametrize("nothing", [None, "begin"])
-def test_open_sides_are_everything_until_now(nothing: str | None) -> None:
+def test_an_open_window_covers_everything_until_now(nothing: str | None) -> None:
     assert Window(None, PRESENT) == Window.parse(nothing, None, now=NOW)
 
 
-def test_airflows_own_way_of_writing_times_is_understood() -> None:
+def test_airflows_time_format_is_accepted() -> None:
     window = Window.parse("2026-11-20 00:00:00+00:00", "2026-11-20T01:00:00Z", now=NOW)
     assert (datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 20, 1, tzinfo=UTC)) == (window.since, window.until)
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "says"),
+    ("since", "until", "expected"),
     [
         ("2026-11-20T02:00:00+00:00", "2026-11-20T01:00:00+00:00", "must be before until"),
         ("2026-11-20T01:00:00+00:00", "2026-11-20T01:00:00+00:00", "CronDataIntervalTimetable"),
@@ -50,14 +50,14 @@ def test_airflows_own_way_of_writing_times_is_understood() -> None:
         ("2027-01-01T00:00:00+00:00", None, "is in the future"),
     ],
 )
-def test_bad_ends_are_refused_in_one_line_that_says_what_to_change(since: object, until: object, says: str) -> None:
-    with pytest.raises(WindowError, match=says) as caught:
+def test_invalid_bounds_are_refused_in_one_line_with_advice(since: object, until: object, expected: str) -> None:
+    with pytest.raises(WindowError, match=expected) as caught:
         Window.parse(since, until, now=NOW)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["secret-value", "2026-11-20T00:00:00", "2026-99-20T00:00:00+00:00"])
-def test_no_line_quotes_a_text_which_may_be_a_secret(text: str) -> None:
+def test_window_errors_never_quote_the_input(text: str) -> None:
     for since, until in ((text, None), (None, text)):
         with pytest.raises(WindowError) as caught:
             Window.parse(since, until, now=NOW)
@@ -65,14 +65,14 @@ def test_no_line_quotes_a_text_which_may_be_a_secret(text: str) -> None:
 
 
 @pytest.mark.parametrize("lookback", [timedelta.max, timedelta(days=800_000)])
-def test_a_lookback_beyond_the_calendar_reads_all_there_is(lookback: timedelta) -> None:
+def test_a_lookback_beyond_the_calendar_reads_everything(lookback: timedelta) -> None:
     window = Window.parse("2026-11-20T00:00:00Z", None, now=NOW, lookback=lookback)
     assert datetime.min.replace(tzinfo=UTC) == window.reads_since
     assert window.listing_bound(timedelta(days=1)) == "0001-01-01T00:00:00+00:00"
 
 
 @given(st.datetimes(NAIVE - timedelta(days=9000), NAIVE + timedelta(days=9000)), st.integers(-720, 720))
-def test_row_times_sort_as_the_moments_they_mean(moment: datetime, minutes: int) -> None:
+def test_row_times_sort_chronologically(moment: datetime, minutes: int) -> None:
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     later = aware + timedelta(seconds=1)
     assert iso(aware) < iso(later)
@@ -80,5 +80,5 @@ def test_row_times_sort_as_the_moments_they_mean(moment: datetime, minutes: int)
 
 
 @pytest.mark.parametrize("value", [None, "", 17, "soon", [], "2026-13-01T00:00:00+0000", "0001-01-01T00:00:00+0900"])
-def test_what_is_no_time_is_none(value: object) -> None:
+def test_an_invalid_time_is_none(value: object) -> None:
     assert row_time(value) is None

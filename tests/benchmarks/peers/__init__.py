@@ -1,1 +1,1 @@
-"""We and our peers, side by side, against a lean local Graph server: ``make bench``."""
+"""This provider and other libraries, measured against a lightweight local Graph server: ``make bench``."""

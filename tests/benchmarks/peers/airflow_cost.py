@@ -1,4 +1,4 @@
-"""What the package costs Airflow itself: importing the operators, and parsing the sample DAG; fresh processes."""
+"""The package's cost for Airflow itself: importing the operators and parsing the sample DAG, in fresh processes."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ print(seconds)
 
 
 def airflow_cost() -> dict[str, float]:
-    """Seconds, the median of some fresh processes each."""
+    """Seconds; each is the median of several fresh processes."""
     with tempfile.TemporaryDirectory(prefix="metaconv-bench-") as home:
         variables = {**os.environ, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "false"}
         variables |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
         dag = str(REPOSITORY / "dags" / "meta_conversations.py")
-        _seconds(_IMPORTS, variables)  # byte code and Airflow's first files
+        _seconds(_IMPORTS, variables)  # creates byte code and Airflow's files
         return {
             "importing the operators, beyond Airflow": _median(_IMPORTS, variables),
             "parsing dags/meta_conversations.py": _median(_PARSE, variables, dag),

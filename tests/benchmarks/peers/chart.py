@@ -1,4 +1,4 @@
-"""The results as one picture: a row for each contestant, a column of bars for each figure; drawn by hand as SVG."""
+"""The results as an SVG chart: a row for each competitor, a column of bars for each figure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROWS = (
 )
 NAMES_WIDTH, COLUMN_WIDTH, BAR_WIDTH, ROW_HEIGHT, TOP, BOTTOM = 268, 196, 110, 26, 104, 72
 FONTS = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
-OURS, FLOOR, PEER, INK, FAINT = "#2563eb", "#cbd5e1", "#94a3b8", "#1e293b", "#64748b"
+OURS, BASELINE, PEER, INK, FAINT = "#2563eb", "#cbd5e1", "#94a3b8", "#1e293b", "#64748b"
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One column: two lines of heading, which way is better, and the figure of a run."""
+    """One column: two heading lines, whether more or less is better, and the figure of a run."""
 
     title: str
     about: str
@@ -49,7 +49,7 @@ PANELS = (
 
 
 def chart(results: Results, caption: list[str]) -> str:
-    """The picture; what was not measured is a dash."""
+    """The chart as SVG; a dash means not measured."""
     width = NAMES_WIDTH + COLUMN_WIDTH * len(PANELS) + 16
     height = TOP + ROW_HEIGHT * len(ROWS) + BOTTOM
     parts = [
@@ -87,7 +87,7 @@ def _panel(results: Results, panel: Panel, x: int) -> list[str]:
             parts.append(_text(x, y + 17, NONE, 12, FAINT))
             continue
         length = max(1.5, BAR_WIDTH * value / longest)
-        colour = OURS if _is_ours(name) else FLOOR if name.startswith("bare") else PEER
+        colour = OURS if _is_ours(name) else BASELINE if name.startswith("bare") else PEER
         parts.append(f'<rect x="{x}" y="{y + 5}" width="{length:.1f}" height="16" rx="2" fill="{colour}"/>')
         parts.append(_text(x + length + 6, y + 17, panel.form.format(value), 12, INK))
     return parts

@@ -1,4 +1,4 @@
-"""The virtual environments of the peers, one for each requirement file."""
+"""The virtual environments of the competitors, one per requirements file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from local_servers.pythons import find_python
 
 FOLDER = Path(__file__).parent
 PYTHON = "3.11"
-"""One Python for all peers, that of the pins: what is compared is the libraries."""
+"""The pins are for this Python. All competitors use the same one, so that only the libraries are compared."""
 
 
 def peer_environment(name: str) -> PinnedEnvironment:
-    """A peer's environment, named as its requirement file."""
+    """A competitor's environment, named after its requirements file."""
     folder = REPOSITORY / f".venv-peer-{name.replace('_', '-')}"
     return PinnedEnvironment(folder, FOLDER / "requirements" / f"{name}.txt", lambda: find_python(PYTHON))

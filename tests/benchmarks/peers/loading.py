@@ -1,4 +1,4 @@
-"""What loading costs: a million messages into DuckDB, then 1 % of them changed; each load in a fresh process."""
+"""The cost of loading a million messages into DuckDB, then 1 % of them changed; each load in a fresh process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_metaconv.load import load_manifests
 from airflow_provider_metaconv.schema import Row
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from local_servers.pinned_environment import REPOSITORY
-from tests.benchmarks.made_rows import DAY, MESSAGES_IN_A_CONVERSATION, conversations, messages, write_window
+from tests.benchmarks.sample_rows import DAY, MESSAGES_IN_A_CONVERSATION, conversations, messages, write_window
 from tests.integration.peak_memory import peak_megabytes
 
 MESSAGES = 1_000_000
@@ -25,7 +25,7 @@ Figures = dict[str, float]
 
 
 def loading_cost() -> dict[str, Figures]:
-    """By what was loaded: seconds, and the peak of the process in MB."""
+    """Seconds and peak memory in MB, by what was loaded."""
     return {
         f"{name} from {file_format}": figures
         for file_format in ("ndjson", "parquet")
@@ -46,7 +46,7 @@ def _both(file_format: str) -> Iterator[tuple[str, Figures]]:
 
 
 def _changed() -> Iterator[Row]:
-    """Every hundredth message, somebody has reacted to it since."""
+    """Every hundredth message, with a new reaction."""
     later = (DAY + timedelta(hours=1)).isoformat()
     for number, row in enumerate(messages(MESSAGES)):
         if number % 100 == 0:
@@ -61,12 +61,12 @@ def _load(folder: Path, window: LocalStorage, expected: int) -> Figures:
         raise RuntimeError(done.stderr[-1000:])
     figures: Figures = json.loads(done.stdout)
     if figures.pop("changed") != expected:
-        raise RuntimeError(f"{expected} messages were to be new or changed, and were not")
+        raise RuntimeError(f"{expected} new or changed messages were expected")
     return figures
 
 
 def main(database: str, manifest: str) -> None:
-    """Loads one manifest and prints what it cost."""
+    """Loads one manifest and prints the cost."""
     started = time.perf_counter()
     with DuckDBWarehouse(database) as warehouse:
         result = load_manifests([manifest], warehouse).tables["messages"]

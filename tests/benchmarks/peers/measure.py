@@ -1,4 +1,4 @@
-"""One measurement: a fresh server, a fresh process, the calls as the server counted them, and the ids that came."""
+"""One measurement: a fresh server, a fresh process, the server's count of calls, and the ids that were written."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from local_servers.pinned_environment import REPOSITORY
-from tests.benchmarks.peers.contestants import Contestant
+from tests.benchmarks.peers.competitors import Competitor
 from tests.benchmarks.peers.shapes import Shape
 
 TIMEOUT_SECONDS = 600.0
 QUIET_CORES = 0.25
-"""What other processes may use of the machine before a measurement counts as disturbed, in cores."""
+"""A measurement counts as disturbed if other processes use more than this, in cores."""
 
 ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run cost. ``megabytes``: all answers, unpacked. ``other_cores``: what of the machine others used."""
+    """The cost of one run. ``megabytes``: all responses, uncompressed. ``other_cores``: used by other processes."""
 
     shape: str
     latency_ms: int
-    contestant: str
+    competitor: str
     messages: int
     calls: int = 0
     calls_by_kind: dict[str, int] | None = None
@@ -51,16 +51,16 @@ class Result:
     failure: str = ""
 
 
-def measure(contestant: Contestant, shape: Shape, attempts: int = ATTEMPTS, patience: float = 0.0) -> Result:
-    """Measures until nothing else disturbs, a few times at most; the least disturbed run counts.
+def measure(competitor: Competitor, shape: Shape, attempts: int = ATTEMPTS, patience: float = 0.0) -> Result:
+    """Repeats a disturbed run, up to ``attempts`` runs in all; the least disturbed one counts.
 
-    Before each it waits for a quiet machine, up to ``patience`` seconds.
+    Before each run it waits up to ``patience`` seconds for an idle machine.
     """
     best: Result | None = None
     for _ in range(attempts):
         if patience:
             wait_for_quiet(patience)
-        result = _measure_once(contestant, shape)
+        result = _measure_once(competitor, shape)
         if best is None or result.other_cores < best.other_cores:
             best = result
         if result.failure or result.other_cores <= QUIET_CORES:
@@ -69,15 +69,15 @@ def measure(contestant: Contestant, shape: Shape, attempts: int = ATTEMPTS, pati
     return best
 
 
-def _measure_once(contestant: Contestant, shape: Shape) -> Result:
-    python = contestant.python()
-    arguments = [str(python), "-m", f"tests.benchmarks.peers.clients.{contestant.program}"]
+def _measure_once(competitor: Competitor, shape: Shape) -> Result:
+    python = competitor.python()
+    arguments = [str(python), "-m", f"tests.benchmarks.peers.clients.{competitor.program}"]
     with tempfile.TemporaryDirectory(prefix="metaconv-bench-") as folder:
         busy, own = _busy_seconds(), _own_seconds()
         started = time.perf_counter()
         with _server(shape) as url:
             done = subprocess.run(
-                [*arguments, url, folder, shape.to_json(), json.dumps(contestant.options)],
+                [*arguments, url, folder, shape.to_json(), json.dumps(competitor.options)],
                 cwd=REPOSITORY,
                 env=_variables(folder),
                 capture_output=True,
@@ -85,14 +85,14 @@ def _measure_once(contestant: Contestant, shape: Shape) -> Result:
                 timeout=TIMEOUT_SECONDS,
                 check=False,
             )
-            with urllib.request.urlopen(f"{url}/_count", timeout=60) as answer:
-                served = json.loads(answer.read())
+            with urllib.request.urlopen(f"{url}/_count", timeout=60) as response:
+                served = json.loads(response.read())
         elapsed = time.perf_counter() - started
         others = max(0.0, (_busy_seconds() - busy) - (_own_seconds() - own)) / elapsed
         common: dict[str, Any] = {
             "shape": shape.name,
             "latency_ms": shape.latency_ms,
-            "contestant": contestant.name,
+            "competitor": competitor.name,
             "messages": shape.messages,
             "other_cores": round(others, 2),
             "calls": sum(served["calls"].values()),
@@ -119,7 +119,7 @@ def _compared(path: Path, shape: Shape) -> dict[str, Any]:
 
 
 def wait_for_quiet(longest_seconds: float) -> bool:
-    """Wait until other processes leave the machine alone; False when they did not in that time."""
+    """Wait until other processes are idle; False if they are not within that time."""
     deadline = time.monotonic() + longest_seconds
     while True:
         busy = _busy_seconds()
@@ -145,14 +145,14 @@ def _server(shape: Shape) -> Iterator[str]:
 
 
 def _variables(home: str) -> dict[str, str]:
-    """A home of its own, so that no peer finds settings or leaves any; and no proxy between it and this machine."""
+    """A separate home, so that no competitor finds or leaves settings; and no proxy for local connections."""
     dropped = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return {**kept, "HOME": home, "NO_PROXY": "127.0.0.1"}
 
 
 def _busy_seconds() -> float:
-    """What all processes of the machine used of the processors so far; 0 where the system does not say."""
+    """The CPU time that all processes of the machine have used; 0 if the system does not report it."""
     status = Path("/proc/stat")
     if not status.exists():
         return 0.0
@@ -161,7 +161,7 @@ def _busy_seconds() -> float:
 
 
 def _own_seconds() -> float:
-    """What this process and those it waited for used."""
+    """The CPU time of this process and its finished child processes."""
     times = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(used.ru_utime + used.ru_stime for used in times)
 

@@ -1,39 +1,51 @@
-"""The page of all results, ``docs/benchmark.md``."""
+"""The page with all results, ``docs/benchmark.md``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.benchmarks.peers.sizes import growth_table, size_table
-from tests.benchmarks.peers.table import Results, disturbed, goals, left_out, missing, tables
+from tests.benchmarks.peers.sizes import growth_table, size_tables
+from tests.benchmarks.peers.table import (
+    Results,
+    goals,
+    left_out,
+    loading_goals,
+    most_other_cores,
+    summary,
+    tables,
+)
 
-ABOUT = """`make bench` wrote this page; [how it measures](../tests/benchmarks/peers/README.md).
+ABOUT = """This provider (metaconv) and other libraries on a local server. `make bench` writes this page:
+[method](../tests/benchmarks/peers/README.md), [all figures](../tests/benchmarks/peers/results.json).
 
 ![Calls, time, speed and memory](benchmark.svg)"""
-COLUMNS = """Calls as the server counted them. Memory is the peak of the process, and what of it came after the imports.
-`missing` are ids that were served and not written; `others` is what other processes used of the machine."""
-SIZES = """Conversations x messages nested in each: calls · megabytes of answers · megabytes of the largest answer ·
-megabytes of memory above the start. Fixed sizes are upper bounds, which are filled as our own are."""
-GROWTH = "A Page of conversations of very unequal length, from its first message, with our own sizes."
+RESULTS = """With *its own sizes*, metaconv adapts page sizes itself; all other runs use the sizes in each heading. The
+server counts the calls. Seconds are at a latency of 40 or 0 ms per call. *Peak MB* is the peak memory of the process,
+*above start* the part after imports. *Older messages* were read although they are from before the window."""
+SIZES = """Conversations x nested messages per call. Fixed sizes are upper bounds, filled like adaptive ones. *MB* is
+the size of all responses, *largest* that of the largest."""
+GROWTH = "A Page of very unequal conversations, read from its first message with adaptive sizes."
 
 
 def report(kept: dict[str, Any], results: Results) -> str:
-    """All tables, with what they mean."""
+    """All tables, with explanations."""
+    others = f"Other processes used at most {most_other_cores(results):.1f} cores during a run."
     return "\n\n".join(
         [
-            "# This provider beside other libraries",
+            "# Benchmark",
             ABOUT,
-            f"{kept['machine']}. {missing(results)} {disturbed(results)}",
-            "## The goals",
-            goals(results, kept["airflow"], kept["loading"]).strip(),
-            "## Every shape",
-            COLUMNS,
-            tables(results).strip(),
-            left_out(results).strip(),
-            "## Sizes",
+            f"{kept['machine']}. {summary(results)}",
+            "## Goals",
+            goals(results, kept["airflow"]),
+            loading_goals(kept["loading"]),
+            "## Results",
+            f"{RESULTS}\n{others}",
+            tables(results),
+            left_out(results),
+            "## Page sizes",
             SIZES,
-            size_table(kept["sizes"]),
-            "## How cost grows",
+            size_tables(kept["sizes"]),
+            "## Growth",
             GROWTH,
             growth_table(kept["growth"]) + "\n",
         ]

@@ -1,9 +1,8 @@
-"""A lean local Graph server: ``python -m tests.benchmarks.peers.server <shape as JSON>``; prints its port.
+"""A lightweight local Graph server: ``python -m tests.benchmarks.peers.server <shape as JSON>``; prints its port.
 
-Each answer leaves in one write with Nagle's algorithm off: otherwise clients that keep their connection lose 40 ms a
-call to delayed acknowledgements, and the comparison is false. Latency is slept for in each connection by itself.
-``/_count`` says how many calls of each kind came, which is the only count that is believed, and how large the answers
-were.
+Each response is sent in one write with Nagle's algorithm off: otherwise clients with persistent connections lose 40 ms
+per call to delayed acknowledgements, and the comparison is unfair. Each connection sleeps for the latency on its own.
+``/_count`` returns the number of calls by kind, which is the only count used, and the size of the responses.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tests.benchmarks.peers.world import World
 
 
 class Server:
-    """Accepts connections for ever; a thread for each."""
+    """Accepts connections until killed, with one thread for each."""
 
     def __init__(self, shape: Shape) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -52,8 +51,8 @@ class Server:
 
     def _respond(self, target: str) -> bytes:
         if target == "/_count":
-            told = {"calls": self._counts, "bytes": self._bytes, "largest_answer": self._largest}
-            return _response(200, json.dumps(told).encode())
+            counts = {"calls": self._counts, "bytes": self._bytes, "largest_answer": self._largest}
+            return _response(200, json.dumps(counts).encode())
         received = time.perf_counter()
         try:
             kind, body = self._world.answer(target)

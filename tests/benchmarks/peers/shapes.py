@@ -1,4 +1,4 @@
-"""The Pages that are compared, as plain numbers: how many conversations, how long, how much a call may ask for."""
+"""The Pages to measure, as numbers: how many conversations, how long, and how much a call may request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ LONGEST = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One Page and the limits that everybody has to keep to.
+    """One Page, and the limits for all competitors.
 
-    ``fresh`` conversations have one message each since the window began; with ``incremental`` only those are asked
-    for. ``whole_task`` counts our call for the Page's token too, as a task of the operator makes it. ``skewed``: most
-    conversations are short and a few very long, whatever ``length`` says. ``only_ours``: the peers would take hours.
+    ``fresh`` conversations have one message each in the window; with ``incremental`` only those are requested.
+    ``whole_task`` includes our call for the Page's token, which the operator's task makes. ``skewed``: most
+    conversations are short and a few very long, regardless of ``length``. ``only_ours``: others would take hours.
     """
 
     name: str
@@ -33,14 +33,15 @@ class Shape:
 
     @property
     def messages(self) -> int:
-        """How many messages a complete extraction holds."""
+        """The number of messages in a complete extraction."""
         return self.fresh if self.incremental else sum(map(self.length_of, range(self.threads)))
 
     def length_of(self, thread: int) -> int:
-        """How many messages a conversation has beside what is fresh."""
+        """The number of messages in a conversation, without the fresh one."""
         if not self.skewed:
             return self.length
-        # Pareto's law at evenly spread places: half of them 3 or less, 8.5 on average, 4.2 % above 25, 0.7 % above 100.
+        # A Pareto distribution at evenly spread quantiles: half are at most 3, 8.5 on average, 4.2 % above 25, 0.7 %
+        # above 100.
         place = (thread * GOLDEN_RATIO) % 1 or 1.0
         length: int = round(2 * place**-0.8)
         return max(1, min(LONGEST, length))
@@ -50,7 +51,7 @@ class Shape:
         return self.incremental
 
     def expected_ids(self) -> set[str]:
-        """The ids of all messages that a complete extraction holds."""
+        """The ids of all messages in a complete extraction."""
         threads = self.fresh if self.incremental else self.threads
         lengths = [1 if self.incremental else self.length_of(thread) for thread in range(threads)]
         return {message_id(thread, number) for thread in range(threads) for number in range(lengths[thread])}
@@ -73,18 +74,20 @@ class Shape:
 
 
 def message_id(thread: int, number: int) -> str:
-    """Ids are told by their place, so that both sides know them without asking; as long as Meta's are about."""
+    """An id derived from its position, so that both sides can compute it; about as long as Meta's."""
     return f"m_{thread:06d}.{number:07d}.YWdCMVFlUkxoT0RFd01qYzVOemc1T0RZAZA3Nzc2NTQzMjEwOTg3NjU0MzIx"
 
 
 D = Shape("D", "1,000 conversations of 8 messages", 1_000, 8, page_size=50, nested=25, follow_up=25, latency_ms=40)
 B = Shape("B", "100 conversations of 60 messages", 100, 60, page_size=25, nested=25, follow_up=25, latency_ms=40)
-E = Shape("E", "60,000 messages: 1,000 conversations of 60", 1_000, 60, page_size=25, nested=25, follow_up=25)
+E = Shape("E", "60,000 messages in 1,000 conversations of 60", 1_000, 60, page_size=25, nested=25, follow_up=25)
 H = Shape("H", "one conversation of 20,000 messages", 1, 20_000, page_size=25, nested=25, follow_up=100)
 U = replace(D, name="U", about="the Page of D, nothing new", incremental=True)
 I = replace(D, name="I", about="the Page of D, 10 conversations changed", incremental=True, fresh=10)  # noqa: E741
 I_LARGE = replace(I, name="I10k", about="10,000 conversations, 10 changed", threads=10_000)
 I_MANY = replace(I_LARGE, name="I10k+", about="10,000 conversations, 100 changed", fresh=100)
-MILLION = replace(E, name="1M", about="a million messages: 16,667 conversations of 60", threads=16_667, only_ours=True)
+MILLION = replace(
+    E, name="1M", about="a million messages in 16,667 conversations of 60", threads=16_667, only_ours=True
+)
 
 SHAPES = {shape.name: shape for shape in (D, B, E, H, U, I, I_LARGE, I_MANY, MILLION)}

@@ -1,6 +1,6 @@
-"""What the lean server answers: JSON put together from prepared pieces, so that the client is what is measured.
+"""The responses of the benchmark server: JSON assembled from prerendered pieces, so that only the client is measured.
 
-It knows two fields only: whether ``messages`` are nested and how many, and everything else or ids and times alone.
+It distinguishes only whether (and how many) ``messages`` are nested, and whether more than ids and times are requested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SINCE = datetime(2026, 11, 20, tzinfo=UTC)
 UNTIL = datetime(2026, 11, 20, 1, tzinfo=UTC)
 TOKEN = "EAAbenchmark"
 MOST_PREPARED = 200_000
-"""Messages that are kept ready as text, about 700 bytes each; of a larger Page each answer is made when asked for."""
+"""Up to so many messages are prerendered, about 700 bytes each. For larger Pages, responses are built on demand."""
 
 _NESTED = re.compile(r"\bmessages(?:\.limit\((\d+)\))?")
 _TEXTS = [
@@ -31,7 +31,7 @@ _ATTACHMENT = (
 
 
 class World:
-    """One Page of a shape; ``answer`` gives the body for a request's target, and what kind of call it was."""
+    """One Page of a shape; ``answer`` returns the kind of call and the body for a request target."""
 
     def __init__(self, shape: Shape, base_url: str) -> None:
         self._shape = shape
@@ -107,7 +107,7 @@ class World:
         return self._created(thread, 0)
 
     def _created(self, thread: int, number: int) -> datetime:
-        """Newest first; the message that a fresh conversation has more lies in the window, the others before it."""
+        """Newest first. The extra message of a fresh conversation is in the window, the others are before it."""
         if thread < self._shape.fresh:
             if number == 0:
                 return UNTIL - timedelta(seconds=60 + thread)

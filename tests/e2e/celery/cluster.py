@@ -1,4 +1,4 @@
-"""The Airflow of ``scheduler.py`` with CeleryExecutor: two workers, as two machines that share a folder."""
+"""The Airflow of ``scheduler.py`` with CeleryExecutor and two workers, like two machines that share a folder."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WORKERS = ("east", "west")
 SLOTS_OF_A_WORKER = 4
 SECONDS_TO_BE_READY = 60
 HEARTBEAT_TIMEOUT = 20
-"""After so many seconds without a word from a task Airflow takes it for dead; 300 as delivered."""
+"""Airflow considers a task dead after so many seconds without a heartbeat; the default is 300."""
 
 SETTINGS = Path(__file__).parent / "config"
 
 
 @dataclass(frozen=True)
 class Try:
-    """One try of a task: on which worker, and how it went."""
+    """One try of a task: its worker and its outcome."""
 
     label: str
     number: int
@@ -46,14 +46,14 @@ class Try:
 
 
 class Cluster(Scheduler):
-    """Scheduler, API server and DAG processor, and the workers; stop it as the scheduler alone."""
+    """Scheduler, API server, DAG processor and workers; stop it like ``Scheduler``."""
 
-    # What measures the pace must not wait for what it measures: the emulator comes first on a busy machine.
+    # The emulator, which measures the pace, has priority on a busy machine.
     prefix = ("nice", "-n", "10")
 
     def __init__(self, home: Path, dags: Path, environment: dict[str, str], servers: Servers) -> None:
         settings = {
-            # Celery's workers speak to this machine alone, and root may run them.
+            # The workers are local only, so root may run them.
             "C_FORCE_ROOT": "1",
             "AIRFLOW__CELERY__BROKER_URL": servers.broker_url,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{servers.database_url}",
@@ -70,26 +70,26 @@ class Cluster(Scheduler):
         self._workers: dict[str, int] = {}
 
     def start(self, dag_id: str) -> None:
-        """Returns when the DAG can be run and every worker takes tasks."""
+        """Returns when the DAG can be run and every worker accepts tasks."""
         super().start(dag_id)
         logs = [self._home / f"worker-{worker}.log" for worker in WORKERS]
         self._wait(SECONDS_TO_BE_READY, lambda: all(b" ready." in log.read_bytes() for log in logs))
 
     def trigger(self, dag_id: str, **conf: Any) -> str:
-        """Asks for a run and returns its path below the API."""
+        """Triggers a run and returns its path in the API."""
         body = {"logical_date": None, "conf": conf}
         response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
         response.raise_for_status()
         return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
 
     def refused_backfill(self, dag_id: str, start: datetime, end: datetime) -> str:
-        """Asks for a backfill and returns why there is none; "" when there is one."""
+        """Requests a backfill and returns why it was refused; "" if it was not."""
         body = {"dag_id": dag_id, "from_date": start.isoformat(), "to_date": end.isoformat()}
         response = requests.post(f"{self._url}/api/v2/backfills", json=body, timeout=10)
         return "" if response.ok else str(response.json()["detail"])
 
     def run_of(self, path: str) -> dict[str, Any]:
-        """What Airflow says of a run."""
+        """The API's description of a run."""
         return self._get(path)
 
     def tries(self, run: str, task_id: str = "extract") -> list[Try]:
@@ -97,26 +97,26 @@ class Cluster(Scheduler):
         rows = self._get(f"{run}/taskInstances?task_id={task_id}&limit=100")["task_instances"]
         return [Try.from_row(row) for row in rows if row["task_id"] == task_id]
 
-    def wait(self, seconds: float, is_over: Callable[[], bool], told: Callable[[], str] = str) -> None:
-        """Looks until that is so; raises ``AssertionError`` with the ends of all logs when it takes longer."""
+    def wait(self, seconds: float, is_over: Callable[[], bool], describe: Callable[[], str] = str) -> None:
+        """Polls until ``is_over``; after ``seconds`` raises ``AssertionError`` with the ends of all logs."""
 
-        def looked() -> bool:
+        def polled() -> bool:
             try:
                 return is_over()
-            except requests.RequestException:  # a busy machine; the next look may succeed
+            except requests.RequestException:  # a busy machine; the next poll may succeed
                 return False
 
-        self._wait(seconds, looked, told)
+        self._wait(seconds, polled, describe)
 
     def printed(self) -> str:
         """The ends of all logs."""
         return self._printed()
 
     def kill(self, worker: str) -> float:
-        """Ends everything of a worker at once, as a power cut does, and returns when."""
+        """Kills all processes of a worker at once, like a power failure, and returns the time."""
         session = self._workers[worker]
         self._lasting = [part for part in self._lasting if part.pid != session]
-        # Stopped first: nobody is to see somebody else die, and tell Airflow.
+        # Stopped first, so that no process can notice another's death and report it to Airflow.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for process in processes_of({session}):
                 with suppress(psutil.NoSuchProcess):
@@ -126,7 +126,7 @@ class Cluster(Scheduler):
     def _launch_parts(self) -> None:
         super()._launch_parts()
         for worker in WORKERS:
-            # Neither a log server, which listens on every address, nor the talk among workers, which takes seconds.
+            # Without the log server, which listens on every address, and the workers' gossip, which takes seconds.
             options = ("--skip-serve-logs", "--without-mingle", "--without-gossip", "--celery-hostname", worker)
             part = self._launch("celery", "worker", *options, name=f"worker-{worker}", TEST_MACHINE=worker)
             self._workers[worker] = part.pid
@@ -134,7 +134,7 @@ class Cluster(Scheduler):
 
 
 def copied_dags(home: Path, repository: Path) -> Path:
-    """A DAG folder with the sample DAG in it, as it is, and the one whose tasks are told to end."""
+    """A DAG folder with the unchanged sample DAG, and the DAG whose tasks are stopped."""
     dags = home / "dags"
     dags.mkdir()
     for name in ("dags/meta_conversations.py", "tests/e2e/scheduler_dags/stops.py"):

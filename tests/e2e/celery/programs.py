@@ -1,6 +1,6 @@
-"""Redis and PostgreSQL as Debian packages them; ``python -m tests.e2e.celery.programs`` installs what lacks.
+"""Redis and PostgreSQL from Debian's packages; ``python -m tests.e2e.celery.programs`` installs what is missing.
 
-Nothing here starts them, and no service of the machine is used.
+Nothing here starts them, and no system service is used.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ SECONDS_TO_INSTALL = 600
 
 
 def program(name: str) -> str:
-    """The path of a program; raises ``FileNotFoundError`` that says which package brings it."""
-    # Debian keeps PostgreSQL's programs out of the path, a folder for each version.
+    """The path of a program; raises ``FileNotFoundError`` with the package to install."""
+    # Debian installs PostgreSQL's programs outside the PATH, in a folder per version.
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
     path = os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", os.defpath), "/usr/sbin"])
     if found := shutil.which(name, path=path):
@@ -37,15 +37,15 @@ def missing() -> list[str]:
 
 
 def main() -> str | None:
-    """Installs what is missing where it may; else the one line that says what to do."""
+    """Installs what is missing if it may; otherwise returns one line that says what to do."""
     packages = missing()
     if not packages:
         return None
-    told = f"Needed and not installed: {' and '.join(packages)}. Install with: apt-get install {' '.join(packages)}"
+    advice = f"Not installed: {' and '.join(packages)}. Install with: apt-get install {' '.join(packages)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return told
+        return advice
     print(f"Installing {' and '.join(packages)}, once", flush=True)  # noqa: T201
-    # The runlevel keeps Debian from starting them as services.
+    # The runlevel prevents Debian from starting them as services.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
@@ -58,7 +58,7 @@ def main() -> str | None:
             timeout=SECONDS_TO_INSTALL,
         )
         if done.returncode:
-            return f"{done.stdout[-2000:]}\n{told}"
+            return f"{done.stdout[-2000:]}\n{advice}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A Redis and a PostgreSQL for one test: on loopback, on free ports, their data in a folder that goes with them."""
+"""A Redis and a PostgreSQL for one test: on loopback and free ports, with their data in a temporary folder."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the broker and the database answer, and the folder that holds their data and logs."""
+    """The URLs of the broker and the database, and the folder with their data and logs."""
 
     folder: Path
     broker_url: str
     database_url: str
 
     def dump_broker(self, path: Path) -> None:
-        """Writes all that is in the broker, such as what a worker had taken when it died."""
+        """Writes everything in the broker, including messages that a worker had taken when it died."""
         import redis
 
         with redis.Redis.from_url(self.broker_url) as client, path.open("w", encoding="utf-8") as output:
@@ -47,7 +47,7 @@ class Servers:
             output.writelines(f"{key!r}: {read[client.type(key)](key)!r}\n" for key in client.scan_iter())
 
     def dump_database(self, path: Path) -> None:
-        """Writes all that is in the database as SQL."""
+        """Writes everything in the database as SQL."""
         url = self.database_url.replace("+psycopg2", "")
         command = [program("pg_dump"), "--inserts", f"--file={path}", url]
         subprocess.run(command, check=True, capture_output=True, timeout=SECONDS_TO_START)
@@ -55,8 +55,8 @@ class Servers:
 
 @contextmanager
 def servers() -> Iterator[Servers]:
-    """Both, empty, until the end of the block; raises ``FileNotFoundError`` when a program is not installed."""
-    # Not among the test's own files: they are root's alone, and PostgreSQL refuses to run as root.
+    """Runs both, empty, until the end of the block; raises ``FileNotFoundError`` if a program is not installed."""
+    # Outside the test's own folder, which only root can read: PostgreSQL refuses to run as root.
     folder = Path(tempfile.mkdtemp(prefix="metaconv-celery-"))
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -115,7 +115,7 @@ def _running(command: Sequence[str], port: int, log: Path, user: dict[str, Any])
 
 
 def _plain(folder: Path, user: dict[str, Any]) -> dict[str, Any]:
-    # The caller's variables say where another PostgreSQL is (PGDATA, PGPORT); the caller's folder may be closed to it.
+    # The caller's variables (PGDATA, PGPORT) may name another PostgreSQL, and its folder may not be readable.
     return {"cwd": folder, "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}, **user}
 
 
@@ -130,7 +130,7 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # SIGINT is PostgreSQL's fast shutdown, which waits for no client; Redis takes it as SIGTERM.
+    # SIGINT is PostgreSQL's fast shutdown, which does not wait for clients; Redis treats it like SIGTERM.
     for number in (signal.SIGINT, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

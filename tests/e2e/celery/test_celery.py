@@ -1,6 +1,6 @@
-"""More than one machine: two workers share the work, keep the pace together, and one of them dies on the way.
+"""Two workers, like two machines: they share the work and the pace, and one of them is killed.
 
-On the other one tasks are told to end after that.
+Afterwards, tasks are stopped on the other one.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ DYING, OTHER = WORKERS
 
 CALLS_PER_SECOND = 2
 WINDOW = 10
-# Calls spaced evenly at the rate may stand on both ends of the window.
+# Evenly spaced calls can fall on both ends of the window.
 MOST_IN_A_WINDOW = CALLS_PER_SECOND * WINDOW + 1
 CALLS_BEFORE_THE_END = 12
-CALLS_LOST = 7  # two since the last checkpoint, four in flight, one that leads back to the place
+CALLS_LOST = 7  # two since the last checkpoint, four in flight, one to return to the position
 SECONDS_FOR_HALF = 60
 SECONDS_FOR_A_RUN = 150
 LATEST = timedelta(seconds=HEARTBEAT_TIMEOUT + 40)
 
 
 class Journal(Statistics):
-    """The emulator's statistics, which also record when which Page's conversations were asked for."""
+    """The emulator's statistics, which also record the times of calls for each Page's conversations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Journal(Statistics):
             self.calls[f"{call.platform}/{call.page_id}"].append(now)
 
     def within(self, start: datetime, end: datetime) -> dict[str, list[float]]:
-        """The calls of each Page and platform between two moments."""
+        """The calls of each Page and platform between two times."""
         first, last = start.timestamp(), end.timestamp()
         found = {label: [each for each in moments if first <= each < last] for label, moments in self.calls.items()}
         return {label: moments for label, moments in found.items() if moments}
@@ -75,7 +75,7 @@ class Journal(Statistics):
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has ended."""
+    """A finished run."""
 
     state: str
     start: datetime
@@ -84,13 +84,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Story:
-    """Two runs asked for at once, and the end of a worker in the first, told by Airflow and by the emulator."""
+class Scenario:
+    """Two runs triggered together, and a worker killed during the first, as recorded by Airflow and the emulator."""
 
     server: EmulatorServer
     journal: Journal
     folder: Path
-    beside: Servers
+    backends: Servers
     killed: datetime
     interrupted: list[Try]
     first: Run
@@ -103,7 +103,7 @@ class Story:
 
 
 def page(page_id: str) -> PageSpec:
-    """On Messenger long conversations, on Instagram a long list: some 25 calls each."""
+    """A Page with long conversations on Messenger and a long list on Instagram: about 25 calls each."""
     messenger = [_thread("MESSENGER", number, 1050 if number % 80 == 40 else 2) for number in range(160)]
     messenger += [_thread("MESSENGER", 500 + number, 2, "spam") for number in range(20)]
     instagram = [_thread("INSTAGRAM", number, 1 + number % 2) for number in range(1100)]
@@ -117,8 +117,8 @@ def _thread(platform: str, number: int, messages: int, folder: str = "inbox") ->
 
 
 @pytest.fixture(scope="module")
-def ended_like_an_interrupt() -> Iterator[None]:
-    """Whoever ends the command by SIGTERM, as a CI does, leaves nothing running either."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM, as a CI sends it, leaves no process running either."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -136,10 +136,10 @@ def stops(home: Path) -> Iterator[Stops]:
 
 
 @pytest.fixture(scope="module")
-def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[Story]:
+def scenario(home: Path, stops: Stops, sigterm_as_interrupt: None) -> Iterator[Scenario]:
     world = build_world([page(page_id) for page_id in PAGES], NOW)
     settings = EmulatorSettings(calls_per_second=CALLS_PER_SECOND, require_proof=True)
-    with EmulatorServer(world, settings) as server, servers() as beside:
+    with EmulatorServer(world, settings) as server, servers() as backends:
         server.service.statistics = journal = Journal()
         extra = {"app_secret": server.app_secret}
         connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
@@ -148,24 +148,24 @@ def story(home: Path, stops: Stops, ended_like_an_interrupt: None) -> Iterator[S
             **stops.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps({"pages": "all", **places}),
-            # The next interval ends in the new year: nothing runs but what the test asks for.
+            # The next interval ends in the new year: only the test's own runs are executed.
             "META_CONVERSATIONS_SCHEDULE": "@yearly",
         }
-        cluster = Cluster(home, copied_dags(home, REPOSITORY), environment, beside)
+        cluster = Cluster(home, copied_dags(home, REPOSITORY), environment, backends)
         try:
             cluster.start(DAG_ID)
-            story = _told(cluster, server, journal, home, beside)
+            scenario = _play(cluster, server, journal, home, backends)
             stops.run(cluster, SECONDS_FOR_A_RUN)
         finally:
             cluster.stop()
-        beside.dump_database(home / "metadata.sql")
-        beside.dump_broker(home / "broker.txt")
-        yield story
+        backends.dump_database(home / "metadata.sql")
+        backends.dump_broker(home / "broker.txt")
+        yield scenario
 
 
-def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path, beside: Servers) -> Story:
+def _play(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path, backends: Servers) -> Scenario:
     first = cluster.trigger(DAG_ID, since="begin", until=NOW.isoformat())
-    # Another window, so that only the pace can be in its way.
+    # Another window, so that only the pace can delay it.
     second = cluster.trigger(DAG_ID, since="2020-01-01T00:00:00Z", until=NOW.isoformat(), pages=PAGES[:1])
     backfill = cluster.refused_backfill(DAG_ID, NOW - timedelta(days=400), NOW)
 
@@ -180,7 +180,7 @@ def _told(cluster: Cluster, server: EmulatorServer, journal: Journal, home: Path
     interrupted = at_work()
     killed = datetime.fromtimestamp(cluster.kill(DYING), UTC)
     one, other = _ended(cluster, first), _ended(cluster, second)
-    return Story(server, journal, home, beside, killed, interrupted, one, other, backfill, cluster.printed())
+    return Scenario(server, journal, home, backends, killed, interrupted, one, other, backfill, cluster.printed())
 
 
 def _ended(cluster: Cluster, path: str) -> Run:
@@ -197,46 +197,51 @@ def most_in_a_window(moments: list[float]) -> int:
     return max(sum(first <= moment < first + WINDOW for moment in moments) for first in moments)
 
 
-def test_both_runs_succeed_though_a_worker_died(story: Story) -> None:
-    assert (story.first.state, story.second.state) == ("success", "success"), story.logs
-    assert {each.label for each in story.first.tries} == TARGETS
+def test_both_runs_succeed_although_a_worker_dies(scenario: Scenario) -> None:
+    assert (scenario.first.state, scenario.second.state) == ("success", "success"), scenario.logs
+    assert {each.label for each in scenario.first.tries} == TARGETS
 
 
-def test_the_tasks_of_the_dead_worker_and_no_others_are_tried_again_on_the_other_one(story: Story) -> None:
-    assert {(each.label, 2, OTHER) for each in story.interrupted} == {
-        (each.label, each.number, each.machine) for each in story.retried()
+def test_only_the_dead_workers_tasks_move_to_the_other(scenario: Scenario) -> None:
+    assert {(each.label, 2, OTHER) for each in scenario.interrupted} == {
+        (each.label, each.number, each.machine) for each in scenario.retried()
     }
 
 
-def test_the_tasks_of_a_dead_worker_go_on_as_soon_as_their_heartbeat_is_missed(story: Story) -> None:
-    starts = [each.start for each in story.retried() if each.start is not None]
-    assert story.killed < min(starts) <= story.killed + LATEST
+def test_a_dead_workers_tasks_restart_after_a_missed_heartbeat(scenario: Scenario) -> None:
+    starts = [each.start for each in scenario.retried() if each.start is not None]
+    assert scenario.killed < min(starts) <= scenario.killed + LATEST
 
 
-def test_every_message_is_in_the_warehouse_once(story: Story) -> None:
-    with duckdb.connect(str(story.folder / "warehouse.duckdb"), read_only=True) as connection:
+def test_every_message_is_in_the_warehouse_once(scenario: Scenario) -> None:
+    with duckdb.connect(str(scenario.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = [row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()]
     truth = [
         message_id
         for page_id in PAGES
         for platform in PLATFORMS
-        for message_id in story.server.ground_truth(page_id, platform, until=NOW, folder=FOLDERS[platform]).message_ids
+        for message_id in scenario.server.ground_truth(
+            page_id, platform, until=NOW, folder=FOLDERS[platform]
+        ).message_ids
     ]
     assert sorted(truth) == sorted(found)
 
 
-def test_a_task_goes_on_from_the_checkpoint_of_the_dead_worker(story: Story) -> None:
-    calls = {label: len(moments) for label, moments in story.journal.within(story.first.start, story.first.end).items()}
-    retried = {each.label for each in story.retried()}
+def test_a_task_resumes_from_the_dead_workers_checkpoint(scenario: Scenario) -> None:
+    calls = {
+        label: len(moments)
+        for label, moments in scenario.journal.within(scenario.first.start, scenario.first.end).items()
+    }
+    retried = {each.label for each in scenario.retried()}
     for label in retried:
         platform, _ = label.split("/")
         undisturbed = max(calls[other] for other in TARGETS - retried if other.startswith(platform))
         assert calls[label] <= undisturbed + CALLS_LOST, label
 
 
-def test_both_platforms_of_a_page_are_read_at_the_same_time_by_two_workers(story: Story) -> None:
-    machine = {each.label: each.machine for each in [*story.first.tries, *story.interrupted]}
-    calls = story.journal.within(story.first.start, story.killed)
+def test_two_workers_read_both_platforms_of_a_page_concurrently(scenario: Scenario) -> None:
+    machine = {each.label: each.machine for each in [*scenario.first.tries, *scenario.interrupted]}
+    calls = scenario.journal.within(scenario.first.start, scenario.killed)
     pairs = [[f"{platform}/{page_id}" for platform in PLATFORMS] for page_id in PAGES]
     apart = [
         (one, other)
@@ -249,45 +254,45 @@ def test_both_platforms_of_a_page_are_read_at_the_same_time_by_two_workers(story
     assert apart
 
 
-def test_no_ten_seconds_hold_more_calls_of_a_page_and_platform_than_meta_allows(story: Story) -> None:
-    peaks = {label: most_in_a_window(moments) for label, moments in story.journal.calls.items()}
+def test_calls_per_page_and_platform_stay_within_metas_limit(scenario: Scenario) -> None:
+    peaks = {label: most_in_a_window(moments) for label, moments in scenario.journal.calls.items()}
     assert set(peaks) == TARGETS
     assert {label: peak for label, peak in peaks.items() if peak > MOST_IN_A_WINDOW} == {}
-    # Each that was not cut in two is long enough to meet the limit.
-    whole = TARGETS - {each.label for each in story.retried()}
+    # Every uninterrupted target is long enough to reach the limit.
+    whole = TARGETS - {each.label for each in scenario.retried()}
     assert min(peaks[label] for label in whole) > MOST_IN_A_WINDOW * 0.8
 
 
-def test_meta_refuses_no_call(story: Story) -> None:
-    assert story.server.statistics()["errors"] == {}
+def test_meta_refuses_no_call(scenario: Scenario) -> None:
+    assert scenario.server.statistics()["errors"] == {}
 
 
-def test_of_two_runs_asked_for_at_once_the_second_begins_when_the_first_has_ended(story: Story) -> None:
-    assert story.first.end <= story.second.start
+def test_runs_requested_together_execute_one_after_the_other(scenario: Scenario) -> None:
+    assert scenario.first.end <= scenario.second.start
     targets = {f"{platform}/{PAGES[0]}" for platform in PLATFORMS}
-    assert targets == {each.label for each in story.second.tries}
-    assert targets == set(story.journal.within(story.second.start, story.second.end))
+    assert targets == {each.label for each in scenario.second.tries}
+    assert targets == set(scenario.journal.within(scenario.second.start, scenario.second.end))
 
 
-def test_a_backfill_which_would_run_beside_the_schedule_is_refused(story: Story) -> None:
-    assert f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs" == story.backfill
+def test_a_backfill_alongside_the_schedule_is_refused(scenario: Scenario) -> None:
+    assert f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs" == scenario.backfill
 
 
-def test_nothing_that_the_cluster_left_behind_holds_a_secret(story: Story) -> None:
-    assert b"INSERT INTO" in (story.folder / "metadata.sql").read_bytes()
-    assert "_kombu.binding.default" in (story.folder / "broker.txt").read_text("utf-8")
-    assert list(story.folder.rglob("attempt=*"))
+def test_the_clusters_files_contain_no_secret(scenario: Scenario) -> None:
+    assert b"INSERT INTO" in (scenario.folder / "metadata.sql").read_bytes()
+    assert "_kombu.binding.default" in (scenario.folder / "broker.txt").read_text("utf-8")
+    assert list(scenario.folder.rglob("attempt=*"))
     secrets = credentials([*PAGES, *STOPPED_PAGES.values(), ENDED_PAGE])
-    assert leaks(story.folder, secrets) == []
-    # Their logs, and what the database has deleted since.
-    assert leaks(story.beside.folder, secrets) == []
+    assert leaks(scenario.folder, secrets) == []
+    # Includes their logs, and rows that the database has deleted.
+    assert leaks(scenario.backends.folder, secrets) == []
 
 
-def test_messages_are_in_their_files_and_tables_alone(story: Story) -> None:
-    assert leaks(story.folder, {"a message": TEXT}, spared=places_of_messages(story.folder)) == []
-    assert leaks(story.beside.folder, {"a message": TEXT}) == []
+def test_message_texts_are_only_in_files_and_tables(scenario: Scenario) -> None:
+    assert leaks(scenario.folder, {"a message": TEXT}, spared=places_of_messages(scenario.folder)) == []
+    assert leaks(scenario.backends.folder, {"a message": TEXT}) == []
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("scenario")
 class TestStops(StopsContract):
     """Tasks that time out."""

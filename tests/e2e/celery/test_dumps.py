@@ -1,4 +1,4 @@
-"""What PostgreSQL and Redis hold can be searched for secrets: one that is in them is found."""
+"""The contents of PostgreSQL and Redis can be searched: a secret in them is found."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def test_a_secret_in_the_database_or_the_broker_is_found(tmp_path: Path) -> None
     import psycopg2
     import redis
 
-    with servers() as beside:
-        connection = psycopg2.connect(beside.database_url.replace("+psycopg2", ""))
+    with servers() as backends:
+        connection = psycopg2.connect(backends.database_url.replace("+psycopg2", ""))
         with connection, connection.cursor() as cursor:
-            # So long that the database packs it: its files alone do not show it.
+            # Long enough to be compressed: the database files alone do not show it.
             cursor.execute("CREATE TABLE texts (value TEXT); CREATE TABLE bytes (value BYTEA)")
             cursor.execute("INSERT INTO texts VALUES (%s)", (f"{FILLING}{SECRET}{FILLING}",))
             cursor.execute("INSERT INTO bytes VALUES (%s)", (f"{FILLING}{SECRET}{FILLING}".encode(),))
         connection.close()
-        with redis.Redis.from_url(beside.broker_url) as client:
+        with redis.Redis.from_url(backends.broker_url) as client:
             body = base64.b64encode(json.dumps([[SECRET], {}]).encode()).decode()
             client.lpush("default", json.dumps({"body": body}))
             client.hset("unacked", "tag", SECRET)
-        beside.dump_database(tmp_path / "metadata.sql")
-        beside.dump_broker(tmp_path / "broker.txt")
+        backends.dump_database(tmp_path / "metadata.sql")
+        backends.dump_broker(tmp_path / "broker.txt")
     assert [leak.path for leak in leaks(tmp_path, {"token": SECRET})] == ["broker.txt", "metadata.sql"]
     lines = (tmp_path / "metadata.sql").read_text("utf-8").splitlines()
     for number, line in enumerate(line for line in lines if line.startswith("INSERT INTO")):

@@ -1,4 +1,4 @@
-"""An extract, mapped, and a load with two assets: as small as a DAG that shows everything can be."""
+"""A mapped extract and a load with two assets: the smallest DAG that shows everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mapped arguments that look like templates, as somebody could send them, beside a template of the author's own."""
+"""Mapped arguments that look like templates, as an attacker could send them, and a template of the DAG's author."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SENT = "{{ conn.meta_graph_default.password }}"
 
 @dag(schedule=None)
 def literals() -> None:
-    """One destination per kind of mark."""
+    """One destination per kind of template mark."""
 
     @task
     def plans(files: str) -> list[dict[str, str]]:
-        """What a run's params, a Variable or Meta could say."""
+        """Values that could come from a run's params, a Variable or Meta."""
         return [{"page_id": "100", "destination": f"{files}/{place}"} for place in (SENT, "{# nothing #}")]
 
     MetaConversationsToLocalFilesystemOperator.partial(

@@ -1,4 +1,4 @@
-"""Two Pages that meet a rate limit, one for each way to wait, and a task that needs a free worker meanwhile."""
+"""Two Pages that reach a rate limit, one for each way to wait, and a task that needs a free worker meanwhile."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def rate_limits() -> None:
     """The ways to wait, side by side."""
     _extract("reschedule", "100", retries=0)
     if HAS_RETRY_POLICY:
-        # An hour: what comes back earlier does so by the delay that the policy set.
+        # An hour: an earlier retry proves that the policy has set the delay.
         _extract("retry", "101", on_rate_limit="retry", retries=2, retry_delay=timedelta(hours=1))
 
     @task
     def meanwhile() -> None:
-        """Comes last by its weight, when another task has made room."""
+        """Runs last because of its weight, when another task has freed its worker."""
 
     meanwhile()
 

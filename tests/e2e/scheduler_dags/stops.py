@@ -1,4 +1,4 @@
-"""Pages whose tasks are told to end while they wait: for an answer, for a rate limit; by Airflow, by a person."""
+"""Pages whose tasks are stopped, by Airflow or by a person, while they wait for a response or a rate limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_metaconv.operators.extract import MetaConversationsToLocal
 
 @dag(schedule=None)
 def stops() -> None:
-    """Each task is ended once; those that time out are tried again at once."""
+    """Each task is stopped once; those that time out are retried at once."""
     timeout = timedelta(seconds=4)
     for task_id, page_id, longest in (("hanging", "200", timeout), ("limited", "201", timeout), ("ended", "202", None)):
         MetaConversationsToLocalFilesystemOperator(

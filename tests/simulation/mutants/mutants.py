@@ -1,6 +1,6 @@
-"""The mutants: one deliberate break of the core for each of the guarantees G1 to G8, as data.
+"""The mutants, as data: one deliberate break of the core for each of the guarantees G1 to G8.
 
-A mutant replaces an exact text of one file. Where code changes so that its text is gone, write the same break anew.
+A mutant replaces an exact text of one file. If a code change removes this text, write the same break for the new code.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A break of one guarantee: ``new`` in place of ``old``, which is in ``file`` of the package exactly once.
+    """A break of one guarantee: ``new`` replaces ``old``, which must be in ``file`` of the package exactly once.
 
-    ``noticed_as`` are other guarantees as whose break the simulation may report it first; ``why`` says why. ``seed`` is
-    one that finds it, tried before all others.
+    ``noticed_as``: other guarantees whose violation the simulation may report first; ``why`` gives the reason. ``seed``
+    finds the mutant and is tried first.
     """
 
     guarantee: str
@@ -29,7 +29,7 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "G1",
-        "A list counts as read after its first pass, whatever moved above the reader meanwhile.",
+        "A list counts as read after its first pass, even if conversations moved above the reader meanwhile.",
         "extract/list_walk.py",
         "if state.calls == 1:",
         "if state.calls >= 1:",
@@ -41,11 +41,11 @@ MUTANTS = (
         "elif state.last_page is None:\n        state.phase = Reading()",
         'elif state.last_page is None:\n        state.phase = _ended(state, "resumed")',
         noticed_as=("G1",),
-        why="what can be seen of it is a complete result without a list call that has shown the end",
+        why="the visible effect is a complete result without a list call that showed the end",
     ),
     Mutant(
         "G3",
-        "A commit compares nothing with what an earlier extraction of the window published.",
+        "A commit ignores the result of an earlier extraction of the window.",
         "files/commit.py",
         "earlier = earlier_manifest(storage)\n",
         "earlier = None\n",
@@ -60,35 +60,35 @@ MUTANTS = (
     ),
     Mutant(
         "G5",
-        "A conversation that comes without its list of messages counts as one that has none.",
+        "A conversation without its list of messages counts as one without messages.",
         "extract/conversation.py",
         "conversation.by_itself = False\n            return []",
         "conversation.position = ENDED\n            return []",
         noticed_as=("G1",),
-        why="where the conversation has messages, what is seen of it is a complete one without them",
+        why="if the conversation has messages, the visible effect is a complete one without them",
         seed=170,
     ),
     Mutant(
         "G6",
-        "What cannot be read of one conversation in another way ends the attempt.",
+        "A conversation that cannot be read in any other way ends the attempt.",
         "extract/conversation.py",
         "defer(conversation, error)\n\n    def _avoid_unavailable(",
         "raise error\n\n    def _avoid_unavailable(",
     ),
     Mutant(
         "G7",
-        "A pass that finds nothing new is followed by another one, ten times over.",
+        "A pass that finds nothing new is followed by ten more.",
         "extract/list_walk.py",
         "elif state.passes and not state.has_news:",
         "elif state.passes > QUIET_PASSES and not state.has_news:",
     ),
     Mutant(
         "G8",
-        "A list that is refused is never asked for fewer than ten ids.",
+        "A refused list is never requested with fewer than ten ids.",
         "extract/page_sizes.py",
         "self.ids = max(min(self.ids, tried // 2), 1)",
         "self.ids = max(min(self.ids, tried // 2), 10)",
         noticed_as=("G7",),
-        why="the smallest call is asked again without end, which is noticed by the number of calls",
+        why="the smallest call is repeated endlessly, which the number of calls reveals",
     ),
 )

@@ -1,4 +1,4 @@
-"""The simulation can fail: it finds a break of each guarantee within 1,000 seeds."""
+"""The simulation finds a break of each guarantee within 1,000 seeds."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def copy_without_mutant(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Mutant, Future[Found | None]]]:
-    """All trials, as many at once as there are cores."""
+    """All trials, one per core at a time."""
     pool = ThreadPoolExecutor(os.cpu_count())
     folder = tmp_path_factory.mktemp("mutants")
     yield {each: pool.submit(try_mutant, each, folder / each.guarantee) for each in MUTANTS}
     pool.shutdown(cancel_futures=True)
 
 
-def test_there_is_a_mutant_of_each_guarantee() -> None:
+def test_each_guarantee_has_a_mutant() -> None:
     assert tuple(each.guarantee for each in MUTANTS) == GUARANTEES
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guarantee)
 def test_the_simulation_finds_the_mutant(mutant: Mutant, trials: dict[Mutant, Future[Found | None]]) -> None:
     found = trials[mutant].result()
-    assert found is not None, f"no seed finds this: {mutant.breaks}"
+    assert found is not None, f"no seed finds: {mutant.breaks}"
     assert found.guarantee in (mutant.guarantee, *mutant.noticed_as), found
-    assert simulate(scenario(found.seed)).findings == [], "it is found without the mutant as well"
+    assert simulate(scenario(found.seed)).findings == [], "the seed also fails without the mutant"
 
 
 def test_a_copy_without_a_mutant_passes(copy_without_mutant: Path) -> None:
@@ -59,7 +59,9 @@ def test_a_copy_without_a_mutant_passes(copy_without_mutant: Path) -> None:
     assert run_simulation(copy_without_mutant, seeds=FEW_SEEDS) is None
 
 
-def test_a_mutant_whose_text_is_gone_is_refused(copy_without_mutant: Path) -> None:
+def test_an_outdated_mutant_is_refused(copy_without_mutant: Path) -> None:
     outdated = replace(MUTANTS[0], old="no such text")
-    with pytest.raises(TrialError, match=r"mutant of G1 .* must be in extract/list_walk\.py once and is there 0 times"):
+    with pytest.raises(
+        TrialError, match=r"mutant of G1 .* must be in extract/list_walk\.py once, but is there 0 times"
+    ):
         apply(outdated, copy_without_mutant)

@@ -14,7 +14,7 @@ from airflow_provider_metaconv.emulator.corpus import HUGE_TEXT, ODD_TEXTS
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
-def everything(world: World) -> list[object]:
+def contents(world: World) -> list[object]:
     return [
         (thread.id, thread.folder, dict(thread.customer), [(m, dict(m.content)) for m in thread.messages])
         for thread in world.threads.values()
@@ -23,19 +23,17 @@ def everything(world: World) -> list[object]:
 
 def test_equal_settings_give_equal_worlds() -> None:
     recipe = WorldSettings(seed=5, pages=2, messages=2_000)
-    assert everything(World.generate(recipe)) == everything(World.generate(recipe))
+    assert contents(World.generate(recipe)) == contents(World.generate(recipe))
 
 
 def test_another_seed_gives_another_world() -> None:
     one, other = (World.generate(WorldSettings(seed=seed, messages=500)) for seed in (1, 2))
-    assert everything(one) != everything(other)
+    assert contents(one) != contents(other)
 
 
 @settings(max_examples=25, deadline=None)
 @given(messages=st.integers(0, 9_000), pages=st.integers(1, 5), days=st.floats(0.01, 90), seed=st.integers())
-def test_the_number_of_messages_is_exact_and_all_are_within_the_days(
-    messages: int, pages: int, days: float, seed: int
-) -> None:
+def test_message_count_and_time_range_are_exact(messages: int, pages: int, days: float, seed: int) -> None:
     world = World.generate(WorldSettings(seed, pages, messages, NOW, days))
     times = [message.created_time for _, message in world.messages.values()]
     assert messages == sum(len(thread.messages) for thread in world.threads.values()) == len(times)
@@ -43,7 +41,7 @@ def test_the_number_of_messages_is_exact_and_all_are_within_the_days(
     assert [f"{100 + number}" for number in range(pages)] == list(world.pages)
 
 
-def test_a_large_world_has_every_odd_case() -> None:
+def test_a_large_world_has_every_edge_case() -> None:
     world = World.generate(WorldSettings(messages=50_000))
     threads = list(world.threads.values())
     messages = [message for _, message in world.messages.values()]
@@ -68,7 +66,7 @@ def test_a_large_world_has_every_odd_case() -> None:
     )
 
 
-def test_days_are_busier_than_nights_and_replies_take_minutes_to_hours() -> None:
+def test_message_times_and_reply_delays_are_realistic() -> None:
     world = World.generate(WorldSettings(messages=10_000))
     hours = [message.created_time // 3_600 % 24 for _, message in world.messages.values()]
     assert sum(9 <= hour <= 21 for hour in hours) > 5 * sum(hour <= 5 for hour in hours)

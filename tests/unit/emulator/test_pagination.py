@@ -7,13 +7,13 @@ from airflow_provider_metaconv.emulator.pagination import from_base64, from_curs
 
 
 @given(st.text())
-def test_base64_is_letters_and_digits_and_can_be_decoded(text: str) -> None:
+def test_base64_is_alphanumeric_and_decodable(text: str) -> None:
     assert text == from_base64(to_base64(text))
     assert to_base64(text).isalnum() or not text
 
 
 @given(st.integers(0, 2**40), st.from_regex(r"[a-zA-Z0-9_]{0,20}", fullmatch=True))
-def test_cursors_can_be_decoded(position: int, tie: str) -> None:
+def test_cursors_survive_a_round_trip(position: int, tie: str) -> None:
     assert (position, tie) == from_cursor(to_cursor(position, tie))
 
 

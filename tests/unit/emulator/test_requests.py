@@ -23,7 +23,7 @@ def test_a_field_list_is_parsed_with_arguments_and_sub_fields() -> None:
 @pytest.mark.parametrize(
     "text", ["id,,x", "", ",", "id}", "messages{id", "messages{}", "messages.limit{id}", "messages.limit(5", "a b", "1"]
 )
-def test_a_malformed_field_list_is_a_2500(text: str) -> None:
+def test_a_malformed_field_list_is_error_2500(text: str) -> None:
     with pytest.raises(GraphError, match="Syntax error") as raised:
         parse_fields(text)
     assert (raised.value.status, raised.value.label) == (400, "2500")
@@ -35,14 +35,14 @@ trees = st.recursive(
 )
 
 
-def written(tree: Any) -> str:
+def rendered(tree: Any) -> str:
     if isinstance(tree, str):
         return tree
     name, children = tree
-    return f"{name}.limit(3){{{','.join(map(written, children))}}}"
+    return f"{name}.limit(3){{{','.join(map(rendered, children))}}}"
 
 
 @given(st.lists(trees, min_size=1, max_size=4))
 def test_any_well_formed_field_list_is_parsed(forest: list[Any]) -> None:
-    parsed = parse_fields(",".join(map(written, forest)))
+    parsed = parse_fields(",".join(map(rendered, forest)))
     assert {each if isinstance(each, str) else each[0] for each in forest} == {each.name for each in parsed}

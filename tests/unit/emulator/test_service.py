@@ -15,16 +15,16 @@ LIST = Request(
 )
 
 
-def test_an_answer_lists_the_faults_it_triggered() -> None:
+def test_a_response_lists_the_faults_it_triggered() -> None:
     service = GraphService(uniform_world(threads=5), EmulatorSettings(clock=lambda: 0.0))
     faults = [Fault("2", times=1), Fault("page_size", size=2), Fault("null_row"), Fault("foreign_usage")]
     for fault in faults:
         service.faults.add(fault)
-    met = [[fault.name for fault in service.answer(LIST).faults] for _ in range(2)]
-    assert met == [["2", "page_size", "foreign_usage"], ["page_size", "null_row", "foreign_usage"]]
+    triggered = [[fault.name for fault in service.answer(LIST).faults] for _ in range(2)]
+    assert triggered == [["2", "page_size", "foreign_usage"], ["page_size", "null_row", "foreign_usage"]]
 
 
-def test_a_normal_answer_triggered_none() -> None:
+def test_a_normal_response_triggers_no_fault() -> None:
     service = GraphService(uniform_world(threads=5), EmulatorSettings())
     assert (service.answer(LIST).status, service.answer(LIST).faults) == (200, ())
 

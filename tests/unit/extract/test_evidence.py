@@ -1,4 +1,4 @@
-"""A window counts as complete by evidence, and evidence is made where reading has ended."""
+"""A window is complete only with evidence, and evidence is created only when reading has finished."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PACKAGE = Path(airflow_provider_metaconv.__file__).parent
 CONTEXT = ExtractionContext("MESSENGER", "100", frozenset({"100"}), Window(None, datetime(2026, 11, 20, tzinfo=UTC)))
 
 
-def makers(name: str) -> set[str]:
-    """The functions in the package that make values of a class."""
+def creators(name: str) -> set[str]:
+    """The functions of the package that create instances of a class."""
     found = set()
     for file in PACKAGE.rglob("*.py"):
         for function in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -33,7 +33,7 @@ def makers(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "maker"),
+    ("name", "creator"),
     [
         ("ListEvidence", "list_walk._ended"),
         ("Ended", "list_walk._ended"),
@@ -41,9 +41,9 @@ def makers(name: str) -> set[str]:
         ("WindowEvidence", "attempt.evidence"),
     ],
 )
-def test_evidence_is_made_in_one_place(name: str, maker: str) -> None:
-    # A pattern of a match is no call, as in ``case Ended():``.
-    assert makers(name) == {maker}
+def test_evidence_is_created_in_one_place(name: str, creator: str) -> None:
+    # A match pattern, as in ``case Ended():``, is not a call.
+    assert creators(name) == {creator}
 
 
 def attempt(state: ExtractionState) -> Attempt:
@@ -56,17 +56,17 @@ def ended() -> ExtractionState:
     return state
 
 
-def test_a_list_at_its_end_is_evidence() -> None:
+def test_a_fully_read_list_is_evidence() -> None:
     assert attempt(ended()).evidence().is_complete
 
 
-def test_an_open_conversation_leaves_no_evidence() -> None:
+def test_an_open_conversation_prevents_evidence() -> None:
     state = ended()
     state.conversations["t_1"] = ConversationState("t_1")
     with pytest.raises(RuntimeError, match="1 conversations are not fully read"):
         attempt(state).evidence()
 
 
-def test_a_list_that_is_not_at_its_end_leaves_no_evidence() -> None:
+def test_an_unfinished_list_prevents_evidence() -> None:
     with pytest.raises(RuntimeError, match="neither fully read nor refused"):
         attempt(new_state(CONTEXT, 1, PageSizes.default("MESSENGER", is_history=True))).evidence()

@@ -1,4 +1,4 @@
-"""What the windows of a Page cover without a gap: what is not covered is read by the next scheduled run."""
+"""Coverage: the time that a Page's windows cover without a gap. The next scheduled run reads the rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def at(hour: int) -> datetime:
 
 
 def coverage_of(*windows: tuple[int | None, int], partial: tuple[tuple[int | None, int], ...] = ()) -> Coverage:
-    """The coverage of these windows, by hours of the day."""
+    """The coverage of these windows, given as hours of the day."""
     coverage = Coverage()
     for since, until in (*windows, *partial):
         complete = (since, until) in windows
@@ -66,7 +66,7 @@ def test_coverage_ends_at_the_first_gap(windows: list[tuple[int | None, int]], h
         ([(10, 13)], [(12, 13)], 13),
         ([(12, 13)], [(12, 13)], 13),
         ([(9, 14)], [(10, 11), (12, 13)], 13),
-        # A full history is repeated by hand; what comes after it is asked for.
+        # A full history is rerun by hand; only the time after it is read automatically.
         ([], [(None, 10)], 10),
         ([(9, 12)], [(None, 10)], 12),
     ],
@@ -81,7 +81,7 @@ spans = st.lists(st.tuples(st.integers(0, 22), st.integers(1, 5), st.booleans())
 
 
 @given(spans)
-def test_every_hour_before_the_end_of_the_coverage_is_in_a_complete_window(found: list[tuple[int, int, bool]]) -> None:
+def test_every_covered_hour_is_in_a_complete_window(found: list[tuple[int, int, bool]]) -> None:
     coverage = Coverage()
     for since, hours, complete in found:
         coverage = with_window(coverage, at(since), at(since + hours), complete=complete)
@@ -98,7 +98,7 @@ def test_every_hour_before_the_end_of_the_coverage_is_in_a_complete_window(found
 
 
 @given(spans, st.randoms())
-def test_the_order_in_which_windows_are_committed_does_not_matter(found, random) -> None:
+def test_the_order_of_commits_does_not_matter(found, random) -> None:
     windows = [(at(since), at(since + hours), complete) for since, hours, complete in found]
     shuffled = random.sample(windows, len(windows))
     one, other = Coverage(), Coverage()
@@ -110,19 +110,19 @@ def test_the_order_in_which_windows_are_committed_does_not_matter(found, random)
 
 
 @given(spans)
-def test_a_record_reads_back_equal(found: list[tuple[int, int, bool]]) -> None:
+def test_a_record_survives_a_round_trip(found: list[tuple[int, int, bool]]) -> None:
     coverage = with_claim(Coverage(), at(9), at(13))
     for since, hours, complete in found:
         coverage = with_window(coverage, at(since), at(since + hours), complete=complete)
     assert Coverage.from_bytes(coverage.to_bytes()) == coverage
 
 
-def test_a_full_history_reads_back_equal() -> None:
+def test_a_full_history_survives_a_round_trip() -> None:
     coverage = coverage_of((None, 10))
     assert Coverage.from_bytes(coverage.to_bytes()) == coverage
 
 
-def test_a_year_of_hourly_runs_with_outages_and_partial_windows_takes_less_than_two_kilobytes() -> None:
+def test_a_year_of_hourly_runs_takes_less_than_2_kb() -> None:
     coverage, largest = Coverage(), 0
     for hour in range(8_760):
         if hour % 100 == 50:
@@ -136,23 +136,23 @@ def test_a_year_of_hourly_runs_with_outages_and_partial_windows_takes_less_than_
     assert largest < 2_000
 
 
-def test_windows_that_never_touch_are_forgotten_latest_first() -> None:
+def test_excess_spans_are_dropped_latest_first() -> None:
     coverage = coverage_of(*((2 * number, 2 * number + 1) for number in range(MAX_SPANS + 50)))
     assert len(coverage.complete) == MAX_SPANS
     assert covered_until(coverage, at(10_000)) == at(1)
 
 
-def test_a_run_that_began_earlier_begins_there_again() -> None:
+def test_a_rerun_starts_at_its_claim() -> None:
     coverage = with_claim(Coverage(), at(9), at(13))
     assert claimed_since(coverage, at(12), at(13)) == at(9)
 
 
 @pytest.mark.parametrize(("since", "until"), [(12, 14), (9, 13), (8, 13)])
-def test_a_claim_is_of_one_run_and_never_narrows_its_window(since: int, until: int) -> None:
+def test_a_claim_applies_to_one_run_and_never_narrows_it(since: int, until: int) -> None:
     assert claimed_since(with_claim(Coverage(), at(9), at(13)), at(since), at(until)) is None
 
 
-def test_the_latest_claims_are_kept_one_for_each_end() -> None:
+def test_the_latest_claim_for_each_end_is_kept() -> None:
     coverage = Coverage()
     for hour in [*range(20), 19]:
         coverage = with_claim(coverage, at(hour - 3), at(hour))
@@ -181,7 +181,7 @@ DAMAGED: tuple[dict[str, object], ...] = (
 )
 
 
-def test_the_json_is_the_documented_one() -> None:
+def test_the_coverage_json_matches_its_documentation() -> None:
     content = json.loads(coverage_of((9, 10)).to_bytes())
     assert len(content.pop("sha256")) == 64
     assert content == VALID
@@ -205,7 +205,7 @@ def test_a_damaged_record_is_refused(content: str) -> None:
         Coverage.from_bytes(content.encode())
 
 
-def test_a_record_in_which_a_single_bit_has_changed_never_says_anything_else() -> None:
+def test_a_flipped_bit_never_changes_what_is_read() -> None:
     coverage = with_claim(coverage_of((9, 10), (12, 13)), at(10), at(12))
     data = coverage.to_bytes()
     for position in range(len(data)):
@@ -221,7 +221,7 @@ def test_a_record_in_which_a_single_bit_has_changed_never_says_anything_else() -
     "value",
     [None, True, 0, -1, 1e308, 2**70, "", "x", "\0", [], [[]], {}, {"a": [None]}, "0001-01-01T00:00+14:00"],
 )
-def test_any_value_in_its_place_is_refused_or_says_the_same(key: str | None, value: object) -> None:
+def test_any_replaced_value_is_refused_or_harmless(key: str | None, value: object) -> None:
     coverage = coverage_of((9, 10))
     content = json.loads(coverage.to_bytes())
     damaged = value if key is None else content | {key: value}

@@ -1,4 +1,4 @@
-"""What is encoded can be read by every JSON reader, whatever Meta sent."""
+"""Every JSON reader can read the encoded output, whatever Meta sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider_metaconv.files.encoding import encode_json
         ("a\0b\ud83d", "a\ufffdb\ufffd"),
     ],
 )
-def test_what_a_reader_could_not_take_is_replaced(value: Any, expected: Any) -> None:
+def test_unreadable_values_are_replaced(value: Any, expected: Any) -> None:
     encoded = encode_json({"value": [value]})
     assert json.loads(encoded) == {"value": [expected]}
     orjson.loads(encoded)

@@ -1,4 +1,4 @@
-"""The manifest: what it holds, where it lies, and what it must refuse."""
+"""The manifest: its content, its location, and what it must refuse."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ FILE = ManifestFile("messages-00000.ndjson.gz", "messages", 3, 120, "ab" * 32)
 MANIFEST = Manifest("100", "MESSENGER", "2026-11-20T00:00:00+00:00", "2026-11-21T00:00:00+00:00", (FILE,), {"calls": 7})
 
 
-def test_the_json_is_the_documented_one():
+def test_the_manifest_json_matches_its_documentation():
     expected = {
         "version": 1,
         "files": [
@@ -43,7 +43,7 @@ PARTIAL = replace(
 
 
 @pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, since=None), replace(MANIFEST, files=()), PARTIAL])
-def test_it_reads_back_equal(manifest):
+def test_a_manifest_survives_a_round_trip(manifest):
     assert manifest == Manifest.from_bytes(manifest.to_bytes())
 
 
@@ -54,23 +54,23 @@ NEWER_FIELDS = ("complete", "gaps", "extraction_id", "left_out_fields")
     ("stats", "complete", "gaps"),
     [({}, True, ()), ({"gaps": []}, True, ()), ({"gaps": ["the list ended early"]}, False, ("the list ended early",))],
 )
-def test_a_manifest_of_an_earlier_release_is_complete_unless_its_stats_name_a_gap(stats, complete, gaps):
+def test_an_old_manifest_is_complete_unless_its_stats_name_gaps(stats, complete, gaps):
     content = {key: value for key, value in _changed(stats=stats).items() if key not in NEWER_FIELDS}
     manifest = Manifest.from_bytes(json.dumps(content).encode())
     assert replace(MANIFEST, stats=stats, complete=complete, gaps=gaps) == manifest
 
 
-def test_a_gap_in_the_stats_does_not_overrule_what_the_manifest_says():
+def test_the_complete_field_overrides_gaps_in_the_stats():
     content = _changed(stats={"gaps": ["the list ended early"]})
     manifest = Manifest.from_bytes(json.dumps(content).encode())
     assert (manifest.complete, manifest.gaps) == (True, ())
 
 
-def test_people_can_read_it():
+def test_the_json_is_indented():
     assert b'\n  "version": 1,\n' in MANIFEST.to_bytes()
 
 
-def test_the_format_follows_from_the_name():
+def test_the_format_follows_from_the_file_name():
     names = ("messages-00000.ndjson.gz", "messages-00000.parquet")
     assert [replace(FILE, path=name).file_format for name in names] == ["ndjson", "parquet"]
 
@@ -113,7 +113,7 @@ def _with_file(**changes):
         (_changed(extraction_id=1), "has an invalid value for 'extraction_id'"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(content, problem):
+def test_an_invalid_manifest_is_refused_in_one_line(content, problem):
     data = content if isinstance(content, str) else json.dumps(content)
     with pytest.raises(ManifestError) as caught:
         Manifest.from_bytes(data.encode(), source="/data/_manifest.json")
@@ -134,7 +134,7 @@ def test_the_folder_of_a_full_history_says_begin():
     assert expected == window_folder("INSTAGRAM", "100", None, datetime(2026, 11, 21, tzinfo=UTC))
 
 
-def test_the_id_of_a_window_is_the_end_of_its_folder():
+def test_the_folder_ends_with_the_window_id():
     window = (datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
     assert window_folder("MESSENGER", "100", *window).endswith(f"/window={window_id(*window)}")
 
@@ -144,7 +144,7 @@ def test_the_folder_is_the_same_in_every_time_zone():
     assert window_folder("MESSENGER", "1", None, elsewhere).endswith("begin_20261121T000000Z")
 
 
-def test_windows_that_differ_below_a_second_have_two_folders():
+def test_subsecond_differences_give_separate_folders():
     moment = datetime(2026, 11, 21, tzinfo=UTC)
     first, second = (window_folder("MESSENGER", "1", None, at) for at in (moment, moment + timedelta(microseconds=1)))
     assert first != second
@@ -156,27 +156,27 @@ def test_a_time_without_a_zone_is_refused():
 
 
 @pytest.mark.parametrize("page_id", ["", "../1", "1/2", ".", "1 2"])
-def test_a_page_id_cannot_lead_out_of_the_destination(page_id):
+def test_a_page_id_cannot_escape_the_destination(page_id):
     with pytest.raises(ValueError, match="page_id must contain only letters, digits, - and _"):
         window_folder("MESSENGER", page_id, None, datetime(2026, 11, 21, tzinfo=UTC))
 
 
-def test_part_numbers_go_on_after_the_highest_of_all_tables_and_formats():
+def test_part_numbers_continue_across_tables_and_formats():
     names = ["messages-00009.ndjson.gz", "conversations-00011.parquet", "_manifest.json", "notes-00099.txt"]
     assert (next_part_number([]), next_part_number(names)) == (0, 12)
 
 
-def test_what_narrows_the_list_becomes_a_level_of_the_path():
+def test_list_filters_become_levels_of_the_path():
     until = datetime(2026, 11, 21, tzinfo=UTC)
     expected = "platform=messenger/page_id=100/folder=spam/window=begin_20261121T000000Z"
     assert expected == window_folder("MESSENGER", "100", None, until, {"folder": "spam", "user_id": None})
 
 
-def test_what_narrows_the_list_cannot_lead_out_of_the_destination():
+def test_list_filters_cannot_escape_the_destination():
     with pytest.raises(ValueError, match="folder must contain only letters, digits, - and _"):
         window_folder("MESSENGER", "100", None, datetime(2026, 11, 21, tzinfo=UTC), {"folder": "../spam"})
 
 
-def test_years_have_four_digits_so_that_windows_sort():
+def test_years_have_four_digits_so_windows_sort():
     first, second = (datetime(year, 1, 1, tzinfo=UTC) for year in (1, 999))
     assert window_id(first, second) == "00010101T000000Z_09990101T000000Z"

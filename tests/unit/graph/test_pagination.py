@@ -1,4 +1,4 @@
-"""A list ends where ``next`` is absent, nowhere else, and is read by what ``next`` says of a position, nothing more."""
+"""A list ends only where ``next`` is absent, and only the position in ``next`` is used to continue."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NEXT = "https://graph.example.com/v26.0/1/conversations?access_token=T&after=FRO
 
 
 def link(**query: str) -> dict[str, Any]:
-    """An edge whose ``next`` has this query."""
+    """An edge whose ``next`` link has this query."""
     return {"data": [], "paging": {"next": f"https://graph.example.com/v26.0/1/x?{urlencode(query)}"}}
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30))
-def test_every_page_is_read_once_even_the_empty_ones(sizes: list[int]) -> None:
+def test_every_page_is_read_once_including_empty_ones(sizes: list[int]) -> None:
     def fetch(position: Mapping[str, str]) -> ResultPage:
         number = int(position.get("after", "0"))
         rows = [{"id": f"{number}/{row}"} for row in range(sizes[number])]
@@ -42,21 +42,21 @@ def test_every_page_is_read_once_even_the_empty_ones(sizes: list[int]) -> None:
     assert [row["id"] for page in pages(fetch) for row in page.items] == expected
 
 
-def test_a_cursor_without_next_is_the_end() -> None:
+def test_a_cursor_without_next_ends_the_list() -> None:
     page = parse_page({"data": [{"id": "1"}], "paging": {"cursors": {"after": "x"}}})
     assert page == ResultPage([{"id": "1"}], None)
 
 
 @pytest.mark.parametrize("paging", [{}, None, [], {"next": None}, {"next": ""}, {"previous": NEXT}])
-def test_a_list_without_next_is_over(paging: object) -> None:
+def test_a_page_without_next_ends_the_list(paging: object) -> None:
     assert parse_page({"data": [], "paging": paging}) == ResultPage([], None)
 
 
-def test_the_cursor_is_taken_from_the_link_when_it_is_only_there() -> None:
+def test_a_cursor_found_only_in_the_link_is_used() -> None:
     assert parse_page({"data": [], "paging": {"next": NEXT}}).next_parameters == {"after": "FROM_LINK"}
 
 
-def test_the_cursor_beside_the_link_comes_first() -> None:
+def test_the_cursors_field_takes_precedence_over_the_link() -> None:
     page = parse_page({"data": [], "paging": {"cursors": {"after": "BESIDE"}, "next": NEXT}})
     assert page.next_parameters == {"after": "BESIDE"}
 
@@ -70,13 +70,13 @@ def test_the_cursor_beside_the_link_comes_first() -> None:
         {"offset": "25", "__after_id": "enc_C"},
     ],
 )
-def test_a_list_without_cursors_is_read_by_the_position_in_its_link(position: dict[str, str]) -> None:
+def test_without_cursors_the_position_comes_from_the_link(position: dict[str, str]) -> None:
     query = {**position, "access_token": "SECRET", "fields": "id", "limit": "1", "platform": "x", "pretty": "0"}
     assert parse_page(link(**query)).next_parameters == position
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8) | st.sampled_from(POSITION_PARAMETERS), st.text(max_size=8)))
-def test_nothing_else_of_a_link_is_ever_kept(query: dict[str, str]) -> None:
+def test_only_position_parameters_of_a_link_are_kept(query: dict[str, str]) -> None:
     try:
         kept = parse_page(link(**query)).next_parameters
     except CursorError:
@@ -87,13 +87,13 @@ def test_nothing_else_of_a_link_is_ever_kept(query: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("following", ["https://graph.example.com/", "https://[", True, {"a": 1}, "?access_token=T"])
-def test_a_next_without_any_position_is_an_error(following: object) -> None:
+def test_a_next_link_without_a_position_is_an_error(following: object) -> None:
     with pytest.raises(CursorError):
         parse_page({"data": [], "paging": {"next": following}})
 
 
 @pytest.mark.parametrize("cursor", ["a\x00b", "a\ud800b", "a\nb"])
-def test_a_cursor_that_cannot_be_sent_or_stored_is_an_error(cursor: str) -> None:
+def test_an_unprintable_cursor_is_an_error(cursor: str) -> None:
     with pytest.raises(CursorError):
         parse_page({"data": [], "paging": {"cursors": {"after": cursor}, "next": NEXT}})
 
@@ -101,22 +101,22 @@ def test_a_cursor_that_cannot_be_sent_or_stored_is_an_error(cursor: str) -> None
 @pytest.mark.parametrize(
     "edge", [None, {}, {"data": None}, {"data": {"id": "1"}}, {"data": ["1"]}, {"data": [None]}, [], "data"]
 )
-def test_a_response_without_a_list_is_never_taken_for_an_empty_one(edge: object) -> None:
+def test_a_response_without_a_list_is_not_an_empty_list(edge: object) -> None:
     with pytest.raises(UnexpectedResponseError):
         parse_page(edge)
 
 
-def test_a_paging_that_is_no_object_is_unexpected() -> None:
+def test_paging_that_is_not_an_object_is_unexpected() -> None:
     with pytest.raises(UnexpectedResponseError):
         parse_page({"data": [], "paging": "odd"})
 
 
-def test_rows_that_are_no_objects_are_counted_where_that_is_asked_for() -> None:
+def test_lenient_rows_keep_a_placeholder_for_invalid_rows() -> None:
     page = parse_page({"data": [{"id": "1"}, None, "x", 7]}, lenient_rows=True)
     assert page.items == [{"id": "1"}, {}, {}, {}]
 
 
-def test_a_repeated_position_is_a_circle() -> None:
+def test_a_repeated_position_is_a_loop() -> None:
     guard = LoopGuard()
     guard.check({"until": "1", "__paging_token": "a"})
     guard.check({"until": "1", "__paging_token": "b"})
@@ -125,12 +125,12 @@ def test_a_repeated_position_is_a_circle() -> None:
         guard.check({"__paging_token": "a", "until": "1"})
 
 
-def test_a_short_list_that_turns_in_a_circle_ends_in_an_error() -> None:
+def test_a_short_list_that_loops_is_an_error() -> None:
     with pytest.raises(CursorError):
         list(pages(lambda _: ResultPage([{"id": "1"}], {"after": "same"})))
 
 
-def test_an_empty_page_that_leads_to_itself_is_the_end_of_a_short_list() -> None:
+def test_an_empty_page_that_names_itself_ends_a_short_list() -> None:
     def fetch(position: Mapping[str, str]) -> ResultPage:
         return ResultPage([] if position else [{"id": "1"}], {"after": "same"})
 
@@ -138,13 +138,13 @@ def test_an_empty_page_that_leads_to_itself_is_the_end_of_a_short_list() -> None
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(1, MOST_PAGES), (0, 25)])
-def test_a_short_list_without_end_ends_in_an_error(rows: int, expected: int) -> None:
-    asked: list[Mapping[str, str]] = []
+def test_an_endless_short_list_is_an_error(rows: int, expected: int) -> None:
+    requested: list[Mapping[str, str]] = []
 
     def fetch(position: Mapping[str, str]) -> ResultPage:
-        asked.append(position)
-        return ResultPage([{"id": "1"}] * rows, {"after": str(len(asked))})
+        requested.append(position)
+        return ResultPage([{"id": "1"}] * rows, {"after": str(len(requested))})
 
     with pytest.raises(CursorError):
         list(pages(fetch))
-    assert len(asked) == expected
+    assert len(requested) == expected

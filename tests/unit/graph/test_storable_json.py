@@ -1,4 +1,4 @@
-"""Whatever JSON comes, what is read of it can be encoded again; nothing raises, and ordinary answers are unchanged."""
+"""Any JSON that is received can be encoded again. Nothing raises, and ordinary responses are unchanged."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def object_of(depth: int) -> str:
         (b'"\\', None),
     ],
 )
-def test_what_is_odd_is_read_as_what_can_be_stored(body: bytes, expected: Any) -> None:
+def test_invalid_json_is_repaired_or_none(body: bytes, expected: Any) -> None:
     assert storable_json(body) == expected
 
 
 @pytest.mark.parametrize("depth", [252, 253, 254, 300, 600])
-def test_answers_of_any_length_may_be_nested_equally_deep(depth: int) -> None:
+def test_the_depth_limit_does_not_depend_on_length(depth: int) -> None:
     def inner(filling: str) -> Any:
         return storable_json(f'[{nested(depth)}, "{filling}", {"[], " * 300}0]'.encode())[0]
 
@@ -62,7 +62,7 @@ def test_answers_of_any_length_may_be_nested_equally_deep(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", [1, 99, 100, 101, 200, 253, 300, 600, 1023, 1025, 5000, 200_000])
 @pytest.mark.parametrize("make", [nested, object_of, lambda depth: nested(depth, "1", '[{"a":[', "]}]")])
-def test_what_is_nested_too_deep_is_a_text_of_its_json(depth: int, make: Any) -> None:
+def test_json_nested_too_deep_becomes_text(depth: int, make: Any) -> None:
     deep = make(depth)
     value = storable_json(f'{{"before": [1], "deep": {deep}, "after": {{"id": "x"}}}}'.encode())
     assert value["before"] == [1]
@@ -78,26 +78,26 @@ def test_what_is_nested_too_deep_is_a_text_of_its_json(depth: int, make: Any) ->
     assert inner in ("x", 1) or inner in deep
 
 
-def test_brackets_in_texts_are_no_levels() -> None:
+def test_brackets_in_strings_do_not_count_as_nesting() -> None:
     text = '\\"[{' * 400
     assert storable_json(f'{{"a": "{text}", "b": "\\ud83d"}}'.encode()) == {"a": '"[{' * 400, "b": "\ufffd"}
 
 
 @pytest.mark.parametrize("piece", [b"[", b"[]", b'"', b"\\", b'"\\', b'[{"a":', b"\\ud83d", b'""'])
-def test_a_hostile_body_takes_seconds_at_most(piece: bytes) -> None:
+def test_a_hostile_body_is_read_within_seconds(piece: bytes) -> None:
     started = time.monotonic()
     storable_json(piece * (1024 * 1024 // len(piece)))
     assert time.monotonic() - started < 10
 
 
-def test_a_long_answer_that_needs_repair_is_unreadable() -> None:
+def test_a_long_body_that_needs_repair_is_refused() -> None:
     odd = rb'{"a": "\ud83d", "b": "' + b"x" * LONGEST_REPAIRED + b'"}'
     with pytest.raises(UnexpectedResponseError):
         parse_response(200, {}, odd)
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, nested(3000).encode(), b"", b"\xff", b"null", b"NaN"])
-def test_what_is_no_object_is_no_answer(body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: bytes) -> None:
     with pytest.raises(UnexpectedResponseError):
         parse_response(200, {}, body)
 

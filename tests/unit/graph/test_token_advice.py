@@ -1,4 +1,4 @@
-"""One line says what a token reads, what it lacks, when it ends, and who must do what."""
+"""One line says what a token can read, what it lacks, when it expires, and who must renew it."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ BIKES = PageIdentity("101", "Bikes", "t", None, ("MODERATE",))
 COFFEE = PageIdentity("102", "Coffee", "t", "1786", ("ANALYZE",))
 
 
-def told(info: TokenInfo, *pages: PageIdentity) -> str:
+def described(info: TokenInfo, *pages: PageIdentity) -> str:
     reads, line = describe(info, pages, NOW)
     assert reads is any(readable_platforms(info, page) for page in pages)
     return line
 
 
-def test_a_token_that_reads_everything_for_ever_is_told_in_one_line() -> None:
-    assert told(USER, BAKERY) == (
+def test_a_token_with_full_access_is_described_in_one_line() -> None:
+    assert described(USER, BAKERY) == (
         "This is the user token of Ann Example (id 5, app Emulator). It can read 1 Page: Bakery (id 100: MESSENGER and "
         "INSTAGRAM). It has the permissions for both platforms. It never expires, nor does its access to data."
     )
 
 
-def test_what_a_page_lacks_is_named() -> None:
-    line = told(USER, BAKERY, BIKES, COFFEE)
+def test_missing_tasks_and_instagram_accounts_are_named() -> None:
+    line = described(USER, BAKERY, BIKES, COFFEE)
     assert "It can read 2 Pages: Bakery (id 100: MESSENGER and INSTAGRAM), Bikes (id 101: MESSENGER)." in line
     assert "Its user lacks the Messages task (Page settings, Page access) on Coffee (id 102)." in line
     assert "No linked Instagram account exists, or is visible, for Bikes (id 101)." in line
 
 
-def test_of_many_pages_the_first_are_named_and_the_rest_counted() -> None:
+def test_long_lists_of_pages_are_abbreviated() -> None:
     pages = [dataclasses.replace(BAKERY, page_id=str(number), name=f"P{number}") for number in range(22)]
-    assert "It can read 22 Pages: P0 (id 0: MESSENGER and INSTAGRAM), P1" in told(USER, *pages)
-    assert "P4 (id 4: MESSENGER and INSTAGRAM) and 17 more." in told(USER, *pages)
+    assert "It can read 22 Pages: P0 (id 0: MESSENGER and INSTAGRAM), P1" in described(USER, *pages)
+    assert "P4 (id 4: MESSENGER and INSTAGRAM) and 17 more." in described(USER, *pages)
 
 
-def test_missing_permissions_are_named_for_each_platform() -> None:
+def test_missing_permissions_are_listed_per_platform() -> None:
     info = dataclasses.replace(USER, permissions=frozenset({"pages_messaging", "pages_manage_metadata"}))
-    line = told(info, BAKERY)
+    line = described(info, BAKERY)
     assert "It can read 1 Page: Bakery (id 100: MESSENGER)." in line
     assert (
         "It lacks pages_read_engagement for MESSENGER and instagram_manage_messages, instagram_basic for INSTAGRAM: "
@@ -64,29 +64,31 @@ def test_missing_permissions_are_named_for_each_platform() -> None:
 
 
 @pytest.mark.parametrize(
-    ("info", "pages", "says"),
+    ("info", "pages", "expected"),
     [
         (USER, (), "It sees no Page: its user needs the Messages task"),
         (USER, (COFFEE,), "It sees 1 Page but can read none."),
         (dataclasses.replace(USER, permissions=frozenset()), (BAKERY, BIKES), "It sees 2 Pages but can read none."),
     ],
 )
-def test_a_token_that_reads_nothing_fails_the_test(info: TokenInfo, pages: tuple[PageIdentity, ...], says: str) -> None:
+def test_a_token_that_reads_nothing_fails_the_connection_test(
+    info: TokenInfo, pages: tuple[PageIdentity, ...], expected: str
+) -> None:
     reads, line = describe(info, pages, NOW)
     assert not reads
-    assert says in line
+    assert expected in line
 
 
-def test_a_permission_for_some_pages_only_reads_those() -> None:
+def test_permissions_for_some_pages_limit_the_readable_pages() -> None:
     info = dataclasses.replace(
         USER, targets={name: frozenset({"100", "1784"}) for name in ("pages_messaging", "instagram_manage_messages")}
     )
-    line = told(info, BAKERY, BIKES)
+    line = described(info, BAKERY, BIKES)
     assert "It can read 1 Page: Bakery (id 100: MESSENGER and INSTAGRAM)." in line
     assert "Its permissions were granted for some Pages only: create it again and also choose Bikes (id 101)." in line
 
 
-def test_where_meta_says_nothing_nothing_is_held_against_the_token() -> None:
+def test_unreported_permissions_do_not_count_as_missing() -> None:
     info = TokenInfo(None, "5", "Ann Example")
     reads, line = describe(info, [BAKERY], NOW)
     assert reads
@@ -95,19 +97,19 @@ def test_where_meta_says_nothing_nothing_is_held_against_the_token() -> None:
     assert "Meta does not report when it expires; it may with the right app_secret in the connection's extra." in line
 
 
-def test_both_ends_are_told_with_their_distance() -> None:
+def test_both_expiry_dates_show_the_remaining_time() -> None:
     info = dataclasses.replace(
         USER, expires_at=NOW + timedelta(days=9, hours=1), data_access_expires_at=NOW + timedelta(hours=3)
     )
-    line = told(info, BAKERY)
+    line = described(info, BAKERY)
     assert "It expires on 2026-12-01 13:00 UTC (in 9 days); its access to data ends on 2026-11-22 15:00 UTC" in line
     assert "(within a day)" in line
 
 
-def test_a_name_with_line_breaks_stays_in_the_line() -> None:
+def test_line_breaks_in_names_are_removed() -> None:
     page = dataclasses.replace(BAKERY, name="Bak\nery\r\n")
-    assert "Bak ery (id 100" in told(dataclasses.replace(USER, owner="Ann\nExample"), page)
-    assert len(told(dataclasses.replace(USER, owner="Ann\nExample"), page).splitlines()) == 1
+    assert "Bak ery (id 100" in described(dataclasses.replace(USER, owner="Ann\nExample"), page)
+    assert len(described(dataclasses.replace(USER, owner="Ann\nExample"), page).splitlines()) == 1
 
 
 FORTNIGHT = timedelta(days=14)
@@ -122,7 +124,7 @@ FORTNIGHT = timedelta(days=14)
         (None, "this user must log in to the app again"),
     ],
 )
-def test_a_token_that_expires_soon_says_who_must_do_what(kind: str | None, who: str) -> None:
+def test_an_expiring_token_says_who_must_renew_it(kind: str | None, who: str) -> None:
     info = dataclasses.replace(USER, kind=kind, expires_at=NOW + timedelta(days=14))
     line = ending_soon(info, NOW, FORTNIGHT)
     assert line is not None
@@ -132,7 +134,7 @@ def test_a_token_that_expires_soon_says_who_must_do_what(kind: str | None, who: 
     assert len(line.splitlines()) == 1
 
 
-def test_data_access_that_ends_soon_is_told_as_well() -> None:
+def test_expiring_data_access_is_reported_too() -> None:
     info = dataclasses.replace(USER, data_access_expires_at=NOW + timedelta(days=1))
     line = ending_soon(info, NOW, FORTNIGHT)
     assert line is not None
@@ -142,12 +144,12 @@ def test_data_access_that_ends_soon_is_told_as_well() -> None:
 
 
 @pytest.mark.parametrize("end", [None, NEVER, NOW + FORTNIGHT + timedelta(seconds=1)])
-def test_a_token_without_a_near_end_is_left_alone(end: datetime | None) -> None:
+def test_a_token_that_does_not_expire_soon_is_not_reported(end: datetime | None) -> None:
     info = dataclasses.replace(USER, expires_at=end, data_access_expires_at=end)
     assert ending_soon(info, NOW, FORTNIGHT) is None
 
 
-def test_an_end_that_meta_does_not_tell_is_not_taken_for_none() -> None:
+def test_an_unreported_expiry_is_not_taken_as_never() -> None:
     line = end_unknown(dataclasses.replace(USER, expires_at=None))
     assert "set app_secret in the connection's extra to the secret of that app" in str(line)
     assert end_unknown(USER) is None

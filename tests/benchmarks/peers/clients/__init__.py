@@ -1,1 +1,1 @@
-"""One program per contestant; each runs in a process and a virtual environment of its own."""
+"""One program per competitor; each runs in a process and a virtual environment of its own."""

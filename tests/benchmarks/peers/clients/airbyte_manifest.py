@@ -1,7 +1,7 @@
 """airbyte-cdk with a declarative manifest and ten workers: a stream of messages, partitioned by conversation.
 
-What it emits is written as the JSON lines that a destination would read. In an incremental shape the conversations
-are a data feed, which it stops reading at its state.
+Its output is written as the JSON lines that a destination would read. In an incremental shape the conversations are a
+data feed, which it reads only back to its state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WORKERS = 10
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as Airbyte's JSON lines."""
+    """Writes all messages of the Page as Airbyte's JSON lines."""
     logging.disable(logging.INFO)
     stream = {"name": "messages", "json_schema": {}, "supported_sync_modes": ["full_refresh"]}
     configured = {"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"}
@@ -133,7 +133,7 @@ def _stream(job: Job, name: str, path: str, parameters: dict[str, str], limit: i
 
 
 def found_ids(job: Job) -> Iterable[str]:
-    """The ids of the records in what was emitted."""
+    """The ids of the emitted records."""
     with (job.folder / "messages.jsonl").open() as lines:
         for line in lines:
             message = json.loads(line)

@@ -1,7 +1,7 @@
-"""dlt's rest_api source into DuckDB: conversations, and a child resource that asks for each one's messages.
+"""dlt's rest_api source into DuckDB: conversations, and a child resource that requests each one's messages.
 
-Its files on the way are those of its own choice, INSERT statements, or those of the option. In an incremental shape the
-newest-first early stop that its documentation describes is set.
+Its intermediate files are its default, INSERT statements, or set by the option. In an incremental shape it uses the
+newest-first early stop that its documentation describes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.benchmarks.peers.clients.measuring import MESSAGE_FIELDS, PAGE_ID, SI
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page in a table of DuckDB."""
+    """Extracts all messages of the Page into a DuckDB table."""
     pipeline = dlt.pipeline(
         "messages",
         pipelines_dir=str(job.folder / "pipelines"),

@@ -1,4 +1,4 @@
-"""facebook-business, Meta's own SDK: nested messages, and its own cursors for both lists."""
+"""facebook-business, Meta's SDK: nested messages, and its own cursors for both lists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.benchmarks.peers.clients.measuring import MESSAGE_FIELDS, PAGE_ID, TO
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as JSON lines."""
+    """Writes all messages of the Page as JSON lines."""
     FacebookSession.GRAPH = job.base_url
     # Its crash reporter would send tracebacks to Meta.
     FacebookAdsApi.init(access_token=TOKEN, api_version="v26.0", crash_log=False)

@@ -1,4 +1,4 @@
-"""What every contestant's program shares: its task, the stopwatch, and its own memory. Standard library only."""
+"""Shared by all competitors' programs: the job, the timing and the memory. Standard library only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONVERSATION_FIELDS = "id,updated_time,message_count,participants"
 
 
 class Job:
-    """Where the server is, which shape it serves, where to write, and the contestant's own options."""
+    """The server's URL, its shape, the output folder, and the competitor's options."""
 
     def __init__(self, base_url: str, folder: str, shape: str, options: str) -> None:
         self.base_url = base_url
@@ -41,14 +41,14 @@ class Job:
 
     @property
     def nested_fields(self) -> str:
-        """Conversations with their newest messages, in one ``fields=``."""
+        """The ``fields=`` of conversations with their newest messages."""
         return f"{CONVERSATION_FIELDS},messages.limit({self.shape.nested}){{{MESSAGE_FIELDS}}}"
 
 
 def run(work: Callable[[Job], None], found_ids: Callable[[Job], Iterable[str]]) -> None:
-    """Does the work of this process's arguments, prints its figures as JSON, and leaves the ids it holds in a file.
+    """Runs the job in this process's arguments, prints its figures as JSON, and writes the extracted ids to a file.
 
-    Imports are done by now and are no part of the seconds; the ids are read back from what was written, afterwards.
+    The time excludes the imports. The ids are read back from the output afterwards.
     """
     job = Job(*sys.argv[1:])
     base = peak_megabytes()
@@ -58,12 +58,12 @@ def run(work: Callable[[Job], None], found_ids: Callable[[Job], Iterable[str]]) 
     figures |= {"base_mb": base, "peak_mb": peak_megabytes()}
     (job.folder / "ids.txt").write_text("\n".join(found_ids(job)))
     print(json.dumps(figures), flush=True)
-    # Some peers leave threads behind; they are no part of the figures.
+    # Some libraries leave threads running; they are not part of the figures.
     os._exit(0)
 
 
 def json_lines_ids(job: Job) -> Iterable[str]:
-    """The ids in ``messages.jsonl``, where each line is a message."""
+    """The ids in ``messages.jsonl``, which has one message per line."""
     with (job.folder / "messages.jsonl").open() as lines:
         for line in lines:
             yield json.loads(line)["id"]

@@ -1,4 +1,4 @@
-"""This provider's extraction, as a task runs it, into a local folder with pacing off."""
+"""This provider's extraction, as a task runs it, into a local folder and without pacing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.benchmarks.peers.clients.measuring import PAGE_ID, SINCE, TOKEN, UNTI
 
 
 def extract(job: Job) -> None:
-    """The window's messages and ledger, in the format and with the sizes of the options."""
+    """Extracts the window's messages and ledger, with the format and sizes of the options."""
     shape = job.shape
     client = GraphClient(graph_session(), Credentials(TOKEN), base_url=job.base_url, pacer=Pacer(1e9))
     if shape.whole_task:
@@ -60,8 +60,8 @@ if __name__ == "__main__":
         from airflow_provider_metaconv.files.parquet import arrow_schema
         from airflow_provider_metaconv.schema import MESSAGES
 
-        # Imports pyarrow as the writer does, and its first array pandas where that is installed: libraries' sizes,
-        # which the rows do not change.
+        # Imports pyarrow as the writer does, and pandas if installed, with the first array: the libraries' memory does
+        # not depend on the rows.
         arrow_schema(MESSAGES).empty_table()
         pyarrow = sys.modules["pyarrow"]
         pyarrow.array([""])

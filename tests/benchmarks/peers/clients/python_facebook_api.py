@@ -1,4 +1,4 @@
-"""python-facebook-api: nested messages, and its generic walk over connections, which collects a whole list."""
+"""python-facebook-api: nested messages, and its generic connection reader, which collects whole lists."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.benchmarks.peers.clients.measuring import MESSAGE_FIELDS, PAGE_ID, TO
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as JSON lines."""
+    """Writes all messages of the Page as JSON lines."""
     api = GraphAPI(access_token=TOKEN, base_url=f"{job.base_url}/", version="v25.0")
-    # count=None, or it stops after 10.
+    # Without count=None it stops after 10.
     conversations = api.get_full_connections(
         object_id=PAGE_ID,
         connection="conversations",

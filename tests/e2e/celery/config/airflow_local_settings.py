@@ -1,4 +1,4 @@
-"""What this Airflow sets for every DAG and machine, so that the sample DAG itself stays as it is."""
+"""Settings of this Airflow for every DAG and worker, so that the sample DAG stays unchanged."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def task_policy(task: Any) -> None:
-    """A retry comes back at once: the test waits for Airflow to notice that it is due, not for minutes to pass."""
+    """Retries at once: the test waits for Airflow to notice the retry, not for the delay."""
     task.retry_delay = timedelta(seconds=1)
 
 
 def machine() -> str:
-    """The name of this worker, as if it were a machine of its own."""
+    """The name of this worker, as if it were a separate machine."""
     return os.environ.get("TEST_MACHINE", "main")

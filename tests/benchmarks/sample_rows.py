@@ -1,4 +1,4 @@
-"""Messages made up for loading them, and a window's files without a walk."""
+"""Generated messages to load, and a window's files written without an extraction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = ("where", "is", "my", "order", "thanks", "a lot", "please", "call", "to
 
 
 def messages(count: int) -> Iterator[Row]:
-    """Messages of a year and more, with texts as long as people write them; always the same ones."""
+    """Messages with texts of realistic length; the same ones on every call."""
     chance = random.Random(7)
     empty = dict.fromkeys(MESSAGES.column_names)
     for number in range(count):
@@ -37,7 +37,7 @@ def messages(count: int) -> Iterator[Row]:
 
 
 def conversations(count: int, read: datetime = DAY) -> Iterator[Row]:
-    """The ledger rows of so many conversations, as of that moment."""
+    """The ledger rows of so many conversations, as of ``read``."""
     empty = dict.fromkeys(CONVERSATIONS.column_names)
     for number in range(count):
         yield empty | {

@@ -1,7 +1,7 @@
-"""The floor: a bare loop of requests that writes JSON lines; nothing that reads nested messages can do much less.
+"""The baseline: a bare requests loop that writes JSON lines. No client that reads nested messages can do much less.
 
-It keeps no state, retries nothing and trusts every answer. With ``threads`` above 1 what is not nested is followed up
-by that many at once, while the list goes on.
+It keeps no state, never retries and trusts every response. With ``threads`` above 1, follow-up calls for messages run
+in that many threads while the list continues.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.benchmarks.peers.clients.measuring import MESSAGE_FIELDS, PAGE_ID, TO
 
 
 def extract(job: Job) -> None:
-    """All messages of the Page as JSON lines."""
+    """Writes all messages of the Page as JSON lines."""
     threads = job.options["threads"]
     session = requests.Session()
     session.mount("http://", HTTPAdapter(pool_maxsize=threads + 1))
