@@ -171,11 +171,11 @@ def test_several_folders_are_one_extraction_without_duplicates(tmp_path: Path) -
 
 def test_unusual_text_is_written_unchanged_where_possible(tmp_path: Path) -> None:
     texts = ["emoji \U0001f600", "עברית", "a\nb\"c'd", "x" * 100_000, '{"a": 1}', "'; DROP TABLE messages; --", ""]
-    odd = {"nul \0 nul": "nul \ufffd nul", "half \ud83d pair": "half \ufffd pair"}
-    messages = [MessageSpec(NOW - timedelta(minutes=n), text) for n, text in enumerate([*texts, *odd])]
+    invalid = {"nul \0 nul": "nul \ufffd nul", "half \ud83d pair": "half \ufffd pair"}
+    messages = [MessageSpec(NOW - timedelta(minutes=n), text) for n, text in enumerate([*texts, *invalid])]
     with EmulatorServer(build_world([PageSpec("100", [ThreadSpec("MESSENGER", messages)])], NOW)) as server:
         extract(server, tmp_path, until=NOW + HOUR)
-    assert sorted([*texts, *odd.values()]) == sorted(row["text"] for row in written(tmp_path).messages)
+    assert sorted([*texts, *invalid.values()]) == sorted(row["text"] for row in written(tmp_path).messages)
 
 
 def test_an_empty_window_has_only_its_own_row(tmp_path: Path) -> None:

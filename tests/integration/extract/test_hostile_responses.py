@@ -96,12 +96,12 @@ def test_values_of_any_depth_lose_no_message(tmp_path: Path, depth: int, file_fo
     deep = "[" * depth + '"x"' + "]" * depth
 
     def respond(path: str, _: dict[str, str]) -> Reply:
-        odd = message("m_1", **{field: "DEEP"})
-        first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [odd]}}
+        deep_message = message("m_1", **{field: "DEEP"})
+        first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [deep_message]}}
         if field in ("participants", "updated_time"):
             first |= {field: "DEEP", "messages": {"data": [message("m_1")]}}
         body: Any = {"data": [first]} if path == "100/conversations" else first
-        body = {"data": [odd]} if path.endswith("messages") else body
+        body = {"data": [deep_message]} if path.endswith("messages") else body
         return reply(json.dumps(body).replace('"DEEP"', deep).encode())
 
     with ScriptedServer(respond) as server:

@@ -1,4 +1,4 @@
-"""Whatever Meta does during a run: each message of the window is written once, or the ledger says what is missing."""
+"""Whatever Meta does meanwhile: each message is written once, or the ledger says what is missing and why."""
 
 from __future__ import annotations
 

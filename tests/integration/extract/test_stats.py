@@ -105,7 +105,7 @@ def test_the_pace_is_that_of_the_last_minute() -> None:
         (place("2026-11-20T00:00:00+00:00"), place("2026-11-19T12:00:00+00:00", number=2, lists=2)),
         (place(""), place("2026-11-19T12:00:00+00:00")),
     ],
-    ids=["a full history", "the list is read", "no step further", "a list just begun", "the first conversations"],
+    ids=["a full history", "the list is read", "no progress", "a list just started", "the first conversations"],
 )
 def test_an_unknown_remaining_time_is_called_unknown(before: ListPosition, now: ListPosition) -> None:
     clock = Clock()

@@ -30,7 +30,7 @@ WORKS = {
     "shell": "$(a)|&;<>~!",
     "umlauts": "äöü",
     "wide": "日本語",
-    "outside the plane": "😀",
+    "emoji": "😀",
     "fragment": "a#b",
     "query": "a=b&c",
     "like a partition": "page_id=5",
@@ -52,10 +52,10 @@ REFUSED = {
     "newline": ("a\nb", "destination must not contain control characters"),
     "escape": ("a\x1b[31mb", "destination must not contain control characters"),
     "line separator": ("a\u2028b", "destination must not contain control characters"),
-    "half a surrogate": ("a\udcffb", "unpaired surrogates"),
+    "unpaired surrogate": ("a\udcffb", "unpaired surrogates"),
     "backslash": ("a\\b", "destination must not contain a backslash: use / between folders"),
     "backslash and star": ("a\\*b", "destination must not contain a backslash"),
-    "too long a name": ("x" * 300, "the name is too long"),
+    "name too long": ("x" * 300, "the name is too long"),
     "too long": ("x/" * 3000, "destination must not be longer than 4,096 characters"),
 }
 SINCE = [

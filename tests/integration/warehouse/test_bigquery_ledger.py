@@ -21,4 +21,4 @@ def test_ledger_matches_messages_for_any_window_order(bigquery_server, storage_s
         cut = data.draw(st.integers(0, len(files)))
         for start, end in itertools.pairwise([0, cut, len(files)]):
             dataset.warehouse().load(files[start:end])
-        Ledger(extractions).check(dataset.rows, dataset.answer)
+        Ledger(extractions).check(dataset.rows, dataset.ask)
