@@ -19,12 +19,12 @@ Respond = Callable[[str, dict[str, str]], Reply]
 
 
 def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    """A response with that body: bytes as they are, anything else as JSON."""
+    """A response with this body: bytes unchanged, anything else as JSON."""
     return status, headers or {}, body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
 def graph_error(code: int, message: str = "refused", status: int = 400, **more: Any) -> Reply:
-    """A response with this body: bytes unchanged, anything else as JSON."""
+    """A response with Meta's error envelope."""
     return reply({"error": {"code": code, "message": message, **more}}, status)
 
 
