@@ -143,7 +143,7 @@ def publish_again(folder: Path) -> None:
 def test_files_that_vanish_after_verification_are_located_again(tmp_path: Path) -> None:
     uri = window(tmp_path / "w")
 
-    class Late(DuckDBWarehouse):
+    class RepublishedDuringLoad(DuckDBWarehouse):
         is_late = True
 
         def load(self, files: Any) -> Any:
@@ -152,5 +152,5 @@ def test_files_that_vanish_after_verification_are_located_again(tmp_path: Path) 
                 publish_again(tmp_path / "w")
             return super().load(files)
 
-    with Late(tmp_path / "meta.duckdb") as warehouse:
+    with RepublishedDuringLoad(tmp_path / "meta.duckdb") as warehouse:
         assert load_manifests([uri], warehouse).tables["messages"].inserted == 2

@@ -79,16 +79,16 @@ def operator(uri: str, **arguments: Any) -> MetaConversationsToBigQueryOperator:
 def published_again(window: Window, times: int) -> type[bigquery.BigQueryWarehouse]:
     """A warehouse whose window is published again ``times`` times just before its files are passed to BigQuery."""
 
-    class Late(bigquery.BigQueryWarehouse):
+    class RepublishedDuringLoad(bigquery.BigQueryWarehouse):
         left = times
 
         def begin(self, files: Any) -> Any:
-            if Late.left:
-                window.publish(MESSAGE | {"text": "newer"}, number=Late.left)
-                Late.left -= 1
+            if RepublishedDuringLoad.left:
+                window.publish(MESSAGE | {"text": "newer"}, number=RepublishedDuringLoad.left)
+                RepublishedDuringLoad.left -= 1
             return super().begin(files)
 
-    return Late
+    return RepublishedDuringLoad
 
 
 def test_rows_in_a_bucket_must_match_their_manifest(window: Window) -> None:

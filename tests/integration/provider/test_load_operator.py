@@ -16,7 +16,7 @@ from tests.integration.load.test_belonging import publish_again, window
 from tests.integration.provider.test_extract_operator import TaskInstance
 
 
-class Late(DuckDBWarehouse):
+class RepublishedDuringLoad(DuckDBWarehouse):
     """A warehouse whose files are published again under other names just before the first load."""
 
     folder: Path
@@ -31,9 +31,9 @@ class Late(DuckDBWarehouse):
 
 def test_a_duckdb_load_rereads_a_republished_window_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = window(tmp_path / "w")
-    monkeypatch.setattr(Late, "folder", tmp_path / "w", raising=False)
-    monkeypatch.setattr(Late, "is_late", True)
-    monkeypatch.setattr("airflow_provider_metaconv.warehouse.duckdb.DuckDBWarehouse", Late)
+    monkeypatch.setattr(RepublishedDuringLoad, "folder", tmp_path / "w", raising=False)
+    monkeypatch.setattr(RepublishedDuringLoad, "is_late", True)
+    monkeypatch.setattr("airflow_provider_metaconv.warehouse.duckdb.DuckDBWarehouse", RepublishedDuringLoad)
     task = MetaConversationsToDuckDBOperator(task_id="load", manifests=uri, database=str(tmp_path / "meta.duckdb"))
     counts = task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert counts["messages"]["inserted"] == 2
