@@ -1,4 +1,4 @@
-"""The search for secrets in what runs leave behind finds them wherever one can hide."""
+"""The search for secrets in what runs leave behind finds them in every form and format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sqlite_file(folder: Path) -> None:
     connection.close()
 
 
-def sqlite_file_with_packed_values(folder: Path) -> None:
+def sqlite_file_with_compressed_values(folder: Path) -> None:
     with sqlite3.connect(folder / "it") as connection:
         connection.execute("CREATE TABLE serialized_dag (data BLOB, other TEXT)")
         connection.execute(
@@ -75,7 +75,7 @@ HIDING: dict[str, Callable[[Path], object]] = {
     "half a gzip": lambda folder: (folder / "it").write_bytes(gzip.compress(f"{SECRET}{LONG}".encode())[:-9]),
     "zip": zipped,
     "SQLite": sqlite_file,
-    "zlib in SQLite": sqlite_file_with_packed_values,
+    "zlib in SQLite": sqlite_file_with_compressed_values,
     "target of a link": lambda folder: (folder / "it").symlink_to(folder / f"of {SECRET}"),
     "DuckDB": duckdb_file,
     "NDJSON": lambda folder: part(folder, "ndjson"),
@@ -97,27 +97,25 @@ def test_a_secret_is_found_in_the_name_of_a_folder(tmp_path: Path) -> None:
     assert [leak.path for leak in found] == ["token-of-mine", "token-of-mine/inner"]
 
 
-def test_what_was_found_is_not_shown(tmp_path: Path) -> None:
+def test_the_secret_itself_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "it").write_text(SECRET)
     assert SECRET not in repr(leaks(tmp_path, {"token": SECRET}))
 
 
-def test_where_it_was_found_is_said(tmp_path: Path) -> None:
-    sqlite_file_with_packed_values(tmp_path)
+def test_the_location_of_a_secret_is_reported(tmp_path: Path) -> None:
+    sqlite_file_with_compressed_values(tmp_path)
     assert [leak.where for leak in leaks(tmp_path, {"token": SECRET})] == ["table serialized_dag, zlib"]
 
 
 @pytest.mark.parametrize("text", ["two\nlines, Ünïcode", 'It\'s "quoted" and \\ more'])
 @pytest.mark.parametrize("write", [json.dumps, lambda text: json.dumps(text, ensure_ascii=False), repr])
-def test_what_people_wrote_is_found_as_programs_write_it(
-    tmp_path: Path, text: str, write: Callable[[str], str]
-) -> None:
+def test_message_text_is_found_in_escaped_forms(tmp_path: Path, text: str, write: Callable[[str], str]) -> None:
     (tmp_path / "task.log").write_text(f"returned {write(text)}")
     assert [leak.path for leak in leaks(tmp_path, {"text": text})] == ["task.log"]
 
 
 def demo(folder: Path, log: str = "", manifest: str = "") -> Path:
-    """What a demo leaves behind, made smaller."""
+    """A smaller version of what a demo leaves behind."""
     folder.mkdir()
     (folder / "emulator.log").write_text(f"user token: emulator-user-token\n{log}\n")
     (folder / "_manifest.json").write_text(manifest)
@@ -126,7 +124,7 @@ def demo(folder: Path, log: str = "", manifest: str = "") -> Path:
     return folder
 
 
-def test_the_emulator_of_a_demo_leaves_nothing_but_what_it_says_of_itself(tmp_path: Path) -> None:
+def test_the_demo_emulator_logs_only_its_own_token(tmp_path: Path) -> None:
     with running_emulator(tmp_path, messages=100, now=datetime(2026, 11, 20, tzinfo=UTC)) as emulator:
         response = requests.get(f"{emulator.url}/v26.0/me/accounts?access_token={emulator.token}", timeout=10)
         assert response.status_code == 200
@@ -136,13 +134,13 @@ def test_the_emulator_of_a_demo_leaves_nothing_but_what_it_says_of_itself(tmp_pa
     assert demo_leaks(tmp_path, {}) == []
 
 
-def test_what_the_emulator_says_of_itself_is_no_leak_and_anything_else_in_its_log_is(tmp_path: Path) -> None:
-    assert demo_leaks(demo(tmp_path / "well"), {}) == []
-    told = demo(tmp_path / "told", log="GET /me?access_token=emulator-user-token")
-    assert [(leak.secret, leak.path) for leak in demo_leaks(told, {})] == [("user token", "emulator.log")]
+def test_the_emulators_start_message_is_not_a_leak(tmp_path: Path) -> None:
+    assert demo_leaks(demo(tmp_path / "clean"), {}) == []
+    leaking = demo(tmp_path / "leak", log="GET /me?access_token=emulator-user-token")
+    assert [(leak.secret, leak.path) for leak in demo_leaks(leaking, {})] == [("user token", "emulator.log")]
 
 
-def test_a_message_in_a_manifest_is_a_leak_and_in_a_part_or_table_is_none(tmp_path: Path) -> None:
+def test_message_text_is_a_leak_only_outside_parts_and_tables(tmp_path: Path) -> None:
     text = "What are your opening hours on Sunday?"
     folder = demo(tmp_path / "demo", manifest=json.dumps({"reason": text}))
     (folder / "messages-00000.ndjson").write_text(text)
@@ -150,15 +148,13 @@ def test_a_message_in_a_manifest_is_a_leak_and_in_a_part_or_table_is_none(tmp_pa
     assert [leak.path for leak in found] == ["_manifest.json"]
 
 
-def test_the_search_of_demos_fails_when_it_finds_something_and_when_there_is_nothing_to_look_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(demo(tmp_path / "well"))]) == 0
+def test_the_demo_search_fails_on_a_leak_or_missing_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(demo(tmp_path / "clean"))]) == 0
     assert main([str(demo(tmp_path / "token", manifest="emulator-page-token-102"))]) == 1
     assert main([str(demo(tmp_path / "text", manifest="What are your opening hours on Sunday?"))]) == 1
     printed = capsys.readouterr().out
     assert f"FOUND: token of Page 102 in {tmp_path}/token/_manifest.json, bytes" in printed
     assert "emulator-page-token" not in printed
     assert "opening hours" not in printed
-    (tmp_path / "well" / "it.duckdb").unlink()
-    assert main([str(tmp_path / "well")]) == 1
+    (tmp_path / "clean" / "it.duckdb").unlink()
+    assert main([str(tmp_path / "clean")]) == 1

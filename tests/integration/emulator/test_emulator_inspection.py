@@ -110,7 +110,7 @@ def test_a_token_without_the_permission_for_a_platform_is_rejected() -> None:
         assert error_of(get(server, "100/conversations", platform="instagram")) == (10, None)
 
 
-def test_every_token_may_read_the_app_and_the_app_token_reads_no_data() -> None:
+def test_every_token_reads_the_app_and_the_app_token_nothing_else() -> None:
     with emulator() as server:
         for token in (server.user_token, server.page_token("100"), server.app_token):
             assert get(server, "app", token, fields="id").json() == {"id": "1"}
@@ -126,7 +126,7 @@ def test_a_page_token_has_no_permissions_edge() -> None:
         assert "(#100) Tried accessing nonexisting field (permissions) on node type (Page)" in refused.text
 
 
-def test_pages_without_instagram_or_tasks_and_tokens_that_may_not_list_pages() -> None:
+def test_accounts_show_instagram_tasks_and_require_permission() -> None:
     with emulator(pages_without_instagram=frozenset({"101"}), page_tasks={"102": ("ANALYZE",)}) as server:
         fields = "id,tasks,instagram_business_account{id,username}"
         first, second, third = rows(server, "me/accounts", server.user_token, fields=fields)

@@ -1,4 +1,4 @@
-"""One extraction from an emulator into a folder, as the tests of this folder need it, and what is in its files."""
+"""One extraction from an emulator into a folder, as these tests need it, and the content of its files."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.window import Window
 
 EXTRACTED = "2026-11-22T00:00:00+00:00"
-"""The same in all extractions, so that their rows can be compared."""
+"""The same in all extractions, so that rows can be compared."""
 
 
 class SkippedTime:
-    """A clock on which every wait is over at once."""
+    """A clock on which every wait ends immediately."""
 
     def __init__(self) -> None:
         self.skipped = 0.0
@@ -57,7 +57,7 @@ def unpaced_client(
     clock: SkippedTime | None = None,
     session: requests.Session | None = None,
 ) -> GraphClient:
-    """A client that waits for nothing, so that tests take no longer than they must."""
+    """A client that waits for nothing, to keep tests fast."""
     clock = clock or SkippedTime()
     return GraphClient(
         session or graph_session(),
@@ -89,7 +89,7 @@ def extract(
     session: requests.Session | None = None,
     extracted_time: str = EXTRACTED,
 ) -> ExtractionResult:
-    """Page 100's messages of that window, into that folder or storage."""
+    """Extracts Page 100's messages of this window into this folder or storage."""
     clock = clock or SkippedTime()
     client = unpaced_client(server, clock=clock, session=session)
     identity = page_identity(client.get, "100", with_instagram=platform == "INSTAGRAM")
@@ -108,7 +108,7 @@ def extract(
 
 @dataclass(frozen=True)
 class Written:
-    """What the manifest of a folder names: the manifest itself, and the rows of its files."""
+    """The manifest of a folder, and the rows of the files it lists."""
 
     manifest: dict[str, Any]
     messages: list[dict[str, Any]]
@@ -122,7 +122,7 @@ class Written:
 
 
 def written(folder: Path) -> Written:
-    """Everything that counts in a folder."""
+    """The content of a folder as its manifest lists it."""
     manifest = json.loads((folder / "_manifest.json").read_bytes())
     rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
     for file in manifest["files"]:

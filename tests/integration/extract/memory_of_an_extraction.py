@@ -1,4 +1,4 @@
-"""Extracts from a Graph API into a folder, in a process of its own, and prints how much memory that took.
+"""Extracts from a Graph API into a folder, in a separate process, and prints how much memory that took.
 
 python -m tests.integration.extract.memory_of_an_extraction URL TOKEN FOLDER FORMAT UNTIL
 """
@@ -32,13 +32,13 @@ def main() -> None:
     edge = ConversationsEdge(client.get, "100", "MESSENGER", None, None)
     context = ExtractionContext("MESSENGER", "100", identity.own_ids, Window(None, datetime.fromisoformat(until)))
     if file_format == "parquet":
-        # What pyarrow takes by itself, and pandas where it finds it, is not the rows' doing.
+        # Memory of pyarrow itself, and of pandas where installed, is not counted.
         with PartsWriter(LocalStorage(f"{folder}-before"), MESSAGES, file_format) as writer:
             writer.write([{"message_id": "m"}])
     before = peak_megabytes()
     result = extract_conversations([edge], context, LocalStorage(folder), client, Settings(file_format))
-    told = {"before": before, "peak": peak_megabytes(), "messages": result.messages}
-    sys.stdout.write(json.dumps(told) + "\n")
+    figures = {"before": before, "peak": peak_megabytes(), "messages": result.messages}
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Page behind an emulator, one clock for both of them that skips every wait, and the folder of a window."""
+"""A Page behind an emulator, a clock shared by both that skips every wait, and the folder of a window."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MANIFEST = "_manifest.json"
 def threads(
     count: int, *, messages: int = 2, platform: str = "MESSENGER", apart: timedelta = MINUTE
 ) -> list[ThreadSpec]:
-    """Conversations ``t_0``, the newest, to ``t_{count-1}``, ``apart`` from one another, messages a second apart."""
+    """Conversations ``t_0``, the newest, to ``t_{count-1}``, ``apart`` from each other, messages a second apart."""
     return [
         ThreadSpec(
             platform,
@@ -50,12 +50,12 @@ def threads(
 
 
 def impatient_session() -> requests.Session:
-    """A session that gives up on an answer within a moment instead of Meta's minute."""
+    """A session that waits only a moment for a response instead of a minute."""
     return graph_session(Bounds(call_seconds=0.1))
 
 
 class RecordedLists(HTTPAdapter):
-    """Notes of each list call how many conversations and nested messages it asks for, and the answer's status."""
+    """Records how many conversations and nested messages each list call requests, and the response's status."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class RecordedLists(HTTPAdapter):
 
     @property
     def session(self) -> requests.Session:
-        """A session whose calls are noted."""
+        """A session whose calls are recorded."""
         session = requests.Session()
         session.mount("http://", self)
         return session
@@ -80,7 +80,7 @@ class RecordedLists(HTTPAdapter):
 
 @dataclass
 class Scene:
-    """What a test of one window needs: attempts at it, what they cost, and what they left."""
+    """What a test of one window needs: attempts, their cost and their results."""
 
     server: EmulatorServer
     folder: Path
@@ -88,22 +88,22 @@ class Scene:
     clock: SkippedTime = field(default_factory=SkippedTime)
 
     def add(self, name: str, **values: Any) -> None:
-        """Adds a trouble to come; its seconds run on the scene's clock."""
+        """Adds a fault; its seconds run on the scene's clock."""
         self.server.add_fault(Fault(name, **values))
 
     def attempt(self, *, folder: Path | Storage | None = None, **arguments: Any) -> ExtractionResult:
-        """One attempt, as one of Airflow's tries."""
+        """One attempt, like one of Airflow's."""
         given = {"until": UNTIL, "platform": self.platform, "clock": self.clock, **arguments}
         return extract(self.server, folder or self.folder, **given)
 
     def failing_attempt(self, **arguments: Any) -> GraphError:
-        """One attempt that fails; returns why."""
+        """One attempt that fails; returns its error."""
         with pytest.raises(GraphError) as caught:
             self.attempt(**arguments)
         return caught.value
 
     def attempts(self, most: int = 20, apart: float = 300.0, **arguments: Any) -> ExtractionResult:
-        """As many attempts as are needed, as Airflow's retries."""
+        """As many attempts as needed, like Airflow's retries."""
         for _ in range(most - 1):
             try:
                 return self.attempt(**arguments)
@@ -113,21 +113,21 @@ class Scene:
 
     @property
     def calls(self) -> int:
-        """How many calls the emulator has seen."""
+        """The number of calls the emulator has received."""
         return int(self.server.statistics()["calls"])
 
     def calls_of(self, route: str) -> int:
-        """How many of them were of one route."""
+        """The number of calls to one route."""
         return int(self.server.statistics()["calls_by_route"].get(route, 0))
 
     @property
     def errors(self) -> int:
-        """How many error answers the emulator has given."""
+        """The number of error responses the emulator has returned."""
         return sum(self.server.statistics()["errors"].values())
 
     @property
     def written(self) -> Written:
-        """What the folder holds."""
+        """The content of the folder."""
         return written(self.folder)
 
     @property
@@ -141,22 +141,22 @@ class Scene:
         return {name: status for name, status in self.statuses.items() if status != "complete"}
 
     def ground_truth(self, since: datetime | None = None, folder: str = "inbox") -> list[str]:
-        """The ids of the messages that there are, sorted."""
+        """The ids of all messages that exist, sorted."""
         return sorted(self.server.ground_truth("100", self.platform, since, UNTIL, folder).message_ids)
 
     @property
     def message_ids(self) -> list[str]:
-        """The ids that were written, sorted, as often as they were."""
+        """The ids that were written, sorted, duplicates included."""
         return sorted(self.written.message_ids)
 
     def published(self) -> dict[str, bytes]:
-        """All files of the folder that count, byte for byte."""
+        """The manifest and the files it lists, byte for byte."""
         names = [MANIFEST, *(file["path"] for file in self.written.manifest["files"])]
         return {name: (self.folder / name).read_bytes() for name in names}
 
     @property
     def has_manifest(self) -> bool:
-        """Whether anything claims the window."""
+        """Whether the window is published."""
         return (self.folder / MANIFEST).exists()
 
 
@@ -164,7 +164,7 @@ class Scene:
 def scene(
     folder: Path, specs: Sequence[ThreadSpec], *, platform: str = "MESSENGER", **settings: Any
 ) -> Iterator[Scene]:
-    """A Page 100 with these conversations; the window's folder is made below ``folder``."""
+    """A Page 100 with these conversations; the window's folder is created below ``folder``."""
     clock = SkippedTime()
     world = build_world([PageSpec("100", specs)], UNTIL)
     with EmulatorServer(world, EmulatorSettings(clock=clock, **settings)) as server:

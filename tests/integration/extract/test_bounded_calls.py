@@ -1,4 +1,4 @@
-"""A conversation whose answers are too large, or never come whole, costs itself and nothing beside it."""
+"""A conversation whose responses are too large, or never complete, affects no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.extract.scene import UNTIL, scene, threads
 BOUNDS = Bounds(response_bytes=100_000, call_seconds=0.15)
 
 
-def test_lists_that_are_too_large_are_asked_for_in_smaller_parts(tmp_path: Path) -> None:
+def test_lists_that_are_too_large_are_requested_in_smaller_parts(tmp_path: Path) -> None:
     specs = [
         replace(each, messages=[replace(message, text="long " * 3_000) for message in each.messages])
         for each in threads(12, messages=9)
@@ -26,7 +26,7 @@ def test_lists_that_are_too_large_are_asked_for_in_smaller_parts(tmp_path: Path)
         assert (page.ground_truth(), {}) == (page.message_ids, page.incomplete)
 
 
-def test_a_message_that_is_too_large_by_itself_is_the_only_one_that_lacks(tmp_path: Path) -> None:
+def test_only_an_oversized_message_is_left_without_content(tmp_path: Path) -> None:
     specs = threads(20, messages=9)
     huge = MessageSpec(UNTIL - timedelta(minutes=8, seconds=30), text="huge " * 30_000, message_id="m_huge")
     specs[7] = replace(specs[7], messages=[*specs[7].messages, huge])
@@ -38,12 +38,10 @@ def test_a_message_that_is_too_large_by_itself_is_the_only_one_that_lacks(tmp_pa
 
 
 @pytest.mark.parametrize("reach", [("alone",), ("alone", "nested_lists")])
-def test_a_conversation_that_never_comes_whole_is_unreadable_with_that_as_its_reason(
-    tmp_path: Path, reach: tuple[str, ...]
-) -> None:
+def test_a_conversation_that_always_times_out_is_unreadable(tmp_path: Path, reach: tuple[str, ...]) -> None:
     with scene(tmp_path, threads(20, messages=30)) as page:
         page.add("hang", thread_id="t_7", reach=reach, delay_seconds=0.4)
-        # Nested messages of 3: each conversation needs a call of its own.
+        # Nested messages of 3: each conversation needs its own call.
         assert page.attempt(session=graph_session(BOUNDS), sizes=Sizes(10, 3, 20)).complete
         assert page.incomplete == {"t_7": "unreadable"}
         [gap] = page.written.gaps

@@ -1,4 +1,4 @@
-"""A clock that is set back, in an attempt or between two, changes no row and makes no time run backwards."""
+"""A clock set back, during an attempt or between two, changes no row and makes no time run backwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_metaconv.extract.page_sizes import Sizes
 from tests.integration.extract.scene import scene, threads
 
 
-def test_a_clock_that_is_set_back_changes_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_set_back_changes_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, hours = datetime(2026, 11, 20, tzinfo=UTC), itertools.count()
     monkeypatch.setattr(extraction, "now", lambda: (begin - timedelta(hours=next(hours))).isoformat())
     with scene(tmp_path, threads(30)) as page:

@@ -1,4 +1,4 @@
-"""A checkpoint that is not exactly what was written is a checkpoint that is not there."""
+"""A checkpoint that is not exactly what was written is treated as missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES: tuple[Any, ...] = (None, True, False, 0, -1, 2**70, 1e308, "", "x", "\ud
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """An extraction that ended half way, with parts, segments and a state that knows open conversations."""
+    """An extraction that ended halfway, with parts, segments and a state with open conversations."""
     with scene(tmp_path_factory.mktemp("page"), threads(40, messages=7)) as page:
         page.add("190/463", route="conversations", match="after=", after_calls=4, times=1)
         page.failing_attempt(sizes=SIZES, rows_per_part=40)
@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def left(page: Scene) -> dict[str, bytes]:
-    """What the attempt left."""
+    """The files that the attempt left."""
     return {path.name: path.read_bytes() for path in page.folder.iterdir()}
 
 
@@ -63,13 +63,13 @@ def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
-def test_undamaged_it_is_used(restored: Scene, left: dict[str, bytes]) -> None:
+def test_an_undamaged_checkpoint_is_used(restored: Scene, left: dict[str, bytes]) -> None:
     assert loaded(restored.folder, left) is not None
     assert restored.attempt(sizes=SIZES, rows_per_part=40).complete
     assert (restored.message_ids, restored.incomplete) == (restored.ground_truth(), {})
 
 
-def test_with_any_value_in_place_of_any_other_it_is_not_used(restored: Scene, left: dict[str, bytes]) -> None:
+def test_a_corrupted_checkpoint_is_discarded(restored: Scene, left: dict[str, bytes]) -> None:
     content = json.loads(left[CHECKPOINT_NAME])
     tried = 0
     for path in places(content):
@@ -84,9 +84,7 @@ def test_with_any_value_in_place_of_any_other_it_is_not_used(restored: Scene, le
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_truncated_or_with_bits_changed_no_file_of_it_is_used(
-    restored: Scene, left: dict[str, bytes], seed: int
-) -> None:
+def test_a_checkpoint_with_a_damaged_file_is_discarded(restored: Scene, left: dict[str, bytes], seed: int) -> None:
     chance = random.Random(seed)
     for name in (CHECKPOINT_NAME, *(name for name in left if name.endswith((".ndjson", ".gz")))):
         data = bytearray(left[name])
@@ -100,7 +98,7 @@ def test_truncated_or_with_bits_changed_no_file_of_it_is_used(
 
 
 @pytest.mark.parametrize("suffix", [".json", ".ndjson", ".gz"])
-def test_an_attempt_after_the_damage_starts_over_and_loses_nothing(
+def test_an_attempt_after_damage_starts_over_and_loses_nothing(
     restored: Scene, left: dict[str, bytes], suffix: str
 ) -> None:
     for name in left:
@@ -111,7 +109,7 @@ def test_an_attempt_after_the_damage_starts_over_and_loses_nothing(
     assert (restored.message_ids, restored.incomplete) == (restored.ground_truth(), {})
 
 
-def test_what_is_no_regular_file_in_its_place_is_replaced(restored: Scene) -> None:
+def test_a_special_file_in_place_of_a_checkpoint_is_replaced(restored: Scene) -> None:
     path = restored.folder / CHECKPOINT_NAME
     path.unlink()
     path.symlink_to("/dev/zero")

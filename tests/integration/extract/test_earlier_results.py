@@ -1,4 +1,4 @@
-"""What an earlier run published stays until something at least as good takes its place, whatever happens to a rerun."""
+"""A published result stays until one at least as good replaces it, whatever happens to a rerun."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rows_of(page: Scene, thread: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["190/463", "10", "80006", "1/99", "html_500", "368"])
-def test_a_rerun_that_fails_leaves_the_earlier_result_byte_for_byte(tmp_path: Path, kind: str) -> None:
+def test_a_failed_rerun_leaves_the_earlier_result_unchanged(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(20)) as page:
         page.attempt()
         earlier = page.published()
@@ -35,7 +35,7 @@ def test_a_rerun_that_fails_leaves_the_earlier_result_byte_for_byte(tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["10", "100/33", "2", "html_500", "empty_object", "1"])
-def test_a_conversation_refused_in_a_rerun_keeps_its_earlier_rows_and_status(tmp_path: Path, kind: str) -> None:
+def test_a_conversation_refused_in_a_rerun_keeps_its_earlier_rows(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(12, messages=9)) as page:
         page.attempt(sizes=Sizes(10, 3, 3))
         before = page.written
@@ -50,7 +50,7 @@ def test_a_conversation_refused_in_a_rerun_keeps_its_earlier_rows_and_status(tmp
         assert page.written.gaps == []
 
 
-def test_a_conversation_that_meta_no_longer_lists_keeps_its_earlier_rows(tmp_path: Path) -> None:
+def test_a_conversation_no_longer_listed_keeps_its_earlier_rows(tmp_path: Path) -> None:
     with scene(tmp_path, threads(12)) as page:
         page.attempt()
         for message in list(page.server.world.threads["t_5"].messages):
@@ -60,7 +60,7 @@ def test_a_conversation_that_meta_no_longer_lists_keeps_its_earlier_rows(tmp_pat
         assert rows_of(page, "t_5") == earlier
 
 
-def test_content_that_moved_beyond_instagrams_twenty_stays_as_it_was_read(tmp_path: Path) -> None:
+def test_content_that_moved_beyond_instagrams_limit_is_kept(tmp_path: Path) -> None:
     with scene(tmp_path, threads(3, messages=18, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.attempt()
         assert page.incomplete == {}
@@ -85,7 +85,7 @@ def test_a_richer_rerun_replaces_a_poorer_result(tmp_path: Path) -> None:
         assert (page.message_ids, page.incomplete, page.written.gaps) == (page.ground_truth(), {}, [])
 
 
-def test_what_both_runs_read_is_there_once(tmp_path: Path) -> None:
+def test_rows_read_by_both_runs_are_written_once(tmp_path: Path) -> None:
     with scene(tmp_path, threads(12, messages=9)) as page:
         page.add("10", thread_id="t_7", reach=("alone",))
         page.attempt(sizes=Sizes(10, 3, 3))
@@ -97,8 +97,8 @@ def test_what_both_runs_read_is_there_once(tmp_path: Path) -> None:
         assert [row["messages"] for row in page.written.windows] == [len(page.message_ids)]
 
 
-class DiesInCleanUp(LocalStorage):
-    """A folder in which nothing can be removed once the manifest is published."""
+class FailsInCleanup(LocalStorage):
+    """A folder in which nothing can be removed after the manifest is published."""
 
     is_published = False
 
@@ -112,22 +112,22 @@ class DiesInCleanUp(LocalStorage):
         super().delete(name)
 
 
-def test_an_attempt_after_one_that_was_killed_once_it_had_published_makes_no_list_call(tmp_path: Path) -> None:
+def test_an_attempt_after_publication_makes_no_list_call(tmp_path: Path) -> None:
     with scene(tmp_path, threads(30)) as page:
         with pytest.raises(StorageError, match="went away"):
-            page.attempt(folder=DiesInCleanUp(page.folder), sizes=Sizes(5, 5))
+            page.attempt(folder=FailsInCleanup(page.folder), sizes=Sizes(5, 5))
         earlier, lists = page.published(), page.calls_of("conversations")
         result = page.attempt(sizes=Sizes(5, 5))
         assert result.complete
         assert page.calls_of("conversations") == lists
         assert page.published() == earlier
         assert result.messages == len(page.ground_truth())
-        # Cleaned up: the run after it reads the window again.
+        # Cleanup is done: the next run reads the window again.
         assert page.attempt(sizes=Sizes(5, 5)).complete
         assert page.calls_of("conversations") > lists
 
 
-def test_a_checkpoint_of_an_unfinished_rerun_does_not_make_the_earlier_result_count_as_its_own(tmp_path: Path) -> None:
+def test_an_unfinished_rerun_does_not_adopt_the_earlier_result(tmp_path: Path) -> None:
     with scene(tmp_path, threads(30)) as page:
         page.attempt(sizes=Sizes(5, 5))
         page.server.world.post("t_9", created_time=UNTIL - MINUTE)
@@ -138,7 +138,7 @@ def test_a_checkpoint_of_an_unfinished_rerun_does_not_make_the_earlier_result_co
         assert page.message_ids == page.ground_truth()
 
 
-def test_an_unreadable_conversation_that_was_seen_by_an_earlier_attempt_is_asked_again(tmp_path: Path) -> None:
+def test_the_next_attempt_requests_an_unreadable_conversation_again(tmp_path: Path) -> None:
     messages = [MessageSpec(UNTIL - MINUTE - n * MINUTE) for n in range(9)]
     with scene(tmp_path, [ThreadSpec("MESSENGER", messages, thread_id="t_x"), *threads(30)]) as page:
         page.add("html_500", thread_id="t_x", reach=("alone", "nested_lists"))
@@ -149,20 +149,20 @@ def test_an_unreadable_conversation_that_was_seen_by_an_earlier_attempt_is_asked
         assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
-class Mute(LocalStorage):
-    """Published files cannot be read, for as long as that lasts; nobody can say whether they are whole."""
+class UnreadableStorage(LocalStorage):
+    """Published files cannot be read for now, so nobody knows whether they are intact."""
 
     def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
         raise StorageError(f"cannot read {name}: the storage does not answer")
 
 
-def test_an_earlier_result_that_cannot_be_read_for_the_moment_is_not_given_up(tmp_path: Path) -> None:
+def test_a_temporarily_unreadable_result_is_kept(tmp_path: Path) -> None:
     with scene(tmp_path, threads(12, messages=9)) as page:
         page.attempt(sizes=Sizes(10, 3, 3))
         earlier = page.published()
         page.add("10", thread_id="t_7", reach=("alone",))
         with pytest.raises(StorageError, match="does not answer"):
-            extract(page.server, Mute(page.folder), until=UNTIL, sizes=Sizes(10, 3, 3), clock=page.clock)
+            extract(page.server, UnreadableStorage(page.folder), until=UNTIL, sizes=Sizes(10, 3, 3), clock=page.clock)
         assert earlier.items() <= page.published().items()
         assert page.attempt(sizes=Sizes(10, 3, 3)).complete
         assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})

@@ -1,4 +1,4 @@
-"""Particular promises of an extraction: what is read, in how many calls, and what is left behind."""
+"""Individual guarantees of an extraction: what is read, in how many calls, and what is left behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def thread(platform: str, count: int, newest: datetime = NOW - HOUR, **arguments
     return ThreadSpec(platform, messages, **arguments)
 
 
-def test_a_generated_world_is_extracted_whole_on_both_platforms(tmp_path: Path) -> None:
+def test_a_generated_world_is_extracted_completely_on_both_platforms(tmp_path: Path) -> None:
     world = World.generate(WorldSettings(seed=3, pages=1, messages=3000, now=NOW))
     with EmulatorServer(world) as server:
         for platform in ("MESSENGER", "INSTAGRAM"):
@@ -43,7 +43,7 @@ def test_a_generated_world_is_extracted_whole_on_both_platforms(tmp_path: Path) 
             assert sorted(truth.message_ids) == sorted(written(tmp_path / platform).message_ids)
 
 
-def test_rows_have_the_columns_of_the_tables_in_their_order(tmp_path: Path) -> None:
+def test_rows_have_the_tables_columns_in_order(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [thread("MESSENGER", 3)])], NOW)) as server:
         extract(server, tmp_path, until=NOW)
     found = written(tmp_path)
@@ -51,7 +51,7 @@ def test_rows_have_the_columns_of_the_tables_in_their_order(tmp_path: Path) -> N
     assert {CONVERSATIONS.column_names} == {tuple(row) for row in found.conversations}
 
 
-def test_a_messenger_row_says_who_wrote_what_to_whom(tmp_path: Path) -> None:
+def test_a_messenger_row_has_sender_recipients_and_text(tmp_path: Path) -> None:
     spec = thread("MESSENGER", 2, thread_id="t_1", customer_name="Ann Example", customer_id="77")
     with EmulatorServer(build_world([PageSpec("100", [spec])], NOW)) as server:
         extract(server, tmp_path, until=NOW)
@@ -67,7 +67,7 @@ def test_a_messenger_row_says_who_wrote_what_to_whom(tmp_path: Path) -> None:
     ) == ("2026-11-20T11:00:00+00:00", "text 0", "available", "t_1")
 
 
-def test_on_instagram_the_business_writes_under_its_instagram_account(tmp_path: Path) -> None:
+def test_messages_of_the_instagram_account_are_outbound(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [thread("INSTAGRAM", 4)])], NOW)) as server:
         extract(server, tmp_path, platform="INSTAGRAM", until=NOW)
     found = written(tmp_path).messages
@@ -79,7 +79,7 @@ def test_on_instagram_the_business_writes_under_its_instagram_account(tmp_path: 
     ]
 
 
-def test_beyond_instagrams_twenty_newest_the_ledger_says_how_many(tmp_path: Path) -> None:
+def test_the_ledger_counts_messages_beyond_instagrams_limit(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [thread("INSTAGRAM", 53)])], NOW)) as server:
         extraction = extract(server, tmp_path, platform="INSTAGRAM", until=NOW)
     [row] = written(tmp_path).conversations
@@ -93,7 +93,7 @@ def test_beyond_instagrams_twenty_newest_the_ledger_says_how_many(tmp_path: Path
     assert "33 older ones are known by id without content" in row["reason"]
 
 
-def test_a_message_deleted_among_the_newest_does_not_make_a_thread_incomplete(tmp_path: Path) -> None:
+def test_a_deleted_message_does_not_make_a_thread_incomplete(tmp_path: Path) -> None:
     spec = ThreadSpec("INSTAGRAM", [MessageSpec(NOW - HOUR), MessageSpec(NOW - 2 * HOUR, deleted=True)])
     with EmulatorServer(build_world([PageSpec("100", [spec])], NOW)) as server:
         extraction = extract(server, tmp_path, platform="INSTAGRAM", until=NOW)
@@ -101,20 +101,20 @@ def test_a_message_deleted_among_the_newest_does_not_make_a_thread_incomplete(tm
     assert (extraction.incomplete, row["status"], row["messages_unavailable"]) == (0, "complete", 1)
 
 
-def test_a_window_is_read_without_what_is_older(tmp_path: Path) -> None:
+def test_a_window_is_read_without_older_conversations(tmp_path: Path) -> None:
     world = uniform_world(threads=400, messages_per_thread=1, now=NOW, spacing_seconds=60)
     since = NOW - timedelta(minutes=10)
     with EmulatorServer(world) as server:
         extraction = extract(server, tmp_path, since=since, until=NOW, sizes=Sizes(50, 25))
-    # One for the Page's token, one for the conversations; 350 older ones are never listed.
+    # One for the Page's token, one for the conversations; the 350 older ones are never listed.
     assert (extraction.messages, extraction.calls) == (10, 2)
 
 
-def test_an_everyday_page_costs_as_few_calls_as_its_list_has_pages(tmp_path: Path) -> None:
+def test_an_ordinary_page_costs_one_call_per_result_page(tmp_path: Path) -> None:
     world = uniform_world(threads=1000, messages_per_thread=8, now=NOW)
     with EmulatorServer(world) as server:
         extraction = extract(server, tmp_path, until=NOW, sizes=Sizes(50, 25))
-    # One for the Page's token, the list's twenty pages, and one look at what moved meanwhile.
+    # One for the Page's token, twenty for the list's pages, and one for what moved meanwhile.
     assert (extraction.messages, extraction.calls) == (8000, 1 + 20 + 1)
 
 
@@ -125,7 +125,7 @@ def test_a_conversation_touched_only_after_the_window_is_not_in_the_ledger(tmp_p
     assert [row["conversation_id"] for row in written(tmp_path).conversations] == ["t_5"]
 
 
-def test_too_much_data_halves_what_is_asked_for_until_it_fits(tmp_path: Path) -> None:
+def test_too_much_data_halves_the_request_until_it_fits(tmp_path: Path) -> None:
     world = uniform_world(threads=60, messages_per_thread=40, now=NOW)
     with EmulatorServer(world) as server:
         server.add_fault(Fault("too_much_data", more_than=30))
@@ -133,7 +133,7 @@ def test_too_much_data_halves_what_is_asked_for_until_it_fits(tmp_path: Path) ->
         assert sorted(server.ground_truth("100", "MESSENGER").message_ids) == sorted(written(tmp_path).message_ids)
 
 
-def test_one_conversation_that_is_gone_does_not_hold_back_the_others(tmp_path: Path) -> None:
+def test_a_missing_conversation_does_not_affect_the_others(tmp_path: Path) -> None:
     specs = [thread("MESSENGER", 5, thread_id="t_1"), thread("MESSENGER", 5, thread_id="t_2")]
     with EmulatorServer(build_world([PageSpec("100", specs)], NOW)) as server:
         server.add_fault(Fault("100/33", match="t_1/messages"))
@@ -147,7 +147,7 @@ def test_one_conversation_that_is_gone_does_not_hold_back_the_others(tmp_path: P
     assert extraction.incomplete == 1
 
 
-def test_folder_and_user_narrow_the_list(tmp_path: Path) -> None:
+def test_folder_and_user_filter_the_list(tmp_path: Path) -> None:
     specs = [
         thread("MESSENGER", 1, thread_id="t_1", folder="spam"),
         thread("MESSENGER", 1, thread_id="t_2", customer_id="77"),
@@ -160,7 +160,7 @@ def test_folder_and_user_narrow_the_list(tmp_path: Path) -> None:
     assert [row["conversation_id"] for row in written(tmp_path / "b").conversations] == ["t_2"]
 
 
-def test_several_folders_are_one_extraction_and_a_conversation_counts_once(tmp_path: Path) -> None:
+def test_several_folders_are_one_extraction_without_duplicates(tmp_path: Path) -> None:
     folders = ["inbox", "page_done", "spam", "other"]
     specs = [thread("MESSENGER", 2, thread_id=f"t_{number}", folder=name) for number, name in enumerate(folders)]
     with EmulatorServer(build_world([PageSpec("100", specs)], NOW)) as server:
@@ -169,16 +169,16 @@ def test_several_folders_are_one_extraction_and_a_conversation_counts_once(tmp_p
     assert len(set(written(tmp_path).message_ids)) == 8
 
 
-def test_odd_text_arrives_as_it_was_sent_where_it_can_be_held(tmp_path: Path) -> None:
+def test_unusual_text_is_written_unchanged_where_possible(tmp_path: Path) -> None:
     texts = ["emoji \U0001f600", "עברית", "a\nb\"c'd", "x" * 100_000, '{"a": 1}', "'; DROP TABLE messages; --", ""]
-    odd = {"nul \0 nul": "nul \ufffd nul", "half \ud83d pair": "half \ufffd pair"}
-    messages = [MessageSpec(NOW - timedelta(minutes=n), text) for n, text in enumerate([*texts, *odd])]
+    invalid = {"nul \0 nul": "nul \ufffd nul", "half \ud83d pair": "half \ufffd pair"}
+    messages = [MessageSpec(NOW - timedelta(minutes=n), text) for n, text in enumerate([*texts, *invalid])]
     with EmulatorServer(build_world([PageSpec("100", [ThreadSpec("MESSENGER", messages)])], NOW)) as server:
         extract(server, tmp_path, until=NOW + HOUR)
-    assert sorted([*texts, *odd.values()]) == sorted(row["text"] for row in written(tmp_path).messages)
+    assert sorted([*texts, *invalid.values()]) == sorted(row["text"] for row in written(tmp_path).messages)
 
 
-def test_an_empty_window_is_a_manifest_with_nothing_but_its_own_row(tmp_path: Path) -> None:
+def test_an_empty_window_has_only_its_own_row(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [])], NOW)) as server:
         extraction = extract(server, tmp_path, until=NOW)
     found = written(tmp_path)
@@ -186,7 +186,7 @@ def test_an_empty_window_is_a_manifest_with_nothing_but_its_own_row(tmp_path: Pa
     assert [(row["status"], row["conversations"]) for row in found.windows] == [("complete", 0)]
 
 
-def test_a_rerun_replaces_what_was_there(tmp_path: Path) -> None:
+def test_a_rerun_replaces_the_earlier_files(tmp_path: Path) -> None:
     world = build_world([PageSpec("100", [thread("MESSENGER", 5)])], NOW)
     with EmulatorServer(world) as server:
         extract(server, tmp_path, until=NOW)
@@ -200,9 +200,7 @@ def test_a_rerun_replaces_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("fault", "error"), [("190/463", TokenError), ("80006", RateLimitError)])
-def test_a_run_that_fails_leaves_the_last_good_one_standing(
-    tmp_path: Path, fault: str, error: type[GraphError]
-) -> None:
+def test_a_failed_run_keeps_the_last_good_result(tmp_path: Path, fault: str, error: type[GraphError]) -> None:
     world = uniform_world(threads=30, messages_per_thread=2, now=NOW)
     with EmulatorServer(world) as server:
         extract(server, tmp_path, until=NOW)
@@ -213,7 +211,7 @@ def test_a_run_that_fails_leaves_the_last_good_one_standing(
     assert first == written(tmp_path)
 
 
-def test_a_run_that_never_finished_leaves_a_checkpoint_and_nothing_that_counts(tmp_path: Path) -> None:
+def test_an_unfinished_run_leaves_only_a_checkpoint(tmp_path: Path) -> None:
     with EmulatorServer(uniform_world(threads=30, messages_per_thread=2, now=NOW)) as server:
         server.add_fault(Fault("190", after_calls=3))
         with pytest.raises(TokenError):
@@ -221,7 +219,7 @@ def test_a_run_that_never_finished_leaves_a_checkpoint_and_nothing_that_counts(t
     assert {"_checkpoint"} == {path.stem.split("-")[0] for path in tmp_path.iterdir()}
 
 
-def test_a_destination_that_cannot_be_written_to_says_so(tmp_path: Path) -> None:
+def test_an_unwritable_destination_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with (
         EmulatorServer(build_world([PageSpec("100", [thread("MESSENGER", 1)])], NOW)) as server,
@@ -230,13 +228,13 @@ def test_a_destination_that_cannot_be_written_to_says_so(tmp_path: Path) -> None
         extract(server, tmp_path / "file" / "below", until=NOW)
 
 
-def test_neither_tokens_nor_paging_links_are_in_the_files(tmp_path: Path) -> None:
+def test_files_contain_neither_tokens_nor_paging_links(tmp_path: Path) -> None:
     world = World.generate(WorldSettings(seed=5, pages=1, messages=1500, now=NOW))
     with EmulatorServer(world) as server:
         extract(server, tmp_path, until=NOW)
-        told = str(written(tmp_path))
+        content = str(written(tmp_path))
         assert [
             secret
             for secret in ("access_token", server.user_token, server.page_token("100"), "paging", "@facebook.com")
-            if secret in told
+            if secret in content
         ] == []

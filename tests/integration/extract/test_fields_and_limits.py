@@ -1,4 +1,4 @@
-"""What Meta refuses of a call is left out or asked for in smaller pieces, and remembered; limits cost few calls."""
+"""What Meta refuses in a call is left out or requested in smaller parts, and remembered; limits cost few calls."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("kind", ONLY_ONE)
-def test_where_only_calls_for_one_row_are_answered_all_rows_are_read(tmp_path: Path, kind: str) -> None:
+def test_all_rows_are_read_when_only_single_row_calls_succeed(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(15, messages=6)) as page:
         page.add(kind, limit_over=1)
         page.add(kind, nested_limit_over=1)
         assert page.attempts().complete
         assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
-        # One call for each conversation and message, and for each conversation's id once more; the rest is refused.
+        # One call for each conversation and message, one more for each conversation's id; the others are refused.
         assert page.calls <= 15 + 15 * 6 + 15 + 180
 
 
-def test_where_only_calls_for_one_row_are_answered_in_time_all_rows_are_read(tmp_path: Path) -> None:
+def test_all_rows_are_read_when_only_single_row_calls_are_fast(tmp_path: Path) -> None:
     with scene(tmp_path, threads(4)) as page:
         page.add("hang", limit_over=1)
         page.add("hang", nested_limit_over=1)
@@ -44,7 +44,7 @@ def test_where_only_calls_for_one_row_are_answered_in_time_all_rows_are_read(tmp
 
 
 @pytest.mark.parametrize("kind", ["1", "-2/2534084", "html_504"])
-def test_the_size_that_works_is_remembered_by_the_next_attempt(tmp_path: Path, kind: str) -> None:
+def test_the_next_attempt_remembers_the_size_that_works(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(30)) as page:
         page.add(kind, route="conversations", limit_over=1)
         page.add("80006", route="conversations", match="limit=1&", after_calls=12, times=1, regain_minutes=60)
@@ -54,13 +54,13 @@ def test_the_size_that_works_is_remembered_by_the_next_attempt(tmp_path: Path, k
         assert page.attempt(session=lists.session).complete
         assert page.message_ids == page.ground_truth()
         whole = [call for call in lists.calls if call[1]]
-        # It may try two conversations now and then after successes, but does not begin with more than one.
+        # It may occasionally try two conversations after successes, but starts with one.
         assert (whole[0][0], whole[0][2], max(limit for limit, _, _ in whole)) == (1, 200, 2)
 
 
 @pytest.mark.parametrize("kind", ["100/field", "12"])
 @pytest.mark.parametrize("field", COLUMNS)
-def test_a_refused_message_field_is_left_out_its_column_is_null_and_its_name_is_told(
+def test_a_refused_message_field_is_left_out_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, field: str
 ) -> None:
     content = {"message": "m", "sticker": "https://x.example/s", "tags": {"data": [{"name": "inbox"}]}}
@@ -88,7 +88,7 @@ def test_a_refused_conversation_field_is_left_out_too(tmp_path: Path, kind: str,
         assert page.written.manifest["left_out_fields"] == [field]
 
 
-def test_two_refused_fields_are_both_left_out_and_remembered_by_the_next_attempt(tmp_path: Path) -> None:
+def test_the_next_attempt_remembers_all_refused_fields(tmp_path: Path) -> None:
     with scene(tmp_path, threads(12)) as page:
         page.add("100/field", field="tags")
         page.add("12", field="reactions")
@@ -109,11 +109,11 @@ def test_a_refused_limit_becomes_the_maximum_and_is_remembered(tmp_path: Path, m
         page.add("80006", route="conversations", after_calls=6, times=1, regain_minutes=60)
         page.attempts(apart=3_700)
         assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
-        # Of several calls in flight each may be refused once; no later one is.
+        # Each of several calls in flight may be refused once; no later one is.
         assert page.server.statistics()["errors"].get("100", 0) <= 5
 
 
-def test_a_limit_that_is_refused_without_saying_a_maximum_is_lowered_until_it_fits(tmp_path: Path) -> None:
+def test_a_refused_limit_without_a_maximum_is_lowered(tmp_path: Path) -> None:
     with scene(tmp_path, threads(30, messages=4)) as page:
         page.add("100/limit", limit_over=5, text="(#100) param limit must be lower")
         assert page.attempt().complete
@@ -123,14 +123,12 @@ def test_a_limit_that_is_refused_without_saying_a_maximum_is_lowered_until_it_fi
 
 @pytest.mark.parametrize("routes", [("conversations",), ("page",), ("page", "conversations")], ids="+".join)
 @pytest.mark.parametrize("kind", ["613", "613/1996"])
-def test_a_limit_without_a_hint_that_lasts_an_hour_costs_at_most_twenty_calls(
-    tmp_path: Path, kind: str, routes: tuple[str, ...]
-) -> None:
+def test_an_hour_without_a_hint_costs_at_most_twenty_calls(tmp_path: Path, kind: str, routes: tuple[str, ...]) -> None:
     with scene(tmp_path, threads(12)) as page:
         for route in routes:
             page.add(kind, route=route, until_seconds=3_600)
-        began, waits = page.clock(), []
-        while page.clock() - began < 3_600:
+        started, waits = page.clock(), []
+        while page.clock() - started < 3_600:
             error = page.failing_attempt()
             assert isinstance(error, RateLimitError)
             waits.append(error.retry_after)
@@ -139,14 +137,14 @@ def test_a_limit_without_a_hint_that_lasts_an_hour_costs_at_most_twenty_calls(
         assert waits == sorted(waits)
         assert page.attempt().complete
         assert page.message_ids == page.ground_truth()
-        # The worker was freed: hardly any waiting happened within a call. An attempt that begins with a limited call
-        # waits for it up to 40 s, and knows nothing of the attempts before it.
+        # The worker was freed: hardly any waiting happened within a call. An attempt that starts with a limited call
+        # waits for it up to 40 s, and knows nothing of earlier attempts.
         within_calls = page.clock.skipped - sum(waits) - 2 * len(waits)
         assert within_calls <= (160 if "page" in routes else 120)
 
 
 @pytest.mark.parametrize("pool", ["ads_management", "ads_insights", "messenger", "pages"])
-def test_usage_of_other_objects_and_types_neither_slows_nor_stops(tmp_path: Path, pool: str) -> None:
+def test_usage_of_other_objects_causes_no_delay(tmp_path: Path, pool: str) -> None:
     with scene(tmp_path, threads(40)) as page:
         page.add("foreign_usage", pool=pool, percent=100, regain_minutes=60)
         page.add("613", route="conversations", times=1, after_calls=1)
@@ -156,7 +154,7 @@ def test_usage_of_other_objects_and_types_neither_slows_nor_stops(tmp_path: Path
         assert page.clock.skipped <= 10
 
 
-def test_all_of_more_than_twenty_five_participants_are_written(tmp_path: Path) -> None:
+def test_more_than_25_participants_are_all_written(tmp_path: Path) -> None:
     crowd = ThreadSpec("MESSENGER", threads(1)[0].messages, thread_id="t_0", participants=160)
     with scene(tmp_path, [crowd]) as page:
         result = page.attempt()
@@ -165,7 +163,7 @@ def test_all_of_more_than_twenty_five_participants_are_written(tmp_path: Path) -
         assert result.calls <= 2 + ceil(135 / 100) + 1
 
 
-def test_participants_that_meta_refuses_are_told_by_a_marker(tmp_path: Path) -> None:
+def test_refused_participants_are_marked(tmp_path: Path) -> None:
     crowd = ThreadSpec("MESSENGER", threads(1)[0].messages, thread_id="t_0", participants=160)
     with scene(tmp_path, [crowd]) as page:
         page.add("200", match="t_0/participants")
@@ -183,7 +181,7 @@ def test_an_attachments_edge_without_data_is_null(tmp_path: Path) -> None:
         assert [row["attachments"] for row in page.written.messages] == [None]
 
 
-def test_the_business_under_another_of_its_ids_is_outbound(tmp_path: Path) -> None:
+def test_messages_under_another_id_of_the_business_are_outbound(tmp_path: Path) -> None:
     messages = [
         MessageSpec(UNTIL - 3 * MINUTE, from_page=True),
         MessageSpec(UNTIL - 2 * MINUTE, from_page=True, sender_id="17841499999999999"),
@@ -199,7 +197,7 @@ def late(page: Scene, thread: str, ago: timedelta) -> str:
     return page.server.world.post(thread, created_time=UNTIL - ago)
 
 
-def test_messages_that_meta_lists_late_are_read_by_the_next_window_within_its_lookback(tmp_path: Path) -> None:
+def test_messages_listed_late_are_read_within_the_lookback(tmp_path: Path) -> None:
     hour = timedelta(hours=1)
     with scene(tmp_path, threads(40)) as page:
         since = UNTIL - hour
@@ -214,14 +212,14 @@ def test_messages_that_meta_lists_late_are_read_by_the_next_window_within_its_lo
         assert window["window_since"] == since.isoformat()
 
 
-def test_lookback_costs_no_call_in_the_ordinary_case(tmp_path: Path) -> None:
+def test_lookback_usually_costs_no_call(tmp_path: Path) -> None:
     with scene(tmp_path, threads(90)) as page:
         since = UNTIL - timedelta(hours=1)
         without = page.attempt(folder=tmp_path / "p" / "a", since=since).calls
         assert page.attempt(since=since, lookback=10 * MINUTE).calls == without
 
 
-def test_a_checkpoint_of_another_lookback_is_not_continued(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_lookback_is_not_resumed(tmp_path: Path) -> None:
     with scene(tmp_path, threads(90)) as page:
         since = UNTIL - timedelta(hours=1)
         page.add("80006", route="conversations", after_calls=2, times=1)

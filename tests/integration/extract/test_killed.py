@@ -1,4 +1,4 @@
-"""kill -9 at any moment: the next try goes on, spends a few calls more at most, and the result is the same."""
+"""kill -9 at any moment: the next attempt continues, costs at most a few calls more, and gives the same result."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def server() -> Iterator[EmulatorServer]:
 
 def start(server: EmulatorServer, folder: Path) -> subprocess.Popen[bytes]:
     arguments = [server.url, server.user_token, str(folder), NOW.isoformat(), "ndjson", str(ROWS_PER_PART)]
-    return subprocess.Popen([sys.executable, "-m", "tests.integration.extract.killed", *arguments])
+    return subprocess.Popen([sys.executable, "-m", "tests.integration.extract.kill_target", *arguments])
 
 
 def kill_when(child: subprocess.Popen[bytes], ready: Callable[[], bool]) -> bool:
-    """Kills the process as soon as that is so; False when it finished before."""
+    """Kills the process once ``ready`` returns true; returns False if the process finished first."""
     while not ready():
         if child.poll() is not None:
             assert child.returncode == 0
@@ -49,7 +49,7 @@ def calls(server: EmulatorServer) -> int:
 
 @pytest.fixture(scope="module")
 def undisturbed(server: EmulatorServer, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """What the extraction costs when nobody disturbs it."""
+    """The number of calls of an undisturbed extraction."""
     before = calls(server)
     assert start(server, tmp_path_factory.mktemp("undisturbed")).wait() == 0
     return calls(server) - before
@@ -66,7 +66,9 @@ def finish_and_compare(server: EmulatorServer, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("part", range(6))
-def test_killed_at_every_part_boundary(server: EmulatorServer, tmp_path: Path, undisturbed: int, part: int) -> None:
+def test_a_kill_at_any_part_boundary_loses_nothing(
+    server: EmulatorServer, tmp_path: Path, undisturbed: int, part: int
+) -> None:
     before = calls(server)
     boundary = tmp_path / f"messages-{part:05d}.ndjson.gz"
     assert kill_when(start(server, tmp_path), boundary.exists)
@@ -75,7 +77,9 @@ def test_killed_at_every_part_boundary(server: EmulatorServer, tmp_path: Path, u
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_killed_at_random_points(server: EmulatorServer, tmp_path: Path, undisturbed: int, seed: int) -> None:
+def test_a_kill_at_a_random_point_loses_nothing(
+    server: EmulatorServer, tmp_path: Path, undisturbed: int, seed: int
+) -> None:
     before = calls(server)
     moment = before + random.Random(seed).randint(2, undisturbed - 2)
     killed = kill_when(start(server, tmp_path), lambda: calls(server) >= moment)
@@ -83,7 +87,7 @@ def test_killed_at_random_points(server: EmulatorServer, tmp_path: Path, undistu
     assert not killed or calls(server) - before <= undisturbed * 1.02 + 5
 
 
-def test_killed_again_and_again(server: EmulatorServer, tmp_path: Path) -> None:
+def test_repeated_kills_lose_nothing(server: EmulatorServer, tmp_path: Path) -> None:
     for _ in range(4):
         moment = calls(server) + 120
         kill_when(start(server, tmp_path), lambda moment=moment: calls(server) >= moment)  # type: ignore[misc]
@@ -91,25 +95,23 @@ def test_killed_again_and_again(server: EmulatorServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("removals", [0, 1, 3])
-def test_killed_once_the_manifest_is_published_the_next_try_asks_for_nothing(
+def test_after_a_kill_during_cleanup_nothing_is_read_again(
     server: EmulatorServer, tmp_path: Path, removals: int
 ) -> None:
     arguments = [server.url, server.user_token, str(tmp_path), NOW.isoformat(), str(removals)]
     child = subprocess.run(
-        [sys.executable, "-m", "tests.integration.extract.killed_in_clean_up", *arguments], check=False
+        [sys.executable, "-m", "tests.integration.extract.kill_target_in_cleanup", *arguments], check=False
     )
     assert child.returncode == -signal.SIGKILL
     published = (tmp_path / "_manifest.json").read_bytes()
     before = calls(server)
     finish_and_compare(server, tmp_path)
-    # The Page's identity, which every try asks for before it knows of any file.
+    # Only the Page's identity, which every attempt requests before it reads any file.
     assert calls(server) - before <= 2
     assert published == (tmp_path / "_manifest.json").read_bytes()
 
 
-def test_a_destination_that_vanishes_ends_the_try_and_the_next_one_starts_over(
-    server: EmulatorServer, tmp_path: Path
-) -> None:
+def test_after_a_destination_vanishes_the_next_attempt_starts_over(server: EmulatorServer, tmp_path: Path) -> None:
     folder = tmp_path / "files" / "window"
     child = start(server, folder)
     while not (folder / "messages-00002.ndjson.gz").exists():
@@ -117,7 +119,7 @@ def test_a_destination_that_vanishes_ends_the_try_and_the_next_one_starts_over(
         time.sleep(0.001)
     (tmp_path / "files").rename(tmp_path / "unmounted")
     child.wait()
-    # The process may have made the folder anew; what it wrote there never counts as a finished window by mistake.
+    # The process may have recreated the folder; what it wrote there never counts as a finished window by mistake.
     if child.returncode == 0:
         found = written(folder)
         assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)

@@ -1,4 +1,4 @@
-"""Meta may quote a token wherever it likes: nothing of it gets into files, checkpoints or results."""
+"""Wherever Meta quotes a token, no part of it gets into files, checkpoints or results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def respond(path: str, query: dict[str, str]) -> Reply:
 
 
 @pytest.mark.parametrize("accept_partial", [False, True])
-def test_what_meta_quotes_of_a_token_is_in_no_file_and_no_result(tmp_path: Path, accept_partial: bool) -> None:
+def test_a_token_quoted_by_meta_is_in_no_file_or_result(tmp_path: Path, accept_partial: bool) -> None:
     outcome: object
     with ScriptedServer(respond) as server:
         client = server.client(TOKEN)

@@ -1,4 +1,4 @@
-"""Lists end by what they bring: cursors that are ever new and bring nothing new lead nowhere."""
+"""Lists end by their content: cursors that are always new but return nothing new are not followed forever."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Endless:
         self, path: str, parameters: Mapping[str, str] | None = None, *, parse: Any = None, retried: Any = ()
     ) -> Any:
         self.calls += 1
-        assert self.calls <= MOST_CALLS, "it goes on for ever"
-        return parse(self.answer(path.rpartition("/")[2]))
+        assert self.calls <= MOST_CALLS, "the list never ends"
+        return parse(self.respond(path.rpartition("/")[2]))
 
-    def answer(self, edge: str) -> dict[str, Any]:
+    def respond(self, edge: str) -> dict[str, Any]:
         if edge == "conversations":
             rows = [self.conversation()] if not (self.endless == edge and self.rows == "none") else []
             return self.page(rows, edge)
         if edge == "messages":
-            messages: dict[str, list[Any]] = {"none": [], "same": [MESSAGE], "odd": [{}]}
+            messages: dict[str, list[Any]] = {"none": [], "same": [MESSAGE], "malformed": [{}]}
             return self.page(messages[self.rows], edge)
         return self.conversation()
 
@@ -66,11 +66,11 @@ class Endless:
         ("conversations", "same"),
         ("messages", "none"),
         ("messages", "same"),
-        ("messages", "odd"),
+        ("messages", "malformed"),
     ],
 )
 @pytest.mark.parametrize("accept_partial", [False, True])
-def test_ever_new_cursors_that_bring_nothing_new_end(
+def test_new_cursors_without_new_rows_come_to_an_end(
     tmp_path: Path, endless: str, rows: str, accept_partial: bool
 ) -> None:
     graph, clock = Endless(endless, rows), SkippedTime()

@@ -1,4 +1,4 @@
-"""One conversation that Meta refuses never stops the Page, and nothing of it is called complete."""
+"""A conversation that Meta refuses never stops its Page, and is never recorded as complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BROKEN = ["1", "1/99", "2", "-2/2534084", "html_500", "html_502", "old_style_err
 
 
 def others(page: Scene, *refused: str) -> list[str]:
-    """The ids of all messages but those of some conversations."""
+    """The ids of all messages except those of some conversations."""
     world = page.server.world
     gone = {message.id for thread in refused for message in world.threads[thread].messages}
     return [each for each in page.ground_truth() if each not in gone]
@@ -29,12 +29,12 @@ def others(page: Scene, *refused: str) -> list[str]:
         *((kind, ("alone", "nested_lists")) for kind in REFUSED),
     ],
 )
-def test_one_refused_conversation_is_unreadable_with_metas_reason_and_the_page_goes_on(
+def test_a_refused_conversation_is_unreadable_with_metas_reason(
     tmp_path: Path, kind: str, reach: tuple[str, ...]
 ) -> None:
     with scene(tmp_path, threads(20, messages=9)) as page:
         page.add(kind, thread_id="t_7", reach=reach)
-        # Nested messages of 3: each conversation needs a call of its own.
+        # Nested messages of 3: each conversation needs its own call.
         result = page.attempt(sizes=Sizes(10, 3, 20))
         assert (result.complete, result.incomplete) == (True, 1)
         assert page.incomplete == {"t_7": "unreadable"}
@@ -48,7 +48,7 @@ def test_one_refused_conversation_is_unreadable_with_metas_reason_and_the_page_g
 
 
 @pytest.mark.parametrize("kind", ["10", "100/33", "2", "html_500", "empty_object"])
-def test_a_refused_conversation_is_asked_again_by_the_next_attempt_and_then_complete(tmp_path: Path, kind: str) -> None:
+def test_the_next_attempt_requests_a_refused_conversation_again(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(20, messages=9)) as page:
         page.add(kind, thread_id="t_7", reach=("alone", "nested_lists"))
         page.add("80006", match="after=", times=1, regain_minutes=9, route="conversations", after_calls=2)
@@ -72,7 +72,7 @@ def test_mass_refusal_fails_the_task_with_that_error(tmp_path: Path, kind: str) 
 
 
 @pytest.mark.parametrize("kind", ["551", "100/33", "9000001"])
-def test_refusals_that_concern_conversations_never_fail_the_task_however_many(tmp_path: Path, kind: str) -> None:
+def test_refusals_of_single_conversations_never_fail_the_task(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(12, messages=9)) as page:
         for number in range(11):
             page.add(kind, thread_id=f"t_{number}", reach=("alone",))
@@ -82,9 +82,7 @@ def test_refusals_that_concern_conversations_never_fail_the_task_however_many(tm
 
 @pytest.mark.parametrize("kind", BROKEN)
 @pytest.mark.parametrize("readable_alone", [True, False])
-def test_five_conversations_among_sixty_that_spoil_every_list_cost_few_calls_and_little_waiting(
-    tmp_path: Path, kind: str, readable_alone: bool
-) -> None:
+def test_conversations_that_break_every_list_cost_few_calls(tmp_path: Path, kind: str, readable_alone: bool) -> None:
     poisoned = ("t_3", "t_17", "t_18", "t_41", "t_59")
     with scene(tmp_path, threads(60)) as page:
         for thread in poisoned:
@@ -93,7 +91,7 @@ def test_five_conversations_among_sixty_that_spoil_every_list_cost_few_calls_and
         result = page.attempt()
         assert result.complete
         assert page.calls <= 250
-        # The waits of calls that are in flight at once are added up here: up to four conversations wait side by side.
+        # Waits of concurrent calls are added up here: up to four conversations wait at the same time.
         assert page.clock.skipped <= (120 if readable_alone or kind.startswith("1") else 360)
         if readable_alone:
             assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
@@ -105,7 +103,7 @@ def test_five_conversations_among_sixty_that_spoil_every_list_cost_few_calls_and
 
 
 @pytest.mark.parametrize("kind", [*BROKEN, "reset_before"])
-def test_one_conversation_that_always_fails_is_isolated_within_the_bound(tmp_path: Path, kind: str) -> None:
+def test_a_conversation_that_always_fails_is_isolated_in_few_calls(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(64)) as page:
         page.add(kind, thread_id="t_21", reach=("nested_lists", "alone"))
         page.attempt()
@@ -115,7 +113,7 @@ def test_one_conversation_that_always_fails_is_isolated_within_the_bound(tmp_pat
         assert page.clock.skipped <= 120
 
 
-def test_one_conversation_that_always_times_out_is_isolated_too(tmp_path: Path) -> None:
+def test_a_conversation_that_always_times_out_is_isolated(tmp_path: Path) -> None:
     with scene(tmp_path, threads(8)) as page:
         page.add("hang", thread_id="t_3", reach=("nested_lists", "alone"))
         page.attempt(session=impatient_session(), sizes=Sizes(8, 2, 2))
@@ -125,11 +123,9 @@ def test_one_conversation_that_always_times_out_is_isolated_too(tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["old_style_error", "empty_object", "foreign_object", "missing_data", "null_rows"])
 @pytest.mark.parametrize("route", ["conversation", "messages"])
-def test_a_200_that_is_not_the_conversation_is_never_complete_without_messages(
-    tmp_path: Path, kind: str, route: str
-) -> None:
+def test_a_200_without_the_conversation_is_never_complete(tmp_path: Path, kind: str, route: str) -> None:
     with scene(tmp_path, threads(8, messages=9)) as page:
-        # Not in the list, so that it has to be asked for by itself, and its other messages page by page.
+        # Without messages in the list: it must be requested alone, and its other messages page by page.
         page.add("missing_messages", route="conversations", thread_id="t_3")
         page.add(kind, route=route, match="/t_3")
         page.attempt(sizes=Sizes(10, 3, 3))
@@ -139,13 +135,13 @@ def test_a_200_that_is_not_the_conversation_is_never_complete_without_messages(
             [gap] = page.written.gaps
             assert gap["reason"]
         else:
-            # Read the other way, which was not spoiled.
+            # Read by the other route, which had no fault.
             assert page.incomplete == {}
 
 
 @pytest.mark.parametrize("kind", ["old_style_error", "empty_object", "foreign_object", "missing_data", "null_row"])
 @pytest.mark.parametrize("route", ["conversation", "messages"])
-def test_a_conversation_answered_oddly_once_is_read_whole(tmp_path: Path, kind: str, route: str) -> None:
+def test_a_conversation_malformed_once_is_read_completely(tmp_path: Path, kind: str, route: str) -> None:
     with scene(tmp_path, threads(8, messages=9)) as page:
         page.add("missing_messages", route="conversations", thread_id="t_3")
         page.add(kind, route=route, times=1)
@@ -153,7 +149,7 @@ def test_a_conversation_answered_oddly_once_is_read_whole(tmp_path: Path, kind: 
         assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
-def test_rows_that_are_no_messages_are_counted_and_those_beside_them_read(tmp_path: Path) -> None:
+def test_invalid_rows_are_counted_and_the_other_messages_read(tmp_path: Path) -> None:
     with scene(tmp_path, threads(8, messages=5)) as page:
         page.add("null_row", edge="messages", thread_id="t_3")
         assert page.attempt().complete
@@ -165,7 +161,7 @@ def test_rows_that_are_no_messages_are_counted_and_those_beside_them_read(tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["10", "230"])
-def test_a_few_conversations_of_many_that_lack_a_permission_do_not_fail_the_task(tmp_path: Path, kind: str) -> None:
+def test_a_few_permission_errors_do_not_fail_the_task(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(30, messages=9)) as page:
         for number in (4, 9, 14, 19):
             page.add(kind, thread_id=f"t_{number}", reach=("alone",))
@@ -174,7 +170,7 @@ def test_a_few_conversations_of_many_that_lack_a_permission_do_not_fail_the_task
 
 
 @pytest.mark.parametrize("kind", ["1", "-2/2534084", "9000001"])
-def test_instagrams_lists_that_one_conversation_spoils_are_isolated_as_well(tmp_path: Path, kind: str) -> None:
+def test_a_conversation_that_breaks_instagrams_lists_is_isolated(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(30, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.add(kind, thread_id="t_11", reach=("nested_lists",))
         assert page.attempt().complete
@@ -182,14 +178,14 @@ def test_instagrams_lists_that_one_conversation_spoils_are_isolated_as_well(tmp_
         assert page.calls <= 60
 
 
-def test_conversations_listed_without_their_messages_are_read_by_themselves(tmp_path: Path) -> None:
+def test_conversations_listed_without_messages_are_read_separately(tmp_path: Path) -> None:
     with scene(tmp_path, threads(8, messages=3)) as page:
         page.add("missing_messages", route="conversations")
         assert page.attempt().complete
         assert (page.message_ids, page.incomplete) == (page.ground_truth(), {})
 
 
-def test_messages_beyond_instagrams_twenty_that_are_refused_leave_the_twenty(tmp_path: Path) -> None:
+def test_refused_messages_beyond_instagrams_limit_leave_the_others(tmp_path: Path) -> None:
     specs = threads(4, messages=27, platform="INSTAGRAM")
     with scene(tmp_path, specs, platform="INSTAGRAM") as page:
         page.add("beyond_detailed", reach=("alone", "nested_lists"), ids_too=True)
@@ -199,7 +195,7 @@ def test_messages_beyond_instagrams_twenty_that_are_refused_leave_the_twenty(tmp
         assert {row["reason_code"] for row in page.written.gaps} == {"instagram_limit"}
 
 
-def test_ids_and_times_beyond_instagrams_twenty_are_kept_where_only_the_content_is_refused(tmp_path: Path) -> None:
+def test_ids_and_times_beyond_instagrams_limit_are_kept(tmp_path: Path) -> None:
     with scene(tmp_path, threads(4, messages=27, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.add("beyond_detailed", reach=("alone", "nested_lists"))
         assert page.attempt().complete
@@ -208,7 +204,7 @@ def test_ids_and_times_beyond_instagrams_twenty_are_kept_where_only_the_content_
         assert {row["messages_unavailable"] for row in page.written.conversations} == {7}
 
 
-def test_instagrams_twenty_one_messages_and_one_dead_cursor_are_truncated_and_not_complete(tmp_path: Path) -> None:
+def test_an_invalid_cursor_does_not_hide_instagrams_truncation(tmp_path: Path) -> None:
     with scene(tmp_path, threads(2, messages=21, platform="INSTAGRAM"), platform="INSTAGRAM") as page:
         page.add("100/cursor", route="messages", times=1)
         page.attempt(sizes=Sizes(10, 5, 5))

@@ -1,4 +1,4 @@
-"""A list that Meta refuses, for minutes, hours or for ever: never green and empty, complete once Meta answers again."""
+"""A list that Meta refuses, for minutes, hours or forever: never an empty success, complete once Meta responds."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ from tests.integration.extract.scene import UNTIL, Scene, impatient_session, sce
 
 REFUSALS = ["1", "1/99", "1/unknown", "2", "-1", "-2", "-2/2534084", "-3"]
 FAILURES = ["html_500", "html_502", "html_504", "html_400", "reset_before", "reset_middle", "truncated_json"]
-ODD = ["service_unavailable_200", "old_style_error", "empty_object", "foreign_object", "missing_data", "null_rows"]
+MALFORMED = [
+    "service_unavailable_200",
+    "old_style_error",
+    "empty_object",
+    "foreign_object",
+    "missing_data",
+    "null_rows",
+]
 
 
-@pytest.mark.parametrize("kind", [*REFUSALS, *FAILURES, *ODD])
-def test_attempts_fail_while_the_list_is_refused_and_then_the_result_is_complete(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", [*REFUSALS, *FAILURES, *MALFORMED])
+def test_attempts_fail_only_while_the_list_is_refused(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(12)) as page:
         page.add(kind, route="conversations", until_seconds=1_500)
         for _ in range(2):
@@ -40,9 +47,7 @@ def test_attempts_fail_while_the_list_is_refused_and_then_the_result_is_complete
 
 
 @pytest.mark.parametrize("kind", ["1", "1/99", "2", "html_500", "-2/2534084", "reset_before"])
-def test_a_list_refused_for_ever_never_gives_a_result_and_leaves_an_earlier_one_alone(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_list_refused_forever_keeps_the_earlier_result(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(12)) as page:
         page.attempt()
         earlier = page.published()
@@ -55,7 +60,7 @@ def test_a_list_refused_for_ever_never_gives_a_result_and_leaves_an_earlier_one_
             page.clock.skip(300)
 
 
-def test_a_refusal_in_the_middle_of_the_list_is_no_end_of_it(tmp_path: Path) -> None:
+def test_a_refusal_in_the_middle_does_not_end_the_list(tmp_path: Path) -> None:
     with scene(tmp_path, threads(40)) as page:
         page.add("1/99", route="conversations", match="after=", until_seconds=3_000)
         page.failing_attempt(sizes=Sizes(5, 5))
@@ -65,7 +70,7 @@ def test_a_refusal_in_the_middle_of_the_list_is_no_end_of_it(tmp_path: Path) -> 
         assert page.message_ids == page.ground_truth()
 
 
-def test_timeouts_of_every_list_call_fail_the_attempt_and_are_forgotten_by_the_next(tmp_path: Path) -> None:
+def test_list_timeouts_do_not_affect_the_next_attempt(tmp_path: Path) -> None:
     with scene(tmp_path, threads(12)) as page:
         page.add("hang", route="conversations", times=40)
         page.failing_attempt(session=impatient_session(), sizes=Sizes(2, 1))
@@ -76,12 +81,12 @@ def test_timeouts_of_every_list_call_fail_the_attempt_and_are_forgotten_by_the_n
 
 
 def earlier_window(page: Scene) -> None:
-    """An hour before the window of the scene, read by an earlier run, and a new message since."""
+    """Extracts a window before the scene's, as an earlier run."""
     begin = UNTIL - timedelta(hours=2)
     page.attempt(folder=page.folder.parent / "window=0", since=begin, until=UNTIL - timedelta(hours=1))
 
 
-def test_known_conversations_stand_in_only_after_three_refusals_over_ten_minutes_of_this_attempt(
+def test_known_conversations_replace_a_list_only_after_ten_minutes(
     tmp_path: Path,
 ) -> None:
     with scene(tmp_path, threads(90)) as page:
@@ -102,7 +107,7 @@ def test_known_conversations_stand_in_only_after_three_refusals_over_ten_minutes
         assert [row["status"] for row in page.written.windows] == ["complete"]
 
 
-def test_a_rerun_of_a_partial_window_whose_list_is_still_refused_is_partial_again(tmp_path: Path) -> None:
+def test_a_rerun_with_the_list_still_refused_is_partial_again(tmp_path: Path) -> None:
     with scene(tmp_path, threads(90)) as page:
         earlier_window(page)
         page.add("1/99", route="conversations")
@@ -114,7 +119,7 @@ def test_a_rerun_of_a_partial_window_whose_list_is_still_refused_is_partial_agai
         assert (again.complete, again.messages) == (False, first.messages)
 
 
-def test_a_list_refused_for_nine_minutes_is_read_and_the_result_complete(tmp_path: Path) -> None:
+def test_a_list_refused_for_nine_minutes_is_still_read(tmp_path: Path) -> None:
     with scene(tmp_path, threads(90)) as page:
         earlier_window(page)
         page.add("1/99", route="conversations", until_seconds=540)
@@ -122,7 +127,7 @@ def test_a_list_refused_for_nine_minutes_is_read_and_the_result_complete(tmp_pat
         assert page.message_ids == page.ground_truth(UNTIL - timedelta(hours=2))
 
 
-def test_without_on_incomplete_warn_known_conversations_never_stand_in(tmp_path: Path) -> None:
+def test_known_conversations_never_replace_a_list_by_default(tmp_path: Path) -> None:
     with scene(tmp_path, threads(90)) as page:
         earlier_window(page)
         page.add("1/99", route="conversations")
@@ -142,7 +147,7 @@ def test_a_partial_result_never_replaces_a_complete_one(tmp_path: Path) -> None:
 
 
 class LosesCheckpoints(LocalStorage):
-    """A folder whose disk refuses checkpoints once so many were written."""
+    """A folder whose disk refuses checkpoints after the first ``left``."""
 
     left = 2
 
@@ -155,7 +160,7 @@ class LosesCheckpoints(LocalStorage):
 
 
 @pytest.mark.parametrize("left", [0, 1, 2, 3])
-def test_a_lost_checkpoint_while_the_list_is_refused_is_never_green_and_empty(tmp_path: Path, left: int) -> None:
+def test_a_lost_checkpoint_never_leads_to_an_empty_success(tmp_path: Path, left: int) -> None:
     with scene(tmp_path, threads(40)) as page:
         page.add("1/99", route="conversations", after_calls=3)
         storage = LosesCheckpoints(page.folder)
@@ -172,7 +177,7 @@ def test_a_lost_checkpoint_while_the_list_is_refused_is_never_green_and_empty(tm
 
 @pytest.mark.parametrize("kind", ["old_style_error", "empty_object", "foreign_object", "service_unavailable_200"])
 @pytest.mark.parametrize("route", ["page", "conversations"])
-def test_an_odd_200_once_is_an_ordinary_retry(tmp_path: Path, kind: str, route: str) -> None:
+def test_a_single_malformed_200_costs_one_retry(tmp_path: Path, kind: str, route: str) -> None:
     with scene(tmp_path, threads(12)) as page:
         undisturbed = page.attempt(folder=tmp_path / "other").calls
         page.add(kind, route=route, times=1)
@@ -183,7 +188,7 @@ def test_an_odd_200_once_is_an_ordinary_retry(tmp_path: Path, kind: str, route: 
 
 
 @pytest.mark.parametrize("kind", ["null_row", "missing_data", "null_rows"])
-def test_a_list_with_odd_rows_once_is_an_ordinary_retry(tmp_path: Path, kind: str) -> None:
+def test_a_list_with_malformed_rows_once_is_retried(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(12)) as page:
         page.add(kind, route="conversations", edge="conversations", times=1)
         assert page.attempt().complete
@@ -191,7 +196,7 @@ def test_a_list_with_odd_rows_once_is_an_ordinary_retry(tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize("kind", ["10", "200", "1/99", "html_500"])
-def test_one_refused_folder_makes_the_window_partial_and_the_others_are_read(tmp_path: Path, kind: str) -> None:
+def test_one_refused_folder_makes_the_window_partial(tmp_path: Path, kind: str) -> None:
     specs = threads(12)
     others = [
         type(spec)(spec.platform, spec.messages, thread_id=f"{spec.thread_id}_spam", folder="spam")
@@ -214,7 +219,7 @@ def test_one_refused_folder_makes_the_window_partial_and_the_others_are_read(tmp
 
 
 @pytest.mark.parametrize("kind", ["-2/2534084", "200/2069030", "1/99"])
-def test_what_meta_tells_people_is_in_the_error(tmp_path: Path, kind: str) -> None:
+def test_an_attempts_error_contains_metas_message_for_users(tmp_path: Path, kind: str) -> None:
     with scene(tmp_path, threads(4)) as page:
         page.add(kind, route="conversations", user_title="Please wait", user_message="There are too many messages.")
         text = str(page.failing_attempt())
@@ -224,7 +229,7 @@ def test_what_meta_tells_people_is_in_the_error(tmp_path: Path, kind: str) -> No
 
 
 @pytest.mark.parametrize("damage", ["truncated", "not gzip", "other rows", "gone", "a pipe"])
-def test_a_damaged_ledger_of_another_window_costs_its_own_ids_alone(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_ledger_of_another_window_costs_only_its_own_ids(tmp_path: Path, damage: str) -> None:
     with scene(tmp_path, threads(6)) as page:
         for name in ("window=2", "window=3"):
             page.attempt(folder=page.folder.parent / name)

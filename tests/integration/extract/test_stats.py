@@ -1,4 +1,4 @@
-"""A run says once a minute where it is and what it has done, claims nothing it cannot know, and else keeps quiet."""
+"""Once a minute a run logs its position and its work; it claims nothing it cannot know, and is otherwise silent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that moves only when it is set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -32,7 +32,7 @@ class Clock:
 
 
 class Calls:
-    """What a client says of the calls it has sent."""
+    """What a client reports about the calls it has sent."""
 
     def __init__(self) -> None:
         self.figures: dict[str, Any] = {
@@ -61,10 +61,10 @@ def stats(clock: Clock, calls: Calls, reported: list[AttemptStats] | None = None
     return ExtractionStats("MESSENGER/100", calls, "2026-11-20T00:00:00+00:00", observe, clock)
 
 
-def test_a_line_is_written_once_a_minute_and_says_how_far_the_run_is(caplog: pytest.LogCaptureFixture) -> None:
-    told: list[AttemptStats] = []
+def test_progress_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    reported: list[AttemptStats] = []
     clock, calls = Clock(), Calls()
-    counted = stats(clock, calls, told)
+    counted = stats(clock, calls, reported)
     with caplog.at_level(logging.INFO):
         for passed in range(0, 121, 10):
             clock.now = 1000.0 + passed
@@ -83,7 +83,7 @@ def test_a_line_is_written_once_a_minute_and_says_how_far_the_run_is(caplog: pyt
         "list 1 of 1 read back to 2026-11-19T22:00:00+00:00",
         "time left in it at this pace: 22 min",
     ]
-    assert [figures.conversations for figures in told] == [7, 13]
+    assert [figures.conversations for figures in reported] == [7, 13]
 
 
 def test_the_pace_is_that_of_the_last_minute() -> None:
@@ -105,9 +105,9 @@ def test_the_pace_is_that_of_the_last_minute() -> None:
         (place("2026-11-20T00:00:00+00:00"), place("2026-11-19T12:00:00+00:00", number=2, lists=2)),
         (place(""), place("2026-11-19T12:00:00+00:00")),
     ],
-    ids=["a full history", "the list is read", "no step further", "a list just begun", "the first conversations"],
+    ids=["a full history", "the list is read", "no progress", "a list just started", "the first conversations"],
 )
-def test_what_cannot_be_known_is_called_unknown(before: ListPosition, now: ListPosition) -> None:
+def test_an_unknown_remaining_time_is_called_unknown(before: ListPosition, now: ListPosition) -> None:
     clock = Clock()
     pace = Pace(clock)
     pace.note(before)
@@ -115,21 +115,21 @@ def test_what_cannot_be_known_is_called_unknown(before: ListPosition, now: ListP
     assert duration(pace.seconds_left(now)) == "unknown"
 
 
-def test_a_time_left_is_said_to_the_minute() -> None:
+def test_remaining_time_is_given_in_minutes() -> None:
     assert [duration(s) for s in (20, 720, 3599, 12000)] == ["less than 1 min", "12 min", "1 h 0 min", "3 h 20 min"]
 
 
-def test_the_stats_of_an_attempt_leave_out_what_earlier_attempts_did() -> None:
-    told: list[AttemptStats] = []
+def test_an_attempts_stats_exclude_earlier_attempts() -> None:
+    reported: list[AttemptStats] = []
     clock, calls = Clock(), Calls()
     first = stats(clock, calls)
     first.add(batch(5, ("complete", "unreadable")), place(""))
     calls.figures |= {"calls": 3, "rate_limit_waits": 1, "usage_percent": 50.0}
-    second = stats(clock, calls, told)
+    second = stats(clock, calls, reported)
     second.resume(first.total())
     second.add(batch(2, ("complete", "unreadable")), place(""))
     second.report()
-    assert [AttemptStats(3, messages=2, conversations=2, incomplete=1, waits=1, usage_percent=50.0)] == told
+    assert [AttemptStats(3, messages=2, conversations=2, incomplete=1, waits=1, usage_percent=50.0)] == reported
     assert (second.messages, second.conversations, second.incomplete) == (7, 4, 2)
 
 
@@ -145,7 +145,7 @@ def server(running: EmulatorServer) -> Iterator[EmulatorServer]:
     running.clear_faults()
 
 
-def test_a_run_is_quiet_but_for_its_first_and_last_line(
+def test_a_short_run_logs_only_its_first_and_last_line(
     server: EmulatorServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.add_fault(Fault("too_much_data", after_calls=3, times=3))
@@ -162,7 +162,7 @@ def test_a_run_is_quiet_but_for_its_first_and_last_line(
 
 
 @pytest.mark.parametrize("since", [None, NOW - 20 * DAY], ids=["full history", "window"])
-def test_a_run_says_how_far_back_each_of_its_lists_is_read(
+def test_a_run_logs_how_far_back_each_list_is_read(
     server: EmulatorServer,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -179,17 +179,17 @@ def test_a_run_says_how_far_back_each_of_its_lists_is_read(
     assert (since is not None) == bool(known)
 
 
-def test_the_observer_hears_of_a_failed_try_too_and_of_its_wait(server: EmulatorServer, tmp_path: Path) -> None:
-    told: list[AttemptStats] = []
+def test_the_observer_receives_the_stats_of_a_failed_attempt(server: EmulatorServer, tmp_path: Path) -> None:
+    reported: list[AttemptStats] = []
     server.add_fault(Fault("80006", after_calls=4, regain_minutes=19))
     with pytest.raises(RateLimitError):
-        extract(server, tmp_path, until=NOW, observe=told.append)
-    assert told[-1].waits == 1
-    assert told[-1].calls > 4
+        extract(server, tmp_path, until=NOW, observe=reported.append)
+    assert reported[-1].waits == 1
+    assert reported[-1].calls > 4
     server.clear_faults()
-    before, done = told[-1], extract(server, tmp_path, until=NOW, observe=told.append)
+    before, done = reported[-1], extract(server, tmp_path, until=NOW, observe=reported.append)
     assert (done.messages, done.conversations) == (
-        before.messages + told[-1].messages,
-        before.conversations + told[-1].conversations,
+        before.messages + reported[-1].messages,
+        before.conversations + reported[-1].conversations,
     )
-    assert told[-1].waits == 0
+    assert reported[-1].waits == 0

@@ -1,4 +1,4 @@
-"""Buckets for the tests of this folder, in a storage server of this machine, and a place for local files."""
+"""Buckets in a local storage server for these tests, and a place for local files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def connect(server: StorageServer, url: str | None = None) -> storage.Client:
-    """A client of that server, through its proxy unless told otherwise, that asks no other machine for anything."""
+    """A client of that server, by default through its proxy, that contacts no other machine."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
@@ -27,7 +27,7 @@ def connect(server: StorageServer, url: str | None = None) -> storage.Client:
 
 @pytest.fixture
 def server(storage_server: StorageServer) -> Iterator[StorageServer]:
-    """The storage server without faults and without a past."""
+    """The storage server without faults and with an empty log."""
     storage_server.clear_faults()
     storage_server.forget_requests()
     yield storage_server
@@ -44,7 +44,7 @@ def bucket(server: StorageServer, fresh_bucket: Callable[[], storage.Bucket]) ->
 
 @pytest.fixture
 def local_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Path]]:
-    """All files that are in this test's folder for temporary ones."""
+    """Returns all files in this test's folder for temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -53,5 +53,5 @@ def local_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[],
 
 @pytest.fixture(scope="session")
 def fresh_bucket(storage_server: StorageServer) -> Callable[[], storage.Bucket]:
-    """A function that makes an empty bucket."""
+    """A function that creates an empty bucket."""
     return lambda: connect(storage_server).create_bucket(f"bucket-{uuid.uuid4().hex}")

@@ -1,4 +1,4 @@
-"""What rows of a megabyte cost, in MB above the start.
+"""The memory that rows of a megabyte need, in MB above the start.
 
 ``python -m tests.integration.files.memory WHAT FORMAT FOLDER`` prints it.
 """
@@ -24,7 +24,7 @@ LENGTH = 1_000_000
 
 
 def rows(first: int = 0, number: int = ROWS) -> Iterator[Row]:
-    """Messages of a megabyte each, in their text or in an attachment by turns."""
+    """Messages of a megabyte each, alternately in the text and in an attachment."""
     for n in range(first, first + number):
         content = os.urandom(LENGTH // 2).hex()
         yield {
@@ -40,7 +40,7 @@ def rows(first: int = 0, number: int = ROWS) -> Iterator[Row]:
 
 
 def write_lists(folder: Path, file_format: str) -> None:
-    """Ten at a time, as they come from Meta."""
+    """Writes ten at a time, as they come from Meta."""
     with PartsWriter(LocalStorage(folder), MESSAGES, file_format) as writer:
         for first in range(0, ROWS, 10):
             writer.write(list(rows(first, 10)), lambda lines: None)
@@ -49,7 +49,7 @@ def write_lists(folder: Path, file_format: str) -> None:
 
 
 def rewrite(folder: Path, file_format: str) -> None:
-    """From parts into other parts, as a commit does where rows have to change."""
+    """Writes parts into other parts, as a commit does when rows have to change."""
     storage = LocalStorage(folder)
     manifest = Manifest.from_bytes(storage.read(MANIFEST_NAME))
     with PartsWriter(LocalStorage(folder / "again"), MESSAGES, file_format) as writer:
@@ -57,12 +57,12 @@ def rewrite(folder: Path, file_format: str) -> None:
 
 
 def verify(folder: Path, file_format: str) -> None:
-    """As every load does first."""
+    """Verifies the files, as every load does first."""
     verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)
 
 
 def send(folder: Path, file_format: str) -> None:
-    """As a load into BigQuery reads files for its uploads, in pieces."""
+    """Reads files in pieces, as a load into BigQuery does for its uploads."""
     from airflow_provider_metaconv.warehouse.bigquery.load_files import opened
 
     for file in verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)[0].files:
@@ -72,7 +72,7 @@ def send(folder: Path, file_format: str) -> None:
 
 
 def load(folder: Path, file_format: str) -> None:
-    """Into DuckDB."""
+    """Loads into DuckDB."""
     [verified] = verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)
     with DuckDBWarehouse(folder / "meta.duckdb") as warehouse:
         warehouse.load(verified.files)
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     arrow_schema(MESSAGES)
     sys.modules["duckdb"] = __import__("duckdb")
     with contextlib.suppress(ImportError):
-        # pyarrow imports it where it is installed, which is not the rows' doing.
+        # pyarrow imports it where it is installed; that memory is not the rows'.
         import pandas as pandas
     before = peak_megabytes()
     globals()[sys.argv[1]](Path(sys.argv[3]), sys.argv[2])

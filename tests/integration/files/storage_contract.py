@@ -1,4 +1,4 @@
-"""What every storage promises; a test class for one storage inherits this and says how to make it."""
+"""What every storage guarantees; a test class for one storage inherits this and defines how to open it."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,7 @@ from airflow_provider_metaconv.files import ChangedMeanwhileError, NotPublishedE
 class StorageContract:
     @pytest.fixture
     def open_folder(self):
-        """A function that makes the storage of a folder, given below a place of this test alone."""
+        """A function that opens the storage of a folder, given below a place of this test only."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -24,17 +24,17 @@ class StorageContract:
     def test_an_unused_folder_is_empty(self, storage):
         assert storage.names() == []
 
-    def test_a_published_file_is_whole(self, storage):
+    def test_a_published_file_is_complete(self, storage):
         temporary = storage.temporary()
         temporary.write_bytes(b"all of it")
         storage.publish(temporary, "part")
         assert storage.read("part") == b"all of it"
 
-    def test_nothing_is_there_before_it_is_published(self, storage):
+    def test_nothing_is_visible_before_it_is_published(self, storage):
         storage.temporary().write_bytes(b"half")
         assert storage.names() == []
 
-    def test_publishing_replaces_what_had_the_name(self, storage):
+    def test_publishing_replaces_a_file_of_the_same_name(self, storage):
         storage.publish_bytes(b"old", "part")
         storage.publish_bytes(b"new", "part")
         assert [storage.read(name) for name in storage.names()] == [b"new"]
@@ -59,44 +59,44 @@ class StorageContract:
     def test_two_temporaries_are_two_files(self, storage):
         assert storage.temporary() != storage.temporary()
 
-    def test_temporaries_of_dead_attempts_can_be_removed_and_published_files_stay(self, storage):
+    def test_removing_temporaries_keeps_published_files(self, storage):
         temporary = storage.temporary()
         temporary.write_bytes(b"half")
         storage.publish_bytes(b"whole", "part")
         storage.remove_temporaries()
         assert (temporary.exists(), storage.names()) == (False, ["part"])
 
-    def test_delete_removes_once_and_forgives_twice(self, storage):
+    def test_a_file_can_be_deleted_twice(self, storage):
         storage.publish_bytes(b"", "part")
         storage.delete("part")
         storage.delete("part")
         assert storage.names() == []
 
     @pytest.mark.parametrize("method", ["read", "open", "stat"])
-    def test_a_file_that_is_not_there_has_its_own_error(self, storage, method):
+    def test_a_missing_file_has_its_own_error(self, storage, method):
         with pytest.raises(NotPublishedError, match="part does not exist: run the task that writes it first"):
             getattr(storage, method)("part")
 
     @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/x", "a/b", ".hidden", "a\\b", "a\0b"])
-    def test_a_name_cannot_lead_out_of_the_folder(self, storage, name):
+    def test_a_name_cannot_point_outside_the_folder(self, storage, name):
         with pytest.raises(StorageError, match="use a plain file name"):
             storage.publish_bytes(b"", name)
 
     @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-    def test_a_file_is_measured_by_its_size_and_its_checksum(self, storage, size):
+    def test_stat_returns_size_and_checksum(self, storage, size):
         data = bytes(range(1, 251)) * (size // 250) or b"x" * size
         storage.publish_bytes(data, "part")
         assert (len(data), hashlib.sha256(data).hexdigest()) == storage.stat("part")
 
-    def test_what_replaces_a_file_is_measured(self, storage):
+    def test_stat_describes_the_replacement_of_a_file(self, storage):
         storage.publish_bytes(b"old", "part")
         storage.publish_bytes(b"newer", "part")
         assert (5, hashlib.sha256(b"newer").hexdigest()) == storage.stat("part")
 
-    def test_a_file_that_is_not_there_has_no_version(self, storage):
+    def test_a_missing_file_has_no_version(self, storage):
         assert storage.read_versioned("part") is None
 
-    def test_a_file_is_replaced_if_it_is_of_the_version_that_was_read(self, storage):
+    def test_an_unchanged_file_is_replaced(self, storage):
         first = storage.replace_if_unchanged(b"first", "part", version=None)
         assert storage.read_versioned("part") == (b"first", first)
         second = storage.replace_if_unchanged(b"second", "part", version=first)
@@ -104,7 +104,7 @@ class StorageContract:
         assert storage.names() == ["part"]
 
     @pytest.mark.parametrize("change", ["created", "replaced", "deleted"])
-    def test_a_file_that_has_changed_since_it_was_read_is_not_replaced(self, open_folder, change):
+    def test_a_changed_file_is_not_replaced(self, open_folder, change):
         ours, theirs = open_folder("deep/folder"), open_folder("deep/folder")
         if change != "created":
             theirs.publish_bytes(b"before", "part")
@@ -114,7 +114,7 @@ class StorageContract:
             ours.replace_if_unchanged(b"ours", "part", version=None if found is None else found[1])
         assert [theirs.read(name) for name in theirs.names()] == ([] if change == "deleted" else [b"theirs"])
 
-    def test_of_two_writers_that_read_and_replace_at_once_no_change_is_lost(self, open_folder):
+    def test_concurrent_replacements_lose_no_change(self, open_folder):
         def count(writer):
             storage, counted = open_folder("deep/folder"), 0
             while counted < 10:
@@ -131,7 +131,7 @@ class StorageContract:
         assert sorted(written) == [f"{writer}{number}" for writer in "ab" for number in range(10)]
 
     @pytest.mark.parametrize("name", ["a/b", "../x", ".hidden"])
-    def test_only_a_plain_name_is_read_and_replaced_by_version(self, storage, name):
+    def test_versioned_access_requires_a_plain_name(self, storage, name):
         for action in (storage.read_versioned, lambda name: storage.replace_if_unchanged(b"", name, version=None)):
             with pytest.raises(StorageError, match="use a plain file name"):
                 action(name)
@@ -140,7 +140,7 @@ class StorageContract:
         open_folder("deep").publish_bytes(b"above", "part")
         assert open_folder("deep/folder").parent().read("part") == b"above"
 
-    def test_children_are_the_folders_in_it_that_hold_such_a_file(self, open_folder):
+    def test_children_are_the_subfolders_with_the_given_file(self, open_folder):
         for folder in ("deep/b", "deep/a", "deep/a/below", "deeper/a"):
             open_folder(folder).publish_bytes(folder.encode(), "sought")
         for folder, name in (("deep/other", "sought.not"), ("deep/third", "notsought"), ("deep", "sought")):
@@ -149,7 +149,7 @@ class StorageContract:
         assert [folder.read("sought") for folder in children] == [b"deep/a", b"deep/b"]
         assert list(open_folder("nowhere").children("sought")) == []
 
-    def test_neighbours_are_the_other_folders_that_hold_such_a_file(self, open_folder):
+    def test_siblings_are_the_other_folders_with_the_given_file(self, open_folder):
         for folder in ("deep/b", "deep/a", "deep/folder", "deep/a/below", "deeper/a"):
             open_folder(folder).publish_bytes(folder.encode(), "sought")
         for folder, name in (("deep/other", "sought.not"), ("deep/third", "notsought"), ("deep", "sought")):
@@ -157,21 +157,21 @@ class StorageContract:
         siblings = open_folder("deep/folder").siblings("sought")
         assert [folder.read("sought") for folder in siblings] == [b"deep/a", b"deep/b"]
 
-    def test_a_folder_alone_has_no_neighbours(self, open_folder):
+    def test_a_folder_alone_has_no_siblings(self, open_folder):
         assert list(open_folder("nowhere/folder").siblings("sought")) == []
 
     @pytest.mark.parametrize("name", ["a/b", "../x", ".hidden"])
-    def test_neighbours_are_sought_by_a_plain_name_only(self, open_folder, name):
+    def test_siblings_require_a_plain_name(self, open_folder, name):
         open_folder("deep/other").publish_bytes(b"", "part")
         with pytest.raises(StorageError, match="use a plain file name"):
             open_folder("deep/folder").siblings(name)
 
-    def test_proving_a_folder_writable_leaves_nothing_in_it(self, storage):
+    def test_checking_that_a_folder_is_writable_leaves_nothing_in_it(self, storage):
         storage.publish_bytes(b"earlier", "part")
         storage.check_writable()
         assert storage.names() == ["part"]
 
-    def test_a_folder_can_be_locked_again_and_again_by_one_after_the_other(self, open_folder):
+    def test_a_folder_can_be_locked_repeatedly(self, open_folder):
         for content in (b"1", b"2"):
             storage = open_folder("deep/folder")
             with storage.lock():
@@ -179,29 +179,29 @@ class StorageContract:
                 storage.publish_bytes(content, "part")
         assert open_folder("deep/folder").read("part") == b"2"
 
-    def test_of_two_writers_one_is_told_and_the_files_of_the_other_stand(self, open_folder):
+    def test_of_two_writers_one_fails_and_the_other_succeeds(self, open_folder):
         writers = [open_folder("deep/folder") for _ in range(2)]
-        told: list[tuple[Storage, StorageError]] = []
+        errors: list[tuple[Storage, StorageError]] = []
         with contextlib.ExitStack() as locks:
             for storage in writers:
-                self._or_told(told, storage, lambda storage=storage: locks.enter_context(storage.lock()))
+                self._collect_error(errors, storage, lambda storage=storage: locks.enter_context(storage.lock()))
             for round_number in range(2):
                 for number, storage in enumerate(writers):
-                    if all(storage is not loser for loser, _ in told):
+                    if all(storage is not loser for loser, _ in errors):
                         content = f"{number} in round {round_number}".encode()
-                        self._or_told(told, storage, lambda s=storage, c=content: s.publish_bytes(c, "part"))
-        assert [bool(re.fullmatch("another task is writing to .*", str(error))) for _, error in told] == [True]
-        loser = told[0][0]
+                        self._collect_error(errors, storage, lambda s=storage, c=content: s.publish_bytes(c, "part"))
+        assert [bool(re.fullmatch("another task is writing to .*", str(error))) for _, error in errors] == [True]
+        loser = errors[0][0]
         winner = next(number for number, storage in enumerate(writers) if storage is not loser)
         assert f"{winner} in round 1".encode() == open_folder("deep/folder").read("part")
 
-    def _or_told(self, told, storage, action):
+    def _collect_error(self, errors, storage, action):
         try:
             action()
         except StorageError as error:
-            told.append((storage, error))
+            errors.append((storage, error))
 
-    def test_replacements_may_be_waited_for(self, storage):
+    def test_the_wait_between_replacements_is_short(self, storage):
         assert 0 <= storage.seconds_between_replacements < 5
 
     def test_the_uri_ends_with_the_name(self, storage):

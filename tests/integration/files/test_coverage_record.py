@@ -1,4 +1,4 @@
-"""The record of what a Page's windows cover: one small file, of which no write is lost, and which can be rebuilt."""
+"""The record of what a Page's windows cover: one small file that loses no write and can be rebuilt."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def at(hour: int) -> datetime:
 
 @pytest.fixture
 def page(tmp_path: Path) -> LocalStorage:
-    """The folder that the windows' folders of one Page and platform are in."""
+    """The folder that contains the windows of one Page and platform."""
     return LocalStorage(tmp_path / "platform=messenger" / "page_id=100")
 
 
 def commit(page: LocalStorage, since: int | None, until: int, complete: bool = True) -> None:
-    """A window's manifest, as a finished extraction leaves it."""
+    """Writes a window's manifest, as a finished extraction does."""
     begin = None if since is None else at(since)
     gaps = () if complete else ("the folder spam was refused",)
     text = None if begin is None else begin.isoformat()
@@ -49,7 +49,7 @@ def coverage(page: LocalStorage) -> Coverage:
     return read_coverage(page).coverage
 
 
-def test_a_page_without_windows_is_not_covered_and_reading_that_makes_no_file(page: LocalStorage) -> None:
+def test_reading_the_coverage_of_a_new_page_creates_no_file(page: LocalStorage) -> None:
     assert read_coverage(page) == StoredCoverage(Coverage(), None)
     assert not page.folder.exists()
 
@@ -60,7 +60,7 @@ def test_recorded_windows_are_covered(page: LocalStorage) -> None:
     assert coverage(page) == Coverage(at(9), (Span(at(9), at(12)),))
 
 
-def test_a_record_is_read_alone_whatever_windows_there_are(page: LocalStorage) -> None:
+def test_a_valid_record_is_read_without_the_manifests(page: LocalStorage) -> None:
     record_window(page, at(9), at(10), complete=True)
     commit(page, 10, 11)
     assert coverage(page) == Coverage(at(9), (Span(at(9), at(10)),))
@@ -84,7 +84,7 @@ def test_a_full_history_is_rebuilt(page: LocalStorage) -> None:
     assert covered_until(coverage(page), at(12)) == at(10)
 
 
-def test_folders_without_a_manifest_and_folders_that_are_no_windows_do_not_count(page: LocalStorage) -> None:
+def test_only_window_folders_with_a_manifest_count(page: LocalStorage) -> None:
     commit(page, 9, 10)
     window = page.folder / f"window={window_id(at(9), at(10))}"
     window.rename(page.folder / "copy-of-a-window")
@@ -96,24 +96,24 @@ def test_folders_without_a_manifest_and_folders_that_are_no_windows_do_not_count
     ("since", "until"),
     [("x", "y"), ("2026-11-20T10:00:00", "2026-11-20T11:00:00"), (at(11).isoformat(), at(10).isoformat())],
 )
-def test_a_manifest_that_cannot_be_relied_on_covers_nothing_and_is_named(
+def test_an_invalid_manifest_covers_nothing_and_is_reported(
     page: LocalStorage, caplog: pytest.LogCaptureFixture, since: str, until: str
 ) -> None:
     commit(page, 9, 10)
-    odd = LocalStorage(page.folder / "window=odd")
-    odd.publish_bytes(Manifest("100", "MESSENGER", since, until, ()).to_bytes(), MANIFEST_NAME)
+    invalid = LocalStorage(page.folder / "window=odd")
+    invalid.publish_bytes(Manifest("100", "MESSENGER", since, until, ()).to_bytes(), MANIFEST_NAME)
     with caplog.at_level(logging.WARNING):
         assert coverage(page) == Coverage(at(9), (Span(at(9), at(10)),))
-    assert f"{odd.uri(MANIFEST_NAME)} counts as not covered" in caplog.text
+    assert f"{invalid.uri(MANIFEST_NAME)} counts as not covered" in caplog.text
 
 
-def test_windows_that_are_recorded_at_once_are_all_covered(page: LocalStorage) -> None:
+def test_windows_recorded_concurrently_are_all_covered(page: LocalStorage) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda hour: record_window(page, at(hour), at(hour + 1), complete=True), range(12)))
     assert coverage(page) == Coverage(at(0), (Span(at(0), at(12)),))
 
 
-def test_what_another_run_has_recorded_meanwhile_stays(page: LocalStorage) -> None:
+def test_what_another_run_recorded_meanwhile_is_kept(page: LocalStorage) -> None:
     record_window(page, at(9), at(10), complete=True)
     known = read_coverage(page)
     record_window(page, at(12), at(13), complete=True)
@@ -121,14 +121,14 @@ def test_what_another_run_has_recorded_meanwhile_stays(page: LocalStorage) -> No
     assert coverage(page).complete == (Span(at(9), at(11)), Span(at(12), at(13)))
 
 
-def test_a_run_without_a_gap_before_it_begins_when_it_is_scheduled_and_writes_nothing(page: LocalStorage) -> None:
+def test_a_run_without_a_gap_keeps_its_scheduled_window(page: LocalStorage) -> None:
     record_window(page, at(9), at(12), complete=True)
     before = read_coverage(page)
     assert claim_window(page, at(12), at(13)) == (at(12), before)
     assert read_coverage(page) == before
 
 
-def test_a_run_after_a_gap_begins_where_the_gap_does(page: LocalStorage) -> None:
+def test_a_run_after_a_gap_starts_where_the_gap_does(page: LocalStorage) -> None:
     record_window(page, at(8), at(9), complete=True)
     since, known = claim_window(page, at(12), at(13))
     assert since == at(9)
@@ -143,25 +143,23 @@ def test_a_run_after_a_partial_window_reads_it_again(page: LocalStorage) -> None
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_each_attempt_of_a_run_has_the_same_window_even_after_its_own_commit(
-    page: LocalStorage, complete: bool
-) -> None:
+def test_each_attempt_of_a_run_has_the_same_window(page: LocalStorage, complete: bool) -> None:
     record_window(page, at(8), at(9), complete=True)
     attempts = [claim_window(page, at(12), at(13))[0]]
     record_window(page, at(9), at(13), complete=complete)
     attempts.append(claim_window(page, at(12), at(13))[0])
-    # Others may commit in between, windows that begin earlier included.
+    # Other runs may commit in between, including windows that start earlier.
     record_window(page, at(5), at(6), complete=False)
     attempts.append(claim_window(page, at(12), at(13))[0])
     assert attempts == [at(9)] * 3
 
 
-def test_two_runs_at_once_both_read_the_gap(page: LocalStorage) -> None:
+def test_concurrent_runs_both_read_the_gap(page: LocalStorage) -> None:
     record_window(page, at(8), at(9), complete=True)
     assert [claim_window(page, at(hour), at(hour + 1))[0] for hour in (12, 13)] == [at(9), at(9)]
 
 
-def test_a_window_that_could_not_be_recorded_is_read_once_more(page: LocalStorage) -> None:
+def test_an_unrecorded_window_is_read_again(page: LocalStorage) -> None:
     record_window(page, at(8), at(9), complete=True)
     commit(page, 9, 10)
     assert claim_window(page, at(10), at(11))[0] == at(9)
@@ -173,7 +171,7 @@ def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         record_window(LocalStorage(tmp_path / "file"), at(9), at(10), complete=True)
 
 
-def test_the_record_holds_times_only(page: LocalStorage) -> None:
+def test_the_record_contains_only_times(page: LocalStorage) -> None:
     commit(page, 9, 10, complete=False)
     record_window(page, at(10), at(11), complete=True)
     assert "spam" not in page.read(COVERAGE_NAME).decode()

@@ -1,4 +1,4 @@
-"""Extractions into a bucket: the same rows as into a folder, whatever interrupts them and whoever does the same."""
+"""Extractions into a bucket: the same rows as in a folder, despite interruptions and concurrent runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.extract.extraction import Written, extract, written
 END = datetime(2026, 11, 2, tzinfo=UTC)
 ARGUMENTS: dict[str, Any] = {"until": END, "sizes": Sizes(5, 3, 3), "rows_per_part": 25}
 FOLDER = "raw/page_id=100/window=1"
-TOLD = f"another task is writing to gs://[^/]+/{FOLDER}: let it finish, and give each task its own window"
+WRITER_CONFLICT = f"another task is writing to gs://[^/]+/{FOLDER}: let it finish, and give each task its own window"
 
 pytestmark = pytest.mark.usefixtures("local_files")
 
@@ -43,7 +43,7 @@ def without_faults(graph):
 
 
 def copied(bucket: Bucket, to: Path, folder: str = FOLDER) -> Written:
-    """What the manifest in the bucket names, read by other means than ours."""
+    """What the manifest in the bucket lists, downloaded with Google's own client."""
     to.mkdir(parents=True)
     for blob in bucket.list_blobs(prefix=f"{folder}/"):
         blob.download_to_filename(str(to / blob.name.rpartition("/")[2]))
@@ -61,13 +61,13 @@ def finished(found: Written) -> list[str]:
 
 
 def contents(found: Written) -> list[Any]:
-    """The rows without the moment at which a run found them."""
+    """The rows without their time of extraction."""
     rows = [*found.messages, *found.conversations]
     return sorted(str({key: value for key, value in row.items() if key != "extracted_time"}) for row in rows)
 
 
 def manifest_without_times(found: Written) -> dict[str, Any]:
-    """The manifest but for its clock times and its extraction's id, and for where one part ends and the next begins."""
+    """The manifest without its times, its extraction's id, and the boundaries between parts."""
     stats = {key: value for key, value in found.manifest["stats"].items() if key not in ("started", "finished")}
     tables = sorted({file["table"] for file in found.manifest["files"]})
     return {**found.manifest, "stats": stats, "files": tables, "extraction_id": ""}
@@ -83,7 +83,7 @@ def test_a_bucket_holds_the_same_rows_as_a_folder(graph, bucket, tmp_path, local
     assert (finished(remote), []) == (names(bucket), local_files())
 
 
-def test_an_interrupted_extraction_goes_on_where_it_ended(graph, bucket, tmp_path, local_files):
+def test_an_interrupted_extraction_resumes_where_it_ended(graph, bucket, tmp_path, local_files):
     undisturbed = extract(graph, GCSStorage(bucket, "else"), **ARGUMENTS)
     for calls in (4, 9, 2):
         graph.add_fault(Fault("80006", after_calls=calls, times=1, regain_minutes=1))
@@ -98,14 +98,14 @@ def test_an_interrupted_extraction_goes_on_where_it_ended(graph, bucket, tmp_pat
     assert local_files() == []
 
 
-def test_a_checkpoint_is_not_replaced_more_often_than_a_bucket_takes(graph, bucket, server):
+def test_a_checkpoint_is_replaced_no_more_often_than_allowed(graph, bucket, server):
     extract(graph, GCSStorage(bucket, FOLDER), until=END, sizes=Sizes(1, 1, 1))
     replaced = sum("name=" not in line and "POST" in line for line in server.requests)
     assert replaced < 12
 
 
 class Turns:
-    """Lets two threads act in a given order; who is alone acts at once."""
+    """Lets two threads act in a given order; a thread that is alone acts immediately."""
 
     def __init__(self, order: Sequence[bool]) -> None:
         self._order = list(order)
@@ -156,7 +156,7 @@ class InTurns(GCSStorage):
 
 
 def both(graph: EmulatorServer, bucket: Bucket, order: Sequence[bool]) -> list[BaseException]:
-    """Two extractions at once; what they raised."""
+    """Runs two extractions concurrently, and returns what they raised."""
     turns, errors = Turns(order), []
 
     def one(who: bool) -> None:
@@ -176,7 +176,7 @@ def both(graph: EmulatorServer, bucket: Bucket, order: Sequence[bool]) -> list[B
 
 
 def check(graph: EmulatorServer, bucket: Bucket, folder: Path) -> None:
-    """The manifest, if there is one, names files that are as it says, and all that was to be extracted."""
+    """The files of the manifest, if there is one, are as it says and contain everything to be extracted."""
     if MANIFEST_NAME not in names(bucket):
         return
     found = copied(bucket, folder)
@@ -190,7 +190,7 @@ def check(graph: EmulatorServer, bucket: Bucket, folder: Path) -> None:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.booleans(), max_size=120), st.sampled_from(["nothing", "checkpoint", "manifest"]))
-def test_of_two_runs_at_once_no_manifest_ever_names_what_is_not_there(
+def test_concurrent_runs_never_publish_a_manifest_with_missing_files(
     graph: EmulatorServer,
     storage_server: StorageServer,
     tmp_path_factory: pytest.TempPathFactory,
@@ -210,24 +210,24 @@ def test_of_two_runs_at_once_no_manifest_ever_names_what_is_not_there(
     assert [error for error in errors if not isinstance(error, StorageError)] == []
     folder = tmp_path_factory.mktemp("copy")
     check(graph, bucket, folder / "after both")
-    # What they leave behind, whoever lost, is never in the way of the next run.
+    # Whoever lost, what they leave behind never affects the next run.
     extract(graph, GCSStorage(bucket, FOLDER), **ARGUMENTS)
     check(graph, bucket, folder / "after the next")
     assert finished(written(folder / "after the next")) == names(bucket)
 
 
-def test_of_two_runs_in_step_one_wins_whole_and_the_other_is_told(graph, bucket, tmp_path):
+def test_of_two_alternating_runs_one_succeeds_and_the_other_fails(graph, bucket, tmp_path):
     errors = both(graph, bucket, [False, True] * 100)
     assert [isinstance(error, StorageError) for error in errors] == [True]
-    with pytest.raises(StorageError, match=TOLD):
+    with pytest.raises(StorageError, match=WRITER_CONFLICT):
         raise errors[0]
     check(graph, bucket, tmp_path / "copy")
     assert MANIFEST_NAME in names(bucket)
 
 
 @pytest.mark.parametrize("steps", [3, 10, 20, 40])
-def test_a_run_that_is_taken_for_dead_is_told_and_the_one_in_its_place_finishes(graph, bucket, tmp_path, steps):
-    """As when Airflow loses sight of a task and starts another try while the first still runs."""
+def test_a_run_presumed_dead_fails_and_its_replacement_finishes(graph, bucket, tmp_path, steps):
+    """As when Airflow loses track of a task and starts another attempt while the first still runs."""
     errors = both(graph, bucket, [False] * steps + [True] * 8 + [False, True] * 100)
     assert [isinstance(error, StorageError) for error in errors] == [True]
     check(graph, bucket, tmp_path / "copy")

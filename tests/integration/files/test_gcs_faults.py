@@ -1,4 +1,4 @@
-"""Whatever fails between us and a bucket: a file is there whole and once, or one line says what to change."""
+"""Whatever fails between a worker and a bucket: a file is stored completely and once, or one line gives advice."""
 
 from __future__ import annotations
 
@@ -37,73 +37,73 @@ def publish(storage, size, name="part", seed=0):
     return data
 
 
-# What passes
+# Transient faults
 
-BURSTS: dict[str, dict[str, Any]] = {
+TRANSIENT: dict[str, dict[str, Any]] = {
     "unavailable": {"status": 503},
     "too many": {"status": 429, "reason": "rateLimitExceeded"},
     "reset": {"reset": True},
-    "answer lost": {"status_after": 503},
-    "answer reset": {"reset_after": True},
+    "response lost": {"status_after": 503},
+    "response reset": {"reset_after": True},
 }
 
 
-@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("fault", TRANSIENT)
 @pytest.mark.parametrize(("size", "match"), [(SMALL, "POST .*multipart"), (LARGE, "PUT .*upload_id"), (LARGE, "POST ")])
-def test_what_passes_leaves_the_file_whole_and_once(storage, bucket, server, local_files, burst, size, match):
-    server.fail(match, times=1, **BURSTS[burst])
+def test_a_transient_fault_leaves_one_complete_file(storage, bucket, server, local_files, fault, size, match):
+    server.fail(match, times=1, **TRANSIENT[fault])
     with storage.lock():
         storage.remove_temporaries()
         data = publish(storage, size)
         assert data == storage.read("part")
-        # What comes next builds on the generation that the lost answer would have told.
+        # The next write builds on the generation that the lost response would have contained.
         assert publish(storage, SMALL, seed=1) == storage.read("part")
     assert ([blob.name for blob in bucket.list_blobs()], local_files()) == (["a/part"], [])
 
 
-@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("fault", TRANSIENT)
 @pytest.mark.parametrize("match", ["GET ", "POST "])
-def test_what_passes_does_not_disturb_a_replacement_by_version(storage, server, burst, match):
+def test_a_transient_fault_does_not_affect_versioned_replacement(storage, server, fault, match):
     first = storage.replace_if_unchanged(b"first", "part", version=None)
-    server.fail(match, times=1, **BURSTS[burst])
+    server.fail(match, times=1, **TRANSIENT[fault])
     assert storage.read_versioned("part") == (b"first", first)
-    # An answer that is lost must not make our own replacement look like somebody else's.
+    # After a lost response, our own replacement must not look like another task's.
     second = storage.replace_if_unchanged(b"second", "part", version=first)
     assert storage.read_versioned("part") == (b"second", second)
 
 
-@pytest.mark.parametrize("burst", BURSTS)
+@pytest.mark.parametrize("fault", TRANSIENT)
 @pytest.mark.parametrize("match", ["GET ", "DELETE "])
-def test_what_passes_does_not_disturb_reading_listing_and_deleting(storage, server, burst, match):
+def test_a_transient_fault_does_not_affect_reads_lists_and_deletes(storage, server, fault, match):
     storage.publish_bytes(b"one", "one")
     storage.publish_bytes(b"two", "two")
     with storage.lock():
-        server.fail(match, times=1, **BURSTS[burst])
+        server.fail(match, times=1, **TRANSIENT[fault])
         storage.delete("one")
         server.clear_faults()
-        server.fail(match, times=1, **BURSTS[burst])
+        server.fail(match, times=1, **TRANSIENT[fault])
         assert (storage.names(), storage.read("two"), storage.stat("two")[0]) == (["two"], b"two", 3)
 
 
-def test_a_burst_of_refusals_is_waited_out(storage, server):
+def test_repeated_refusals_are_waited_out(storage, server):
     server.fail("POST ", times=3, status=503)
     assert publish(storage, SMALL) == storage.read("part")
 
 
-def test_a_download_that_breaks_off_is_finished(storage, server):
+def test_an_interrupted_download_is_completed(storage, server):
     data = publish(storage, 5 * MEBIBYTE)
     server.fail("GET .*alt=media", body_cut=2 * MEBIBYTE)
     assert data == storage.read("part")
 
 
 @pytest.mark.parametrize("code", [400, 404, 410])
-def test_an_upload_session_that_is_lost_is_begun_anew(storage, server, code):
+def test_a_lost_upload_session_is_restarted(storage, server, code):
     server.fail("PUT .*upload_id", times=1, status=code)
     assert publish(storage, LARGE) == storage.read("part")
     assert sum(line.startswith("POST") for line in server.requests) == 2
 
 
-def test_sessions_that_are_lost_again_and_again_end_in_an_error_and_leave_nothing(storage, server, local_files):
+def test_repeatedly_lost_upload_sessions_are_an_error(storage, server, local_files):
     server.fail("PUT .*upload_id", times=None, status=410)
     with pytest.raises(
         StorageError, match=r"cannot write gs://.*/a/messages-00000\.parquet: Google responded with 410, back"
@@ -122,34 +122,34 @@ def write_large_part(storage):
 
 
 @pytest.mark.parametrize("keeps_its_disk", [True, False])
-def test_a_server_that_dies_in_the_middle_of_an_upload_and_comes_back(tmp_path, local_files, keeps_its_disk):
+def test_an_upload_survives_a_restart_of_the_server(tmp_path, local_files, keeps_its_disk):
     with StorageServer(tmp_path / "disk" if keeps_its_disk else None) as server:
         bucket = connect(server).create_bucket("bucket")
         storage = GCSStorage(bucket, "a", retry_seconds=30)
         with storage.lock():
-            # The second chunk waits long enough for the server to die under it.
+            # The second chunk is delayed long enough for the server to be killed during it.
             server.fail("PUT .*upload_id.*", times=1, delay=0.01)
             server.fail("PUT .*upload_id.*", times=1, delay=1.0)
-            dying = threading.Timer(0.5, die_and_come_back, (server, keeps_its_disk))
-            dying.start()
+            restart = threading.Timer(0.5, kill_and_restart, (server, keeps_its_disk))
+            restart.start()
             data = publish(storage, LARGE)
-            dying.join()
+            restart.join()
             assert (["part"], data) == (storage.names(), storage.read("part"))
     assert local_files() == []
 
 
-def die_and_come_back(server, keeps_its_disk):
+def kill_and_restart(server, keeps_its_disk):
     server.kill()
     server.restart()
     if not keeps_its_disk:
         connect(server).create_bucket("bucket")
 
 
-# What does not pass
+# Permanent faults
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_a_foreign_object_of_the_same_name_stands_and_is_said(storage, bucket, local_files, size):
+def test_a_foreign_object_of_the_same_name_is_kept_and_reported(storage, bucket, local_files, size):
     with storage.lock():
         bucket.blob("a/part").upload_from_string(b"foreign")
         with pytest.raises(StorageError, match=r"^another task is writing to gs://[^/]*/a: let it finish"):
@@ -157,7 +157,7 @@ def test_a_foreign_object_of_the_same_name_stands_and_is_said(storage, bucket, l
     assert storage.read("part") == b"foreign"
 
 
-def test_a_part_whose_number_another_task_took_gets_the_next_one(storage, bucket):
+def test_a_part_number_taken_by_another_task_is_skipped(storage, bucket):
     with storage.lock(), PartsWriter(storage, MESSAGES, rows_per_part=1) as writer:
         for number in (0, 1, 3):
             bucket.blob(f"a/messages-{number:05d}.ndjson.gz").upload_from_string(b"foreign")
@@ -167,7 +167,7 @@ def test_a_part_whose_number_another_task_took_gets_the_next_one(storage, bucket
     assert [storage.read(f"messages-{number:05d}.ndjson.gz") for number in (0, 1, 3)] == [b"foreign"] * 3
 
 
-def test_numbers_that_are_taken_without_end_are_an_error(storage, bucket, local_files):
+def test_too_many_taken_part_numbers_are_an_error(storage, bucket, local_files):
     with storage.lock():
         for number in range(30):
             bucket.blob(f"a/messages-{number:05d}.ndjson.gz").upload_from_string(b"foreign")
@@ -176,7 +176,7 @@ def test_numbers_that_are_taken_without_end_are_an_error(storage, bucket, local_
     assert local_files() == []
 
 
-def test_what_another_task_has_written_meanwhile_is_not_deleted(storage, bucket):
+def test_files_written_by_another_task_are_not_deleted(storage, bucket):
     storage.publish_bytes(b"", "known")
     with storage.lock():
         bucket.blob("a/known").upload_from_string(b"foreign")
@@ -186,7 +186,7 @@ def test_what_another_task_has_written_meanwhile_is_not_deleted(storage, bucket)
     assert storage.names() == ["known", "unknown"]
 
 
-def test_equal_bytes_of_another_task_are_no_conflict(storage, bucket):
+def test_identical_bytes_of_another_task_are_no_conflict(storage, bucket):
     with storage.lock():
         bucket.blob("a/part").upload_from_string(b"same")
         storage.publish_bytes(b"same", "part")
@@ -208,7 +208,7 @@ ACTIONS = {
     "children": ("list", lambda storage: storage.children(MANIFEST_NAME)),
     "siblings": ("list", lambda storage: storage.siblings(MANIFEST_NAME)),
 }
-ANSWERS = [
+RESPONSES = [
     (
         {
             "status": 403,
@@ -233,35 +233,35 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize(("fault", "expected"), ANSWERS)
-def test_every_trouble_that_stays_is_one_line_that_says_what_to_change(
+@pytest.mark.parametrize(("fault", "expected"), RESPONSES)
+def test_every_permanent_fault_is_reported_in_one_line_with_advice(
     bucket, server, local_files, action, fault, expected
 ):
-    does, act = ACTIONS[action]
+    verb, act = ACTIONS[action]
     storage = GCSStorage(bucket, "a/b", retry_seconds=0.3)
     server.fail("", times=None, **fault)
-    with pytest.raises(StorageError, match=rf"^cannot (read|{does}) gs://{bucket.name}/a[^:]*: .*{expected}") as caught:
+    with pytest.raises(StorageError, match=rf"^cannot (read|{verb}) gs://{bucket.name}/a[^:]*: .*{expected}") as caught:
         act(storage)
     assert len(str(caught.value).splitlines()) == 1
-    # Google's own errors quote addresses that let anybody write: they belong into no log.
+    # Google's own errors quote URLs that let anyone write: they must not be logged.
     assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_bucket_that_is_not_there_is_said(server, local_files, action):
+def test_a_missing_bucket_is_reported(server, local_files, action):
     with pytest.raises(StorageError, match=r"bucket none does not exist \(create it, or change bucket=") as caught:
         ACTIONS[action][1](GCSStorage(connect(server).bucket("none"), "a"))
     assert not isinstance(caught.value, NotPublishedError)
 
 
-def test_an_upload_that_is_lost_for_good_is_not_a_missing_bucket(storage, server, local_files):
+def test_a_permanently_lost_upload_is_not_a_missing_bucket(storage, server, local_files):
     server.fail("^PUT ", times=None, status=404, message="No such upload session")
     with pytest.raises(StorageError, match="Google responded with 404") as caught:
         publish(storage, LARGE)
     assert not isinstance(caught.value, StorageRefusedError)
 
 
-def test_the_right_to_delete_is_proven_before_a_run(storage, server):
+def test_the_permission_to_delete_is_checked_before_a_run(storage, server):
     server.fail("DELETE ", status=403, message="sa@x does not have storage.objects.delete access to the object.")
     with pytest.raises(StorageError, match=r"permission storage\.objects\.delete is missing"):
         storage.check_writable()
@@ -283,11 +283,11 @@ def test_the_right_to_delete_is_proven_before_a_run(storage, server):
         (TooManyRequests("later"), False),
     ],
 )
-def test_a_wrong_login_costs_no_retry_and_a_network_that_fails_does(error, is_final):
+def test_a_rejected_login_is_final_and_a_network_failure_is_not(error, is_final):
     assert is_final == isinstance(gcs_error("write", "gs://bucket/a/part", error), StorageRefusedError)
 
 
-def test_no_secret_of_any_error_is_quoted():
+def test_secrets_in_errors_are_not_quoted():
     secret = "ya29.secret-token"
     errors = [
         RefreshError(secret),

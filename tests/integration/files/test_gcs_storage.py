@@ -1,4 +1,4 @@
-"""A folder of a bucket as storage, on a local server of Google Cloud Storage."""
+"""A folder in a bucket as storage, on a local Google Cloud Storage server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def publish(storage, data, name="part"):
 
 
 def kinds(server):
-    """The requests without their addresses: the method and what tells one kind from another."""
+    """The requests without their addresses: the method and what distinguishes one kind from another."""
     marks = r"uploadType=multipart|upload_id|uploadType=resumable|alt=media"
     found = [(line.split()[0], re.findall(marks, line)) for line in server.requests]
     return [" ".join([method, *sorted(set(seen), reverse=True)][:2]) for method, seen in found]
@@ -61,7 +61,7 @@ class TestGCSStorage(StorageContract):
         return lambda folder: GCSStorage(bucket, request.param + folder)
 
 
-def test_folders_directly_in_the_bucket_are_beside_each_other(bucket):
+def test_top_level_folders_are_siblings(bucket):
     for folder in ("a", "b", "c/d"):
         GCSStorage(bucket, folder).publish_bytes(folder.encode(), "sought")
     assert [folder.read("sought") for folder in GCSStorage(bucket, "a").siblings("sought")] == [b"b"]
@@ -70,22 +70,22 @@ def test_folders_directly_in_the_bucket_are_beside_each_other(bucket):
 @pytest.mark.parametrize(
     ("uri", "expected"), [("gs://b/a/b", ("b", "a/b")), ("gs://b", ("b", "")), ("gs://b/", ("b", ""))]
 )
-def test_an_address_has_a_bucket_and_a_path(uri, expected):
+def test_a_uri_has_a_bucket_and_a_path(uri, expected):
     assert expected == parse_gs_uri(uri)
 
 
 @pytest.mark.parametrize("uri", ["", "gs://", "gs:///a", "s3://b/a", "/a/b", "gs:/b"])
-def test_what_is_no_address_in_a_bucket_is_said(uri):
+def test_an_invalid_bucket_uri_is_reported(uri):
     with pytest.raises(StorageError, match="the URI must have the form gs://bucket/folder"):
         parse_gs_uri(uri)
 
 
 @pytest.mark.parametrize("folder", ["a/b", "/a/b", "a//b/", "//a///b//"])
-def test_slashes_too_many_make_no_other_folder(bucket, folder):
+def test_extra_slashes_do_not_change_the_folder(bucket, folder):
     assert f"gs://{bucket.name}/a/b/part" == GCSStorage(bucket, folder).uri("part")
 
 
-def test_the_bucket_itself_is_a_folder(bucket):
+def test_the_bucket_itself_can_be_the_folder(bucket):
     storage = GCSStorage(bucket, "")
     storage.publish_bytes(b"x", "part")
     bucket.blob("below/part").upload_from_string(b"")
@@ -98,13 +98,13 @@ def test_the_bucket_itself_is_a_folder(bucket):
 
 @pytest.mark.parametrize("level", ["*", "a?", "[a]", "{a}", "a\\b", "a\nb", "\x7f", "..", ".", "\ud800"])
 @pytest.mark.parametrize("form", ["{}", "{}/b", "b/{}", "b/{}/c"])
-def test_a_folder_that_no_list_could_find_is_refused(bucket, level, form):
+def test_a_folder_that_cannot_be_listed_is_rejected(bucket, level, form):
     with pytest.raises(StorageError, match="a folder in a bucket must not contain") as caught:
         GCSStorage(bucket, form.replace("{}", level))
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_what_other_tools_put_into_a_folder_is_no_file_of_it(bucket):
+def test_objects_of_other_tools_are_not_listed(bucket):
     for name in ("a/b/", "a/b/.hidden", "a/b/c/part", "a/bc"):
         bucket.blob(name).upload_from_string(b"")
     assert GCSStorage(bucket, "a/b").names() == []
@@ -120,16 +120,16 @@ def test_what_other_tools_put_into_a_folder_is_no_file_of_it(bucket):
         ("else", "application/octet-stream"),
     ],
 )
-def test_others_are_told_what_is_in_a_file_and_nothing_that_would_unpack_it(bucket, name, expected):
-    packed = gzip.compress(b"x")
-    GCSStorage(bucket, "a").publish_bytes(packed, name)
+def test_content_type_is_set_without_content_encoding(bucket, name, expected):
+    compressed = gzip.compress(b"x")
+    GCSStorage(bucket, "a").publish_bytes(compressed, name)
     blob = bucket.get_blob(f"a/{name}")
     assert (expected, None) == (blob.content_type, blob.content_encoding)
-    assert packed == blob.download_as_bytes()
+    assert compressed == blob.download_as_bytes()
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * MEBIBYTE, 8 * MEBIBYTE + 1, 24 * MEBIBYTE])
-def test_what_is_published_is_what_was_written(bucket, local_files, size):
+def test_published_bytes_equal_those_written(bucket, local_files, size):
     storage, data = GCSStorage(bucket, "a"), large(size)
     publish(storage, data)
     blob = bucket.get_blob("a/part")
@@ -139,7 +139,7 @@ def test_what_is_published_is_what_was_written(bucket, local_files, size):
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
-def test_parts_are_read_back_as_they_were_written(bucket, local_files, file_format):
+def test_parts_are_read_back_unchanged(bucket, local_files, file_format):
     storage = GCSStorage(bucket, "a")
     rows = [row(number, random.Random(number).randbytes(50_000).hex()) for number in range(300)]
     with PartsWriter(storage, MESSAGES, file_format, rows_per_part=200) as writer:
@@ -153,7 +153,7 @@ def test_parts_are_read_back_as_they_were_written(bucket, local_files, file_form
     assert local_files() == []
 
 
-def test_the_number_of_requests_follows_from_the_number_of_chunks_not_of_rows(bucket, server):
+def test_the_number_of_requests_depends_on_chunks_not_rows(bucket, server):
     storage = GCSStorage(bucket, "a")
     with storage.lock(), PartsWriter(storage, MESSAGES) as writer:
         server.forget_requests()
@@ -166,7 +166,7 @@ def test_the_number_of_requests_follows_from_the_number_of_chunks_not_of_rows(bu
         assert ["POST uploadType=resumable", *["PUT upload_id"] * 2] == kinds(server)
 
 
-def test_reading_and_measuring_a_file_are_one_request_each(bucket, server):
+def test_read_open_and_stat_take_one_request_each(bucket, server):
     storage = GCSStorage(bucket, "a")
     storage.publish_bytes(large(3 * MEBIBYTE), "part")
     server.forget_requests()
@@ -176,21 +176,21 @@ def test_reading_and_measuring_a_file_are_one_request_each(bucket, server):
     assert kinds(server) == ["GET alt=media", "GET alt=media", "GET"]
 
 
-def test_reading_and_replacing_by_version_are_one_request_each(bucket, server):
+def test_versioned_reads_and_writes_take_one_request_each(bucket, server):
     storage = GCSStorage(bucket, "a")
     storage.replace_if_unchanged(b"first", "part", version=None)
-    held = storage.read_versioned("part")
-    assert held is not None
-    storage.replace_if_unchanged(b"second", "part", version=held[1])
+    found = storage.read_versioned("part")
+    assert found is not None
+    storage.replace_if_unchanged(b"second", "part", version=found[1])
     assert kinds(server) == ["POST uploadType=multipart", "GET alt=media", "POST uploadType=multipart"]
 
 
 @pytest.mark.parametrize("folder", ["a", ""])
-def test_the_bucket_is_the_topmost_folder(bucket, folder):
+def test_the_bucket_is_the_top_folder(bucket, folder):
     assert GCSStorage(bucket, folder).parent().uri("part") == f"gs://{bucket.name}/part"
 
 
-def test_a_run_costs_one_read_and_one_write_of_its_coverage_whatever_windows_there_are(bucket, server):
+def test_a_run_reads_and_writes_its_coverage_once(bucket, server):
     page = GCSStorage(bucket, "p")
     for number in range(20):
         write_manifest(bucket, day(number + 1))
@@ -202,7 +202,7 @@ def test_a_run_costs_one_read_and_one_write_of_its_coverage_whatever_windows_the
     assert kinds(server) == ["GET alt=media", "POST uploadType=multipart"]
 
 
-def test_a_coverage_is_rebuilt_by_one_list_and_one_read_of_each_manifest(bucket, server):
+def test_rebuilding_coverage_takes_one_list_and_one_read_per_manifest(bucket, server):
     for number in range(20):
         write_manifest(bucket, day(number + 1))
     bucket.blob("p/window=begin_20261231T000000Z/messages-00000.parquet").upload_from_string(b"")
@@ -223,7 +223,7 @@ def write_manifest(bucket, since):
     bucket.blob(f"p/window={window_id(since, until)}/_manifest.json").upload_from_string(manifest.to_bytes())
 
 
-def test_lists_of_more_than_a_page_are_read_to_their_end(bucket, server):
+def test_long_listings_are_read_to_the_end(bucket, server):
     for number in range(1_005):
         bucket.blob(f"a/{number:04d}").upload_from_string(b"")
     server.forget_requests()
@@ -231,13 +231,13 @@ def test_lists_of_more_than_a_page_are_read_to_their_end(bucket, server):
     assert len(server.requests) == 2
 
 
-def test_a_copy_by_somebody_else_is_measured_by_its_bytes(bucket):
+def test_stat_of_a_foreign_object_is_computed_from_its_bytes(bucket):
     bucket.blob("a/part").upload_from_string(b"copied")
     assert (6, hashlib.sha256(b"copied").hexdigest()) == GCSStorage(bucket, "a").stat("part")
 
 
-def test_memory_stays_flat_however_large_a_file_is(bucket, server):
-    # Past the proxy, which is in this process and would be counted.
+def test_memory_does_not_grow_with_file_size(bucket, server):
+    # Past the proxy, which runs in this process and would be counted.
     storage = GCSStorage(connect(server, server.direct_url).bucket(bucket.name), "a")
     temporary = storage.temporary()
     with temporary.open("wb") as file:
@@ -253,7 +253,7 @@ def test_memory_stays_flat_however_large_a_file_is(bucket, server):
     assert (uploaded < 40 * MEBIBYTE, downloaded < 8 * MEBIBYTE) == (True, True)
 
 
-def test_temporary_files_are_nobody_elses_business(bucket):
+def test_temporary_files_are_private(bucket):
     temporary = GCSStorage(bucket, "a").temporary()
     assert stat.S_IMODE(temporary.parent.stat().st_mode) == 0o700
     temporary.parent.chmod(0o777)
@@ -261,7 +261,7 @@ def test_temporary_files_are_nobody_elses_business(bucket):
         GCSStorage(bucket, "a").temporary()
 
 
-def test_what_a_dead_try_left_on_this_machine_is_found_by_the_next_one(bucket, local_files):
+def test_the_next_attempt_removes_temporaries_of_a_killed_one(bucket, local_files):
     GCSStorage(bucket, "a").temporary().write_bytes(b"half")
     other = GCSStorage(bucket, "b").temporary()
     other.write_bytes(b"another window's")
@@ -269,7 +269,7 @@ def test_what_a_dead_try_left_on_this_machine_is_found_by_the_next_one(bucket, l
     assert [other] == local_files()
 
 
-def test_a_temporary_file_that_vanished_is_said(bucket):
+def test_a_missing_temporary_file_is_reported(bucket):
     storage = GCSStorage(bucket, "a")
     with pytest.raises(
         StorageError, match=r"cannot publish gs://.*/a/part: .* was removed \(another task extracts the same"
@@ -277,7 +277,7 @@ def test_a_temporary_file_that_vanished_is_said(bucket):
         storage.publish(storage.temporary(), "part")
 
 
-def test_a_place_for_temporary_files_that_is_full_or_missing_is_said(bucket, monkeypatch):
+def test_an_unusable_folder_for_temporary_files_is_reported(bucket, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
     with pytest.raises(StorageError, match="cannot create the folder /proc/none/"):
         GCSStorage(bucket, "a").check_writable()
@@ -286,13 +286,13 @@ def test_a_place_for_temporary_files_that_is_full_or_missing_is_said(bucket, mon
         GCSStorage(bucket, "a").open("part")
 
 
-def test_importing_the_package_imports_nothing_of_google():
+def test_importing_the_package_does_not_import_google():
     code = "import sys, airflow_provider_metaconv.files; print('google.api_core' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize("size", [1_000, 9 * MEBIBYTE])
-def test_bytes_that_change_on_the_way_are_refused_before_they_become_an_object(bucket, size):
+def test_bytes_changed_in_transit_are_not_stored(bucket, size):
     class Changing(io.BytesIO):
         def seek(self, *position):
             self.getbuffer()[0] = 0

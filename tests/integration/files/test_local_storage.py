@@ -1,4 +1,4 @@
-"""A local folder as storage, on real disks, full ones included."""
+"""A local folder as storage, on real disks, including full ones."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ class TestLocalStorage(StorageContract):
         return lambda folder: LocalStorage(tmp_path / folder)
 
 
-def test_reading_makes_no_folder(tmp_path):
+def test_reading_creates_no_folder(tmp_path):
     storage = LocalStorage(tmp_path / "none")
     storage.names()
     storage.remove_temporaries()
@@ -30,24 +30,24 @@ def test_reading_makes_no_folder(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_temporary_lies_in_the_folder_itself_so_that_a_rename_is_atomic(tmp_path):
+def test_temporaries_are_in_the_folder_so_that_renames_are_atomic(tmp_path):
     assert tmp_path == LocalStorage(tmp_path).temporary().parent
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])
-def test_a_destination_that_is_a_file_is_said(tmp_path, below):
+def test_a_destination_that_is_a_file_is_reported(tmp_path, below):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match=r"cannot create the folder .*: there is a file where a folder is needed"):
         LocalStorage(f"{tmp_path}/file{below}").publish_bytes(b"x", "part")
 
 
-def test_an_unwritable_destination_is_said():
+def test_an_unwritable_folder_is_reported():
     with pytest.raises(StorageError, match="cannot create the folder /proc/meta: the folder does not exist or cannot"):
         LocalStorage("/proc/meta").publish_bytes(b"x", "part")
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR])
-def test_what_only_a_person_can_change_is_told_apart(tmp_path, monkeypatch, number):
+def test_disk_errors_that_need_human_action_are_final(tmp_path, monkeypatch, number):
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number))
 
@@ -57,7 +57,7 @@ def test_what_only_a_person_can_change_is_told_apart(tmp_path, monkeypatch, numb
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO, errno.ENOENT])
-def test_what_may_pass_is_tried_again(tmp_path, monkeypatch, number):
+def test_transient_disk_errors_are_retried(tmp_path, monkeypatch, number):
     def fail(*_, **__):
         raise OSError(number, os.strerror(number))
 
@@ -67,12 +67,12 @@ def test_what_may_pass_is_tried_again(tmp_path, monkeypatch, number):
     assert not isinstance(caught.value, StorageRefusedError)
 
 
-def test_a_name_that_is_too_long_is_said(tmp_path):
+def test_a_name_that_is_too_long_is_reported(tmp_path):
     with pytest.raises(StorageRefusedError, match="the name is too long"):
         LocalStorage(tmp_path / ("x" * 300)).check_writable()
 
 
-def test_a_folder_that_vanishes_is_said(tmp_path):
+def test_a_vanished_folder_is_reported(tmp_path):
     storage = LocalStorage(tmp_path / "folder")
     temporary = storage.temporary()
     temporary.write_bytes(b"x")
@@ -83,8 +83,8 @@ def test_a_folder_that_vanishes_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
-def test_a_disk_that_fills_up_leaves_no_part_and_no_temporary(tmp_path, file_format):
-    """The limit on the size of a file stands in for the disk: the system refuses in the middle of a write."""
+def test_a_full_disk_leaves_neither_part_nor_temporary(tmp_path, file_format):
+    """A limit on the size of files replaces the full disk: the system refuses in the middle of a write."""
     storage = LocalStorage(tmp_path)
     storage.publish_bytes(b"earlier", "earlier")
     rows = [{**ROW, "message_id": os.urandom(500).hex()} for _ in range(2_000)]
@@ -107,7 +107,7 @@ def test_publish_bytes_on_a_full_disk_keeps_the_old_file(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"_manifest.json": b"old"}
 
 
-def test_open_storage_takes_paths_and_file_uris(tmp_path):
+def test_open_storage_accepts_paths_and_file_uris(tmp_path):
     folder = tmp_path / "with space"
     uris = [str(folder / "x")] * 2
     assert uris == [open_storage(place).uri("x") for place in (str(folder), folder.as_uri())]
@@ -117,7 +117,7 @@ def test_open_storage_takes_paths_and_file_uris(tmp_path):
     "place",
     ["s3://bu[ket/x", "file://[/x", "s3://key:s3cret@bucket/x", "gs://bucket/x", "file://elsewhere/x", "gs:/bucket/x"],
 )
-def test_open_storage_says_what_is_supported(place):
+def test_open_storage_names_what_is_supported(place):
     with pytest.raises(StorageError, match=r"are not supported here: use a local folder or file://") as caught:
         open_storage(place)
     assert "s3cret" not in str(caught.value)
@@ -142,6 +142,6 @@ def test_a_relative_folder_gives_absolute_uris(tmp_path, monkeypatch):
     assert str(Path.cwd() / "folder" / "x") == LocalStorage("folder").uri("x")
 
 
-def test_a_folder_that_is_not_writable_is_said_before_a_run():
+def test_an_unwritable_folder_is_reported_before_a_run():
     with pytest.raises(StorageError, match="cannot create the folder /proc/meta"):
         LocalStorage("/proc/meta").check_writable()

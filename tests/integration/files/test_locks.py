@@ -1,4 +1,4 @@
-"""Locks that other machines do not see are refused, as the system describes its mounts and answers."""
+"""Folders whose locks other machines cannot see are rejected, based on the system's mounts and error codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_metaconv.files.storage import locks
 
 @pytest.fixture
 def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Makes the folder of this test appear as one of such a file system."""
+    """A function that makes this test's folder appear to be on such a file system."""
 
     def mount(kind: str, options: str) -> LocalStorage:
         device = tmp_path.stat().st_dev
@@ -32,7 +32,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("option", ["nolock", "local_lock=flock", "local_lock=all"])
 @pytest.mark.parametrize("kind", ["nfs", "nfs4"])
-def test_network_folders_whose_locks_stay_on_one_machine_are_refused(mounted, kind, option):
+def test_network_folders_with_local_locks_are_rejected(mounted, kind, option):
     storage = mounted(kind, f"rw,vers=3,{option},addr=192.0.2.1")
     with pytest.raises(StorageError, match=r"cannot lock .*no locks that other machines see.*mount it with locks"):
         storage.lock().__enter__()
@@ -49,7 +49,7 @@ def test_a_network_folder_with_locks_is_locked_and_keeps_its_lock_file(mounted):
 
 
 @pytest.mark.parametrize("kind", ["ext4", "overlay"])
-def test_a_folder_of_this_machine_is_locked_and_left_clean(mounted, kind):
+def test_a_local_folder_is_locked_and_left_clean(mounted, kind):
     storage = mounted(kind, "rw,nolock")
     with storage.lock():
         assert [path.name for path in storage.folder.iterdir()] == [".lock"]
@@ -57,7 +57,7 @@ def test_a_folder_of_this_machine_is_locked_and_left_clean(mounted, kind):
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_that_answers_that_it_has_no_locks_is_refused(tmp_path, monkeypatch, code):
+def test_a_file_system_without_locks_is_rejected(tmp_path, monkeypatch, code):
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -66,7 +66,7 @@ def test_a_file_system_that_answers_that_it_has_no_locks_is_refused(tmp_path, mo
         LocalStorage(tmp_path).lock().__enter__()
 
 
-def test_a_system_that_does_not_describe_its_mounts_is_believed(tmp_path, monkeypatch):
+def test_locks_are_trusted_where_mounts_are_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "MOUNTS", tmp_path / "none")
     with LocalStorage(tmp_path).lock():
         pass

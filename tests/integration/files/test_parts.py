@@ -1,4 +1,4 @@
-"""Parts: any rows with any text come back, in either format, however they are split."""
+"""Parts: any rows with any text are read back, in either format, however they are split."""
 
 import contextlib
 import gc
@@ -37,18 +37,18 @@ def _read(storage, table=MESSAGES):
     return rows
 
 
-def _held(value):
-    """What the documentation says of a value that went through a file."""
+def _expected(value):
+    """The value that a file returns, according to the documentation."""
     if isinstance(value, str):
         return re.sub("[\0\ud800-\udfff]", "\ufffd", value)
     if isinstance(value, dict):
-        return {_held(key): _held(item) for key, item in value.items()}
+        return {_expected(key): _expected(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_held(item) for item in value]
+        return [_expected(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# The whole of Unicode, surrogates and NUL included, and those two more often than chance would bring them.
+# All of Unicode, including surrogates and NUL, which are more frequent here than by chance.
 TEXTS = st.text(
     st.characters(codec=None) | st.sampled_from("\0\ud83d\ude00\ufffd\\u0\"'\n\u202e\U0001f600"), max_size=20
 )
@@ -74,7 +74,7 @@ def _rows(table):
 
 @pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize("table", [MESSAGES, CONVERSATIONS], ids=lambda table: table.name)
-def test_any_rows_with_any_text_read_back_equal(table, file_format):
+def test_any_rows_with_any_text_are_read_back_equal(table, file_format):
     @settings(max_examples=40, deadline=None)
     @given(_rows(table))
     def check(rows):
@@ -82,7 +82,7 @@ def test_any_rows_with_any_text_read_back_equal(table, file_format):
             storage = LocalStorage(folder)
             with PartsWriter(storage, table, file_format) as writer:
                 writer.write(rows)
-            assert [_held(row) for row in rows] == _read(storage, table)
+            assert [_expected(row) for row in rows] == _read(storage, table)
 
     check()
 
@@ -95,7 +95,7 @@ def test_any_rows_with_any_text_read_back_equal(table, file_format):
     st.booleans(),
     st.sampled_from(FORMATS),
 )
-def test_any_split_into_parts_has_the_same_union(writes, rows_per_part, bytes_per_part, roll, file_format):
+def test_any_split_into_parts_contains_the_same_rows(writes, rows_per_part, bytes_per_part, roll, file_format):
     with tempfile.TemporaryDirectory() as folder:
         storage = LocalStorage(folder)
         expected: list[Row] = []
@@ -115,7 +115,7 @@ def test_any_split_into_parts_has_the_same_union(writes, rows_per_part, bytes_pe
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_the_manifest_entry_proves_the_file(tmp_path, file_format):
+def test_the_manifest_entry_describes_the_file(tmp_path, file_format):
     with PartsWriter(LocalStorage(tmp_path), MESSAGES, file_format) as writer:
         writer.write(_row(number) for number in range(1_234))
     (file,) = writer.published
@@ -134,7 +134,7 @@ def test_equal_rows_give_equal_bytes(tmp_path, file_format):
     assert sums[0] == sums[1]
 
 
-def test_gzip_holds_neither_time_nor_name(tmp_path):
+def test_gzip_contains_neither_time_nor_name(tmp_path):
     with PartsWriter(LocalStorage(tmp_path), MESSAGES) as writer:
         writer.write([_row(1)])
     assert (tmp_path / "messages-00000.ndjson.gz").read_bytes()[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
@@ -146,7 +146,7 @@ def test_nested_values_are_native_json_in_ndjson(tmp_path):
     assert b'"tags":["inbox"]' in gzip.decompress((tmp_path / "messages-00000.ndjson.gz").read_bytes())
 
 
-def test_only_the_odd_characters_are_replaced(tmp_path):
+def test_only_invalid_characters_are_replaced(tmp_path):
     storage = LocalStorage(tmp_path)
     texts = ["a\0b", "\ud83d", "\\u0000", "\U0001f600", "\u202eright to left", "'; DROP TABLE messages; --", ""]
     with PartsWriter(storage, MESSAGES) as writer:
@@ -155,7 +155,7 @@ def test_only_the_odd_characters_are_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_a_full_part_is_published_at_once(tmp_path, file_format):
+def test_a_full_part_is_published_immediately(tmp_path, file_format):
     storage = LocalStorage(tmp_path)
     writer = PartsWriter(storage, MESSAGES, file_format, rows_per_part=2)
     writer.write(_row(number) for number in range(5))
@@ -165,7 +165,7 @@ def test_a_full_part_is_published_at_once(tmp_path, file_format):
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_a_part_is_full_by_bytes_too(tmp_path, file_format):
+def test_parts_are_limited_by_bytes_too(tmp_path, file_format):
     with PartsWriter(LocalStorage(tmp_path), MESSAGES, file_format, bytes_per_part=100_000) as writer:
         for number in range(600):
             writer.write([_row(number, text=random.Random(number).randbytes(500).hex())])
@@ -173,21 +173,21 @@ def test_a_part_is_full_by_bytes_too(tmp_path, file_format):
     assert all(file.bytes < 200_000 for file in writer.published)
 
 
-def test_numbers_go_on_so_that_a_rerun_overwrites_nothing(tmp_path):
+def test_part_numbers_continue_so_that_a_rerun_overwrites_nothing(tmp_path):
     with PartsWriter(LocalStorage(tmp_path), MESSAGES, rows_per_part=1, first_number=7) as writer:
         writer.write([_row(1), _row(2)])
     assert [file.path for file in writer.published] == ["messages-00007.ndjson.gz", "messages-00008.ndjson.gz"]
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_no_rows_make_no_part(tmp_path, file_format):
+def test_without_rows_no_part_is_written(tmp_path, file_format):
     with PartsWriter(LocalStorage(tmp_path / "none"), MESSAGES, file_format) as writer:
         writer.write([])
     assert (writer.published, (tmp_path / "none").exists()) == ((), False)
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_an_abort_leaves_only_what_was_published(tmp_path, file_format):
+def test_an_abort_leaves_only_published_parts(tmp_path, file_format):
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES, file_format, rows_per_part=2)
     with contextlib.suppress(RuntimeError), writer:
         writer.write(_row(number) for number in range(3))
@@ -196,18 +196,18 @@ def test_an_abort_leaves_only_what_was_published(tmp_path, file_format):
     assert len(writer.published) == 1
 
 
-def test_an_aborted_parquet_part_stays_silent_when_pyarrow_cleans_up(tmp_path, monkeypatch):
-    complaints: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+def test_an_aborted_parquet_part_causes_no_error_in_cleanup(tmp_path, monkeypatch):
+    errors: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", errors.append)
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES, "parquet")
     writer.write([_row(1)])
     writer.abort()
     gc.collect()
-    assert (complaints, list(tmp_path.iterdir())) == ([], [])
+    assert (errors, list(tmp_path.iterdir())) == ([], [])
 
 
-def test_an_error_of_the_rows_source_stays_what_it_is(tmp_path):
-    """Errors of requests are OSErrors: they must not be taken for the disk's."""
+def test_an_error_from_the_source_of_rows_is_unchanged(tmp_path):
+    """Errors of requests are OSErrors: they must not be reported as disk errors."""
 
     def rows():
         yield _row(1)
@@ -220,7 +220,7 @@ def test_an_error_of_the_rows_source_stays_what_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_a_wrong_value_is_refused_and_leaves_nothing(tmp_path, file_format):
+def test_an_invalid_value_is_rejected_and_leaves_nothing(tmp_path, file_format):
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES, file_format)
     with pytest.raises(TypeError):
         writer.write([_row(1, tags={1, 2})])
@@ -229,7 +229,7 @@ def test_a_wrong_value_is_refused_and_leaves_nothing(tmp_path, file_format):
         writer.write([_row(2)])
 
 
-def test_a_key_that_is_no_column_is_refused_instead_of_lost(tmp_path):
+def test_an_unknown_column_is_rejected_rather_than_dropped(tmp_path):
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES)
     with pytest.raises(ValueError, match="table messages has no column for: mood"):
         writer.write([_row(1, mood="good")])
@@ -243,7 +243,7 @@ def test_a_key_that_is_no_column_is_refused_instead_of_lost(tmp_path):
         ({"bytes_per_part": 0}, "must be at least 1"),
     ],
 )
-def test_wrong_arguments_are_said(tmp_path, arguments, problem):
+def test_invalid_arguments_are_rejected(tmp_path, arguments, problem):
     with pytest.raises(ValueError, match=problem):
         PartsWriter(LocalStorage(tmp_path), MESSAGES, **arguments)
 
@@ -288,12 +288,12 @@ def _write_large_texts(folder, file_format):
     assert sum(file.rows for file in writer.published) == 2_000
 
 
-def test_importing_the_package_imports_no_pyarrow():
+def test_importing_the_package_does_not_import_pyarrow():
     code = "import sys, airflow_provider_metaconv.files; print('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_missing_pyarrow_is_one_clear_line(tmp_path, monkeypatch):
+def test_missing_pyarrow_is_reported_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     writer = PartsWriter(LocalStorage(tmp_path), MESSAGES, "parquet")
     with pytest.raises(ImportError, match=r"pip install 'airflow-provider-metaconv\[parquet\]'"):

@@ -1,4 +1,4 @@
-"""What is read are regular files in the folder, of a size that they can have; nothing else holds or fills a worker."""
+"""Only regular files of a plausible size are read; nothing else in the folder blocks or fills a worker."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def link_out(path: Path) -> None:
 
 def bound_socket(path: Path) -> None:
     here = os.getcwd()  # noqa: PTH109
-    os.chdir(path.parent)  # the name of a socket must be short
+    os.chdir(path.parent)  # the path of a socket must be short
     try:
         socket.socket(socket.AF_UNIX).bind(path.name)
     finally:
         os.chdir(here)
 
 
-ODD: dict[str, Callable[[Path], object]] = {
+SPECIAL_FILES: dict[str, Callable[[Path], object]] = {
     "a pipe": lambda path: os.mkfifo(path),
     "a link to a device": lambda path: path.symlink_to("/dev/zero"),
     "a link out of the folder": link_out,
@@ -45,40 +45,40 @@ ODD: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.fixture(params=ODD)
-def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], LocalStorage]:
+@pytest.fixture(params=SPECIAL_FILES)
+def special_file(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], LocalStorage]:
     def make(name: str) -> LocalStorage:
         folder = tmp_path / "window"
         folder.mkdir(exist_ok=True)
-        ODD[request.param](folder / name)
+        SPECIAL_FILES[request.param](folder / name)
         return LocalStorage(folder)
 
     return make
 
 
 @pytest.mark.parametrize("method", ["read", "open", "stat", "read_versioned"])
-def test_what_is_no_regular_file_is_refused_at_once(odd: Callable[[str], LocalStorage], method: str) -> None:
+def test_a_special_file_is_not_read(special_file: Callable[[str], LocalStorage], method: str) -> None:
     with pytest.raises(StorageError, match=r"cannot read .*/part: it is not a regular file \(remove it\)"):
-        getattr(odd("part"), method)("part")
+        getattr(special_file("part"), method)("part")
 
 
-def test_it_is_no_published_file(odd: Callable[[str], LocalStorage]) -> None:
-    storage = odd("part")
+def test_a_special_file_is_not_listed(special_file: Callable[[str], LocalStorage]) -> None:
+    storage = special_file("part")
     assert (storage.names(), storage.parent().children("part")) == ([], [])
 
 
-def test_in_place_of_an_earlier_manifest_it_is_none(odd: Callable[[str], LocalStorage]) -> None:
-    assert earlier_manifest(odd("_manifest.json")) is None
+def test_a_special_file_is_not_an_earlier_manifest(special_file: Callable[[str], LocalStorage]) -> None:
+    assert earlier_manifest(special_file("_manifest.json")) is None
 
 
-def test_a_load_refuses_a_manifest_that_is_none(odd: Callable[[str], LocalStorage]) -> None:
-    storage = odd("_manifest.json")
+def test_a_load_rejects_a_special_file_as_manifest(special_file: Callable[[str], LocalStorage]) -> None:
+    storage = special_file("_manifest.json")
     with pytest.raises(StorageError, match="not a regular file"):
         verify_manifests([storage.uri("_manifest.json")], LocalStorage)
 
 
-def test_a_load_refuses_a_part_that_is_none(odd: Callable[[str], LocalStorage]) -> None:
-    storage = odd("messages-00000.ndjson.gz")
+def test_a_load_rejects_a_special_file_as_part(special_file: Callable[[str], LocalStorage]) -> None:
+    storage = special_file("messages-00000.ndjson.gz")
     file = ManifestFile("messages-00000.ndjson.gz", "messages", 1, 6, "0" * 64)
     manifest = Manifest("100", "MESSENGER", None, "2026-11-21T00:00:00+00:00", (file,))
     storage.publish_bytes(manifest.to_bytes(), "_manifest.json")
@@ -86,8 +86,8 @@ def test_a_load_refuses_a_part_that_is_none(odd: Callable[[str], LocalStorage]) 
         verify_manifests([storage.uri("_manifest.json")], LocalStorage)
 
 
-def test_duckdb_does_not_open_it(odd: Callable[[str], LocalStorage], tmp_path: Path) -> None:
-    uri = str(odd("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
+def test_duckdb_does_not_open_a_special_file(special_file: Callable[[str], LocalStorage], tmp_path: Path) -> None:
+    uri = str(special_file("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
     with (
         DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse,
         pytest.raises(SourceFileError, match=r"file .* does not exist"),
@@ -96,10 +96,10 @@ def test_duckdb_does_not_open_it(odd: Callable[[str], LocalStorage], tmp_path: P
 
 
 @pytest.mark.google
-def test_it_is_not_sent_to_bigquery(odd: Callable[[str], LocalStorage]) -> None:
+def test_a_special_file_is_not_sent_to_bigquery(special_file: Callable[[str], LocalStorage]) -> None:
     from airflow_provider_metaconv.warehouse.bigquery.load_files import opened
 
-    uri = str(odd("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
+    uri = str(special_file("messages-00000.ndjson.gz").folder / "messages-00000.ndjson.gz")
     with pytest.raises(OSError, match=r"not a regular file|No such"), opened(uri, "ndjson"):
         pass
 

@@ -1,4 +1,4 @@
-"""A server of bare sockets, for what no HTTP server would send."""
+"""A server on bare sockets, for responses that no HTTP server would send."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Serve = Callable[[socket.socket, threading.Event], object]
 
 
 class RawServer:
-    """Hands each request's socket to ``serve``, with the event that says when the test is over.
+    """Passes each request's socket to ``serve``, with the event that is set when the test is over.
 
-    ``requests`` counts the requests that came, ``sent`` the bytes that ``send`` got rid of.
+    ``requests`` counts the requests received.
     """
 
     def __init__(self, serve: Serve) -> None:
@@ -29,9 +29,9 @@ class RawServer:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+                threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _handle(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             while True:
                 request = b""
@@ -51,12 +51,12 @@ class RawServer:
 
 
 def hang(_: socket.socket, over: threading.Event) -> None:
-    """Never answers."""
+    """Never responds."""
     over.wait(60)
 
 
 def endless(head: bytes, piece: bytes, pause: float = 0.0) -> Serve:
-    """Sends ``head`` and then ``piece`` for ever."""
+    """Sends ``head``, then ``piece`` forever."""
 
     def serve(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(head)
@@ -66,7 +66,7 @@ def endless(head: bytes, piece: bytes, pause: float = 0.0) -> Serve:
     return serve
 
 
-def answer(body: bytes, *headers: str) -> Serve:
-    """One whole response."""
+def complete(body: bytes, *headers: str) -> Serve:
+    """A complete response."""
     head = "\r\n".join(("HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *headers, "", ""))
     return lambda connection, _: connection.sendall(head.encode() + body)

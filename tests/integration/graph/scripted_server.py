@@ -1,4 +1,4 @@
-"""A server over a real socket whose responses a test writes itself."""
+"""A server on a real socket whose responses are written by the test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Respond = Callable[[str, dict[str, str]], Reply]
 
 
 def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    """A response with that body: bytes as they are, anything else as JSON."""
+    """A response with this body: bytes unchanged, anything else as JSON."""
     return status, headers or {}, body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
@@ -29,7 +29,7 @@ def graph_error(code: int, message: str = "refused", status: int = 400, **more: 
 
 
 class VirtualTime:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only during a sleep."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -42,7 +42,7 @@ class VirtualTime:
 
 
 class ScriptedServer:
-    """Answers each call with what ``respond(path below the version, query)`` returns; ``requests`` holds them all."""
+    """Answers each call with ``respond(path below the version, query)``, and records it in ``requests``."""
 
     def __init__(self, respond: Respond) -> None:
         self.requests: list[tuple[str, dict[str, str]]] = []
@@ -67,7 +67,7 @@ class ScriptedServer:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Keeps quiet."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -94,6 +94,6 @@ class ScriptedServer:
 
 
 def in_turn(*replies: Reply) -> Respond:
-    """Each reply once, the last one for ever."""
+    """Each reply once, then the last one forever."""
     left = list(replies)
     return lambda _path, _query: left.pop(0) if len(left) > 1 else left[0]

@@ -1,4 +1,4 @@
-"""Tokens and proofs are sent right and never shown, and a Page is found by its id or named as what it is not."""
+"""Tokens and proofs are sent correctly and never shown; a Page is found by its id, or the error says why not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_without_a_secret_no_proof_is_sent() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "abc\n", "a b", "tok\u00e9n", "abc\tdef", " abc"])
-def test_a_token_that_cannot_be_sent_is_refused_with_what_to_do(token: str) -> None:
+def test_an_unsendable_token_is_rejected_with_advice(token: str) -> None:
     with pytest.raises(TokenError, match="connection's password") as caught:
         Credentials(token)
     assert token.strip() == "" or token.strip() not in str(caught.value)
@@ -50,17 +50,17 @@ NOT_REVIEWED = graph_error(10, "(#10) To use 'Page Public Content Access', your 
 
 
 def server_of(**replies: Reply | list[Reply]) -> ScriptedServer:
-    """Replies by path: ``page`` for the Page's own, ``me`` and ``accounts``; of a list one after the other."""
+    """Replies by path: ``page`` for the Page's own, ``me`` and ``accounts``; those of a list one after the other."""
     names = {"100": "page", "me": "me", "me/accounts": "accounts"}
 
     def respond(path: str, _: dict[str, str]) -> Reply:
-        told = replies[names[path]]
-        return told if isinstance(told, tuple) else told.pop(0) if len(told) > 1 else told[0]
+        found = replies[names[path]]
+        return found if isinstance(found, tuple) else found.pop(0) if len(found) > 1 else found[0]
 
     return ScriptedServer(respond)
 
 
-def test_a_page_gives_its_token_ids_and_username_in_one_call() -> None:
+def test_a_pages_token_ids_and_username_take_one_call() -> None:
     instagram = {"id": "17841400000000001", "username": "example_shop"}
     with server_of(page=reply(PAGE | {"instagram_business_account": instagram})) as server:
         found = page_identity(server.client().get, "100", with_instagram=True)
@@ -69,13 +69,13 @@ def test_a_page_gives_its_token_ids_and_username_in_one_call() -> None:
     assert found.own_ids == {"100", "17841400000000001"}
 
 
-def test_a_page_node_that_is_refused_is_found_among_the_accounts() -> None:
+def test_a_refused_page_node_is_found_among_the_accounts() -> None:
     with server_of(page=NOT_REVIEWED, accounts=reply({"data": [{"id": "7"}, PAGE]})) as server:
         assert page_identity(server.client().get, "100", with_instagram=False).token == "page-token"
         assert server.paths == ["100", "me/accounts"]
 
 
-def test_a_page_that_is_refused_and_not_among_the_accounts_says_what_is_missing() -> None:
+def test_a_refused_page_outside_the_accounts_names_the_permission() -> None:
     server = server_of(page=NOT_REVIEWED, accounts=reply({"data": []}))
     with server, pytest.raises(PermissionDeniedError) as caught:
         page_identity(server.client().get, "100", with_instagram=False)
@@ -86,7 +86,7 @@ def test_a_page_that_is_refused_and_not_among_the_accounts_says_what_is_missing(
 
 
 @pytest.mark.parametrize("page", [reply({"id": "100", "name": "Example Page"}), NOT_REVIEWED])
-def test_the_token_of_another_page_is_named(page: Reply) -> None:
+def test_the_token_of_another_page_is_reported(page: Reply) -> None:
     me = reply({"id": "200", "name": "Another\nPage"})
     with server_of(page=page, accounts=NO_EDGE, me=me) as server:
         with pytest.raises(
@@ -96,13 +96,13 @@ def test_the_token_of_another_page_is_named(page: Reply) -> None:
         assert server.paths == ["100", "me/accounts", "me"]
 
 
-def test_a_page_token_that_does_not_get_itself_again_names_what_is_missing() -> None:
+def test_a_page_token_that_cannot_read_itself_names_the_permission() -> None:
     server = server_of(page=NOT_REVIEWED, accounts=NO_EDGE, me=reply({"id": "100", "name": "Example Page"}))
     with server, pytest.raises(PermissionDeniedError, match="pages_read_engagement"):
         page_identity(server.client().get, "100", with_instagram=False)
 
 
-ODD_NODES: list[Any] = [
+MALFORMED_NODES: list[Any] = [
     {},
     {"id": "200", "access_token": "other"},
     {"error_msg": "?"},
@@ -116,16 +116,16 @@ ODD_NODES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD_NODES)
-def test_a_page_that_is_none_is_asked_for_again(odd: dict[str, Any]) -> None:
-    with server_of(page=[reply(odd), reply(PAGE)]) as server:
+@pytest.mark.parametrize("node", MALFORMED_NODES)
+def test_a_malformed_page_is_requested_again(node: dict[str, Any]) -> None:
+    with server_of(page=[reply(node), reply(PAGE)]) as server:
         assert page_identity(server.client().get, "100", with_instagram=False).token == "page-token"
         assert server.paths == ["100", "100"]
 
 
-@pytest.mark.parametrize("odd", ODD_NODES)
-def test_a_page_that_never_is_one_is_no_persons_mistake(odd: dict[str, Any]) -> None:
-    with server_of(page=reply(odd)) as server, pytest.raises(UnexpectedResponseError) as caught:
+@pytest.mark.parametrize("node", MALFORMED_NODES)
+def test_a_page_that_stays_malformed_is_retried_later(node: dict[str, Any]) -> None:
+    with server_of(page=reply(node)) as server, pytest.raises(UnexpectedResponseError) as caught:
         page_identity(server.client().get, "100", with_instagram=False)
     assert caught.value.action is Action.RETRY
 
@@ -133,7 +133,7 @@ def test_a_page_that_never_is_one_is_no_persons_mistake(odd: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "refusal", [graph_error(100, "Unsupported get request.", error_subcode=33), graph_error(803, "no such alias")]
 )
-def test_a_page_that_is_missing_is_a_persons_matter(refusal: Reply) -> None:
+def test_a_missing_page_needs_human_action(refusal: Reply) -> None:
     accounts = reply({"data": []})
     with (
         server_of(page=refusal, accounts=accounts) as server,
@@ -144,13 +144,13 @@ def test_a_page_that_is_missing_is_a_persons_matter(refusal: Reply) -> None:
 
 
 @pytest.mark.parametrize("page_id", ["", "me", "100/..", "1?x", "\u0661"])
-def test_a_page_id_that_is_no_number_is_never_asked_for(page_id: str) -> None:
+def test_an_invalid_page_id_is_never_requested(page_id: str) -> None:
     with server_of() as server, pytest.raises(InvalidRequestError, match="only digits"):
         page_identity(server.client().get, page_id, with_instagram=False)
     assert server.requests == []
 
 
-def test_a_page_without_instagram_is_named_where_instagram_is_asked_for() -> None:
+def test_a_page_without_instagram_is_reported() -> None:
     with (
         server_of(page=reply(PAGE)) as server,
         pytest.raises(InvalidRequestError, match="no visible linked Instagram account"),
@@ -158,9 +158,9 @@ def test_a_page_without_instagram_is_named_where_instagram_is_asked_for() -> Non
         page_identity(server.client().get, "100", with_instagram=True)
 
 
-@pytest.mark.parametrize("odd", [{}, {"data": [{"id": "../me"}]}, {"data": [{"name": "no id"}]}, {"data": [None]}])
-def test_a_list_of_pages_that_is_none_is_asked_for_again(odd: dict[str, Any]) -> None:
-    with server_of(accounts=[reply(odd), reply({"data": [PAGE]})]) as server:
+@pytest.mark.parametrize("body", [{}, {"data": [{"id": "../me"}]}, {"data": [{"name": "no id"}]}, {"data": [None]}])
+def test_a_malformed_list_of_pages_is_requested_again(body: dict[str, Any]) -> None:
+    with server_of(accounts=[reply(body), reply({"data": [PAGE]})]) as server:
         assert [page.page_id for page in list_pages(server.client().get)] == ["100"]
 
 
@@ -169,9 +169,9 @@ def test_a_page_token_lists_its_own_page() -> None:
         assert list_pages(server.client().get) == [PageIdentity("100", "Example Page", "page-token")]
 
 
-@pytest.mark.parametrize("ask", [lambda get: page_identity(get, "100", with_instagram=False), list_pages])
-def test_a_limit_or_an_outage_is_not_taken_for_a_refusal(ask: Callable[[Any], object]) -> None:
+@pytest.mark.parametrize("call", [lambda get: page_identity(get, "100", with_instagram=False), list_pages])
+def test_an_outage_is_not_mistaken_for_a_refusal(call: Callable[[Any], object]) -> None:
     outage = graph_error(2, "later", 500)
     with server_of(page=outage, accounts=outage) as server, pytest.raises(GraphError) as caught:
-        ask(server.client().get)
+        call(server.client().get)
     assert caught.value.action is Action.RETRY

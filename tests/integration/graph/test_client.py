@@ -1,4 +1,4 @@
-"""The client over real HTTP, against the emulator: patient where waiting helps, at once elsewhere, without secrets."""
+"""The client over real HTTP: it waits where waiting helps, fails fast elsewhere, and shows no secret."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def server(running: EmulatorServer) -> Iterator[EmulatorServer]:
 
 
 class Sleeps(list[float]):
-    """Waits that are written down instead of spent; time goes on by as much."""
+    """Records waits instead of sleeping; the clock advances by as much."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
@@ -103,7 +103,7 @@ CONVERSATIONS = ("100/conversations", {"platform": "MESSENGER"})
         ("9000001", ItemUnavailableError),
     ],
 )
-def test_what_waiting_does_not_fix_is_raised_after_one_call(
+def test_permanent_errors_are_raised_after_one_call(
     server: EmulatorServer, fault: str, expected: type[GraphError]
 ) -> None:
     server.add_fault(Fault(fault))
@@ -128,7 +128,7 @@ def test_what_waiting_does_not_fix_is_raised_after_one_call(
         "truncated_gzip",
     ],
 )
-def test_what_passes_by_itself_is_tried_again(server: EmulatorServer, fault: str) -> None:
+def test_transient_errors_are_retried(server: EmulatorServer, fault: str) -> None:
     server.add_fault(Fault(fault, times=2))
     client = client_of(server)
     assert len(client.get(*CONVERSATIONS)["data"]) == 3
@@ -147,7 +147,7 @@ def test_what_passes_by_itself_is_tried_again(server: EmulatorServer, fault: str
         ("9000001", (*REPEATED, Action.SKIP), 5),
     ],
 )
-def test_only_the_actions_that_the_caller_names_are_repeated(
+def test_only_the_callers_actions_are_retried(
     server: EmulatorServer, fault: str, retried: tuple[Action, ...], expected: int
 ) -> None:
     server.add_fault(Fault(fault))
@@ -157,7 +157,7 @@ def test_only_the_actions_that_the_caller_names_are_repeated(
     assert client.calls == expected
 
 
-def test_a_rate_limit_is_waited_for_whatever_is_repeated(server: EmulatorServer) -> None:
+def test_a_rate_limit_is_waited_for_whatever_is_retried(server: EmulatorServer) -> None:
     server.add_fault(Fault("613", times=1))
     client = client_of(server)
     assert len(client.get(*CONVERSATIONS, retried=())["data"]) == 3
@@ -172,7 +172,7 @@ def test_a_rate_limit_is_waited_for_whatever_is_repeated(server: EmulatorServer)
         graph_error(100, "(#100) Tried accessing nonexisting field (x)"),
     ],
 )
-def test_what_the_same_call_can_never_get_is_asked_for_once(refusal: Reply) -> None:
+def test_a_call_that_can_never_succeed_is_sent_once(refusal: Reply) -> None:
     with ScriptedServer(in_turn(refusal)) as scripted:
         with pytest.raises(GraphError):
             scripted.client().get("100/conversations")
@@ -188,20 +188,20 @@ def test_the_waits_between_attempts_grow() -> None:
     assert 1 + 2 + 4 + 8 <= scripted.time.now - before <= 1 + 2 + 4 + 8 + 4 + 0.1
 
 
-def test_an_html_page_with_a_4xx_passes() -> None:
+def test_an_html_page_with_a_4xx_status_is_retried() -> None:
     page = reply(b"<html>Sorry, something went wrong</html>", 400)
     with ScriptedServer(in_turn(page, page, reply({"id": "100"}))) as scripted:
         assert scripted.client().get("100") == {"id": "100"}
 
 
 def name_of(data: dict[str, Any]) -> str:
-    """What a caller asks for; anything else is unexpected."""
+    """What a caller requests; anything else is unexpected."""
     if "name" not in data:
         raise UnexpectedResponseError("no name")
     return str(data["name"])
 
 
-def test_what_a_caller_asks_for_is_read_inside_the_call() -> None:
+def test_a_response_the_caller_cannot_parse_is_retried() -> None:
     with ScriptedServer(in_turn(reply({}), reply({"name": "Example"}))) as scripted:
         client = scripted.client()
         assert client.get("100", parse=name_of) == "Example"
@@ -215,13 +215,13 @@ def test_what_a_caller_asks_for_is_read_inside_the_call() -> None:
     }
 
 
-def test_what_never_is_what_was_asked_for_is_raised() -> None:
+def test_a_response_that_stays_unparsable_is_raised() -> None:
     with ScriptedServer(in_turn(reply({}))) as scripted, pytest.raises(UnexpectedResponseError):
         scripted.client().get("100", parse=name_of)
     assert len(scripted.requests) == 5
 
 
-def test_a_slow_answer_is_waited_for(server: EmulatorServer) -> None:
+def test_a_slow_response_is_waited_for(server: EmulatorServer) -> None:
     server.add_fault(Fault("hang", delay_seconds=1.5, times=1))
     client = client_of(server)
     assert len(client.get(*CONVERSATIONS)["data"]) == 3
@@ -229,7 +229,7 @@ def test_a_slow_answer_is_waited_for(server: EmulatorServer) -> None:
 
 
 @pytest.mark.parametrize("fault", ["190/463", "368"])
-def test_after_a_dead_token_or_a_block_nothing_more_is_sent(server: EmulatorServer, fault: str) -> None:
+def test_nothing_is_sent_after_an_invalid_token_or_a_block(server: EmulatorServer, fault: str) -> None:
     server.add_fault(Fault(fault))
     client = client_of(server)
     raised = []
@@ -238,12 +238,12 @@ def test_after_a_dead_token_or_a_block_nothing_more_is_sent(server: EmulatorServ
             client.get(*CONVERSATIONS)
         raised.append(caught.value)
     assert client.calls == 1
-    # Never one exception for several threads: each has its own traceback.
+    # Threads never share an exception: each has its own traceback.
     assert len({id(error) for error in raised}) == 3
     assert len({str(error) for error in raised}) == 1
 
 
-def test_usage_on_an_error_answer_slows_the_pace_as_well(server: EmulatorServer) -> None:
+def test_usage_is_read_from_errors(server: EmulatorServer) -> None:
     server.add_fault(Fault("80006", times=1, regain_minutes=7))
     client = client_of(server)
     with pytest.raises(RateLimitError):
@@ -259,7 +259,7 @@ def test_a_token_in_the_wrong_field_is_not_shown(server: EmulatorServer) -> None
         assert "abc" not in str(caught.value)
 
 
-def test_the_tries_for_what_passes_by_itself_are_bounded(server: EmulatorServer) -> None:
+def test_retries_of_transient_errors_are_bounded(server: EmulatorServer) -> None:
     server.add_fault(Fault("2"))
     client = client_of(server, attempts=4)
     with pytest.raises(TransientError):
@@ -267,7 +267,7 @@ def test_the_tries_for_what_passes_by_itself_are_bounded(server: EmulatorServer)
     assert client.calls == 4
 
 
-def test_a_short_rate_limit_is_waited_out_by_the_call(server: EmulatorServer) -> None:
+def test_a_short_rate_limit_is_waited_out(server: EmulatorServer) -> None:
     server.add_fault(Fault("613", times=1))
     client = client_of(server)
     assert len(client.get(*CONVERSATIONS)["data"]) == 3
@@ -275,7 +275,7 @@ def test_a_short_rate_limit_is_waited_out_by_the_call(server: EmulatorServer) ->
     assert (client.statistics.limit_waits, client.statistics.limit_wait_seconds) == (1, 5.0)
 
 
-def test_after_a_short_rate_limit_the_pace_is_the_ordinary_one_again(server: EmulatorServer) -> None:
+def test_a_short_rate_limit_does_not_slow_later_calls(server: EmulatorServer) -> None:
     server.add_fault(Fault("613", times=1))
     client = client_of(server)
     for _ in range(5):
@@ -283,7 +283,7 @@ def test_after_a_short_rate_limit_the_pace_is_the_ordinary_one_again(server: Emu
     assert pytest.approx(sum(client.sleeps), abs=0.1) == 5  # type: ignore[attr-defined]
 
 
-def test_a_long_rate_limit_is_raised_and_nothing_more_is_sent(server: EmulatorServer) -> None:
+def test_nothing_is_sent_after_a_long_rate_limit(server: EmulatorServer) -> None:
     server.add_fault(Fault("80006", times=1, regain_minutes=7))
     client = client_of(server)
     with pytest.raises(RateLimitError) as first:
@@ -297,7 +297,7 @@ def test_a_long_rate_limit_is_raised_and_nothing_more_is_sent(server: EmulatorSe
     assert client.calls == 1
 
 
-def test_a_long_limit_that_is_nearly_over_is_waited_out(server: EmulatorServer) -> None:
+def test_a_long_rate_limit_that_is_nearly_over_is_waited_out(server: EmulatorServer) -> None:
     server.add_fault(Fault("80006", times=1, regain_minutes=7))
     client = client_of(server)
     with pytest.raises(RateLimitError):
@@ -311,13 +311,13 @@ def limited(_path: str, _query: dict[str, str]) -> Reply:
     return graph_error(613, "(#613) Calls to this api have exceeded the rate limit.", error_subcode=1996)
 
 
-def test_a_limit_without_an_estimate_that_lasts_an_hour_costs_at_most_twenty_calls() -> None:
+def test_an_hour_without_an_estimate_costs_at_most_twenty_calls() -> None:
     with ScriptedServer(
         lambda path, query: reply({"id": "100"}) if path == "100" else limited(path, query)
     ) as scripted:
         started, count, waits = scripted.time.now, 0, []
         while scripted.time.now - started < 3600:
-            # Each attempt is a process of its own: it asks for the token, and goes on counting where the last one was.
+            # Each attempt is a separate process: it requests the token, and continues the count of the last one.
             client = scripted.client()
             client.get("100")
             client.consecutive_limits = count
@@ -330,7 +330,7 @@ def test_a_limit_without_an_estimate_that_lasts_an_hour_costs_at_most_twenty_cal
     assert waits == [40, 80, 160, 320, 640, 1280, 1800]
 
 
-def test_a_limit_without_an_estimate_waits_five_ten_and_twenty_seconds_itself() -> None:
+def test_a_limit_without_an_estimate_waits_5_10_and_20_seconds() -> None:
     with ScriptedServer(limited) as scripted:
         started = scripted.time.now
         client = scripted.client()
@@ -342,7 +342,7 @@ def test_a_limit_without_an_estimate_waits_five_ten_and_twenty_seconds_itself() 
     assert client.statistics.limit_wait_seconds == pytest.approx(35, abs=0.1)
 
 
-def test_threads_that_meet_a_limit_together_wait_for_it_once() -> None:
+def test_threads_that_hit_a_limit_together_wait_once() -> None:
     together, number = threading.Barrier(4), itertools.count()
 
     def respond(path: str, query: dict[str, str]) -> Reply:
@@ -359,14 +359,14 @@ def test_threads_that_meet_a_limit_together_wait_for_it_once() -> None:
     assert client.statistics.limit_wait_seconds <= 4 * 5
 
 
-def test_a_success_starts_the_count_of_limits_anew() -> None:
+def test_a_success_resets_the_count_of_limits() -> None:
     with ScriptedServer(in_turn(limited("", {}), limited("", {}), reply({"id": "100"}))) as scripted:
         client = scripted.client()
         client.get("100")
         assert client.consecutive_limits == 0
 
 
-def test_the_limits_of_other_objects_neither_slow_nor_wait() -> None:
+def test_limits_of_other_objects_cause_no_wait() -> None:
     usage = {
         "999": [{"type": "ads_management", "call_count": 100, "estimated_time_to_regain_access": 1380}],
         "100": [{"type": "messenger", "call_count": 3, "estimated_time_to_regain_access": 0}],
@@ -384,7 +384,7 @@ def test_the_limits_of_other_objects_neither_slow_nor_wait() -> None:
     assert caught.value.retry_after == 300
 
 
-def test_a_client_that_goes_on_as_the_page_sends_its_token_and_minds_its_limits() -> None:
+def test_use_page_switches_the_token_and_the_limits() -> None:
     usage = {"100": [{"type": "messenger", "call_count": 55}], "1784": [{"type": "instagram", "call_count": 56}]}
     headers = {"x-business-use-case-usage": json.dumps(usage)}
     with ScriptedServer(in_turn(graph_error(190, "dead"), reply({"id": "1"}, headers=headers))) as scripted:
@@ -397,17 +397,17 @@ def test_a_client_that_goes_on_as_the_page_sends_its_token_and_minds_its_limits(
     assert scripted.authorizations == ["Bearer token", "Bearer page-token"]
 
 
-def test_usage_is_read_on_success_and_on_errors(server: EmulatorServer) -> None:
+def test_usage_is_read_from_successful_responses(server: EmulatorServer) -> None:
     server.add_fault(Fault("usage", percent=91, times=1))
     client = client_of(server)
     client.get(*CONVERSATIONS)
     assert client.statistics.usage_percent == 91
 
 
-def test_a_steady_run_never_hits_the_wall() -> None:
+def test_a_steady_run_never_hits_the_limit() -> None:
     skipped = Sleeps()
     world = uniform_world(threads=1, messages_per_thread=1, platform="MESSENGER", page_id="100", now=NOW)
-    # 200 calls in any minute, and a client that would send 20 a second: six times as many.
+    # 200 calls per minute are allowed; the client would send 20 per second, six times as many.
     settings = EmulatorSettings(messenger_calls=(200, 60), clock=skipped.clock)
     with EmulatorServer(world, settings) as limited:
         pacer = Pacer(20, clock=skipped.clock, sleep=skipped)
@@ -424,11 +424,11 @@ def test_a_steady_run_never_hits_the_wall() -> None:
         for _ in range(700):
             client.get(*CONVERSATIONS)
         assert limited.statistics()["errors"] == {}
-    # And it is not slower than it must be: at least a third of what the limit allows.
+    # Nor is it too slow: it uses at least a third of what the limit allows.
     assert sum(skipped) < 3 * 700 / (200 / 60)
 
 
-def test_no_answer_at_all_names_the_host_and_no_secret() -> None:
+def test_a_missing_response_names_the_host_and_no_secret() -> None:
     world = uniform_world(threads=1, messages_per_thread=1, platform="MESSENGER", page_id="100", now=NOW)
     with EmulatorServer(world, EmulatorSettings()) as gone:
         client = client_of(gone, "s3cret-token", app_secret="s3cret-app", attempts=1)
@@ -449,18 +449,18 @@ def test_a_redirect_is_never_followed(server: EmulatorServer) -> None:
 
 
 @pytest.mark.parametrize("base_url", ["graph.example.com", "", "ftp://graph.example.com", "http://", "//x"])
-def test_a_host_without_scheme_is_refused_before_any_call(server: EmulatorServer, base_url: str) -> None:
+def test_a_host_without_scheme_is_rejected_before_any_call(server: EmulatorServer, base_url: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"https://graph\.facebook\.com"):
         client_of(server, base_url=base_url)
 
 
-def test_the_page_token_comes_from_a_user_token_in_one_call(server: EmulatorServer) -> None:
+def test_a_user_token_yields_the_page_token_in_one_call(server: EmulatorServer) -> None:
     client = client_of(server, server.user_token)
     assert server.page_token("100") == page_identity(client.get, "100", with_instagram=False).token
     assert client.calls == 1
 
 
-def test_a_page_token_knows_its_page_and_instagram_account(server: EmulatorServer) -> None:
+def test_a_page_token_identifies_its_page_and_instagram_account(server: EmulatorServer) -> None:
     identity = page_identity(client_of(server).get, "100", with_instagram=True)
     assert server.page_token("100") == identity.token
     assert {"100", identity.instagram_account_id} == identity.own_ids
@@ -471,12 +471,12 @@ def test_a_user_token_lists_its_pages_and_a_page_token_its_own(server: EmulatorS
         assert [page.page_id for page in list_pages(client_of(server, token).get)] == ["100"]
 
 
-def test_the_user_token_itself_is_refused_on_the_edge(server: EmulatorServer) -> None:
+def test_a_user_token_cannot_read_conversations(server: EmulatorServer) -> None:
     with pytest.raises(TokenError, match="Page token"):
         client_of(server, server.user_token).get(*CONVERSATIONS)
 
 
-def test_an_app_that_demands_proofs_gets_the_right_one() -> None:
+def test_an_app_that_requires_proofs_gets_valid_ones() -> None:
     world = uniform_world(threads=1, messages_per_thread=1, platform="MESSENGER", page_id="100", now=NOW)
     with EmulatorServer(world, EmulatorSettings(require_proof=True)) as strict:
         assert len(client_of(strict, app_secret=strict.app_secret).get(*CONVERSATIONS)["data"]) == 1
@@ -485,7 +485,7 @@ def test_an_app_that_demands_proofs_gets_the_right_one() -> None:
                 client_of(strict, app_secret=wrong).get(*CONVERSATIONS)
 
 
-def test_debug_logs_hold_no_proof_and_no_token(server: EmulatorServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_logs_contain_neither_proof_nor_token(server: EmulatorServer, caplog: pytest.LogCaptureFixture) -> None:
     credentials = Credentials(server.page_token("100"), server.app_secret)
     client = client_of(server, app_secret=server.app_secret)
     with caplog.at_level(logging.DEBUG):
@@ -499,14 +499,14 @@ def test_debug_logs_hold_no_proof_and_no_token(server: EmulatorServer, caplog: p
     "path",
     ["..", "../me", "100/../me", "100/..", "100/./x", "..%2Fme", "100/%2e%2e/me", "100?a=b", "100#x", "a\\..\\b"],
 )
-def test_no_path_leads_out_of_the_version(path: str) -> None:
+def test_no_path_can_leave_the_api_version(path: str) -> None:
     with ScriptedServer(in_turn(reply({"id": "1"}))) as scripted:
         with pytest.raises(InvalidRequestError, match="Graph API path must not contain"):
             scripted.client().get(path)
         assert scripted.requests == []
 
 
-def test_two_calls_a_second_is_the_pace_unless_told_otherwise(server: EmulatorServer) -> None:
+def test_the_default_pace_is_two_calls_per_second(server: EmulatorServer) -> None:
     client = GraphClient(graph_session(), Credentials(server.page_token("100")), base_url=server.url)
     started = time.monotonic()
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""A response counts only if it is what was asked for: the list, the conversation, the messages."""
+"""A response counts only if it is what was requested: the list, the conversation, the messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def edge(server: ScriptedServer, folder: str | None = None) -> ConversationsEdge
     return ConversationsEdge(server.client().get, "100", "MESSENGER", folder)
 
 
-def test_the_list_is_asked_for_with_all_its_parameters_and_its_position() -> None:
+def test_the_list_is_requested_with_all_parameters_and_its_position() -> None:
     with ScriptedServer(in_turn(reply({"data": [ROW]}))) as server:
         page = edge(server, "spam").conversations(["id", "updated_time"], 50, {"until": "17", "__paging_token": "B"})
         [(path, query)] = server.requests
@@ -42,7 +42,7 @@ def test_the_list_is_asked_for_with_all_its_parameters_and_its_position() -> Non
     }
 
 
-ODD_LISTS: list[Any] = [
+MALFORMED_LISTS: list[Any] = [
     {},
     {"data": None},
     {"data": [None]},
@@ -56,21 +56,21 @@ ODD_LISTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("body", ODD_LISTS)
-def test_a_list_that_is_none_is_asked_for_again(body: dict[str, Any]) -> None:
+@pytest.mark.parametrize("body", MALFORMED_LISTS)
+def test_a_malformed_list_is_requested_again(body: dict[str, Any]) -> None:
     with ScriptedServer(in_turn(reply(body), reply({"data": [ROW]}))) as server:
         assert edge(server).conversations(["id"], 50).items == [ROW]
         assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("body", ODD_LISTS)
-def test_a_list_that_never_is_one_is_never_empty(body: dict[str, Any]) -> None:
+@pytest.mark.parametrize("body", MALFORMED_LISTS)
+def test_a_malformed_list_is_never_read_as_empty(body: dict[str, Any]) -> None:
     with ScriptedServer(in_turn(reply(body))) as server, pytest.raises(UnexpectedResponseError):
         edge(server).conversations(["id"], 50, retried=ONCE)
     assert len(server.requests) == 1
 
 
-def test_an_id_that_is_a_number_is_an_id() -> None:
+def test_a_numeric_id_is_accepted() -> None:
     with ScriptedServer(in_turn(reply({"data": [{"id": 7}]}))) as server:
         assert edge(server).conversations(["id"], 50).items == [{"id": 7}]
 
@@ -78,7 +78,7 @@ def test_an_id_that_is_a_number_is_an_id() -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"id": "t_2"}, {"id": None}, {"messages": {"data": []}}, {"data": []}, {"success": True}]
 )
-def test_another_object_is_not_the_conversation(body: dict[str, Any]) -> None:
+def test_another_object_is_not_accepted_as_the_conversation(body: dict[str, Any]) -> None:
     with ScriptedServer(in_turn(reply(body), reply(ROW))) as server:
         assert edge(server).conversation("t_1", ["id"]) == ROW
         with pytest.raises(UnexpectedResponseError):
@@ -92,7 +92,7 @@ def test_an_old_style_error_is_not_an_empty_conversation() -> None:
         edge(server).conversation("t_1", ["id"], retried=ONCE)
 
 
-def test_rows_that_are_no_messages_are_refused_until_they_are_to_be_counted() -> None:
+def test_invalid_message_rows_are_rejected_unless_lenient() -> None:
     body = reply({"data": [{"id": "m_1"}, None]})
     with ScriptedServer(in_turn(body)) as server, pytest.raises(UnexpectedRowsError):
         edge(server).messages("t_1", ["id"], 100, retried=ONCE)
@@ -103,22 +103,22 @@ def test_rows_that_are_no_messages_are_refused_until_they_are_to_be_counted() ->
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "t_1"}, {"data": {}}, {"messages": {"data": []}}])
-def test_messages_without_a_list_are_not_none(body: dict[str, Any]) -> None:
+def test_a_response_without_a_list_is_not_read_as_empty(body: dict[str, Any]) -> None:
     with ScriptedServer(in_turn(reply(body))) as server, pytest.raises(UnexpectedResponseError):
         edge(server).messages("t_1", ["id"], 100, retried=ONCE)
 
 
-def test_a_conversation_id_is_one_segment_of_the_path_whatever_it_holds() -> None:
-    seen: list[str] = []
+def test_a_conversation_id_is_always_one_path_segment() -> None:
+    paths: list[str] = []
 
     def respond(path: str, _: dict[str, str]) -> Reply:
-        seen.append(path)
+        paths.append(path)
         return reply({"data": []})
 
     with ScriptedServer(respond) as server:
         for conversation_id in ("a/b", "a?b=c", "a#b", "100%2Fme", "ü", "a b", "a..b", "...", "%2E%2E%2Fme"):
             edge(server).messages(conversation_id, ["id"], 1)
-    assert seen == [
+    assert paths == [
         f"{quoted}/messages"
         for quoted in (
             "a%2Fb",
@@ -137,7 +137,7 @@ def test_a_conversation_id_is_one_segment_of_the_path_whatever_it_holds() -> Non
 @pytest.mark.parametrize(
     "conversation_id", ["", ".", "..", "../me", "../../evil", "t_1/..", "t_1/../me", "t_1/./x", "..\\me", "a/..\\b"]
 )
-def test_an_id_that_leads_elsewhere_is_never_asked_for(conversation_id: str) -> None:
+def test_an_id_with_path_traversal_is_never_requested(conversation_id: str) -> None:
     with ScriptedServer(in_turn(reply({"data": []}))) as server, pytest.raises(ItemUnavailableError):
         edge(server).messages(conversation_id, ["id"], 1)
     with pytest.raises(ItemUnavailableError):
@@ -147,7 +147,7 @@ def test_an_id_that_leads_elsewhere_is_never_asked_for(conversation_id: str) -> 
     assert server.requests == []
 
 
-def test_a_refused_cursor_is_raised_at_once() -> None:
+def test_a_refused_cursor_is_not_retried() -> None:
     refusal = graph_error(100, "(#100) The After Cursor specified exceeds the max limit supported by this endpoint")
     with ScriptedServer(in_turn(refusal)) as server, pytest.raises(CursorError):
         edge(server).conversations(["id"], 50, {"after": "x"})

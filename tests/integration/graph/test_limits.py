@@ -1,4 +1,4 @@
-"""Never more calls than allowed in any ten seconds, never a call while paused, and only the own limits count."""
+"""Never more calls in ten seconds than allowed, never a call while paused, and only a Page's own limits count."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUSINESS = "x-business-use-case-usage"
     st.floats(0.2, 50),
     st.lists(st.tuples(st.floats(0, 3), st.floats(0, 120), st.sampled_from([0, 0, 0, 7])), min_size=1, max_size=150),
 )
-def test_no_ten_seconds_hold_more_calls_than_allowed(rate: float, steps: list[tuple[float, float, float]]) -> None:
+def test_calls_in_any_ten_seconds_stay_within_the_limit(rate: float, steps: list[tuple[float, float, float]]) -> None:
     clock = VirtualTime()
     pacer = Pacer(rate, clock=clock, sleep=clock.sleep)
     sent: list[float] = []
@@ -37,7 +37,7 @@ def test_no_ten_seconds_hold_more_calls_than_allowed(rate: float, steps: list[tu
         assert sum(first <= moment < first + 10 for moment in sent) <= math.ceil(rate * 10)
 
 
-def test_two_calls_a_second_are_used_when_there_is_work() -> None:
+def test_the_allowed_pace_is_used() -> None:
     clock = VirtualTime()
     pacer = Pacer(2, clock=clock, sleep=clock.sleep)
     for _ in range(200):
@@ -46,11 +46,11 @@ def test_two_calls_a_second_are_used_when_there_is_work() -> None:
 
 
 @pytest.mark.parametrize(("percent", "share"), [(0, 1), (80, 1), (90, 0.25), (98, 0.01), (100, 0), (250, 0)])
-def test_the_pace_falls_from_eighty_percent_usage_on(percent: float, share: float) -> None:
+def test_the_pace_falls_above_80_percent_usage(percent: float, share: float) -> None:
     assert pace_share(percent) == pytest.approx(share)
 
 
-def test_however_full_a_limit_is_a_call_is_sent_every_thirty_seconds() -> None:
+def test_a_full_limit_still_allows_a_call_every_thirty_seconds() -> None:
     clock = VirtualTime()
     pacer = Pacer(2, clock=clock, sleep=clock.sleep)
     pacer.observe(100)
@@ -60,7 +60,7 @@ def test_however_full_a_limit_is_a_call_is_sent_every_thirty_seconds() -> None:
     assert clock.now - before == 30
 
 
-def test_who_waits_for_a_full_limit_goes_as_soon_as_it_empties() -> None:
+def test_a_wait_for_a_full_limit_ends_when_it_empties() -> None:
     clock = VirtualTime()
 
     def sleep(seconds: float) -> None:
@@ -75,7 +75,7 @@ def test_who_waits_for_a_full_limit_goes_as_soon_as_it_empties() -> None:
     assert clock.now - before <= 1
 
 
-def test_the_fullest_of_the_own_limits_counts() -> None:
+def test_the_fullest_own_limit_counts() -> None:
     headers = {
         "x-app-usage": json.dumps({"call_count": 12, "total_cputime": 40, "total_time": 3}),
         BUSINESS: json.dumps({"1": [{"type": "pages", "call_count": 7}, {"type": "messenger", "total_time": 91}]}),
@@ -101,12 +101,12 @@ def test_the_app_and_the_page_header_always_count() -> None:
     assert read_usage(headers).percent == 82
 
 
-def test_absent_headers_say_nothing() -> None:
+def test_absent_headers_mean_no_usage() -> None:
     usage = read_usage({})
     assert (usage.percent, usage.wait_seconds("messenger")) == (0, 0)
 
 
-def test_the_wait_is_that_of_the_bucket_that_was_hit() -> None:
+def test_the_wait_is_that_of_the_exceeded_bucket() -> None:
     entries = [
         {"type": "pages", "estimated_time_to_regain_access": 50},
         {"type": "messenger", "estimated_time_to_regain_access": 2.5},
@@ -130,7 +130,7 @@ ENTRY = st.dictionaries(st.sampled_from(["call_count", "total_time", "estimated_
 
 
 @given(st.lists(ENTRY.map(lambda entry: {**entry, "type": "messenger"})) | JSON, JSON)
-def test_no_header_can_end_a_run(business: object, app: object) -> None:
+def test_no_header_can_break_a_run(business: object, app: object) -> None:
     usage = read_usage({BUSINESS: json.dumps({"1": business}), "x-app-usage": json.dumps(app)}, {"1"})
     assert usage.percent >= 0
     assert 0 <= usage.wait_seconds("messenger") < float("inf")
@@ -147,14 +147,14 @@ def test_waits_without_an_estimate_double_up_to_half_an_hour() -> None:
     assert waited == [5, 10, 20, 40, 80, 160, 320, 640, 1280, LONGEST_GUESS_SECONDS, LONGEST_GUESS_SECONDS]
 
 
-def test_metas_own_estimate_is_taken_as_it_is() -> None:
+def test_metas_estimate_is_used_unchanged() -> None:
     clock = VirtualTime()
     waits = LimitWaits(clock)
     waits.consecutive = 7
     assert waits.wait_after(clock(), 1140, is_estimate=True) == 1140
 
 
-def test_calls_that_were_in_flight_together_count_once() -> None:
+def test_concurrent_refusals_count_once() -> None:
     clock = VirtualTime()
     waits = LimitWaits(clock)
     sent_at: list[float] = []
@@ -165,7 +165,7 @@ def test_calls_that_were_in_flight_together_count_once() -> None:
     assert (waited, waits.consecutive) == ([5, 5, 5, 5], 1)
 
 
-def test_a_success_after_the_limit_starts_the_count_anew_and_one_from_before_does_not() -> None:
+def test_only_a_success_after_the_limit_resets_the_count() -> None:
     clock = VirtualTime()
     waits = LimitWaits(clock)
     earlier = clock()
@@ -178,13 +178,13 @@ def test_a_success_after_the_limit_starts_the_count_anew_and_one_from_before_doe
     assert waits.consecutive == 0
 
 
-def test_a_count_from_a_checkpoint_of_any_size_is_a_wait() -> None:
+def test_a_huge_count_from_a_checkpoint_gives_the_longest_wait() -> None:
     waits = LimitWaits(VirtualTime())
     waits.consecutive = 10**9
     assert waits.wait_after(0, 5, is_estimate=False) == LONGEST_GUESS_SECONDS
 
 
-def test_a_late_refusal_from_before_the_limit_asks_for_no_further_wait() -> None:
+def test_a_late_refusal_from_before_the_limit_adds_no_wait() -> None:
     clock = VirtualTime()
     waits = LimitWaits(clock)
     sent_at = clock()

@@ -1,4 +1,4 @@
-"""No secret that was ever used is in a log line, an error or anything that is made of one."""
+"""No secret ever used appears in a log line, in an error or in anything made of one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def client_of(url: str, attempts: int = 1) -> GraphClient:
 
 
 def everything_of(error: BaseException) -> str:
-    """All that any tool shows of an error, its chain included."""
+    """Everything that any tool shows of an error, including its chain."""
     chain: list[BaseException] = []
     following: BaseException | None = error
     while following is not None:
@@ -58,14 +58,14 @@ def everything_of(error: BaseException) -> str:
     return "\n".join([*seen, *traceback.format_exception(error)])
 
 
-ODD_HEADS = (
+MALFORMED_HEADS = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nthis is no header\r\n\r\n{}",
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: 1\r\n : " + TOKEN.encode() + b"\r\nno header\r\n\r\n{}",
     b"HTTP/1.1 200 " + TOKEN.encode() + b"\r\nContent-Length: 2\r\nno header \r\n" + PROOF.encode() + b"\r\n\r\n{}",
 )
 
 
-@pytest.mark.parametrize("head", ODD_HEADS, ids=range(len(ODD_HEADS)))
+@pytest.mark.parametrize("head", MALFORMED_HEADS, ids=range(len(MALFORMED_HEADS)))
 def test_malformed_headers_show_no_secret_in_any_record(head: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with RawServer(lambda connection, _: connection.sendall(head)) as server, caplog.at_level(logging.DEBUG):
         client_of(server.url).get("debug_token", {"input_token": PAGE_TOKEN})
@@ -74,7 +74,7 @@ def test_malformed_headers_show_no_secret_in_any_record(head: bytes, caplog: pyt
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         TOKEN.encode() + b"\r\n\r\n",
@@ -88,11 +88,9 @@ def test_malformed_headers_show_no_secret_in_any_record(head: bytes, caplog: pyt
         b"HTTP/1.1 200 OK\r\nSet-Cookie: " + b"=;" * 500 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_a_call_that_breaks_shows_no_secret_and_is_an_error_of_ours(
-    answer: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_call_is_a_graph_error_without_secrets(response: bytes, caplog: pytest.LogCaptureFixture) -> None:
     def serve(connection: socket.socket, _: object) -> None:
-        connection.sendall(answer)
+        connection.sendall(response)
         connection.close()
 
     with RawServer(serve) as server, caplog.at_level(logging.DEBUG), pytest.raises(GraphError) as caught:
@@ -100,7 +98,7 @@ def test_a_call_that_breaks_shows_no_secret_and_is_an_error_of_ours(
     assert shown_in(everything_of(caught.value) + caplog.text) == []
 
 
-def test_a_call_that_is_stopped_shows_no_secret() -> None:
+def test_a_stopped_call_shows_no_secret() -> None:
     stop = Stop()
 
     def serve(connection: socket.socket, _: object) -> None:
@@ -119,7 +117,7 @@ FIELDS = ("message", "error_user_title", "error_user_msg", "fbtrace_id")
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("secret", [*SECRETS, quote(TOKEN, safe=""), "USER-t0ken%2f%2b%7c%3dsecret"])
-def test_no_field_of_an_error_holds_a_secret(field: str, secret: str) -> None:
+def test_no_field_of_an_error_contains_a_secret(field: str, secret: str) -> None:
     with ScriptedServer(lambda *_: graph_error(100, **{"message": "no", field: f"x {secret}"})) as server:  # type: ignore[arg-type]
         with pytest.raises(GraphError) as caught:
             client_of(server.url).get("100")
@@ -129,14 +127,14 @@ def test_no_field_of_an_error_holds_a_secret(field: str, secret: str) -> None:
         assert secret not in everything_of(each)
 
 
-def test_a_secret_at_the_end_of_what_is_quoted_is_not_shown_in_part() -> None:
+def test_a_truncated_quote_shows_no_part_of_a_secret() -> None:
     server = ScriptedServer(lambda *_: graph_error(1, "x" * 290 + TOKEN, fbtrace_id="y" * 55 + TOKEN))
     with server, pytest.raises(GraphError) as caught:
         client_of(server.url).get("100")
     assert TOKEN[:6] not in everything_of(caught.value)
 
 
-def test_a_token_that_was_replaced_stays_secret() -> None:
+def test_a_replaced_token_stays_secret() -> None:
     with ScriptedServer(lambda *_: graph_error(100, f"old {TOKEN} new {PAGE_TOKEN}")) as server:
         client = client_of(server.url)
         client.use_page(PageIdentity("100", "Example Page", PAGE_TOKEN))
@@ -145,14 +143,14 @@ def test_a_token_that_was_replaced_stays_secret() -> None:
     assert shown_in(everything_of(caught.value)) == []
 
 
-def test_a_token_that_is_asked_about_is_secret() -> None:
-    asked = "only-a-parameter-1"
-    server = ScriptedServer(lambda *_: graph_error(100, f"{asked} is odd"))
+def test_an_inspected_token_is_secret() -> None:
+    inspected = "only-a-parameter-1"
+    server = ScriptedServer(lambda *_: graph_error(100, f"{inspected} is odd"))
     with server, pytest.raises(GraphError, match=r"\*\*\* is odd"):
-        client_of(server.url).get("debug_token", {"input_token": asked})
+        client_of(server.url).get("debug_token", {"input_token": inspected})
 
 
-def test_the_tokens_of_all_pages_are_secret_and_in_no_name() -> None:
+def test_all_page_tokens_are_secret_even_in_names() -> None:
     other = "t0ken-of-a-page-nobody-reads"
     nodes = [
         {"id": "100", "name": f"Example {TOKEN}", "access_token": PAGE_TOKEN, "tasks": [TOKEN]},
@@ -168,13 +166,13 @@ def test_the_tokens_of_all_pages_are_secret_and_in_no_name() -> None:
     assert other not in everything_of(caught.value)
 
 
-def test_a_position_that_holds_a_secret_is_refused() -> None:
+def test_a_cursor_that_contains_a_secret_is_rejected() -> None:
     Credentials(TOKEN)
     with pytest.raises(CursorError):
         parse_page({"data": [], "paging": {"cursors": {"after": f"x{TOKEN}"}, "next": "https://graph.facebook.com/"}})
 
 
-def test_text_is_scrubbed_of_everything_that_looks_like_a_secret() -> None:
+def test_everything_that_looks_like_a_secret_is_scrubbed() -> None:
     remember(TOKEN, APP_SECRET)
     text = f"{TOKEN} {APP_SECRET} Bearer xyz123 access_token=other&x=1 EAABwzLixnjYBA"
     assert scrub(text) == "*** *** Bearer *** access_token=***&x=1 ***"
@@ -185,12 +183,12 @@ def test_ordinary_text_and_short_words_are_left_alone() -> None:
     assert scrub("nothing to hide of a token: 42") == "nothing to hide of a token: 42"
 
 
-def test_a_secret_within_another_leaves_no_rest() -> None:
+def test_a_secret_within_another_is_scrubbed_completely() -> None:
     remember("inner-s3cret", "1|inner-s3cret|outer")
     assert scrub("1|inner-s3cret|outer inner-s3cret") == "*** ***"
 
 
-def test_many_threads_remember_and_scrub_at_once() -> None:
+def test_threads_can_remember_and_scrub_concurrently() -> None:
     failed: list[str] = []
 
     def work(number: int) -> None:
@@ -208,7 +206,7 @@ def test_many_threads_remember_and_scrub_at_once() -> None:
     assert failed == []
 
 
-def test_every_logger_of_the_http_stack_is_watched() -> None:
+def test_every_logger_of_the_http_stack_is_filtered() -> None:
     client_of("http://127.0.0.1:9")
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("urllib3", "requests")]
     assert {"urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"} <= set(names)

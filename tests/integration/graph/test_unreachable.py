@@ -1,4 +1,4 @@
-"""A server that is gone is one line: its host, its port, what to check; neither an URL nor a class of a library."""
+"""An unreachable server is reported in one line: host, port and what to check; no URL, no library class."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def line_of(url: str) -> str:
-    """What a call to this host says; it tries once."""
+    """The error message of one call to this host, without retries."""
     client = GraphClient(
         graph_session(), Credentials("s3cret-token", "s3cret-app"), base_url=url, pacer=Pacer(1e6), attempts=1
     )
@@ -40,7 +40,7 @@ def line_of(url: str) -> str:
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert [secret for secret in SECRETS if secret in line] == []
     assert len(line.splitlines()) == 1
-    # No class of a library's.
+    # No class name of a library.
     assert None is re.search(r"[a-z]Error|Exception|urllib3|requests|HTTPS?Connection", line)
     return line
 
@@ -83,7 +83,7 @@ def untrusted(certificate: Path) -> Iterator[str]:
     listener.close()
 
 
-def test_nothing_listens(free_port: int) -> None:
+def test_a_closed_port(free_port: int) -> None:
     assert line_of(f"http://127.0.0.1:{free_port}") == (
         f"Nothing listens at 127.0.0.1:{free_port}. If this persists: check the connection's host and port, and "
         "whether the server is running."
@@ -97,8 +97,8 @@ def test_an_unknown_host() -> None:
     )
 
 
-def test_no_tls_where_https_is_written() -> None:
-    def answer_in_the_clear(connection: socket.socket, _: object) -> None:
+def test_a_server_without_tls() -> None:
+    def respond_in_plain_text(connection: socket.socket, _: object) -> None:
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -106,7 +106,7 @@ def test_no_tls_where_https_is_written() -> None:
     def serve() -> None:
         connection, _ = listener.accept()
         connection.recv(1000)
-        answer_in_the_clear(connection, None)
+        respond_in_plain_text(connection, None)
         connection.close()
 
     threading.Thread(target=serve, daemon=True).start()
@@ -115,18 +115,18 @@ def test_no_tls_where_https_is_written() -> None:
         assert line_of(f"https://127.0.0.1:{port}").startswith(f"127.0.0.1:{port} does not support TLS")
 
 
-def test_a_certificate_that_nobody_trusts(untrusted: str) -> None:
+def test_an_untrusted_certificate(untrusted: str) -> None:
     place = untrusted.removeprefix("https://")
     assert line_of(untrusted).startswith(f"The certificate of {place} is not trusted. If this persists: check the")
 
 
-def test_no_connection_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_metaconv.graph.client.TIMEOUT_SECONDS", (0.2, 75.0))
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         port = full.getsockname()[1]
-        # The queue of a server that accepts nothing: what comes when it is full gets no answer.
+        # The listen queue of a server that accepts nothing: once it is full, a connection gets no response.
         waiting = [socket.socket() for _ in range(3)]
         for each in waiting:
             each.setblocking(False)
@@ -137,20 +137,20 @@ def test_no_connection_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line.startswith(f"127.0.0.1:{port} did not accept a connection in time.")
 
 
-def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_metaconv.graph.client.TIMEOUT_SECONDS", (10.0, 0.2))
     with RawServer(lambda _, over: over.wait(5)) as server:
         place = server.url.removeprefix("http://")
         assert line_of(server.url).startswith(f"No response from {place} within")
 
 
-def test_a_connection_that_is_closed_without_a_word() -> None:
+def test_a_connection_closed_without_a_response() -> None:
     with RawServer(lambda connection, _: connection.shutdown(socket.SHUT_RDWR)) as server:
         place = server.url.removeprefix("http://")
         assert line_of(server.url).startswith(f"{place} closed the connection before it responded. If this")
 
 
-def test_a_proxy_that_is_gone(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+def test_an_unreachable_proxy(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:proxy-pa55word@127.0.0.1:{free_port}")
     line = line_of("https://graph.example.com")
     assert line.startswith("This machine's proxy cannot connect to graph.example.com:443. If this persists: check")

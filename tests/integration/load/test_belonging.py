@@ -1,4 +1,4 @@
-"""Rows are loaded under the Page, the platform and the window of their manifest, or not at all."""
+"""Rows are loaded only if they match the Page, platform and window of their manifest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WINDOW = KEY | {"window_since": SINCE, "window_until": UNTIL}
 def window(
     folder: Path, table: Table = MESSAGES, row: Mapping[str, Any] = MESSAGE, file_format: str = "ndjson", **values: Any
 ) -> str:
-    """A window's folder with one good row and this one; returns the manifest's address."""
+    """A window's folder with a valid row and ``row``; returns the manifest's address."""
     storage = LocalStorage(folder)
     good = MESSAGE | {"message_id": "m_0"} if table is MESSAGES else WINDOW
     with PartsWriter(storage, table, file_format) as writer:
@@ -59,7 +59,7 @@ FOREIGN: dict[str, tuple[Table, Mapping[str, Any], str]] = {
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
 @pytest.mark.parametrize("case", FOREIGN)
-def test_a_row_that_is_not_of_its_manifest_is_refused(tmp_path: Path, case: str, file_format: str) -> None:
+def test_a_row_that_does_not_match_its_manifest_is_rejected(tmp_path: Path, case: str, file_format: str) -> None:
     table, row, complaint = FOREIGN[case]
     uri = window(tmp_path / "w", table, row, file_format)
     with pytest.raises(LoadError, match=f"file .*/{table.name}-00000.* has .*{complaint}.*: run the extract task"):
@@ -68,32 +68,32 @@ def test_a_row_that_is_not_of_its_manifest_is_refused(tmp_path: Path, case: str,
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
 @pytest.mark.parametrize("row", [MESSAGE, MESSAGE | {"conversation_id": 'odd "id" \\', "created_time": SINCE}])
-def test_rows_of_the_manifest_are_taken(tmp_path: Path, row: Mapping[str, Any], file_format: str) -> None:
+def test_rows_that_match_the_manifest_are_accepted(tmp_path: Path, row: Mapping[str, Any], file_format: str) -> None:
     assert len(verify_manifests([window(tmp_path / "w", row=row, file_format=file_format)], LocalStorage)) == 1
 
 
-def test_messages_that_are_read_again_before_the_window_belong_to_it(tmp_path: Path) -> None:
+def test_messages_within_the_lookback_belong_to_the_window(tmp_path: Path) -> None:
     early = MESSAGE | {"created_time": "2026-11-19T23:00:00+00:00"}
     times = {"since": SINCE, "until": UNTIL, "reads_since": "2026-11-19T22:00:00+00:00"}
     assert len(verify_manifests([window(tmp_path / "w", row=early, window=times)], LocalStorage)) == 1
 
 
 @pytest.mark.parametrize("use", [load_manifests, check_manifests])
-def test_a_manifest_of_another_page_over_these_rows_changes_nothing(tmp_path: Path, use: Any) -> None:
+def test_a_manifest_of_another_page_changes_nothing(tmp_path: Path, use: Any) -> None:
     uri = window(tmp_path / "w", page_id="999")
     with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="different Page"):
         use([uri], warehouse)
 
 
 @pytest.mark.parametrize("use", [load_manifests, check_manifests])
-def test_a_manifest_without_files_is_no_manifest(tmp_path: Path, use: Any) -> None:
+def test_a_manifest_without_files_is_rejected(tmp_path: Path, use: Any) -> None:
     uri = window(tmp_path / "w", files=[])
     with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse, pytest.raises(LoadError, match="lists no files"):
         use([uri], warehouse)
 
 
 class PublishedAgain(LocalStorage):
-    """A folder whose window is published again after its manifest was read, so many times."""
+    """A folder whose window is published again ``times`` times after its manifest was read."""
 
     times = 1
 
@@ -113,7 +113,7 @@ class PublishedAgain(LocalStorage):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_window_that_is_published_again_meanwhile_is_read_again_once(
+def test_a_window_republished_during_verification_is_read_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     uri = window(tmp_path / "w")
@@ -131,7 +131,7 @@ def test_a_window_that_is_published_again_meanwhile_is_read_again_once(
 
 
 def publish_again(folder: Path) -> None:
-    """Replaces a window's files by others, under names of their own."""
+    """Replace a window's files with others under new names."""
     for path in folder.iterdir():
         path.unlink()
     window(folder, row=MESSAGE | {"text": "newer"})
@@ -140,10 +140,10 @@ def publish_again(folder: Path) -> None:
     manifest.write_bytes(manifest.read_bytes().replace(b"messages-00000", b"messages-00001"))
 
 
-def test_files_that_go_after_they_were_proven_whole_are_looked_for_once_more(tmp_path: Path) -> None:
+def test_files_that_vanish_after_verification_are_located_again(tmp_path: Path) -> None:
     uri = window(tmp_path / "w")
 
-    class Late(DuckDBWarehouse):
+    class RepublishedDuringLoad(DuckDBWarehouse):
         is_late = True
 
         def load(self, files: Any) -> Any:
@@ -152,5 +152,5 @@ def test_files_that_go_after_they_were_proven_whole_are_looked_for_once_more(tmp
                 publish_again(tmp_path / "w")
             return super().load(files)
 
-    with Late(tmp_path / "meta.duckdb") as warehouse:
+    with RepublishedDuringLoad(tmp_path / "meta.duckdb") as warehouse:
         assert load_manifests([uri], warehouse).tables["messages"].inserted == 2

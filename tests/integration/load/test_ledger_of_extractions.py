@@ -1,4 +1,4 @@
-"""What the ledger says after real extractions were loaded, in whatever order, equals what the rows of messages say."""
+"""After real extractions, loaded in any order, the ledger matches the rows of messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_metaconv.load.load import load_manifests
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.extract.extraction import extract
 from tests.integration.warehouse.documented_queries import CLOSED_GAPS, MISSED_BY_WINDOW, MISSING_TODAY
-from tests.integration.warehouse.test_duckdb import answer, whole_rows_in
+from tests.integration.warehouse.test_duckdb import run_query, whole_rows_in
 from tests.thoroughness import IS_THOROUGH
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def thread(name: str, messages: int, apart: timedelta) -> ThreadSpec:
 
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Three windows that follow one another, and the second once more, since a conversation of it was refused."""
+    """Three consecutive windows, and the second once more because one of its conversations was refused."""
     threads = [
         thread("t_long", 45, timedelta(minutes=5)),
         thread("t_dense", 70, timedelta(minutes=2)),
@@ -56,7 +56,7 @@ ORDERS = list(itertools.permutations(range(len(WINDOWS) + 1))) if IS_THOROUGH el
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
-def test_in_whatever_order_the_ledger_equals_the_rows_of_messages(
+def test_ledger_matches_messages_for_any_load_order(
     manifests: list[str], order: tuple[int, ...], tmp_path: Path
 ) -> None:
     path = tmp_path / "x.duckdb"
@@ -68,7 +68,7 @@ def test_in_whatever_order_the_ledger_equals_the_rows_of_messages(
     assert len(messages) == 45 + 70 + 3 + 8
     assert len(without_content) == 25 + 50
     for title in (MISSED_BY_WINDOW, MISSING_TODAY):
-        assert sum(row[-1] for row in answer(path, title)) == len(without_content)
+        assert sum(row[-1] for row in run_query(path, title)) == len(without_content)
     for window in whole_rows_in(path, "extraction_windows"):
         since, until = window["window_since"] or "", window["window_until"]
         within = [row for row in messages if since <= row["created_time"] < until]
@@ -83,6 +83,6 @@ def test_in_whatever_order_the_ledger_equals_the_rows_of_messages(
         name = row["conversation_id"]
         assert (row["messages_extracted"], row["messages_unavailable"]) == (counts[name, False], counts[name, True])
         assert row["status"] == ("truncated_by_platform" if counts[name, True] else "complete")
-    [closed] = answer(path, CLOSED_GAPS)
+    [closed] = run_query(path, CLOSED_GAPS)
     assert "t_refused" in closed
     assert closed[-1] == "20261120T130000Z_20261120T140000Z"

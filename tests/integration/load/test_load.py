@@ -1,4 +1,4 @@
-"""Loading: what the manifests name, proven whole, all of it or nothing."""
+"""Loading: every file the manifests list, verified, all or nothing."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def _message(number, **values):
 
 
 def _extract(folder, *rows, file_format="ndjson", stats=None, rows_per_part=2, gaps=()):
-    """What an extract task leaves behind, and the manifest's path."""
+    """Writes what an extract task would, and returns the manifest's path."""
     storage = LocalStorage(folder)
     conversation = KEY | {"messages_extracted": len(rows), "messages_unavailable": 0, "status": "complete"}
     parts: list[ManifestFile] = []
@@ -68,7 +68,7 @@ def _texts(path):
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
-def test_all_parts_of_all_manifests_arrive(tmp_path, path, warehouse, file_format):
+def test_all_parts_of_all_manifests_are_loaded(tmp_path, path, warehouse, file_format):
     texts = ["plain", "a\0b", "\ud83d", "\U0001f600", "x" * 100_000]
     first = _extract(tmp_path / "a", *(_message(n, text=text) for n, text in enumerate(texts)), file_format=file_format)
     second = _extract(tmp_path / "b", _message(9))
@@ -87,23 +87,23 @@ def test_loading_twice_changes_nothing(tmp_path, warehouse):
     assert load_manifests([uri], warehouse).tables == NOTHING | expected
 
 
-def test_a_manifest_that_is_named_twice_is_loaded_once(tmp_path, warehouse):
+def test_a_manifest_listed_twice_is_loaded_once(tmp_path, warehouse):
     uri = _extract(tmp_path / "a", _message(1))
     same = [uri, uri, Path(uri).as_uri(), str(tmp_path / "." / "a" / MANIFEST_NAME)]
     assert TableResult(1, inserted=1) == load_manifests(same, warehouse).tables["messages"]
 
 
-def test_a_later_manifest_is_newer(tmp_path, path, warehouse):
+def test_the_later_manifest_wins(tmp_path, path, warehouse):
     uris = [_extract(tmp_path / name, _message(1, text=name)) for name in ("z", "a")]
     load_manifests(uris, warehouse)
     assert _texts(path) == ["a"]
 
 
-def test_no_manifests_are_no_work(warehouse):
+def test_loading_no_manifests_does_nothing(warehouse):
     assert LoadResult.nothing() == load_manifests([], warehouse)
 
 
-def test_a_folder_may_be_moved_with_its_manifest(tmp_path, warehouse):
+def test_a_folder_can_be_moved_with_its_manifest(tmp_path, warehouse):
     _extract(tmp_path / "a", _message(1))
     shutil.move(tmp_path / "a", tmp_path / "b")
     uri = str(tmp_path / "b" / MANIFEST_NAME)
@@ -116,7 +116,7 @@ def test_a_relative_path_works(tmp_path, warehouse, monkeypatch):
     assert TableResult(1, inserted=1) == load_manifests([MANIFEST_NAME], warehouse).tables["messages"]
 
 
-def test_storages_that_need_credentials_can_be_brought_along(tmp_path, warehouse):
+def test_a_custom_storage_opener_can_be_passed(tmp_path, warehouse):
     _extract(tmp_path / "bucket", _message(1))
     opened = []
 
@@ -174,7 +174,7 @@ def test_a_wrong_row_count_in_a_manifest_loads_nothing(tmp_path, path, warehouse
     assert _texts(path) == []
 
 
-def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
+def test_a_manifest_cannot_point_outside_its_folder(tmp_path, path, warehouse):
     (tmp_path / "secret.ndjson.gz").write_bytes(gzip.compress(b"{}\n"))
     uri = _extract(tmp_path / "a", _message(1))
     _edited(uri, path="../secret.ndjson.gz")
@@ -192,12 +192,12 @@ def test_a_manifest_cannot_point_out_of_its_folder(tmp_path, path, warehouse):
         ("", LoadError, "'' is not the path of a manifest"),
     ],
 )
-def test_a_manifest_that_cannot_be_read_is_said(warehouse, uri, error, problem):
+def test_an_unreadable_manifest_is_reported(warehouse, uri, error, problem):
     with pytest.raises(error, match=problem):
         load_manifests([uri], warehouse)
 
 
-def test_the_check_counts_what_is_missing_and_what_is_incomplete(tmp_path, warehouse):
+def test_the_check_counts_missing_rows_and_incomplete_conversations(tmp_path, warehouse):
     loaded = _extract(tmp_path / "a", _message(1), _message(2), stats={"incomplete": 2})
     other = _extract(tmp_path / "b", _message(2), _message(3), stats={"incomplete": 1, "calls": 5})
     load_manifests([loaded], warehouse)
@@ -208,11 +208,11 @@ def test_the_check_counts_what_is_missing_and_what_is_incomplete(tmp_path, wareh
     assert check_manifests([loaded, other], warehouse).everything_loaded
 
 
-def test_the_check_of_nothing_finds_nothing(warehouse):
+def test_checking_no_manifests_finds_nothing(warehouse):
     assert check_manifests([], warehouse) == CheckResult(0, frozenset(), NONE_MISSING, 0)
 
 
-def test_a_check_that_finds_everything_is_silent():
+def test_a_check_that_finds_everything_passes():
     result = CheckResult(1, EXTRACTED, {"messages": 0, "conversations": 0}, incomplete=4)
     result.raise_unless_complete([("100", "MESSENGER")])
 
@@ -224,7 +224,7 @@ def test_a_check_that_finds_everything_is_silent():
         ([("100", "MESSENGER")], {"messages": 3}, r"lacks rows of the extracted files \(3 messages\): run the load"),
     ],
 )
-def test_a_check_that_finds_a_gap_says_which(expected, missing, problem):
+def test_a_failed_check_names_the_gap(expected, missing, problem):
     with pytest.raises(LoadError, match=problem):
         CheckResult(1, EXTRACTED, missing, incomplete=0).raise_unless_complete(expected)
 
@@ -232,14 +232,14 @@ def test_a_check_that_finds_a_gap_says_which(expected, missing, problem):
 GAP = "the folder spam was refused"
 
 
-def test_the_check_names_the_windows_that_were_read_in_part(tmp_path, warehouse):
+def test_the_check_names_partial_windows(tmp_path, warehouse):
     whole, part = _extract(tmp_path / "a", _message(1)), _extract(tmp_path / "b", _message(2), gaps=[GAP])
     load_manifests([whole, part], warehouse)
     result = check_manifests([whole, part], warehouse)
     assert result.partial == (f"MESSENGER/100 from the beginning until 2026-11-21T00:00:00+00:00 ({GAP})",)
 
 
-def test_a_window_that_was_read_in_part_fails_the_check_unless_it_is_to_be_a_warning(caplog):
+def test_a_partial_window_fails_the_check_or_warns(caplog):
     result = CheckResult(1, EXTRACTED, NONE_MISSING, incomplete=0, partial=(f"MESSENGER/100 ({GAP})",))
     with pytest.raises(
         LoadError, match=rf"extracted only in part: MESSENGER/100 \({GAP}\): extract these windows again"

@@ -1,4 +1,4 @@
-"""Manifests and files are verified side by side: each is read once, in any order, with one outcome."""
+"""Manifests and files are verified in parallel: each is read once, and the outcome does not depend on the order."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ def write_window(folder: Path, parts: int = 1) -> str:
     return storage.uri(MANIFEST_NAME)
 
 
-class Watched(LocalStorage):
-    """A local folder that tells of each file that is read."""
+class ObservedStorage(LocalStorage):
+    """A local folder that reports each file that is read."""
 
-    def __init__(self, folder: str, on_read: Callable[[str], None], on_measure: Callable[[str], None]) -> None:
+    def __init__(self, folder: str, on_read: Callable[[str], None], on_stat: Callable[[str], None]) -> None:
         super().__init__(folder)
-        self.on_read, self.on_measure = on_read, on_measure
+        self.on_read, self.on_stat = on_read, on_stat
 
     def read(self, name: str, most_bytes: int = MOST_BYTES_READ) -> bytes:
         self.on_read(self.uri(name))
         return super().read(name, most_bytes)
 
     def stat(self, name: str, expected: int | None = None) -> tuple[int, str]:
-        self.on_measure(self.uri(name))
+        self.on_stat(self.uri(name))
         return super().stat(name, expected)
 
 
-def silent(uri: str) -> None:
-    """Nothing is to be told."""
+def ignore(uri: str) -> None:
+    """Reports nothing."""
 
 
 def test_each_manifest_and_each_file_is_read_once(tmp_path: Path) -> None:
     uris = [write_window(tmp_path / f"window={number}", parts=3) for number in range(20)]
     read: list[str] = []
-    verified = verify_manifests([*uris, *uris], lambda folder: Watched(folder, read.append, read.append))
+    verified = verify_manifests([*uris, *uris], lambda folder: ObservedStorage(folder, read.append, read.append))
     assert [len(one.files) for one in verified] == [3] * 20
     assert set(Counter(read).values()) == {1}
     assert len(read) == 80
 
 
-def test_the_order_is_that_of_the_manifests_and_of_the_files_in_them(tmp_path: Path) -> None:
+def test_results_keep_the_order_of_manifests_and_files(tmp_path: Path) -> None:
     uris = [write_window(tmp_path / f"window={number}", parts=1 + number % 3) for number in range(20)]
     verified = verify_manifests(uris, LocalStorage)
     expected = [
@@ -73,7 +73,7 @@ def test_the_order_is_that_of_the_manifests_and_of_the_files_in_them(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["manifests", "files"])
-def test_so_many_are_read_at_once_and_no_more(tmp_path: Path, kind: str) -> None:
+def test_parallel_reads_are_bounded(tmp_path: Path, kind: str) -> None:
     uris = [write_window(tmp_path / f"window={number}") for number in range(3 * AT_ONCE)]
     together, running, most, lock = threading.Barrier(AT_ONCE), Counter[str](), [0], threading.Lock()
 
@@ -85,22 +85,22 @@ def test_so_many_are_read_at_once_and_no_more(tmp_path: Path, kind: str) -> None
         with lock:
             running["now"] -= 1
 
-    on_read, on_measure = (meet, silent) if kind == "manifests" else (silent, meet)
-    verify_manifests(uris, lambda folder: Watched(folder, on_read, on_measure))
+    on_read, on_stat = (meet, ignore) if kind == "manifests" else (ignore, meet)
+    verify_manifests(uris, lambda folder: ObservedStorage(folder, on_read, on_stat))
     assert most == [AT_ONCE]
 
 
-def test_of_several_errors_the_first_in_order_is_told_even_if_it_comes_last(tmp_path: Path) -> None:
+def test_the_first_error_in_order_is_raised_even_if_it_occurs_last(tmp_path: Path) -> None:
     uris = [write_window(tmp_path / name) for name in ("good", "first", "second")]
-    second_is_measured = threading.Event()
+    second_is_done = threading.Event()
     for name in ("first", "second"):
         (tmp_path / name / "messages-00000.ndjson.gz").unlink()
 
     def in_reverse(uri: str) -> None:
         if "/first/" in uri:
-            assert second_is_measured.wait(SECONDS)
+            assert second_is_done.wait(SECONDS)
         if "/second/" in uri:
-            second_is_measured.set()
+            second_is_done.set()
 
     with pytest.raises(LoadError, match=r"file .*/first/messages-00000.ndjson.gz is missing"):
-        verify_manifests(uris, lambda folder: Watched(folder, silent, in_reverse))
+        verify_manifests(uris, lambda folder: ObservedStorage(folder, ignore, in_reverse))

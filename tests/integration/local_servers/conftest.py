@@ -15,7 +15,7 @@ NUMBERS = itertools.count(1)
 
 
 def storage_client(server: StorageServer) -> storage.Client:
-    """Google's own client, led to a server."""
+    """Google's own client, connected to a server."""
     from google.api_core.client_options import ClientOptions
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
@@ -34,7 +34,7 @@ def google_storage(storage_server: StorageServer) -> Iterator[StorageServer]:
 
 @pytest.fixture
 def bucket(google_storage: StorageServer) -> storage.Bucket:
-    """An empty bucket of its own."""
+    """A new, empty bucket."""
     made = storage_client(google_storage).create_bucket(f"bucket-{next(NUMBERS)}")
     google_storage.forget_requests()
     return made
@@ -50,7 +50,7 @@ def google_bigquery(bigquery_server: BigQueryServer) -> Iterator[BigQueryServer]
 
 @pytest.fixture
 def client(google_bigquery: BigQueryServer) -> bigquery.Client:
-    """Google's own client, led to the server."""
+    """Google's own client, connected to the server."""
     from google.api_core.client_options import ClientOptions
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import bigquery
@@ -61,7 +61,7 @@ def client(google_bigquery: BigQueryServer) -> bigquery.Client:
 
 @pytest.fixture
 def dataset(client: bigquery.Client) -> str:
-    """The full name of an empty dataset of its own."""
+    """The full name of a new, empty dataset."""
     name = f"{client.project}.dataset_{next(NUMBERS)}"
     client.create_dataset(name)
     return name

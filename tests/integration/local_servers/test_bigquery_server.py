@@ -1,4 +1,4 @@
-"""What the other tests rest on in the BigQuery server, seen through Google's own client."""
+"""What the other tests rely on in the BigQuery server, checked with Google's own client."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ids(client: bigquery.Client, table: str) -> list[str]:
     return [row.id for row in rows]
 
 
-def test_load_of_compressed_lines_keeps_each_type(
+def test_compressed_ndjson_is_loaded_with_its_types(
     client: bigquery.Client, dataset: str, bucket: storage.Bucket
 ) -> None:
     job = load(client, upload(bucket, "day/part-1.jsonl.gz", ROWS), f"{dataset}.t")
@@ -71,7 +71,7 @@ def test_load_of_compressed_lines_keeps_each_type(
     assert value == "1"
 
 
-def test_load_of_several_objects_and_of_a_pattern(
+def test_several_objects_or_a_pattern_can_be_loaded(
     client: bigquery.Client, dataset: str, bucket: storage.Bucket
 ) -> None:
     for number in range(3):
@@ -84,12 +84,12 @@ def test_load_of_several_objects_and_of_a_pattern(
     assert ids(client, f"{dataset}.pattern") == ["0", "1", "2", "3"]
 
 
-def test_folders_that_look_like_columns_are_none(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+def test_folder_names_are_not_read_as_columns(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
     load(client, upload(bucket, "id=9/part-1.jsonl.gz", ROWS), f"{dataset}.t")
     assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
-def test_load_of_parquet(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+def test_parquet_can_be_loaded(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
     buffer = io.BytesIO()
     created = datetime(2026, 1, 2, tzinfo=UTC)
     pyarrow.parquet.write_table(
@@ -103,7 +103,7 @@ def test_load_of_parquet(client: bigquery.Client, dataset: str, bucket: storage.
 
 
 @pytest.mark.parametrize("name", ["nothing.jsonl.gz", "nothing/*.gz"])
-def test_load_of_a_missing_object_fails(
+def test_loading_a_missing_object_fails(
     client: bigquery.Client, dataset: str, bucket: storage.Bucket, name: str
 ) -> None:
     job = client.load_table_from_uri(f"gs://{bucket.name}/{name}", f"{dataset}.t", job_config=load_configuration())
@@ -115,7 +115,7 @@ def test_load_of_a_missing_object_fails(
 @pytest.mark.parametrize(
     "row", [{"id": "1", "created": "no time"}, {"created": None}, {"id": None}, {"id": "1", "unknown": 1}]
 )
-def test_load_of_a_wrong_row_fails_and_loads_nothing(
+def test_an_invalid_row_fails_the_whole_load(
     client: bigquery.Client, dataset: str, bucket: storage.Bucket, row: dict[str, Any]
 ) -> None:
     client.create_table(bigquery.Table(f"{dataset}.t", SCHEMA))
@@ -126,7 +126,7 @@ def test_load_of_a_wrong_row_fails_and_loads_nothing(
     assert ids(client, f"{dataset}.t") == []
 
 
-def test_load_of_a_replaced_object_reads_the_new_one(
+def test_loading_a_replaced_object_reads_the_new_version(
     client: bigquery.Client, dataset: str, bucket: storage.Bucket
 ) -> None:
     for rows in (ROWS, ROWS[:1], [{"id": "9"}]):
@@ -157,7 +157,7 @@ def test_merge(client: bigquery.Client, dataset: str, bucket: storage.Bucket) ->
         ).result(timeout=TIMEOUT)
 
 
-def test_a_job_id_is_taken_once(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
+def test_a_job_id_can_be_used_only_once(client: bigquery.Client, dataset: str, bucket: storage.Bucket) -> None:
     uri = upload(bucket, "1.jsonl.gz", ROWS)
     job_id = f"load-{next(NUMBERS)}"
     options: dict[str, Any] = {"job_config": load_configuration(), "job_id": job_id}
@@ -168,24 +168,24 @@ def test_a_job_id_is_taken_once(client: bigquery.Client, dataset: str, bucket: s
     assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
-@pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}])
-def test_lost_answer_of_a_load_ends_in_a_conflict_with_the_rows_there_once(
+@pytest.mark.parametrize("fault", [{"status_after": 503}, {"reset_after": True}])
+def test_a_lost_load_response_causes_a_conflict_but_no_duplicates(
     google_bigquery: BigQueryServer,
     client: bigquery.Client,
     dataset: str,
     bucket: storage.Bucket,
-    trouble: dict[str, Any],
+    fault: dict[str, Any],
 ) -> None:
     uri = upload(bucket, "1.jsonl.gz", ROWS)
     job_id = f"load-{next(NUMBERS)}"
-    google_bigquery.fail(r"POST .*/jobs", **trouble)
+    google_bigquery.fail(r"POST .*/jobs", **fault)
     with pytest.raises(exceptions.Conflict):
         client.load_table_from_uri(uri, f"{dataset}.t", job_config=load_configuration(), job_id=job_id)
     client.get_job(job_id).result(timeout=TIMEOUT)
     assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
-def test_lost_answer_of_a_query_is_handled_by_the_client(
+def test_the_client_handles_a_lost_query_response(
     google_bigquery: BigQueryServer, client: bigquery.Client, dataset: str
 ) -> None:
     client.query(f"CREATE TABLE `{dataset}.t` (id STRING)").result(timeout=TIMEOUT)
@@ -194,7 +194,7 @@ def test_lost_answer_of_a_query_is_handled_by_the_client(
     assert ids(client, f"{dataset}.t") == ["1"]
 
 
-def test_script_with_a_transaction(client: bigquery.Client, dataset: str) -> None:
+def test_a_script_can_contain_transactions(client: bigquery.Client, dataset: str) -> None:
     client.query(f"CREATE TABLE `{dataset}.t` (id STRING)").result(timeout=TIMEOUT)
     client.query(
         f"DECLARE n INT64; BEGIN TRANSACTION; INSERT `{dataset}.t` VALUES ('1'); INSERT `{dataset}.t` VALUES ('2'); "
@@ -207,7 +207,7 @@ def test_script_with_a_transaction(client: bigquery.Client, dataset: str) -> Non
     assert ids(client, f"{dataset}.t") == ["1", "2"]
 
 
-def test_a_transaction_that_fails_leaves_nothing(client: bigquery.Client, dataset: str) -> None:
+def test_a_failed_transaction_is_rolled_back(client: bigquery.Client, dataset: str) -> None:
     client.query(f"CREATE TABLE `{dataset}.t` (id STRING)").result(timeout=TIMEOUT)
     with pytest.raises(exceptions.GoogleAPICallError):
         client.query(
@@ -226,16 +226,16 @@ def test_a_merge_can_be_part_of_a_transaction(
     script = f"""
         BEGIN TRANSACTION;
         UPDATE `{table}` SET id = id WHERE FALSE;
-        MERGE `{table}` AS held USING (SELECT '2' AS id UNION ALL SELECT '3') AS fresh ON held.id = fresh.id
+        MERGE `{table}` AS target USING (SELECT '2' AS id UNION ALL SELECT '3') AS source ON target.id = source.id
         WHEN MATCHED THEN UPDATE SET created = CURRENT_TIMESTAMP()
-        WHEN NOT MATCHED THEN INSERT (id) VALUES (fresh.id);
+        WHEN NOT MATCHED THEN INSERT (id) VALUES (source.id);
         {end} TRANSACTION;
     """
     client.query(script).result(timeout=TIMEOUT)
     assert expected == ids(client, table)
 
 
-def test_json_column_of_a_statement(client: bigquery.Client, dataset: str) -> None:
+def test_json_columns_can_be_written_and_read(client: bigquery.Client, dataset: str) -> None:
     client.query(f"CREATE TABLE `{dataset}.t` (id STRING, extra JSON)").result(timeout=TIMEOUT)
     client.query(f"""INSERT `{dataset}.t` VALUES ('1', JSON '{{"k": {{"d": 1.5}}}}')""").result(timeout=TIMEOUT)
     [row] = client.query(f"SELECT extra, TO_JSON_STRING(extra) AS text FROM `{dataset}.t`").result(timeout=TIMEOUT)
@@ -258,7 +258,7 @@ def test_table_properties_are_kept(client: bigquery.Client, dataset: str) -> Non
         client.create_table(table)
 
 
-def test_missing_tables_and_wrong_statements_are_errors(client: bigquery.Client, dataset: str) -> None:
+def test_missing_tables_and_invalid_statements_are_errors(client: bigquery.Client, dataset: str) -> None:
     with pytest.raises(exceptions.NotFound):
         client.get_table(f"{dataset}.nothing")
     with pytest.raises(exceptions.NotFound):

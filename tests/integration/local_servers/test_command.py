@@ -1,4 +1,4 @@
-"""The servers from outside: by the command, and where a Python is missing."""
+"""The servers from outside: started by the command, and skipped where a Python is missing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from local_servers.servers import BigQueryServer
 
 
 @pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("1", "1 error")])
-def test_without_its_python_tests_are_skipped_unless_they_are_required(
-    tmp_path: Path, required: str, outcome: str
-) -> None:
+def test_a_missing_python_skips_tests_unless_servers_are_required(tmp_path: Path, required: str, outcome: str) -> None:
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
         "from tests import google_fixtures as fixtures\n"
@@ -40,8 +38,8 @@ def test_without_its_python_tests_are_skipped_unless_they_are_required(
     assert "uv python install 3.99" in done.stdout
 
 
-def test_the_command_runs_another_with_both_servers_and_a_bucket(bigquery_server: BigQueryServer) -> None:
-    """The fixture makes the environments, or skips."""
+def test_the_command_runs_a_program_with_both_servers(bigquery_server: BigQueryServer) -> None:
+    """The fixture creates the environments or skips the test."""
     script = (
         "import os, sys, urllib.request\n"
         "bucket = os.environ['STORAGE_EMULATOR_HOST'] + '/storage/v1/b/my-bucket'\n"

@@ -1,4 +1,4 @@
-"""Finding another Python: what is found runs, and what is missing is said."""
+"""Finding another Python: the one found runs, and a missing one is reported."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from local_servers import pythons
 
 
-def test_a_python_that_is_found_has_the_version_and_runs() -> None:
+def test_the_python_found_runs_and_has_the_version() -> None:
     python = pythons.find_python("3.11")
     assert "3.11" in subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout
 
 
-def test_a_python_that_does_not_run_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_does_not_run_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What the other tests rest on in the storage server, seen through Google's own client."""
+"""What the other tests rely on in the storage server, checked with Google's own client."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ RESUMABLE = 3 * CHUNK + 17
 
 
 def upload_in_chunks(blob: storage.Blob, content: bytes, **conditions: int) -> None:
-    """The client sends in chunks what is larger than 8 MB or of unknown size."""
+    """The client uploads in chunks if the content is larger than 8 MB or of unknown size."""
     blob.chunk_size = CHUNK
     size = len(content) if len(content) < CHUNK else None
     blob.upload_from_file(io.BytesIO(content), size=size, **conditions)
 
 
 @pytest.mark.parametrize("size", [11, RESUMABLE])
-def test_upload_is_refused_where_an_object_is(bucket: storage.Bucket, size: int) -> None:
+def test_generation_zero_forbids_overwriting(bucket: storage.Bucket, size: int) -> None:
     upload_in_chunks(bucket.blob("a/b"), b"x" * size, if_generation_match=0)
     with pytest.raises(exceptions.PreconditionFailed):
         upload_in_chunks(bucket.blob("a/b"), b"y" * size, if_generation_match=0)
@@ -45,7 +45,7 @@ def test_upload_is_refused_where_an_object_is(bucket: storage.Bucket, size: int)
 
 
 @pytest.mark.parametrize("size", [11, RESUMABLE])
-def test_upload_replaces_only_the_named_generation(bucket: storage.Bucket, size: int) -> None:
+def test_an_upload_replaces_only_the_given_generation(bucket: storage.Bucket, size: int) -> None:
     first = bucket.blob("a")
     upload_in_chunks(first, b"1" * size)
     generation = first.generation
@@ -55,17 +55,17 @@ def test_upload_replaces_only_the_named_generation(bucket: storage.Bucket, size:
     assert b"2" * size == bucket.blob("a").download_as_bytes()
 
 
-def test_upload_in_chunks_is_refused_if_another_was_faster(
+def test_a_resumable_upload_fails_if_another_finished_first(
     google_storage: StorageServer, bucket: storage.Bucket
 ) -> None:
     session = bucket.blob("a").create_resumable_upload_session(size=1, if_generation_match=0)
     bucket.blob("a").upload_from_string("winner", if_generation_match=0)
-    answer = requests.put(session, data=b"l", headers={"Content-Range": "bytes 0-0/1"}, timeout=10)
-    assert answer.status_code == 412
+    response = requests.put(session, data=b"l", headers={"Content-Range": "bytes 0-0/1"}, timeout=10)
+    assert response.status_code == 412
     assert bucket.blob("a").download_as_bytes() == b"winner"
 
 
-def test_delete_patch_and_copies_are_refused_for_another_generation(bucket: storage.Bucket) -> None:
+def test_delete_patch_and_copy_require_the_current_generation(bucket: storage.Bucket) -> None:
     source, old = bucket.blob("source"), bucket.blob("a")
     source.upload_from_string("source")
     old.upload_from_string("1")
@@ -106,7 +106,7 @@ def test_an_overwritten_generation_is_gone(bucket: storage.Bucket) -> None:
     assert bucket.get_blob("a").metageneration == 1
 
 
-def test_checksums_are_right_and_wrong_ones_are_refused(bucket: storage.Bucket) -> None:
+def test_checksums_are_reported_and_verified(bucket: storage.Bucket) -> None:
     content = os.urandom(100_000) + b"\r\n--x\r\n\x85\r"
     blob = bucket.blob("a")
     blob.upload_from_string(content)
@@ -138,7 +138,9 @@ def test_custom_metadata_and_types_are_kept(bucket: storage.Bucket) -> None:
     assert (bucket.get_blob("large-copy").metadata, bucket.get_blob("large-copy").metageneration) == ({"run": "2"}, 2)
 
 
-def test_gzip_is_decoded_for_who_does_not_take_it(google_storage: StorageServer, bucket: storage.Bucket) -> None:
+def test_gzip_is_decoded_for_clients_that_do_not_accept_it(
+    google_storage: StorageServer, bucket: storage.Bucket
+) -> None:
     blob = bucket.blob("a")
     blob.content_encoding = "gzip"
     blob.upload_from_string(gzip.compress(b"text"))
@@ -148,7 +150,7 @@ def test_gzip_is_decoded_for_who_does_not_take_it(google_storage: StorageServer,
     assert (plain.content, plain.headers.get("Content-Encoding")) == (b"text", None)
 
 
-def test_lists_come_in_pages(google_storage: StorageServer, bucket: storage.Bucket) -> None:
+def test_listings_are_paged(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     names = [f"p/{number:02}/{kind}" for number in range(9) for kind in ("a.gz", "b.json")] + ["p/z", "q"]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: bucket.blob(name).upload_from_string(name), names))
@@ -166,25 +168,23 @@ def test_lists_come_in_pages(google_storage: StorageServer, bucket: storage.Buck
     assert first.num_items == 7
 
 
-def test_a_list_of_nothing_is_empty_and_of_no_bucket_is_an_error(
-    google_storage: StorageServer, bucket: storage.Bucket
-) -> None:
+def test_listing_a_missing_bucket_is_an_error(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     assert list(bucket.list_blobs(prefix="nothing")) == []
     with pytest.raises(exceptions.NotFound, match="The specified bucket does not exist"):
         list(storage_client(google_storage).list_blobs("no-such-bucket"))
 
 
 @pytest.mark.parametrize("size", [11, RESUMABLE])
-def test_upload_to_no_bucket_is_an_error_in_googles_shape(google_storage: StorageServer, size: int) -> None:
+def test_a_missing_bucket_is_an_error_in_googles_format(google_storage: StorageServer, size: int) -> None:
     with pytest.raises(exceptions.NotFound):
         upload_in_chunks(storage_client(google_storage).bucket("no-such-bucket").blob("a"), b"x" * size)
-    answer = requests.get(f"{google_storage.url}/storage/v1/b/no-such-bucket/o/a", timeout=10)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
-    error = answer.json()["error"]
+    response = requests.get(f"{google_storage.url}/storage/v1/b/no-such-bucket/o/a", timeout=10)
+    assert (response.status_code, response.headers["Content-Type"]) == (404, "application/json")
+    error = response.json()["error"]
     assert (error["code"], error["errors"][0]["reason"]) == (404, "notFound")
 
 
-def test_a_denied_bucket_answers_403_and_only_that_one(google_storage: StorageServer, bucket: storage.Bucket) -> None:
+def test_only_the_denied_bucket_returns_403(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     other = storage_client(google_storage).create_bucket(f"{bucket.name}-other")
     google_storage.deny(bucket.name)
     with pytest.raises(exceptions.Forbidden, match=r"does not have storage\.objects\.create access"):
@@ -196,7 +196,7 @@ def test_a_denied_bucket_answers_403_and_only_that_one(google_storage: StorageSe
     assert list(bucket.list_blobs()) == []
 
 
-def test_lost_answer_of_a_small_upload_ends_in_412_with_the_object_there(
+def test_a_lost_upload_response_ends_in_412_with_the_object_stored(
     google_storage: StorageServer, bucket: storage.Bucket
 ) -> None:
     google_storage.fail("POST /upload/", status_after=503)
@@ -207,23 +207,23 @@ def test_lost_answer_of_a_small_upload_ends_in_412_with_the_object_there(
     assert [line.split(" ", 2)[2] for line in google_storage.requests[:2]] == ["200 lost", "412"]
 
 
-@pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}, {"status": 503}, {"reset": True}])
+@pytest.mark.parametrize("fault", [{"status_after": 503}, {"reset_after": True}, {"status": 503}, {"reset": True}])
 @pytest.mark.parametrize("chunk", ["0-262143", "262144-524287", "786432-"])
-def test_upload_in_chunks_survives_a_lost_chunk_or_answer(
-    google_storage: StorageServer, bucket: storage.Bucket, trouble: dict[str, Any], chunk: str
+def test_a_resumable_upload_survives_a_lost_chunk_or_response(
+    google_storage: StorageServer, bucket: storage.Bucket, fault: dict[str, Any], chunk: str
 ) -> None:
     content = os.urandom(RESUMABLE)
     position = {"0-262143": 1, "262144-524287": 2, "786432-": 4}[chunk]
-    # The requests of one session look alike; those before the one that fails are let pass by a fault without trouble.
+    # All requests of one session look alike: a fault without an effect lets those before the failing one pass.
     if position > 1:
         google_storage.fail("PUT .*upload_id", times=position - 1)
-    google_storage.fail("PUT .*upload_id", **trouble)
+    google_storage.fail("PUT .*upload_id", **fault)
     upload_in_chunks(bucket.blob("a"), content, if_generation_match=0)
     assert content == bucket.blob("a").download_as_bytes()
     assert any(line.endswith(("lost", "injected")) for line in google_storage.requests)
 
 
-def test_cut_and_delayed_downloads(google_storage: StorageServer, bucket: storage.Bucket) -> None:
+def test_downloads_can_be_truncated_and_delayed(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     content = os.urandom(300_000)
     bucket.blob("a").upload_from_string(content)
     google_storage.fail("GET .*alt=media", body_cut=1_000)
@@ -234,9 +234,7 @@ def test_cut_and_delayed_downloads(google_storage: StorageServer, bucket: storag
     assert [line.split(" ", 2)[2] for line in google_storage.requests[-2:]] == ["200 cut", "200"]
 
 
-def test_large_content_passes_and_leads_back_through_the_proxy(
-    google_storage: StorageServer, bucket: storage.Bucket
-) -> None:
+def test_large_objects_pass_through_the_proxy(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     content = os.urandom(64 << 20)
     blob = bucket.blob("large")
     blob.upload_from_string(content, if_generation_match=0)
@@ -247,7 +245,7 @@ def test_large_content_passes_and_leads_back_through_the_proxy(
     assert direct["mediaLink"].startswith(google_storage.direct_url)
 
 
-def test_composed_object_is_whole_and_has_no_md5(bucket: storage.Bucket) -> None:
+def test_a_composed_object_is_complete_and_has_no_md5(bucket: storage.Bucket) -> None:
     parts = [bucket.blob(f"part-{number}") for number in range(3)]
     for part in parts:
         part.upload_from_string(part.name)
@@ -259,14 +257,14 @@ def test_composed_object_is_whole_and_has_no_md5(bucket: storage.Bucket) -> None
         bucket.blob("other").compose([bucket.blob("no-such-object")])
 
 
-def test_batches_are_refused_instead_of_ignoring_conditions(bucket: storage.Bucket) -> None:
+def test_batch_requests_are_rejected(bucket: storage.Bucket) -> None:
     bucket.blob("a").upload_from_string("1")
     with pytest.raises(exceptions.MethodNotImplemented), bucket.client.batch():
         bucket.delete_blob("a")
     assert bucket.blob("a").exists()
 
 
-def test_killed_in_the_middle_of_an_upload(tmp_path: Path) -> None:
+def test_objects_and_resumable_uploads_survive_a_kill(tmp_path: Path) -> None:
     with StorageServer(tmp_path) as server:
         bucket = storage_client(server).create_bucket("example-bucket")
         bucket.blob("finished").upload_from_string("kept")
@@ -284,7 +282,7 @@ def test_killed_in_the_middle_of_an_upload(tmp_path: Path) -> None:
         assert address == server.url
         assert [blob.name for blob in bucket.list_blobs()] == ["finished"]
         assert bucket.blob("finished").download_as_bytes() == b"kept 2"
-        # As with the real service, the upload can go on.
+        # As with the real service, the upload can continue.
         headers = {"Content-Range": f"bytes {CHUNK}-{2 * CHUNK - 1}/{2 * CHUNK}"}
         assert requests.put(session, data=b"y" * CHUNK, headers=headers, timeout=10).status_code == 200
         assert bucket.blob("a").download_as_bytes() == b"x" * CHUNK + b"y" * CHUNK
@@ -297,8 +295,8 @@ def test_a_server_in_memory_is_empty_after_a_restart() -> None:
         server.kill()
         server.restart()
         assert client.lookup_bucket("example-bucket") is None
-        answer = requests.put(session, data=b"x", headers={"Content-Range": "bytes 0-0/1"}, timeout=10)
-        assert answer.status_code == 404
+        response = requests.put(session, data=b"x", headers={"Content-Range": "bytes 0-0/1"}, timeout=10)
+        assert response.status_code == 404
 
 
 def test_many_small_objects_take_constant_time_each(google_storage: StorageServer, bucket: storage.Bucket) -> None:
@@ -317,7 +315,7 @@ def test_many_small_objects_take_constant_time_each(google_storage: StorageServe
     assert len(list(bucket.list_blobs(page_size=300))) == 1_000
 
 
-def test_servers_end_with_a_test_process_that_is_killed() -> None:
+def test_servers_stop_when_their_test_process_is_killed() -> None:
     script = (
         "import time\n"
         "from local_servers.servers import StorageServer\n"
@@ -337,7 +335,7 @@ def test_servers_end_with_a_test_process_that_is_killed() -> None:
     assert not Path(temporary).exists()
 
 
-def test_objects_may_be_named_like_folders_of_others(tmp_path: Path) -> None:
+def test_an_object_can_be_named_like_the_folder_of_another(tmp_path: Path) -> None:
     with StorageServer(tmp_path) as server:
         bucket = storage_client(server).create_bucket("example-bucket")
         for name in ("a", "a/b", "a//b", "a/../b", "ü ?#%+"):
@@ -349,9 +347,9 @@ def test_objects_may_be_named_like_folders_of_others(tmp_path: Path) -> None:
             assert blob.name.encode() == blob.download_as_bytes()
 
 
-def test_an_error_of_a_fault_has_the_reason_asked_for(google_storage: StorageServer, bucket: storage.Bucket) -> None:
+def test_an_injected_error_has_the_given_reason(google_storage: StorageServer, bucket: storage.Bucket) -> None:
     google_storage.fail("GET /storage/v1/b/", status=429, reason="rateLimitExceeded", message="slow down")
-    answer = requests.get(f"{google_storage.url}/storage/v1/b/{bucket.name}", timeout=10)
-    assert answer.status_code == 429
+    response = requests.get(f"{google_storage.url}/storage/v1/b/{bucket.name}", timeout=10)
+    assert response.status_code == 429
     first = {"message": "slow down", "domain": "global", "reason": "rateLimitExceeded"}
-    assert {"error": {"code": 429, "message": "slow down", "errors": [first]}} == answer.json()
+    assert {"error": {"code": 429, "message": "slow down", "errors": [first]}} == response.json()

@@ -1,4 +1,4 @@
-"""An Airflow home of its own for these tests, set before Airflow is imported for the first time."""
+"""A separate Airflow home for these tests, set before Airflow is first imported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ os.environ |= {
 
 @pytest.fixture
 def server(running: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatorServer]:
-    """The module's own emulator ``running``, as the default connection, without faults of the test before."""
+    """The module's emulator ``running`` as the default connection, without faults of earlier tests."""
     connection = {
         "conn_type": "meta_graph",
         "host": running.url,

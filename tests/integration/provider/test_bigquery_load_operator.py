@@ -1,4 +1,4 @@
-"""The load into BigQuery, with real servers: what is loaded is what the manifests say now, in a bucket as well."""
+"""The BigQuery load operator with real servers: it loads what the manifests list now, from buckets too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.integration.load.test_belonging import MESSAGE, SINCE, UNTIL
 
 
 class TaskInstance:
-    """What the operator asks of Airflow's task instance."""
+    """What the operator uses of Airflow's task instance."""
 
     dag_id, task_id, map_index = "dag", "load", -1
 
@@ -37,12 +37,12 @@ class TaskInstance:
         self.run_id = uuid.uuid4().hex
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Links are of no interest here."""
+        """Links do not matter here."""
 
 
 @dataclass
 class Window:
-    """A window's folder in a bucket, which can be published again under other names."""
+    """A window's folder in a bucket; it can be published again under other names."""
 
     storage: Storage
 
@@ -77,29 +77,27 @@ def operator(uri: str, **arguments: Any) -> MetaConversationsToBigQueryOperator:
 
 
 def published_again(window: Window, times: int) -> type[bigquery.BigQueryWarehouse]:
-    """A warehouse whose window is published again so many times just before its files are named to BigQuery."""
+    """A warehouse whose window is published again ``times`` times just before its files are passed to BigQuery."""
 
-    class Late(bigquery.BigQueryWarehouse):
+    class RepublishedDuringLoad(bigquery.BigQueryWarehouse):
         left = times
 
         def begin(self, files: Any) -> Any:
-            if Late.left:
-                window.publish(MESSAGE | {"text": "newer"}, number=Late.left)
-                Late.left -= 1
+            if RepublishedDuringLoad.left:
+                window.publish(MESSAGE | {"text": "newer"}, number=RepublishedDuringLoad.left)
+                RepublishedDuringLoad.left -= 1
             return super().begin(files)
 
-    return Late
+    return RepublishedDuringLoad
 
 
-def test_rows_in_a_bucket_must_be_of_their_manifest(window: Window) -> None:
+def test_rows_in_a_bucket_must_match_their_manifest(window: Window) -> None:
     uri = window.publish(MESSAGE | {"page_id": "999"})
     with pytest.raises(LoadError, match=r"file gs://.*/messages-00000.* has rows of a different Page or platform"):
         operator(uri).execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
 
 
-def test_a_window_that_is_published_again_during_a_load_is_read_once_more(
-    window: Window, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bigquery_load_rereads_a_republished_window_once(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = window.publish()
     monkeypatch.setattr(bigquery, "BigQueryWarehouse", published_again(window, 1))
     counts = operator(uri).execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
@@ -107,7 +105,7 @@ def test_a_window_that_is_published_again_during_a_load_is_read_once_more(
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_deferred_load_reads_it_once_more_as_well(
+def test_a_deferred_load_rereads_a_republished_window_once(
     window: Window, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     uri = window.publish()

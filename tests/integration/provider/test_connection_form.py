@@ -1,4 +1,4 @@
-"""The connection's form, the documented ways to write it, and the shell command that tests it."""
+"""The connection form, the documented ways to define a connection, and the shell command that tests it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EXAMPLES = [value for export in EXPORTS for value in export.values()]
 
 
 def parsed(text: str) -> list[Any]:
-    """The connection as tasks read it and as the server reads it."""
+    """The connection as tasks parse it and as the server parses it."""
     if text.startswith("{"):
         kinds = (Connection, StoredConnection)
         return [kind.from_json(text, conn_id="meta_graph_default") for kind in kinds]
@@ -50,7 +50,7 @@ def parsed(text: str) -> list[Any]:
     ]
 
 
-def test_there_are_examples_in_both_forms() -> None:
+def test_both_forms_have_examples() -> None:
     assert tuple(sum(text.startswith(start) for text in EXAMPLES) for start in ("{", "meta-graph://")) == (2, 2)
 
 
@@ -69,18 +69,18 @@ def test_every_documented_example_gives_the_same_connection(text: str) -> None:
             assert settings.credentials.app_secret == "example-app-secret"
 
 
-def test_no_setting_shows_the_token_or_the_secret() -> None:
+def test_settings_show_neither_token_nor_secret() -> None:
     shown = "".join(repr(_Settings.of(parsed(text)[0])) for text in EXAMPLES)
     assert ("EXAMPLE-TOKEN" in shown, "example-app-secret" in shown) == (False, False)
 
 
-def test_a_local_emulators_port_may_stand_by_itself() -> None:
+def test_the_port_can_be_a_separate_field() -> None:
     [connection, _] = parsed('{"conn_type": "meta_graph", "password": "t", "host": "http://127.0.0.1", "port": 8080}')
     assert _Settings.of(connection).base_url == "http://127.0.0.1:8080"
 
 
 @pytest.mark.parametrize("extra", ["[]", "{", "3"])
-def test_an_extra_that_is_no_json_object_is_refused_and_not_taken_for_none(extra: str) -> None:
+def test_an_invalid_extra_is_rejected_rather_than_ignored(extra: str) -> None:
     connection = Connection(conn_id="meta_graph_default", conn_type="meta_graph", password="t", extra=extra)
     with pytest.raises(InvalidRequestError, match="must be a JSON object"):
         _Settings.of(connection)
@@ -93,7 +93,7 @@ def test_every_field_of_the_form_is_documented() -> None:
 
 
 @pytest.mark.skipif(Version(airflow.__version__) < Version("3.2"), reason="reads the form from the hook")
-def test_the_form_of_later_airflow_hides_secrets_and_what_is_not_used() -> None:
+def test_the_form_hides_secrets_and_unused_fields() -> None:
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
     [form] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "meta_graph"]
@@ -123,7 +123,7 @@ def test_the_form_of_airflow_3_1_has_the_same_fields(monkeypatch: pytest.MonkeyP
     assert [name for name, widget in widgets.items() if isinstance(widget, PasswordField)] == ["app_secret"]
 
 
-def test_without_the_forms_library_only_the_form_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_forms_library_affects_only_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wtforms", None)
     with pytest.raises(ImportError, match="wtforms"):
         MetaGraphHook.get_connection_form_widgets()
@@ -147,7 +147,7 @@ def command(server: EmulatorServer, token: str, *options: str) -> subprocess.Com
     )
 
 
-def test_the_shell_command_says_the_same_and_no_secret() -> None:
+def test_the_shell_command_shows_the_outcome_and_no_secret() -> None:
     world = World.generate(WorldSettings(pages=2, messages=0))
     with EmulatorServer(world, EmulatorSettings(pages_without_instagram=frozenset({"101"}))) as server:
         passed = command(server, server.system_user_token, "-v")
@@ -158,7 +158,7 @@ def test_the_shell_command_says_the_same_and_no_secret() -> None:
         assert "Example Bikes (id 101: MESSENGER)" in printed
         server.service.tokens.expire(server.user_token, 460)
         failed = command(server, server.user_token)
-        # Not by its exit status, which Airflow 3.1 leaves at 0.
+        # Not checked by exit status, which Airflow 3.1 leaves at 0.
         assert "Connection failed!" in failed.stdout
         assert "[190/460] The user's password changed" in " ".join(failed.stdout.split())
         shown = passed.stdout + passed.stderr + failed.stdout + failed.stderr
@@ -166,7 +166,7 @@ def test_the_shell_command_says_the_same_and_no_secret() -> None:
         assert [secret for secret in secrets if secret in shown] == []
 
 
-def test_every_refusal_that_a_person_must_act_on_is_in_the_table_of_the_tokens_page() -> None:
+def test_the_tokens_page_lists_every_error_that_needs_action() -> None:
     rows = [
         f"| {code}{'' if subcode is None else f'/{subcode}'}{f' {chr(34)}{row.text}{chr(34)}' if row.text else ''} "
         f"| {row.meaning} | {row.advice} |"
@@ -177,13 +177,13 @@ def test_every_refusal_that_a_person_must_act_on_is_in_the_table_of_the_tokens_p
     assert [row for row in rows if row not in TOKENS] == []
 
 
-def test_every_row_that_a_person_must_act_on_says_what_to_do() -> None:
+def test_every_error_that_needs_action_has_advice() -> None:
     final = (TokenError, PermissionDeniedError, BlockedError)
     assert [key for key, rows in ERROR_RULES.items() for row in rows if row.error in final and not row.advice] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_and_code_of_the_pages_hold(page: str) -> None:
+def test_links_and_code_of_the_pages_are_valid(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     files = re.findall(r"\]\((?!http)([^)#]+)", text)
     assert [file for file in files if not ((DOCS / page).parent / file).exists()] == []

@@ -1,4 +1,4 @@
-"""``meta_conversations_dag``: its arguments, its graph, the settings and the window of each kind of run."""
+"""``meta_conversations_dag``: arguments, graph, and the settings and window of each kind of run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 REPOSITORY = Path(__file__).parents[3]
 HOUR = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = HOUR.replace(hour=14, minute=25)
-SAID = {"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"}
+VARIABLE = {"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"}
 ARGUMENTS: dict[str, Any] = {"pages": "all", "destination": "/data/meta", "warehouse": "duckdb:///data/meta.duckdb"}
 DECLARED = ("pages", "platforms", "since", "until", "destination", "database", "file_format")
 UNDECLARED = {
@@ -43,19 +43,19 @@ UNDECLARED = {
 
 
 def context(interval: bool = True, conf: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What Airflow gives a task of a run that began at 14:25."""
+    """The context of a task whose run started at 14:25."""
     run = SimpleNamespace(
         start_date=LATER,
         data_interval_start=HOUR if interval else None,
         data_interval_end=HOUR.replace(hour=13) if interval else None,
         conf=conf,
     )
-    # As Airflow makes it: what the run was given stands beside what is declared.
+    # As in Airflow: what the run was given is merged with the declared parameters.
     return {"params": {**dict.fromkeys(DECLARED), **(conf or {})}, "dag_run": run}
 
 
 def run_settings(dag: DAG, given: dict[str, Any]) -> dict[str, Any]:
-    """What the task settings returns."""
+    """The result of the task settings."""
     task = dag.get_task("settings")
     assert isinstance(task, PythonOperator)
     found: dict[str, Any] = task.python_callable(**given)
@@ -67,10 +67,10 @@ Settings = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def settings_of(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """What the task settings returns for a run of a DAG that has its settings from a Variable."""
+    """The result of the task settings for a run of a DAG that is configured by a Variable."""
 
     def settings(
-        stored: dict[str, Any] | str = SAID,
+        stored: dict[str, Any] | str = VARIABLE,
         conf: dict[str, Any] | None = None,
         *,
         given: dict[str, Any] | None = None,
@@ -87,7 +87,7 @@ def graph(dag: DAG) -> dict[str, set[str]]:
     return {task.task_id: task.upstream_task_ids for task in dag.tasks}
 
 
-def test_the_dag_of_duckdb_loads_into_duckdb_alone() -> None:
+def test_the_duckdb_dag_loads_only_into_duckdb() -> None:
     assert graph(meta_conversations_dag(**ARGUMENTS)) == {
         "settings": set(),
         "targets": {"settings"},
@@ -98,7 +98,7 @@ def test_the_dag_of_duckdb_loads_into_duckdb_alone() -> None:
 
 
 @pytest.mark.parametrize("warehouse", ["bigquery://meta", "bigquery://example-project.meta"])
-def test_the_dag_of_bigquery_loads_into_bigquery_alone(warehouse: str) -> None:
+def test_the_bigquery_dag_loads_only_into_bigquery(warehouse: str) -> None:
     dag = meta_conversations_dag(**{**ARGUMENTS, "warehouse": warehouse, "destination": "gs://example-bucket/meta"})
     assert graph(dag) == {
         "settings": set(),
@@ -112,7 +112,7 @@ def test_the_dag_of_bigquery_loads_into_bigquery_alone(warehouse: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "expected"),
     [
         ({"pages": None}, "pages is not set: add it to the DAG's arguments"),
         ({"destination": None}, "destination is not set: add it to the DAG's arguments"),
@@ -130,10 +130,10 @@ def test_the_dag_of_bigquery_loads_into_bigquery_alone(warehouse: str) -> None:
         ({"allowed_databases": ["/other"]}, "database is not among allowed_databases"),
     ],
 )
-def test_a_wrong_argument_is_one_line_when_the_file_is_parsed(wrong: dict[str, Any], says: str) -> None:
+def test_an_invalid_argument_fails_in_one_line_at_parse_time(wrong: dict[str, Any], expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
         meta_conversations_dag(**{**ARGUMENTS, **wrong})
-    assert str(caught.value).startswith(says)
+    assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
     assert "password" not in str(caught.value)
 
@@ -143,18 +143,18 @@ def test_every_setting_is_an_argument() -> None:
     assert set(SETTINGS) - arguments == {"database", "dataset"}
 
 
-def test_what_no_setting_can_be_is_airflows_own_error() -> None:
+def test_an_unknown_argument_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="max_active_runs"):
         meta_conversations_dag(**ARGUMENTS, max_active_runs=2)
     with pytest.raises(TypeError, match="page"):
         meta_conversations_dag(**ARGUMENTS, page=["100"])
 
 
-def test_a_dag_has_the_file_that_asked_for_it() -> None:
+def test_the_dags_file_is_the_one_that_calls_the_function() -> None:
     assert meta_conversations_dag(**ARGUMENTS).fileloc == __file__
 
 
-def test_default_arguments_are_added_to_the_retries() -> None:
+def test_default_args_are_merged_with_the_retry_settings() -> None:
     dag = meta_conversations_dag(**ARGUMENTS, default_args={"owner": "data", "retries": 5})
     extract, check = dag.get_task("extract"), dag.get_task("check")
     assert (check.owner, check.retries, check.retry_exponential_backoff) == ("data", 5, True)
@@ -171,13 +171,13 @@ def test_each_task_is_in_its_pool() -> None:
     }
 
 
-def test_gaps_before_scheduled_runs_are_filled_by_the_extract_tasks() -> None:
+def test_extract_tasks_fill_gaps() -> None:
     extract = meta_conversations_dag(**ARGUMENTS).get_task("extract")
     assert isinstance(extract, MappedOperator)
     assert extract.partial_kwargs["fill_gaps"] is True
 
 
-def test_a_backfill_which_would_run_beside_the_schedule_is_refused() -> None:
+def test_a_backfill_beside_the_schedule_is_not_allowed() -> None:
     dag = meta_conversations_dag(**ARGUMENTS)
     assert dag.max_active_runs == 1
     if hasattr(dag, "allowed_run_types"):  # from Airflow 3.2 on
@@ -186,7 +186,7 @@ def test_a_backfill_which_would_run_beside_the_schedule_is_refused() -> None:
         assert "backfill" not in {getattr(kind, "value", kind) for kind in allowed}
 
 
-def test_ten_thousand_pages_are_twenty_five_dags_of_one_loop() -> None:
+def test_a_loop_of_25_dags_covers_ten_thousand_pages() -> None:
     page_ids = [str(100_000 + number) for number in range(10_000)]
     dags = [
         meta_conversations_dag(
@@ -209,7 +209,7 @@ def test_ten_thousand_pages_are_twenty_five_dags_of_one_loop() -> None:
     ("since", "until", "given"),
     [
         ("2026-11-20T12:00:00+00:00", "2026-11-20T13:00:00+00:00", context()),
-        # From CLI and API a run has no interval: it reads what the UI's would.
+        # A run from the CLI or the API has no interval: it reads the window of a run from the UI.
         ("2026-11-20T13:00:00+00:00", "2026-11-20T14:00:00+00:00", context(interval=False)),
         (None, "2026-11-20T13:00:00+00:00", context(conf={"since": "begin"})),
         (None, "2026-11-20T14:00:00+00:00", context(interval=False, conf={"since": "begin"})),
@@ -236,7 +236,7 @@ def test_the_window_of_a_run(settings_of: Settings, since: str | None, until: st
     ],
     ids=["daily", "delta", "timetable", "none", "once"],
 )
-def test_the_window_of_a_run_without_interval_is_the_last_that_its_schedule_finished(
+def test_a_run_without_interval_reads_the_last_finished_one(
     settings_of: Settings, schedule: Any, since: str, until: str
 ) -> None:
     settings = settings_of(given=context(interval=False), schedule=schedule)
@@ -253,10 +253,10 @@ def test_a_dag_without_a_variable_reads_none(monkeypatch: pytest.MonkeyPatch) ->
     }
 
 
-def test_the_variable_alone_is_enough_for_a_scheduled_run(settings_of: Settings) -> None:
+def test_a_variable_alone_configures_a_scheduled_run(settings_of: Settings) -> None:
     settings = settings_of()
     assert settings == {
-        **SAID,
+        **VARIABLE,
         "platforms": ["MESSENGER", "INSTAGRAM"],
         "folders": ["inbox", "page_done", "spam", "other"],
         "file_format": "ndjson",
@@ -275,7 +275,7 @@ def test_the_variable_alone_is_enough_for_a_scheduled_run(settings_of: Settings)
     }
 
 
-def test_the_variable_is_before_the_arguments_and_a_run_before_both(settings_of: Settings) -> None:
+def test_params_override_the_variable_and_the_variable_the_arguments(settings_of: Settings) -> None:
     settings = settings_of({"pages": ["1"]}, {"destination": "/data/run"}, **ARGUMENTS)
     assert {name: settings[name] for name in ("pages", "destination", "database")} == {
         "pages": ["1"],
@@ -284,19 +284,19 @@ def test_the_variable_is_before_the_arguments_and_a_run_before_both(settings_of:
     }
 
 
-def test_a_run_chooses_by_its_params(settings_of: Settings) -> None:
+def test_a_run_can_override_settings_with_params(settings_of: Settings) -> None:
     conf = {"pages": ["101"], "platforms": ["instagram"], "destination": "/data/run", "database": "/data/run.duckdb"}
-    settings = settings_of(SAID, conf)
+    settings = settings_of(VARIABLE, conf)
     assert {name: settings[name] for name in conf} == {**conf, "platforms": ["INSTAGRAM"]}
 
 
 @pytest.mark.parametrize("conf", ({name: value} for name, value in UNDECLARED.items()), ids=UNDECLARED)
-def test_a_run_can_set_nothing_but_the_declared_params(settings_of: Settings, conf: dict[str, Any]) -> None:
+def test_a_run_can_set_only_declared_params(settings_of: Settings, conf: dict[str, Any]) -> None:
     [name] = conf
     with pytest.raises(
         AirflowFailException, match=f"Unknown setting '{name}' in the run's params.* The settings are database, "
     ):
-        settings_of(SAID, conf)
+        settings_of(VARIABLE, conf)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_variable_cannot_choose_another_warehouse(settings_of: Settings) -> No
         settings_of({"pages": "all", "destination": "/data/meta", "dataset": "meta"})
 
 
-def test_the_params_of_a_run_are_all_settings_but_the_window() -> None:
+def test_the_params_are_settings_and_the_window() -> None:
     params = set(meta_conversations_dag(**ARGUMENTS).params)
     assert params == set(DECLARED)
     assert params - set(SETTINGS) == {"since", "until"}
@@ -324,14 +324,14 @@ def test_the_params_of_a_run_are_all_settings_but_the_window() -> None:
 
 @pytest.mark.parametrize("value", ["", []])
 @pytest.mark.parametrize("name", ["pages", "since", "until", "destination"])
-def test_a_param_that_came_out_empty_does_not_mean_everything(settings_of: Settings, name: str, value: Any) -> None:
+def test_an_empty_param_does_not_select_everything(settings_of: Settings, name: str, value: Any) -> None:
     with pytest.raises(
         AirflowFailException, match=f"{name} in the run's params must not be empty: set a value, or leave it"
     ):
-        settings_of(SAID, {name: value})
+        settings_of(VARIABLE, {name: value})
 
 
-def test_params_that_airflow_drops_are_no_run_over_everything(settings_of: Settings) -> None:
+def test_params_dropped_by_airflow_fail_the_run(settings_of: Settings) -> None:
     given = context(conf={"pages": ["100"]})
     given["params"]["pages"] = None
     with pytest.raises(AirflowFailException, match="enable dag_run_conf_overrides_params"):
@@ -339,7 +339,7 @@ def test_params_that_airflow_drops_are_no_run_over_everything(settings_of: Setti
 
 
 @pytest.mark.parametrize(
-    ("conf", "says"),
+    ("conf", "expected"),
     [
         ({"since": "0001-01-01T00:00:00+05:00"}, "since must be within the years 1 to 9999 in UTC"),
         ({"since": "yesterday"}, "since must be an ISO 8601 time"),
@@ -347,53 +347,49 @@ def test_params_that_airflow_drops_are_no_run_over_everything(settings_of: Setti
         ({"since": "2026-11-20T13:30:00Z"}, "must be before until"),
     ],
 )
-def test_a_window_that_is_none_fails_before_anything_else(
-    settings_of: Settings, conf: dict[str, Any], says: str
-) -> None:
-    with pytest.raises(AirflowFailException, match=says) as caught:
-        settings_of(SAID, conf)
+def test_an_invalid_window_fails_first(settings_of: Settings, conf: dict[str, Any], expected: str) -> None:
+    with pytest.raises(AirflowFailException, match=expected) as caught:
+        settings_of(VARIABLE, conf)
     assert "\n" not in str(caught.value)
 
 
-def test_a_page_id_from_meta_is_digits_where_it_enters(settings_of: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_id_from_meta_must_contain_only_digits(settings_of: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     page = {"id": "{{ conn.other.password }}", "name": "P", "access_token": "token", "tasks": ["MESSAGING"]}
-    asked: list[str] = []
+    paths: list[str] = []
 
-    def answer(path: str, parameters: Any, *, parse: Any) -> Any:
-        asked.append(path)
+    def respond(path: str, parameters: Any, *, parse: Any) -> Any:
+        paths.append(path)
         return parse({"data": [page]})
 
-    monkeypatch.setattr(MetaGraphHook, "get_conn", lambda self: SimpleNamespace(get=answer))
+    monkeypatch.setattr(MetaGraphHook, "get_conn", lambda self: SimpleNamespace(get=respond))
     with pytest.raises(UnexpectedResponseError):
-        pages_and_platforms(settings_of({**SAID, "pages": "all"}))
-    assert asked == ["me/accounts"]
+        pages_and_platforms(settings_of({**VARIABLE, "pages": "all"}))
+    assert paths == ["me/accounts"]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ('{"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"', "is not valid JSON"),
         ('{"page": ["100"]}', "Unknown setting 'page' in the Variable conversations, did you mean pages"),
         ("{}", "pages is not set: add it to the Variable conversations"),
     ],
 )
-def test_a_variable_that_airflow_cannot_read_is_no_run_over_everything(
-    settings_of: Settings, text: str, says: str
-) -> None:
-    with pytest.raises(AirflowFailException, match=says) as caught:
+def test_an_invalid_variable_fails_the_run(settings_of: Settings, text: str, expected: str) -> None:
+    with pytest.raises(AirflowFailException, match=expected) as caught:
         settings_of(text)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("trouble", [None, PermissionError("no")])
+@pytest.mark.parametrize("error", [None, PermissionError("no")])
 @pytest.mark.parametrize("arguments", [{}, ARGUMENTS], ids=["variable", "arguments_and_variable"])
-def test_a_secrets_backend_that_fails_is_no_run_over_everything(
-    settings_of: Settings, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None, arguments: dict[str, Any]
+def test_a_failing_secrets_backend_fails_the_run(
+    settings_of: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception | None, arguments: dict[str, Any]
 ) -> None:
     def get(name: str, default: Any) -> Any:
-        # Airflow tells of a backend that fails in its log alone, and goes on as if there were no Variable.
-        if trouble is not None:
-            raise trouble
+        # Airflow reports a failing backend only in its log, and continues as if there were no Variable.
+        if error is not None:
+            raise error
         return default
 
     monkeypatch.setattr("airflow.sdk.Variable.get", get)
@@ -401,7 +397,7 @@ def test_a_secrets_backend_that_fails_is_no_run_over_everything(
         settings_of(**arguments)
 
 
-def test_a_dataset_without_googles_libraries_says_how_to_install_them() -> None:
+def test_missing_google_libraries_are_reported_with_advice() -> None:
     code = (
         "import sys\n"
         "from airflow_provider_metaconv.dag_warehouses import WAREHOUSES\n"
@@ -421,6 +417,6 @@ def test_a_dataset_without_googles_libraries_says_how_to_install_them() -> None:
 
 
 @pytest.mark.parametrize("name", ["meta_conversations", "meta_token_expiry"])
-def test_the_sample_dags_are_the_packages_examples(name: str) -> None:
+def test_the_sample_dags_match_the_packages_examples(name: str) -> None:
     example = REPOSITORY / "airflow_provider_metaconv" / "example_dags" / f"{name}.py"
     assert (REPOSITORY / "dags" / f"{name}.py").read_text("utf-8") == example.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The extract operator: its defaults, its result, its refusals, and what it does about each kind of error."""
+"""The extract operator: defaults, result, rejected arguments, and the handling of each kind of error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def running() -> Iterator[EmulatorServer]:
 
 
 class TaskInstance:
-    """What the operator asks of Airflow's task instance."""
+    """What the operator uses of Airflow's task instance."""
 
     def __init__(self, first_reschedule: datetime | None = None) -> None:
         self.first_reschedule = first_reschedule
@@ -40,7 +40,7 @@ class TaskInstance:
         return self.first_reschedule
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Links that the operator shows while it works, and the result of a partial window."""
+        """Links that the operator shows while it runs, and the result of a partial window."""
         self.pushed[key] = value
 
 
@@ -53,19 +53,19 @@ def run(task: MetaConversationsToLocalFilesystemOperator, first_reschedule: date
     return task.execute({"ti": TaskInstance(first_reschedule)})  # type: ignore[typeddict-item]
 
 
-def test_the_window_is_the_data_interval_unless_told_otherwise() -> None:
+def test_the_window_defaults_to_the_data_interval() -> None:
     task = MetaConversationsToLocalFilesystemOperator(
         task_id="t", page_id="100", platform="MESSENGER", destination="/data/meta"
     )
     assert (task.since, task.until) == ("{{ data_interval_start }}", "{{ data_interval_end }}")
 
 
-def test_all_arguments_but_the_policies_are_templates() -> None:
+def test_all_arguments_except_policies_are_templated() -> None:
     expected = {"page_id", "platform", "destination", "since", "until", "folder", "user_id", "file_format"}
     assert expected | {"meta_conn_id"} == set(MetaConversationsToLocalFilesystemOperator.template_fields)
 
 
-def test_the_result_says_where_the_manifest_is_and_how_much_is_in_it(server: EmulatorServer, tmp_path: Path) -> None:
+def test_the_result_has_the_manifests_path_and_counts(server: EmulatorServer, tmp_path: Path) -> None:
     result = run(operator(tmp_path))
     truth = server.ground_truth("100", "MESSENGER", None, NOW)
     place = tmp_path / "platform=messenger/page_id=100/window=begin_20261120T000000Z/_manifest.json"
@@ -81,17 +81,17 @@ def test_the_result_says_where_the_manifest_is_and_how_much_is_in_it(server: Emu
     assert (calls, incomplete) == (stats["calls"], stats["incomplete"])
 
 
-def test_parquet_is_written_when_asked_for(server: EmulatorServer, tmp_path: Path) -> None:
+def test_parquet_is_written_on_request(server: EmulatorServer, tmp_path: Path) -> None:
     manifest = json.loads(Path(run(operator(tmp_path, file_format="parquet"))["manifest"]).read_bytes())
     assert {".parquet"} == {Path(file["path"]).suffix for file in manifest["files"]}
 
 
-def test_lower_case_platforms_are_understood(server: EmulatorServer, tmp_path: Path) -> None:
+def test_lower_case_platforms_are_accepted(server: EmulatorServer, tmp_path: Path) -> None:
     assert run(operator(tmp_path, platform="instagram"))["messages"] > 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected"),
     [
         ({"platform": "WHATSAPP"}, "platform must be MESSENGER or INSTAGRAM"),
         ({"page_id": "my-page"}, "page_id must contain only digits"),
@@ -105,11 +105,11 @@ def test_lower_case_platforms_are_understood(server: EmulatorServer, tmp_path: P
         ({"folder": "../spam"}, "folder must contain only"),
     ],
 )
-def test_bad_input_fails_at_once_in_one_line_and_writes_nothing(
-    server: EmulatorServer, tmp_path: Path, arguments: dict[str, Any], says: str
+def test_an_invalid_argument_fails_before_any_call_or_file(
+    server: EmulatorServer, tmp_path: Path, arguments: dict[str, Any], expected: str
 ) -> None:
     before = server.statistics()["calls"]
-    with pytest.raises(AirflowFailException, match=says) as caught:
+    with pytest.raises(AirflowFailException, match=expected) as caught:
         run(operator(tmp_path, **arguments))
     assert "\n" not in str(caught.value)
     assert ([], before) == (list(tmp_path.iterdir()), server.statistics()["calls"])
@@ -118,16 +118,14 @@ def test_bad_input_fails_at_once_in_one_line_and_writes_nothing(
 @pytest.mark.parametrize(
     "name", ["page_id", "platform", "since", "until", "folder", "user_id", "file_format", "on_incomplete"]
 )
-def test_no_error_quotes_an_argument_which_may_be_a_rendered_secret(
-    server: EmulatorServer, tmp_path: Path, name: str
-) -> None:
+def test_errors_do_not_quote_arguments_that_may_be_secrets(server: EmulatorServer, tmp_path: Path, name: str) -> None:
     with pytest.raises(AirflowFailException) as caught:
         run(operator(tmp_path, **{name: "$ecret.value"}))
     assert "ecret" not in str(caught.value)
     assert name in str(caught.value)
 
 
-def test_a_long_rate_limit_frees_the_worker_until_meta_opens_again(server: EmulatorServer, tmp_path: Path) -> None:
+def test_a_long_rate_limit_reschedules_the_task(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("80006", after_calls=1, regain_minutes=19))
     before = datetime.now(UTC)
     with pytest.raises(AirflowRescheduleException) as caught:
@@ -142,13 +140,13 @@ def test_rescheduling_is_bounded(server: EmulatorServer, tmp_path: Path) -> None
         run(operator(tmp_path), first_reschedule=datetime.now(UTC) - timedelta(hours=23, minutes=50))
 
 
-def test_a_rate_limit_spends_a_retry_when_asked_to(server: EmulatorServer, tmp_path: Path) -> None:
+def test_a_rate_limit_uses_a_retry_when_configured(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("80006", regain_minutes=19))
     with pytest.raises(RateLimitError):
         run(operator(tmp_path, on_rate_limit="retry"))
 
 
-def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
+def test_an_expired_token_fails_fast_on_every_airflow_version(
     server: EmulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.add_fault(Fault("190/463"))
@@ -159,21 +157,19 @@ def test_a_dead_token_fails_at_once_whatever_the_airflow_version(
         assert task.retry_policy is not None
         decision = task.retry_policy.evaluate(caught.value, 1, 3)
         assert decision.action.value == "fail"
-    # Airflow 3.1 and 3.2 have no policies: there the operator says it itself.
+    # Airflow 3.1 and 3.2 have no retry policies: there the operator itself fails the task for good.
     monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICY", False)
     with pytest.raises(AirflowFailException, match="Create a new Page, system user or user token"):
         run(task)
 
 
-def test_incomplete_conversations_fail_the_task_only_when_asked_to(server: EmulatorServer, tmp_path: Path) -> None:
+def test_incomplete_conversations_fail_the_task_only_on_request(server: EmulatorServer, tmp_path: Path) -> None:
     assert run(operator(tmp_path, platform="INSTAGRAM"))["incomplete"] > 0
     with pytest.raises(AirflowFailException, match="conversations are incomplete"):
         run(operator(tmp_path, platform="INSTAGRAM", on_incomplete="fail"))
 
 
-def test_a_partial_window_fails_the_task_and_leaves_its_result_to_a_load(
-    server: EmulatorServer, tmp_path: Path
-) -> None:
+def test_a_partial_window_fails_the_task_but_can_be_loaded(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("100/cursor", folder="spam"))
     instance = TaskInstance()
     with pytest.raises(PartialWindowError, match='Set on_incomplete="warn" to accept it'):
@@ -185,15 +181,13 @@ def test_a_partial_window_fails_the_task_and_leaves_its_result_to_a_load(
     assert [gap.partition(":")[0] for gap in result["gaps"]] == ["folder spam"]
 
 
-def test_a_partial_window_that_only_a_person_can_complete_spends_no_retry(
-    server: EmulatorServer, tmp_path: Path
-) -> None:
+def test_a_partial_window_that_needs_human_action_is_not_retried(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("10", folder="spam"))
     with pytest.raises(AirflowFailException, match="The window is partial: folder spam: "):
         run(operator(tmp_path, folder=["inbox", "spam"]))
 
 
-def test_a_partial_window_is_accepted_when_asked_to(server: EmulatorServer, tmp_path: Path) -> None:
+def test_a_partial_window_is_accepted_on_request(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("10", folder="spam"))
     assert run(operator(tmp_path, folder=["inbox", "spam"], on_incomplete="warn"))["complete"] is False
 

@@ -1,4 +1,4 @@
-"""The extract operator closes the gap before a scheduled run, reads partial windows again, and records what it read."""
+"""The extract operator fills the gap before a scheduled run, rereads partial windows, and records what it read."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def running() -> Iterator[EmulatorServer]:
 
 
 class TaskInstance:
-    """What the operator asks of Airflow's task instance."""
+    """What the operator uses of Airflow's task instance."""
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         return None
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Links that the operator shows while it works."""
+        """Links that the operator shows while it runs."""
 
 
 def run(destination: Path, hour: int, run_type: DagRunType = DagRunType.SCHEDULED, **arguments: Any) -> str:
-    """One attempt of the run for the hour that begins then; returns the name of the window that it read."""
+    """One attempt of the run for the hour that starts then; returns the name of the window it read."""
     settings = {"since": at(hour), "until": at(hour + 1), "fill_gaps": True, **arguments}
     task = MetaConversationsToLocalFilesystemOperator(
         task_id="extract", page_id="100", platform="MESSENGER", destination=str(destination), **settings
@@ -59,31 +59,29 @@ def window(since: int, until: int) -> str:
     return f"window=20261120T{since:02d}0000Z_20261120T{until:02d}0000Z"
 
 
-def test_a_scheduled_run_reads_the_gap_before_it_and_the_one_after_it_does_not(
-    server: EmulatorServer, tmp_path: Path
-) -> None:
+def test_a_scheduled_run_fills_the_gap_before_it_once(server: EmulatorServer, tmp_path: Path) -> None:
     windows = [run(tmp_path, hour) for hour in (8, 12, 13)]
     assert windows == [window(8, 9), window(9, 13), window(13, 14)]
     assert read_coverage(page(tmp_path)).coverage.complete == (Span(at(8), at(14)),)
 
 
 @pytest.mark.parametrize("run_type", [DagRunType.MANUAL, DagRunType.BACKFILL_JOB, DagRunType.ASSET_TRIGGERED])
-def test_no_other_run_does(server: EmulatorServer, tmp_path: Path, run_type: DagRunType) -> None:
+def test_other_types_of_runs_fill_no_gap(server: EmulatorServer, tmp_path: Path, run_type: DagRunType) -> None:
     assert [run(tmp_path, hour, run_type) for hour in (8, 12)] == [window(8, 9), window(12, 13)]
 
 
-def test_nor_does_one_that_is_not_told_to(server: EmulatorServer, tmp_path: Path) -> None:
+def test_no_gap_is_filled_without_fill_gaps(server: EmulatorServer, tmp_path: Path) -> None:
     assert [run(tmp_path, hour, fill_gaps=False) for hour in (8, 12)] == [window(8, 9), window(12, 13)]
 
 
-def test_a_window_that_was_read_in_part_is_read_again(server: EmulatorServer, tmp_path: Path) -> None:
+def test_a_window_recorded_as_partial_is_read_again(server: EmulatorServer, tmp_path: Path) -> None:
     run(tmp_path, 11)
     record_window(page(tmp_path), at(12), at(13), complete=False)
     assert run(tmp_path, 13) == window(12, 14)
 
 
 @pytest.mark.parametrize("on_incomplete", [None, "warn"])
-def test_a_run_of_which_a_folder_was_refused_is_partial_and_the_next_one_reads_its_window_again(
+def test_the_next_run_rereads_a_window_with_a_refused_folder(
     server: EmulatorServer, tmp_path: Path, on_incomplete: Any
 ) -> None:
     folders = ["inbox", "spam"]
@@ -98,18 +96,16 @@ def test_a_run_of_which_a_folder_was_refused_is_partial_and_the_next_one_reads_i
     assert read_coverage(page(tmp_path)).coverage.complete == (Span(at(11), at(14)),)
 
 
-def test_another_folder_of_messenger_has_a_coverage_of_its_own(server: EmulatorServer, tmp_path: Path) -> None:
+def test_each_messenger_folder_has_its_own_coverage(server: EmulatorServer, tmp_path: Path) -> None:
     assert [run(tmp_path, 8), run(tmp_path, 12, folder="spam")] == [window(8, 9), window(12, 13)]
 
 
-def test_a_run_that_is_repeated_after_its_success_reads_the_same_window(server: EmulatorServer, tmp_path: Path) -> None:
+def test_a_repeated_run_reads_the_same_window(server: EmulatorServer, tmp_path: Path) -> None:
     windows = [run(tmp_path, 8), run(tmp_path, 12), run(tmp_path, 12)]
     assert windows == [window(8, 9), window(9, 13), window(9, 13)]
 
 
-def test_an_attempt_that_fails_covers_nothing_and_the_next_one_reads_the_same_window(
-    server: EmulatorServer, tmp_path: Path
-) -> None:
+def test_a_failed_attempt_records_no_coverage(server: EmulatorServer, tmp_path: Path) -> None:
     run(tmp_path, 8)
     server.add_fault(Fault("190/463"))
     with pytest.raises(Exception, match="token"):
@@ -118,6 +114,6 @@ def test_an_attempt_that_fails_covers_nothing_and_the_next_one_reads_the_same_wi
     assert run(tmp_path, 12) == window(9, 13)
 
 
-def test_a_record_that_cannot_be_written_fails_no_task(server: EmulatorServer, tmp_path: Path) -> None:
+def test_an_unwritable_coverage_record_does_not_fail_the_task(server: EmulatorServer, tmp_path: Path) -> None:
     (page(tmp_path).folder / COVERAGE_NAME).mkdir(parents=True)
     assert run(tmp_path, 8, fill_gaps=False) == window(8, 9)

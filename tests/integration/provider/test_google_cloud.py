@@ -1,4 +1,4 @@
-"""Google's side of the provider: one connection for buckets and BigQuery, and errors that say what to change."""
+"""Google Cloud in the provider: one connection for buckets and BigQuery, and errors with advice."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_local_folder_needs_no_connection(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     "place", ["s3://key:s3cret@bucket/x", "GS://bucket/x", "gs:/bucket", "abfs://x@y/z", "http://x"]
 )
-def test_a_destination_that_is_no_folder_and_no_bucket_is_told_what_would_be_one(place: str) -> None:
+def test_an_unsupported_destination_is_rejected_with_advice(place: str) -> None:
     scheme = place.partition(":")[0]
     with pytest.raises(StorageRefusedError) as caught:
         GoogleCloud("no_such_connection").open_storage(place)
@@ -56,7 +56,7 @@ def test_a_destination_that_is_no_folder_and_no_bucket_is_told_what_would_be_one
     assert expected == str(caught.value)
 
 
-def test_without_googles_provider_one_line_says_how_to_install_it() -> None:
+def test_a_missing_google_provider_is_reported_in_one_line() -> None:
     code = (
         "import sys; sys.modules['airflow.providers.google.cloud.hooks.bigquery'] = None\n"
         "from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud\n"
@@ -68,7 +68,7 @@ def test_without_googles_provider_one_line_says_how_to_install_it() -> None:
     assert expected == printed.splitlines()[-1]
 
 
-def test_without_the_connection_one_line_says_how_to_add_it() -> None:
+def test_a_missing_google_connection_is_reported_with_advice() -> None:
     with pytest.raises(
         AirflowNotFoundException, match=r"Connection 'elsewhere' does not exist: .*AIRFLOW_CONN_ELSEWHERE"
     ):
@@ -84,7 +84,7 @@ def test_without_the_connection_one_line_says_how_to_add_it() -> None:
     ],
     ids=["incomplete key", "no key", "no file"],
 )
-def test_a_key_that_cannot_be_used_is_said_and_not_quoted(monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
+def test_an_unusable_key_is_reported_but_not_quoted(monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
     connect(monkeypatch, project="example-project", **extra)
     with pytest.raises(AirflowFailException, match="'google_cloud_default' yields no Google credentials") as caught:
         GoogleCloud().open_storage("gs://example-bucket/x")
@@ -92,12 +92,12 @@ def test_a_key_that_cannot_be_used_is_said_and_not_quoted(monkeypatch: pytest.Mo
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("trouble", [TransportError("no route"), RefreshError("later", retryable=True)])
-def test_credentials_that_cannot_be_asked_for_just_now_are_tried_again(
-    anonymous: None, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+@pytest.mark.parametrize("error", [TransportError("no route"), RefreshError("later", retryable=True)])
+def test_a_transient_credentials_error_is_retried(
+    anonymous: None, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(self: Any) -> None:
-        raise trouble
+        raise error
 
     monkeypatch.setattr("airflow.providers.google.cloud.hooks.gcs.GCSHook.get_conn", fail)
     with pytest.raises(AirflowException, match="yields no Google credentials") as caught:
@@ -106,7 +106,7 @@ def test_credentials_that_cannot_be_asked_for_just_now_are_tried_again(
 
 
 @pytest.mark.parametrize("name", ["", "-x"])
-def test_what_is_no_bucket_is_said(anonymous: None, name: str) -> None:
+def test_an_invalid_bucket_name_is_reported(anonymous: None, name: str) -> None:
     with pytest.raises(
         StorageRefusedError, match=r"(the URI must have the form|is not a valid bucket name: use) gs://bucket/folder"
     ):
@@ -114,7 +114,7 @@ def test_what_is_no_bucket_is_said(anonymous: None, name: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "meta/raw"])
-def test_the_gcs_operators_files_lie_below_the_prefix(
+def test_the_gcs_operator_writes_below_the_prefix(
     anonymous: None, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server.url)
@@ -129,7 +129,7 @@ def test_the_gcs_operators_files_lie_below_the_prefix(
     assert [expected] * 2 == [operator.open_storage("window").uri("part") for operator in (one, other)]
 
 
-def test_what_users_choose_can_come_from_templates() -> None:
+def test_what_users_choose_is_templated() -> None:
     assert {"bucket", "prefix", "gcp_conn_id", "impersonation_chain", "since"} <= set(
         MetaConversationsToGCSOperator.template_fields
     )
@@ -146,7 +146,7 @@ def queries(bigquery_server: BigQueryServer, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def fired(trigger: BigQueryJobsTrigger) -> Any:
-    """The event of a trigger that was made again from what Airflow stores of it."""
+    """The event of a trigger that was recreated from what Airflow stores of it."""
     path, arguments = trigger.serialize()
     assert f"{BigQueryJobsTrigger.__module__}.BigQueryJobsTrigger" == path
 
@@ -157,9 +157,7 @@ def fired(trigger: BigQueryJobsTrigger) -> Any:
     return asyncio.run(wait()).payload
 
 
-def test_the_trigger_fires_when_all_jobs_have_ended_and_quotes_nothing(
-    anonymous: None, queries: bigquery.Client
-) -> None:
+def test_the_trigger_fires_when_all_jobs_are_done(anonymous: None, queries: bigquery.Client) -> None:
     statements = ["SELECT 1", "SELECT CAST('secret words' AS INT64)"]
     jobs = [[job.project, job.location, job.job_id] for job in map(queries.query, statements)]
     payload = fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default", poll_interval=0.1))
@@ -167,6 +165,6 @@ def test_the_trigger_fires_when_all_jobs_have_ended_and_quotes_nothing(
     assert {"DONE"} == {queries.get_job(job_id, location=location).state for _, location, job_id in jobs}
 
 
-def test_a_job_that_cannot_be_asked_for_fires_as_well(anonymous: None, queries: bigquery.Client) -> None:
+def test_the_trigger_fires_for_an_unknown_job_too(anonymous: None, queries: bigquery.Client) -> None:
     jobs = [["example-project", None, "none"]]
     assert fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default")) == {"step": 1}

@@ -1,4 +1,4 @@
-"""The hook turns a Connection into a client, and bad Connections into one line that says what to change."""
+"""The hook turns a Connection into a client, and reports an invalid one in one line with advice."""
 
 from __future__ import annotations
 
@@ -40,15 +40,13 @@ def connect(monkeypatch: pytest.MonkeyPatch, **connection: Any) -> MetaGraphHook
     return MetaGraphHook()
 
 
-def test_a_page_is_read_with_its_own_token_and_the_proof(
-    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
-) -> None:
+def test_a_page_is_read_with_its_own_token_and_proof(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     extra = {"app_secret": server.app_secret, "api_version": "v25.0", "calls_per_second": 100}
     hook = connect(monkeypatch, host=server.url, password=server.user_token, extra=extra)
     page = hook.get_page("103", "INSTAGRAM")
     assert server.page_token("103") == page.identity.token
-    answer = page.client.get("103/conversations", {"platform": "instagram"})
-    assert "data" in answer
+    response = page.client.get("103/conversations", {"platform": "instagram"})
+    assert "data" in response
 
 
 def test_all_pages_of_a_user_token_are_listed_without_their_tokens(
@@ -76,28 +74,26 @@ def test_a_page_token_lists_its_own_page_without_tasks(monkeypatch: pytest.Monke
     assert (page["page_id"], page["tasks"], page["lacks_messages_task"]) == ("100", None, False)
 
 
-def test_a_page_without_a_role_is_named_with_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
-) -> None:
+def test_a_page_without_a_role_is_reported(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     hook = connect(monkeypatch, host=server.url, password=server.user_token)
     with pytest.raises((PermissionDeniedError, InvalidRequestError), match=r"role on that Page|the Messages task"):
         hook.get_page("129", "MESSENGER")
 
 
-def test_a_missing_connection_says_how_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_meta_connection_is_reported_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", raising=False)
     with pytest.raises(AirflowNotFoundException, match="AIRFLOW_CONN_META_GRAPH_DEFAULT"):
         MetaGraphHook().get_conn()
 
 
 @pytest.mark.parametrize("token", ["", "abc\n"])
-def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+def test_an_unusable_token_is_rejected_before_any_call(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     with pytest.raises(TokenError, match="connection's password"):
         connect(monkeypatch, password=token).get_conn()
 
 
 @pytest.mark.parametrize(
-    ("connection", "says"),
+    ("connection", "expected"),
     [
         ({"host": "graph.facebook.com"}, "must be a web address with its scheme"),
         ({"extra": {"api_version": "26"}}, "api_version must be a version such as v26.0"),
@@ -116,8 +112,10 @@ def test_an_unusable_token_is_refused_before_any_call(monkeypatch: pytest.Monkey
         ({"extra": {"app_secret": 12e4}}, "app_secret in the connection's extra must be a JSON string"),
     ],
 )
-def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], says: str) -> None:
-    with pytest.raises(InvalidRequestError, match=says):
+def test_an_invalid_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=expected):
         connect(monkeypatch, password="token", **connection).get_conn()
 
 
@@ -134,16 +132,16 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, connection: dic
         ("timeout", "call_timeout"),
     ],
 )
-def test_a_misspelled_setting_is_refused_with_the_one_that_was_meant(
+def test_a_misspelled_setting_is_rejected_with_a_suggestion(
     monkeypatch: pytest.MonkeyPatch, written: str, meant: str
 ) -> None:
     hook = connect(monkeypatch, password="token", extra={written: "s3cret"})
-    works, told = hook.test_connection()
-    assert (works, told) == (False, f"'{written}' in the connection's extra is not a setting: use {meant}.")
+    works, message = hook.test_connection()
+    assert (works, message) == (False, f"'{written}' in the connection's extra is not a setting: use {meant}.")
 
 
 @pytest.mark.parametrize("key", ["EAABsbCS1iHgBAKZC0123456789", "", "app_secret" * 9, "app_secret\n"])
-def test_a_key_that_is_like_no_setting_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_an_unknown_key_is_rejected_but_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     with pytest.raises(
         InvalidRequestError, match=r"an unknown key: the settings are api_version, app_secret"
     ) as caught:
@@ -155,7 +153,7 @@ def test_a_key_that_is_like_no_setting_is_refused_and_not_shown(monkeypatch: pyt
 @pytest.mark.parametrize(
     "value", ["EAABsbCS1iHgBAKZC", ["EAABsbCS1iHgBAKZC"], {"x": "EAABsbCS1iHgBAKZC"}, False, 1e999]
 )
-def test_a_setting_of_the_wrong_type_is_named_and_its_value_is_not(
+def test_a_setting_of_the_wrong_type_is_named_without_its_value(
     monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
     with pytest.raises(InvalidRequestError, match=name) as caught:
@@ -164,13 +162,13 @@ def test_a_setting_of_the_wrong_type_is_named_and_its_value_is_not(
 
 
 @pytest.mark.parametrize("extra", ["{", "[]", '"x"', "1" * 5000, "[" * 100_000])
-def test_an_extra_that_is_no_json_object_is_refused(extra: str) -> None:
+def test_the_extra_must_be_a_json_object(extra: str) -> None:
     with pytest.raises(InvalidRequestError, match="extra must be a JSON object"):
         ConnectionExtra(extra)
 
 
 @pytest.mark.parametrize("empty", [None, "", " "])
-def test_a_setting_that_the_form_leaves_empty_is_one_that_is_not_there(
+def test_an_empty_form_field_is_ignored(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, empty: str | None
 ) -> None:
     extra = dict.fromkeys(CONNECTION_FIELDS, empty)
@@ -178,71 +176,69 @@ def test_a_setting_that_the_form_leaves_empty_is_one_that_is_not_there(
     assert hook.get_conn().get("me")["id"] == "100"
 
 
-def test_a_secret_with_spaces_around_it_is_the_secret(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+def test_whitespace_around_a_secret_is_ignored(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     extra = {"app_secret": f" {server.app_secret}\n", "calls_per_second": " 50 "}
     hook = connect(monkeypatch, host=server.url, password=server.page_token("100"), extra=extra)
     assert hook.get_conn().get("me")["id"] == "100"
 
 
-def test_the_connection_test_says_whose_token_it_is_and_what_it_reads(
+def test_the_connection_test_reports_the_tokens_owner_and_pages(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
 ) -> None:
-    told = {}
+    messages = {}
     for token in (server.page_token("100"), server.user_token, server.system_user_token):
         extra = {"app_secret": server.app_secret, "calls_per_second": 100}
         before = server.statistics()["calls"]
-        works, told[token] = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
-        assert (works, len(told[token].splitlines())) == (True, 1)
+        works, messages[token] = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
+        assert (works, len(messages[token].splitlines())) == (True, 1)
         assert 3 + (token != server.page_token("100")) == server.statistics()["calls"] - before
-    assert "This is the Page token of Example Bakery (id 100, app Emulator)." in told[server.page_token("100")]
-    assert "This is the system user token of Emulator System User" in told[server.system_user_token]
-    assert "It can read 28 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in told[server.user_token]
-    assert "and 23 more." in told[server.user_token]
+    assert "This is the Page token of Example Bakery (id 100, app Emulator)." in messages[server.page_token("100")]
+    assert "This is the system user token of Emulator System User" in messages[server.system_user_token]
+    assert "It can read 28 Pages: Example Bakery (id 100: MESSENGER and INSTAGRAM)" in messages[server.user_token]
+    assert "and 23 more." in messages[server.user_token]
 
 
-def test_the_connection_test_says_which_permissions_are_missing_and_when_the_token_ends(
+def test_the_connection_test_reports_missing_permissions_and_expiry(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
 ) -> None:
     token = server.page_token("104")
     server.describe_token(token, permissions=["pages_messaging"], expires_at="2099-01-01T00:00:00+00:00")
     extra = {"app_secret": server.app_secret, "calls_per_second": 100}
-    works, told = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
+    works, message = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
     assert works
-    assert "It lacks pages_manage_metadata, pages_read_engagement for MESSENGER and" in told
-    assert "It expires on 2099-01-01 00:00 UTC" in told
+    assert "It lacks pages_manage_metadata, pages_read_engagement for MESSENGER and" in message
+    assert "It expires on 2099-01-01 00:00 UTC" in message
     server.describe_token(token, permissions=[])
-    works, told = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
-    assert (works, "It sees 1 Page but can read none." in told) == (False, True)
+    works, message = connect(monkeypatch, host=server.url, password=token, extra=extra).test_connection()
+    assert (works, "It sees 1 Page but can read none." in message) == (False, True)
 
 
 def test_a_refused_inspection_alone_does_not_fail_the_connection_test(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
 ) -> None:
-    works, told = connect(monkeypatch, host=server.url, password=server.page_token("100")).test_connection()
+    works, message = connect(monkeypatch, host=server.url, password=server.page_token("100")).test_connection()
     assert works
-    assert "Meta does not report when it expires" in told
+    assert "Meta does not report when it expires" in message
 
 
-def test_the_connection_test_says_what_a_person_must_do(
-    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
-) -> None:
+def test_the_connection_test_gives_advice(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     server.add_fault(Fault("190/463", times=9))
     hook = connect(monkeypatch, host=server.url, password=server.user_token)
-    works, told = hook.test_connection()
+    works, message = hook.test_connection()
     assert not works
-    assert "[190/463] The token has expired. Create a new Page, system user or user token" in told
+    assert "[190/463] The token has expired. Create a new Page, system user or user token" in message
 
 
 @pytest.mark.parametrize("conn_type", ["http", "", "postgres", "meta_graph2"])
-def test_the_password_of_a_connection_of_another_type_is_sent_nowhere(
+def test_the_password_of_another_connection_type_is_never_sent(
     monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, conn_type: str
 ) -> None:
     calls = server.statistics()["calls"]
     hook = connect(monkeypatch, conn_type=conn_type, host=server.url, password=server.user_token)
-    says = "Connection 'meta_graph_default' is not of type meta_graph: choose one that is."
-    for ask in (hook.get_conn, hook.list_pages, hook.token_info, lambda: hook.get_page("100", "MESSENGER")):
+    expected = "Connection 'meta_graph_default' is not of type meta_graph: choose one that is."
+    for call in (hook.get_conn, hook.list_pages, hook.token_info, lambda: hook.get_page("100", "MESSENGER")):
         with pytest.raises(InvalidRequestError) as caught:
-            ask()
-        assert says == str(caught.value)
-    assert (False, says) == hook.test_connection()
+            call()
+        assert expected == str(caught.value)
+    assert (False, expected) == hook.test_connection()
     assert calls == server.statistics()["calls"]

@@ -1,4 +1,4 @@
-"""The names that lineage uses, and that it is no burden where there is no OpenLineage."""
+"""The names used in lineage; without OpenLineage nothing is reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HAS_OPENLINEAGE = "airflow.providers.openlineage" in sys.modules or (
         ("by/hand/_manifest.json", ("file", f"{Path.cwd()}/by/hand")),
     ],
 )
-def test_a_windows_folder_counts_to_the_one_above_it(manifest: str, expected: tuple[str, str]) -> None:
+def test_a_window_is_reported_as_the_folder_above_it(manifest: str, expected: tuple[str, str]) -> None:
     assert expected == files_folder(manifest)
 
 
@@ -64,7 +64,7 @@ def test_a_task_that_has_done_nothing_reports_nothing() -> None:
 
 
 @pytest.mark.skipif(not HAS_OPENLINEAGE, reason="needs apache-airflow-providers-openlineage")
-def test_bigquerys_tables_have_their_columns_and_the_rows_that_were_written() -> None:
+def test_bigquery_tables_have_columns_and_row_counts() -> None:
     counts = {"messages": TableResult(10, 5, 2, 3)}
     manifests = [f"gs://my-bucket/{FOLDER}/window=a/_manifest.json", f"gs://my-bucket/{FOLDER}/window=b/_manifest.json"]
     lineage = load_lineage(manifests, TableNamespace.bigquery("p.d"), LoadResult(counts))

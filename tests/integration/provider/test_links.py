@@ -1,4 +1,4 @@
-"""The links beside a task: where they lead, when there is none, and that they survive what Airflow stores of a DAG."""
+"""The links beside a task: their targets, when there is none, and that they survive serialization."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def urls(operator: Any) -> dict[str, str]:
     return {link.name: link.get_link(operator, ti_key=None) for link in operator.operator_extra_links}
 
 
-def test_files_in_a_bucket_lead_to_their_folder_in_the_console() -> None:
+def test_files_in_a_bucket_link_to_their_folder() -> None:
     task = extract()
     task.manifest_uri = f"gs://my-bucket/meta raw/{WINDOW}/_manifest.json"
     quoted = WINDOW.replace("=", "%3D")
@@ -40,7 +40,7 @@ def test_files_in_a_bucket_lead_to_their_folder_in_the_console() -> None:
 
 
 @pytest.mark.parametrize("manifest", [None, f"/data/meta/{WINDOW}/_manifest.json"], ids=["not yet", "local"])
-def test_files_without_an_address_have_no_link(manifest: str | None) -> None:
+def test_files_without_a_web_address_have_no_link(manifest: str | None) -> None:
     task = MetaConversationsToStorageOperator(
         task_id="extract", page_id="100", platform="MESSENGER", destination="/data/meta"
     )
@@ -49,11 +49,11 @@ def test_files_without_an_address_have_no_link(manifest: str | None) -> None:
 
 
 @pytest.mark.parametrize("page_id", ["my-page", "100&x=1", ""])
-def test_what_is_no_page_has_no_inbox(page_id: str) -> None:
+def test_an_invalid_page_id_has_no_inbox_link(page_id: str) -> None:
     assert urls(extract(page_id=page_id))["Page inbox"] == ""
 
 
-def test_tables_lead_to_their_page_in_the_console() -> None:
+def test_tables_link_to_the_console() -> None:
     task = MetaConversationsToBigQueryOperator(task_id="load", manifests=[], dataset="meta")
     assert urls(task) == {"Table messages": "", "Table conversations": ""}
     task.full_dataset = "my-project.meta"
@@ -61,7 +61,7 @@ def test_tables_lead_to_their_page_in_the_console() -> None:
     assert {f"Table {name}": f"{start}{name}&page=table" for name in ("messages", "conversations")} == urls(task)
 
 
-def test_what_is_known_is_pushed_while_the_task_works() -> None:
+def test_known_links_are_pushed_while_the_task_runs() -> None:
     class Instance:
         pushed: dict[str, Any] = {}  # noqa: RUF012
 
@@ -72,7 +72,7 @@ def test_what_is_known_is_pushed_while_the_task_works() -> None:
     assert Instance.pushed == {"metaconv_page_inbox_link": INBOX}
 
 
-def test_airflow_finds_the_links_in_what_it_stores_of_a_dag() -> None:
+def test_links_survive_dag_serialization() -> None:
     with DAG("links", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="UTC")) as dag:
         MetaConversationsToLocalFilesystemOperator.partial(
             task_id="mapped", platform="MESSENGER", destination="/data/meta"

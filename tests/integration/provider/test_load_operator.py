@@ -1,4 +1,4 @@
-"""The load operators: what they add to a load."""
+"""What the load operators add to a load."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.integration.load.test_belonging import publish_again, window
 from tests.integration.provider.test_extract_operator import TaskInstance
 
 
-class Late(DuckDBWarehouse):
-    """A warehouse whose files are published again under other names just before it reads them for the first time."""
+class RepublishedDuringLoad(DuckDBWarehouse):
+    """A warehouse whose files are published again under other names just before the first load."""
 
     folder: Path
     is_late = True
@@ -29,18 +29,16 @@ class Late(DuckDBWarehouse):
         return super().load(files)
 
 
-def test_a_window_that_is_published_again_during_a_load_is_read_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_duckdb_load_rereads_a_republished_window_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = window(tmp_path / "w")
-    monkeypatch.setattr(Late, "folder", tmp_path / "w", raising=False)
-    monkeypatch.setattr(Late, "is_late", True)
-    monkeypatch.setattr("airflow_provider_metaconv.warehouse.duckdb.DuckDBWarehouse", Late)
+    monkeypatch.setattr(RepublishedDuringLoad, "folder", tmp_path / "w", raising=False)
+    monkeypatch.setattr(RepublishedDuringLoad, "is_late", True)
+    monkeypatch.setattr("airflow_provider_metaconv.warehouse.duckdb.DuckDBWarehouse", RepublishedDuringLoad)
     task = MetaConversationsToDuckDBOperator(task_id="load", manifests=uri, database=str(tmp_path / "meta.duckdb"))
     counts = task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert counts["messages"]["inserted"] == 2
 
 
-def test_a_task_that_an_earlier_release_deferred_still_resumes() -> None:
+def test_a_task_deferred_by_an_earlier_release_resumes() -> None:
     """Airflow stores the name of the method with the deferred task."""
     assert MetaConversationsToBigQueryOperator.resume is MetaConversationsToBigQueryOperator.execute_complete

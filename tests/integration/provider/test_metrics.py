@@ -1,4 +1,4 @@
-"""The metrics of a try: sent once for what was done, also by a try that fails, and never in the way of a run."""
+"""The metrics of an attempt: sent once, by failed attempts too, and never an obstacle to a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAGS = {"platform": "MESSENGER", "page_id": "100"}
 
 
 class RecordedStats:
-    """Takes metrics as Airflow's own does, and keeps them."""
+    """Accepts metrics like Airflow's own class, and keeps them."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, float, dict[str, str]]] = []
@@ -43,7 +43,7 @@ def stats(monkeypatch: pytest.MonkeyPatch) -> RecordedStats:
     return recorded
 
 
-def test_counters_grow_by_what_is_new_and_gauges_show_what_is(stats: RecordedStats) -> None:
+def test_counters_send_increments_and_gauges_current_values(stats: RecordedStats) -> None:
     metrics = AttemptMetrics(**TAGS)
     metrics.send(AttemptStats(calls=3, messages=70, usage_percent=10.0))
     metrics.send(AttemptStats(calls=5, messages=70, conversations=4, incomplete=1, waits=1, usage_percent=12.0))
@@ -59,7 +59,7 @@ def test_counters_grow_by_what_is_new_and_gauges_show_what_is(stats: RecordedSta
     ]
 
 
-def test_metrics_that_cannot_be_sent_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_that_cannot_be_sent_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk, "Stats", None, raising=False)
     AttemptMetrics(**TAGS).send(AttemptStats(calls=3))
 
@@ -74,7 +74,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatorServer]:
 
 
 class Instance:
-    """What the operator asks of Airflow's task instance."""
+    """What the operator uses of Airflow's task instance."""
 
     def get_first_reschedule_date(self, context: Any) -> None:
         return None
@@ -83,7 +83,7 @@ class Instance:
         return None
 
 
-def test_a_try_that_fails_has_sent_what_it_did_and_the_next_one_only_the_rest(
+def test_metrics_of_a_failed_attempt_are_sent_only_once(
     server: EmulatorServer, stats: RecordedStats, tmp_path: Path
 ) -> None:
     def run() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What docs/operations/observability.md names is what the code has."""
+"""The names in docs/operations/observability.md match the code."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def rows(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_metrics_are_the_codes() -> None:
+def test_documented_metrics_match_the_code() -> None:
     assert rows("Metrics") == [[f"`{m.name}`", m.kind, m.description] for m in METRICS]
 
 
-def test_the_links_are_the_operators() -> None:
+def test_documented_links_match_the_operators() -> None:
     operators = [
         c
         for module in (extract, load)
@@ -81,12 +81,12 @@ LOG_PHRASES: list[tuple[ModuleType, list[str]]] = [
 
 
 @pytest.mark.parametrize(("module", "phrases"), LOG_PHRASES, ids=[module.__name__ for module, _ in LOG_PHRASES])
-def test_the_log_lines_are_the_codes(module: ModuleType, phrases: list[str]) -> None:
+def test_documented_log_lines_match_the_code(module: ModuleType, phrases: list[str]) -> None:
     source, documented = inspect.getsource(module), section("The task's log")
     assert [phrase for phrase in phrases if phrase not in source or phrase not in documented] == []
 
 
-def test_the_assets_and_the_map_index_are_the_dags() -> None:
+def test_documented_assets_and_map_index_match_the_dag() -> None:
     sample = inspect.getsource(dag)
     names = re.findall(r'Asset\("(\w+)"\)', sample)
     assert len(names) == 2
@@ -94,13 +94,13 @@ def test_the_assets_and_the_map_index_are_the_dags() -> None:
     assert re.findall(r'map_index_template="(.*)"', sample)[0] in section("The task's log")
 
 
-def test_the_events_example_has_the_keys_of_the_code() -> None:
+def test_the_documented_event_has_the_keys_of_the_code() -> None:
     [example] = [json.loads(code) for code in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
     assert set(example) == {table.name for table in TABLES} | {"pages", "window", "incomplete"}
     assert {name: set(example[name]) for name in (t.name for t in TABLES)} == {t.name: set(WRITTEN) for t in TABLES}
 
 
-def test_the_names_in_lineage_are_the_codes() -> None:
+def test_documented_lineage_names_match_the_code() -> None:
     text = section("OpenLineage")
     assert f"`{BASE_URL}`" in text
     assert f"`{WINDOW_LEVEL}…`" in text

@@ -1,4 +1,4 @@
-"""Destinations and windows as nobody should write them: they work up to both warehouses, or are one line."""
+"""Unusual destinations and windows: they work with both warehouses, or fail in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORKS = {
     "shell": "$(a)|&;<>~!",
     "umlauts": "äöü",
     "wide": "日本語",
-    "outside the plane": "😀",
+    "emoji": "😀",
     "fragment": "a#b",
     "query": "a=b&c",
     "like a partition": "page_id=5",
@@ -52,10 +52,10 @@ REFUSED = {
     "newline": ("a\nb", "destination must not contain control characters"),
     "escape": ("a\x1b[31mb", "destination must not contain control characters"),
     "line separator": ("a\u2028b", "destination must not contain control characters"),
-    "half a surrogate": ("a\udcffb", "unpaired surrogates"),
+    "unpaired surrogate": ("a\udcffb", "unpaired surrogates"),
     "backslash": ("a\\b", "destination must not contain a backslash: use / between folders"),
     "backslash and star": ("a\\*b", "destination must not contain a backslash"),
-    "too long a name": ("x" * 300, "the name is too long"),
+    "name too long": ("x" * 300, "the name is too long"),
     "too long": ("x/" * 3000, "destination must not be longer than 4,096 characters"),
 }
 SINCE = [
@@ -68,13 +68,13 @@ SINCE = [
 
 
 class TaskInstance:
-    """What the operator asks of Airflow's task instance."""
+    """What the operator uses of Airflow's task instance."""
 
     def get_first_reschedule_date(self, context: Any) -> None:
         return None
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Links that the operator shows while it works."""
+        """Links that the operator shows while it runs."""
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +84,21 @@ def running() -> Iterator[EmulatorServer]:
 
 
 def extracted(destination: str, **arguments: Any) -> str:
-    """The manifest of an extraction to there."""
+    """Extracts to ``destination`` and returns the manifest's path."""
     settings = {"page_id": "100", "platform": "MESSENGER", "since": None, "until": NOW, **arguments}
     task = MetaConversationsToStorageOperator(task_id="extract", destination=destination, **settings)
     return str(task.execute({"ti": TaskInstance()})["manifest"])  # type: ignore[typeddict-item]
 
 
 def loaded(manifests: list[str], database: Path) -> int:
-    """The messages that DuckDB takes of these."""
+    """Loads the manifests into DuckDB and returns the number of messages inserted."""
     with DuckDBWarehouse(database) as warehouse:
         return load_manifests(manifests, warehouse).tables["messages"].inserted
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
 @pytest.mark.parametrize("name", (WORKS | PATTERNS).values(), ids=WORKS | PATTERNS)
-def test_a_folder_of_any_name_is_written_and_loaded(
+def test_folders_with_unusual_names_are_written_and_loaded(
     server: EmulatorServer, tmp_path: Path, name: str, file_format: str
 ) -> None:
     manifest = extracted(f"{tmp_path}/{name}", file_format=file_format)
@@ -106,21 +106,19 @@ def test_a_folder_of_any_name_is_written_and_loaded(
     assert server.ground_truth("100", "MESSENGER", None, NOW).messages == loaded([manifest], tmp_path / "x.duckdb") > 0
 
 
-@pytest.mark.parametrize(("name", "says"), REFUSED.values(), ids=REFUSED)
-def test_a_folder_that_cannot_be_is_one_line_before_any_call(
-    server: EmulatorServer, tmp_path: Path, name: str, says: str
+@pytest.mark.parametrize(("name", "expected"), REFUSED.values(), ids=REFUSED)
+def test_an_impossible_folder_fails_in_one_line_before_any_call(
+    server: EmulatorServer, tmp_path: Path, name: str, expected: str
 ) -> None:
     calls = server.statistics()["calls"]
-    with pytest.raises(Exception, match=says) as caught:
+    with pytest.raises(Exception, match=expected) as caught:
         extracted(f"{tmp_path}/{name}")
     assert "\n" not in str(caught.value)
     assert (calls, []) == (server.statistics()["calls"], list(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("since", SINCE)
-def test_a_window_since_the_beginning_of_the_calendar_holds_every_message(
-    server: EmulatorServer, tmp_path: Path, since: str
-) -> None:
+def test_a_window_since_year_one_contains_every_message(server: EmulatorServer, tmp_path: Path, since: str) -> None:
     manifest = extracted(str(tmp_path / "files"), since=since)
     assert server.ground_truth("100", "MESSENGER", None, NOW).messages == loaded([manifest], tmp_path / "x.duckdb")
     again = extracted(str(tmp_path / "files"), since=since)
@@ -130,7 +128,7 @@ def test_a_window_since_the_beginning_of_the_calendar_holds_every_message(
 @pytest.mark.parametrize(
     "uri", ["/data/\0/_manifest.json", "/data/\n/_manifest.json", "file:///data/\udcff/_manifest.json"]
 )
-def test_a_manifest_of_an_impossible_name_is_one_line(tmp_path: Path, uri: str) -> None:
+def test_an_impossible_manifest_name_fails_in_one_line(tmp_path: Path, uri: str) -> None:
     task = MetaConversationsToDuckDBOperator(task_id="load", manifests=[uri], database=str(tmp_path / "x.duckdb"))
     with pytest.raises(AirflowFailException, match="manifests must not contain control characters") as caught:
         task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
@@ -141,22 +139,22 @@ def test_a_manifest_of_an_impossible_name_is_one_line(tmp_path: Path, uri: str) 
 def google(
     storage_server: StorageServer, bigquery_server: BigQueryServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
-    """A bucket and a dataset that are new, and the connection that leads to them."""
+    """A new bucket and dataset, and the connection to them."""
     pytest.importorskip("airflow.providers.google", reason="needs the extra google")
     from tests.integration.files.conftest import connect
-    from tests.integration.warehouse.bigquery_dataset import OneDataset
+    from tests.integration.warehouse.bigquery_dataset import TemporaryDataset
 
     for name, value in client_environment(storage_server, bigquery_server).items():
         monkeypatch.setenv(name, value)
     google = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": bigquery_server.project}}
     monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(google))
-    with OneDataset(bigquery_server) as dataset:
+    with TemporaryDataset(bigquery_server) as dataset:
         dataset.bucket = connect(storage_server).create_bucket(f"b-{dataset.name.replace('_', '-')}").name
         yield dataset
 
 
 @pytest.mark.timeout(300)
-def test_bigquery_loads_what_is_in_folders_of_any_name(server: EmulatorServer, google: Any, tmp_path: Path) -> None:
+def test_bigquery_loads_from_folders_with_unusual_names(server: EmulatorServer, google: Any, tmp_path: Path) -> None:
     from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
 
     places = [f"{tmp_path}/{name}" for name in (WORKS | PATTERNS).values()]
@@ -169,7 +167,7 @@ def test_bigquery_loads_what_is_in_folders_of_any_name(server: EmulatorServer, g
 
 
 @pytest.mark.parametrize("name", PATTERNS.values(), ids=PATTERNS)
-def test_what_a_bucket_takes_for_a_pattern_is_one_line(server: EmulatorServer, google: Any, name: str) -> None:
+def test_a_wildcard_in_a_bucket_folder_fails_in_one_line(server: EmulatorServer, google: Any, name: str) -> None:
     with pytest.raises(StorageRefusedError, match="a folder in a bucket must not contain") as caught:
         extracted(f"gs://{google.bucket}/{name}")
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the operator does about a window that is partial, a better earlier result, and errors that Meta explains."""
+"""How the operator handles a partial window, a better earlier result, and errors that Meta explains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOLDERS = ["inbox", "spam"]
 
 
 def page(page_id: str) -> PageSpec:
-    """A Page with 5 conversations in its inbox and 2 in its spam folder, a message each."""
+    """A Page with 5 conversations in its inbox and 2 in its spam folder, one message each."""
     specs = [
         ThreadSpec(
             messages=[MessageSpec(NOW - timedelta(minutes=n + 1))],
@@ -57,7 +57,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, token: str)
 
 
 class TaskInstance:
-    """What the operator asks of Airflow's task instance."""
+    """What the operator uses of Airflow's task instance."""
 
     def __init__(self) -> None:
         self.pushed: dict[str, Any] = {}
@@ -78,9 +78,7 @@ def run(task: MetaConversationsToLocalFilesystemOperator, instance: TaskInstance
     return task.execute({"ti": instance or TaskInstance()})  # type: ignore[typeddict-item]
 
 
-def test_a_partial_window_fails_the_task_once_its_files_and_its_result_are_there(
-    server: EmulatorServer, tmp_path: Path
-) -> None:
+def test_a_partial_window_fails_the_task_after_its_result_is_written(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("10", folder="spam", route="conversations"))
     instance = TaskInstance()
     with pytest.raises(AirflowFailException, match=r"The window is partial: folder spam: \[10\]") as caught:
@@ -95,15 +93,13 @@ def test_a_partial_window_fails_the_task_once_its_files_and_its_result_are_there
 
 
 @pytest.mark.parametrize("on_incomplete", ["fail", None])
-def test_a_partial_window_fails_the_task_unless_it_is_to_warn(
-    server: EmulatorServer, tmp_path: Path, on_incomplete: Any
-) -> None:
+def test_a_partial_window_fails_the_task_by_default(server: EmulatorServer, tmp_path: Path, on_incomplete: Any) -> None:
     server.add_fault(Fault("200", folder="spam", route="conversations"))
     with pytest.raises(AirflowFailException, match="The window is partial"):
         run(operator(tmp_path, folder=FOLDERS, on_incomplete=on_incomplete))
 
 
-def test_a_partial_window_is_a_warning_when_asked_to_be(
+def test_a_partial_window_only_warns_on_request(
     server: EmulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.add_fault(Fault("10", folder="spam", route="conversations"))
@@ -112,13 +108,13 @@ def test_a_partial_window_is_a_warning_when_asked_to_be(
     monkeypatch.setattr(task.log, "warning", lambda text, *_: warnings.append(text))
     result = run(task)
     assert (result["complete"], result["messages"]) == (False, 5)
-    # All conversations that were read are complete: of them there is nothing to say.
-    # Airflow warns, once in a process at the most, of an operator that is called as this test does.
+    # All conversations that were read are complete and cause no warning.
+    # Airflow itself warns, at most once per process, about an operator called as in this test.
     [warning] = [line for line in warnings if "outside of the Task Runner" not in line]
     assert warning.startswith("The window is partial: folder spam: [10]")
 
 
-def test_a_partial_window_that_may_become_complete_costs_a_retry(server: EmulatorServer, tmp_path: Path) -> None:
+def test_a_partial_window_that_may_become_complete_is_retried(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("100/cursor", folder="spam", route="conversations"))
     instance = TaskInstance()
     with pytest.raises(PartialWindowError, match="The window is partial: folder spam"):
@@ -126,7 +122,7 @@ def test_a_partial_window_that_may_become_complete_costs_a_retry(server: Emulato
     assert instance.pushed["return_value"]["messages"] == 5
 
 
-def test_a_rerun_once_the_folder_opens_is_complete(server: EmulatorServer, tmp_path: Path) -> None:
+def test_a_rerun_is_complete_once_the_folder_can_be_read(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("10", folder="spam", route="conversations"))
     with pytest.raises(AirflowFailException):
         run(operator(tmp_path, folder=FOLDERS))
@@ -136,7 +132,7 @@ def test_a_rerun_once_the_folder_opens_is_complete(server: EmulatorServer, tmp_p
 
 
 @pytest.mark.parametrize("on_incomplete", ["warn", None])
-def test_a_complete_earlier_result_stays_and_the_task_fails(
+def test_a_complete_earlier_result_is_kept_and_the_task_fails(
     server: EmulatorServer, tmp_path: Path, on_incomplete: Any
 ) -> None:
     manifest = Path(run(operator(tmp_path, folder=FOLDERS))["manifest"])
@@ -148,7 +144,7 @@ def test_a_complete_earlier_result_stays_and_the_task_fails(
     assert [path.read_bytes() for path in named] == earlier
 
 
-def test_what_meta_tells_people_about_a_permission_is_in_the_error(server: EmulatorServer, tmp_path: Path) -> None:
+def test_metas_message_for_users_is_in_the_error(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(
         Fault(
             "200/2069030",
@@ -166,7 +162,7 @@ def test_what_meta_tells_people_about_a_permission_is_in_the_error(server: Emula
     assert list(tmp_path.rglob("_manifest.json")) == []
 
 
-def test_the_token_of_another_page_is_named_as_such(
+def test_the_operator_reports_the_token_of_another_page(
     server: EmulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect(monkeypatch, server, server.page_token("200"))
@@ -175,9 +171,7 @@ def test_the_token_of_another_page_is_named_as_such(
     assert server.statistics()["calls"] <= 4
 
 
-def test_a_page_whose_node_is_refused_is_read_with_the_token_from_the_persons_pages(
-    server: EmulatorServer, tmp_path: Path
-) -> None:
+def test_a_refused_page_node_falls_back_to_me_accounts(server: EmulatorServer, tmp_path: Path) -> None:
     server.add_fault(Fault("10", route="page"))
     result = run(operator(tmp_path))
     assert (result["complete"], result["messages"]) == (True, 5)

@@ -21,14 +21,14 @@ from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 AIRFLOW_PACKAGES = ("hooks", "operators", "triggers", "observability")
 
 
-def test_the_entry_point_gives_info_that_airflows_schema_accepts() -> None:
+def test_the_provider_info_matches_airflows_schema() -> None:
     [entry] = [e for e in entry_points(group="apache_airflow_provider") if e.value.startswith("airflow_provider_meta")]
     schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
     jsonschema.validate(entry.load()(), schema)
 
 
 def modules_with(base: type) -> set[str]:
-    """The modules of the package that define a public subclass of this class."""
+    """The modules of the package that define a public subclass of ``base``."""
     packages = [import_module(f"airflow_provider_metaconv.{name}") for name in AIRFLOW_PACKAGES]
     return {
         name
@@ -44,16 +44,16 @@ def listed(kind: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("kind", "base"), [("hooks", BaseHook), ("triggers", BaseTrigger)])
-def test_every_module_with_one_is_listed(kind: str, base: type) -> None:
+def test_every_hook_and_trigger_module_is_listed(kind: str, base: type) -> None:
     assert listed(kind) == modules_with(base)
 
 
-def test_every_module_with_an_operator_to_use_is_listed() -> None:
+def test_every_operator_module_is_listed() -> None:
     parents = {"airflow_provider_metaconv.operators.stopping"}
     assert listed("operators") == modules_with(BaseOperator) - parents
 
 
-def test_every_link_of_an_operator_is_listed() -> None:
+def test_every_operator_link_is_listed() -> None:
     shown = {
         f"{type(link).__module__}.{type(link).__name__}"
         for module in listed("operators")
@@ -64,9 +64,9 @@ def test_every_link_of_an_operator_is_listed() -> None:
     assert set(get_provider_info()["extra-links"]) == shown
 
 
-def test_the_package_has_nothing_else_that_airflow_lists() -> None:
+def test_the_package_has_no_other_kind_of_component() -> None:
     schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
-    # Executors, log handlers, secrets backends and their like: a new one here is a new kind of thing in the package.
+    # Executors, log handlers, secrets backends and so on: a new key here is a new kind of component.
     assert set(get_provider_info()) & set(schema["properties"]) == {
         "connection-types",
         "description",
@@ -82,7 +82,7 @@ def test_the_package_has_nothing_else_that_airflow_lists() -> None:
     assert modules_with(BaseSensorOperator) | modules_with(BaseNotifier) == set()
 
 
-def test_the_transfers_are_between_integrations_that_providers_list() -> None:
+def test_transfers_name_known_integrations() -> None:
     google = pytest.importorskip("airflow.providers.google.get_provider_info").get_provider_info()
     info = get_provider_info()
     known = {each["integration-name"] for each in (*info["integrations"], *google["integrations"])}
@@ -91,7 +91,7 @@ def test_the_transfers_are_between_integrations_that_providers_list() -> None:
         assert transfer["python-module"] in listed("operators")
 
 
-def test_the_class_of_the_connection_is_the_hook() -> None:
+def test_the_connection_types_class_is_the_hook() -> None:
     module, _, name = get_provider_info()["connection-types"][0]["hook-class-name"].rpartition(".")
     assert getattr(import_module(module), name) is MetaGraphHook
 
@@ -102,7 +102,7 @@ def test_the_form_hides_the_same_fields_on_old_and_new_airflow() -> None:
 
 
 @pytest.mark.parametrize("module", ["operators.extract", "operators.load", "hooks.meta_graph"])
-def test_importing_a_part_brings_no_heavy_library_along(module: str) -> None:
+def test_importing_a_module_loads_no_heavy_library(module: str) -> None:
     code = f"import airflow_provider_metaconv.{module}, sys; print([m for m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     heavy = {"duckdb", "pyarrow", "google.auth", "google.api_core", "starlette", "uvicorn", "pandas"}

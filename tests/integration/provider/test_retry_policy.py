@@ -1,4 +1,4 @@
-"""One pure decision for every error, and the same decision in the words of Airflow's retry policies."""
+"""One pure decision for every error, also available as an Airflow retry policy."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def limited(seconds: float) -> RateLimitError:
         (ImportError("no extra"), Fail("no extra")),
     ],
 )
-def test_what_happens_next(error: Exception, expected: Decision) -> None:
+def test_each_error_has_its_decision(error: Exception, expected: Decision) -> None:
     assert decide(error, now=NOW) == expected
 
 
 @pytest.mark.parametrize(("code", "subcode"), ERROR_RULES)
-def test_the_action_of_a_code_is_what_happens_next(code: int, subcode: int | None) -> None:
+def test_each_error_code_leads_to_its_action(code: int, subcode: int | None) -> None:
     for rule in ERROR_RULES[code, subcode]:
         error = error_of(MetaError(code, subcode, rule.text))
         waiting = Reschedule(NOW + timedelta(seconds=rule.wait_seconds) + WAIT_MARGIN)
@@ -81,7 +81,7 @@ def test_the_action_of_a_code_is_what_happens_next(code: int, subcode: int | Non
         assert decide(error, now=NOW) == expected
 
 
-def test_without_retry_policies_what_no_attempt_can_fix_costs_no_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_retry_policies_permanent_errors_fail_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICY", False)
     with pytest.raises(AirflowFailException, match=r"^\[190\] expired$"), fail_fast():
         raise TokenError("expired", code=190)
@@ -89,7 +89,7 @@ def test_without_retry_policies_what_no_attempt_can_fix_costs_no_retry(monkeypat
         raise TransientError("reset")
 
 
-def test_with_retry_policies_the_error_reaches_them_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_retry_policies_errors_pass_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICY", True)
     with pytest.raises(TokenError), fail_fast():
         raise TokenError("expired", code=190)
@@ -99,17 +99,17 @@ needs_policies = pytest.mark.skipif(not HAS_RETRY_POLICY, reason="retry policies
 
 
 @needs_policies
-def test_the_policy_fails_at_once_what_a_person_must_mend() -> None:
+def test_the_policy_fails_fast_on_errors_that_need_human_action() -> None:
     decision = MetaGraphRetryPolicy().evaluate(TokenError("expired", code=190), 1, 3)
     assert (decision.action.value, decision.reason) == ("fail", "[190] expired")
 
 
 @needs_policies
-def test_the_policy_waits_as_long_as_meta_says() -> None:
+def test_the_policy_waits_as_long_as_meta_asks() -> None:
     decision = MetaGraphRetryPolicy(on_rate_limit="retry").evaluate(limited(90), 1, 3)
     assert (decision.action.value, decision.retry_delay) == ("retry", timedelta(seconds=95))
 
 
 @needs_policies
-def test_the_policy_leaves_the_rest_to_the_tasks_own_retries() -> None:
+def test_the_policy_leaves_other_errors_to_the_tasks_retries() -> None:
     assert MetaGraphRetryPolicy().evaluate(TransientError("reset"), 1, 3).action.value == "default"

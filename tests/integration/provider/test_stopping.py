@@ -1,4 +1,4 @@
-"""A task that is told to end does so within two seconds, whatever it is doing, and leaves nothing at work behind."""
+"""A stopped task ends within two seconds, whatever it is doing, and leaves no thread behind."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ from tests.integration.provider.test_extract_operator import TaskInstance
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SECONDS_TO_END = 2.0
-UNTIL_TOLD = 0.4
+SECONDS_UNTIL_STOP = 0.4
 CHECKPOINT = "_checkpoint.json"
 
 
 class AirflowTaskTimeout(BaseException):
-    """As Airflow's own."""
+    """Like Airflow's own."""
 
 
 def timed_out(*_: object) -> None:
-    """What Airflow's handler does at the end of ``execution_timeout``."""
+    """What Airflow's handler does when ``execution_timeout`` has passed."""
     raise AirflowTaskTimeout
 
 
 def end_of(task: BaseOperator, way: str) -> tuple[BaseException, float]:
-    """How a task ends that is told to after a moment, and how many seconds after it was told."""
-    told: list[float] = []
+    """Stops a running task after a moment; returns how it ended, and how many seconds later."""
+    stopped_at: list[float] = []
 
-    def tell() -> None:
-        told.append(time.monotonic())
+    def stop() -> None:
+        stopped_at.append(time.monotonic())
         task.on_kill() if way == "another thread" else os.kill(os.getpid(), signal.SIGUSR1)
 
-    # As Airflow's task runner: on SIGTERM ``on_kill`` in the main thread, after a timeout on the way out.
+    # As in Airflow's task runner: ``on_kill`` runs in the main thread on SIGTERM, and on the way out after a timeout.
     handler = timed_out if way == "timeout" else lambda *_: task.on_kill()
     before = signal.signal(signal.SIGUSR1, handler)
-    timer = threading.Timer(UNTIL_TOLD, tell)
+    timer = threading.Timer(SECONDS_UNTIL_STOP, stop)
     timer.start()
     try:
         with pytest.raises(BaseException) as caught:  # noqa: PT011
@@ -65,8 +65,8 @@ def end_of(task: BaseOperator, way: str) -> tuple[BaseException, float]:
     finally:
         timer.join()
         signal.signal(signal.SIGUSR1, before)
-    assert told, caught.value
-    return caught.value, ended - told[0]
+    assert stopped_at, caught.value
+    return caught.value, ended - stopped_at[0]
 
 
 ENDS = {"timeout": AirflowTaskTimeout, "SIGTERM": TaskStopped, "another thread": StoppedError}
@@ -103,7 +103,7 @@ FAULTS = {
 
 @for_each_way
 @pytest.mark.parametrize("doing", FAULTS)
-def test_an_extraction_ends_at_once_whatever_it_is_doing(
+def test_an_extraction_stops_promptly_whatever_it_is_doing(
     server: EmulatorServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, doing: str, way: str
 ) -> None:
     set_up(monkeypatch, server)
@@ -113,13 +113,13 @@ def test_an_extraction_ends_at_once_whatever_it_is_doing(
     assert seconds < SECONDS_TO_END
     assert left_over() == []
 
-    # What was sent before the end may arrive a moment after it.
+    # Calls sent before the end may arrive a moment later.
     time.sleep(0.2)
     calls = server.statistics()["calls"]
     time.sleep(0.2)
     assert calls == server.statistics()["calls"]
 
-    # Nobody holds the folder, and the checkpoint is one to go on from.
+    # The folder is not locked, and the checkpoint can be resumed.
     server.clear_faults()
     had_begun = any(tmp_path.rglob(CHECKPOINT))
     result = operator(tmp_path).execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
@@ -131,7 +131,7 @@ def test_an_extraction_ends_at_once_whatever_it_is_doing(
 
 
 def left_over() -> list[str]:
-    """The threads of a task that still live a moment after its end."""
+    """The task's threads that are still alive a moment after its end."""
     deadline = time.monotonic() + 0.5
     while left := [each.name for each in threading.enumerate() if each.name.startswith("metaconv")]:
         if time.monotonic() > deadline:
@@ -141,7 +141,7 @@ def left_over() -> list[str]:
 
 
 @for_each_way
-def test_an_extraction_that_is_paced_ends_at_once(
+def test_a_paced_extraction_stops_promptly(
     server: EmulatorServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
 ) -> None:
     set_up(monkeypatch, server, extra={"calls_per_second": 0.01})
@@ -151,11 +151,11 @@ def test_an_extraction_that_is_paced_ends_at_once(
 
 
 @pytest.mark.parametrize("way", ["timeout", "SIGTERM"])
-def test_a_task_that_connects_to_a_host_without_an_answer_ends_at_once(
+def test_a_task_waiting_for_a_connection_stops_promptly(
     server: EmulatorServer, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        # The queue of those who wait to be let in is full: the next one's packets are dropped.
+        # The listen queue is full: packets of the next connection are dropped.
         waiting = [socket.socket() for _ in range(3)]
         for each in waiting:
             each.setblocking(False)
@@ -167,8 +167,8 @@ def test_a_task_that_connects_to_a_host_without_an_answer_ends_at_once(
     assert (ENDS[way], True) == (type(error), seconds < SECONDS_TO_END)
 
 
-def test_a_second_signal_does_not_interrupt_the_clearing_away(tmp_path: Path) -> None:
-    task, cleared_away = operator(tmp_path), []
+def test_a_second_signal_does_not_interrupt_cleanup(tmp_path: Path) -> None:
+    task, cleaned_up = operator(tmp_path), []
 
     def work() -> None:
         with task.until_stopped():
@@ -176,24 +176,24 @@ def test_a_second_signal_does_not_interrupt_the_clearing_away(tmp_path: Path) ->
                 task.on_kill()
             finally:
                 task.on_kill()
-                cleared_away.append(True)
+                cleaned_up.append(True)
 
     with pytest.raises(TaskStopped):
         work()
-    assert cleared_away == [True]
+    assert cleaned_up == [True]
 
 
-def test_a_task_that_does_not_run_is_killed_without_a_word(tmp_path: Path) -> None:
+def test_killing_a_task_that_is_not_running_does_nothing(tmp_path: Path) -> None:
     operator(tmp_path).on_kill()
 
 
-def test_airflow_may_try_a_stopped_task_again() -> None:
-    # What Airflow knows as its own is not tried again for some of them; and nobody handles it as an error of the work.
+def test_airflow_can_retry_a_stopped_task() -> None:
+    # Airflow does not retry some of its own exceptions, and no handler may treat this one as an error of the work.
     assert not issubclass(TaskStopped, AirflowException | Exception)
 
 
 @for_each_way
-def test_a_load_into_duckdb_ends_at_once_and_changes_nothing(
+def test_a_duckdb_load_stops_promptly_and_changes_nothing(
     server: EmulatorServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
 ) -> None:
     set_up(monkeypatch, server)
@@ -205,12 +205,12 @@ def test_a_load_into_duckdb_ends_at_once_and_changes_nothing(
 
     merge_all = DuckDBWarehouse._merge_all
 
-    def and_never_end(self: DuckDBWarehouse, connection: duckdb.DuckDBPyConnection) -> Any:
+    def merge_and_never_end(self: DuckDBWarehouse, connection: duckdb.DuckDBPyConnection) -> Any:
         merge_all(self, connection)
         connection.execute("CREATE TABLE endless AS SELECT hash(a.range) h FROM range(10000000000) a ORDER BY h")
 
     with monkeypatch.context() as endless:
-        endless.setattr(DuckDBWarehouse, "_merge_all", and_never_end)
+        endless.setattr(DuckDBWarehouse, "_merge_all", merge_and_never_end)
         error, seconds = end_of(load(), way)
     assert (ENDS[way], True) == (type(error), seconds < SECONDS_TO_END)
     assert left_over() == []
@@ -220,9 +220,7 @@ def test_a_load_into_duckdb_ends_at_once_and_changes_nothing(
 
 
 @pytest.mark.parametrize("way", ["timeout", "SIGTERM"])
-def test_a_load_whose_files_cannot_be_read_for_a_long_time_ends_at_once(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
-) -> None:
+def test_a_load_waiting_for_files_stops_promptly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str) -> None:
     over = threading.Event()
     monkeypatch.setattr(LocalStorage, "read", lambda *_: over.wait(20))
     task = MetaConversationsToDuckDBOperator(
@@ -232,4 +230,4 @@ def test_a_load_whose_files_cannot_be_read_for_a_long_time_ends_at_once(
     over.set()
     assert (ENDS[way], True) == (type(error), seconds < SECONDS_TO_END)
     with duckdb.connect(str(tmp_path / "meta.duckdb")):
-        """Nobody holds it."""
+        """It is not locked."""

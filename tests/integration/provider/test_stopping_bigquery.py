@@ -1,4 +1,4 @@
-"""A load into BigQuery that is told to end does so within two seconds, and cancels its jobs."""
+"""A stopped load into BigQuery ends within two seconds and cancels its jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 
 
 class Jobs:
-    """What stands for BigQuery: jobs that never end, and the names of those that were cancelled."""
+    """A stand-in for BigQuery: jobs that never end, and the names of those that were cancelled."""
 
     project = "example-project"
 
@@ -35,7 +35,7 @@ class Jobs:
     state = "RUNNING"
 
     def reload(self, **_: Any) -> None:
-        """It is still at work."""
+        """It is still running."""
 
     def cancel_job(self, job_id: str, **_: Any) -> None:
         self.cancelled.append(job_id)
@@ -48,7 +48,7 @@ STEP = BigQueryStep(
 
 @pytest.mark.parametrize("step", [STEP, replace(STEP, merge_job="merge_1")], ids=["load jobs", "merge"])
 @pytest.mark.parametrize("way", ["timeout", "SIGTERM"])
-def test_a_load_into_bigquery_ends_at_once_and_cancels_its_jobs(
+def test_a_stopped_bigquery_load_cancels_its_jobs(
     monkeypatch: pytest.MonkeyPatch, way: str, step: BigQueryStep
 ) -> None:
     jobs = Jobs()
@@ -62,7 +62,7 @@ def test_a_load_into_bigquery_ends_at_once_and_cancels_its_jobs(
 
 
 class AsyncJobs:
-    """What stands for Google's asynchronous hook."""
+    """A stand-in for Google's asynchronous hook."""
 
     cancelled: ClassVar[list[tuple[str, str, str]]] = []
 
@@ -80,7 +80,7 @@ class AsyncJobs:
 
 @pytest.mark.parametrize("has_on_kill", [True, False], ids=["Airflow calls on_kill", "Airflow only cancels"])
 @pytest.mark.parametrize("state", ["failed", "deferred"])
-def test_a_trigger_whose_task_is_ended_cancels_the_jobs_and_one_whose_triggerer_ends_does_not(
+def test_a_trigger_cancels_jobs_only_if_its_task_was_stopped(
     monkeypatch: pytest.MonkeyPatch, has_on_kill: bool, state: str
 ) -> None:
     monkeypatch.setattr("airflow.providers.google.cloud.hooks.bigquery.BigQueryAsyncHook", AsyncJobs)

@@ -1,4 +1,4 @@
-"""A token that ends soon fails a task in time, with one line that says who must do what."""
+"""A token that expires soon fails a task in time, with one line that says who must do what."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(
     return MetaTokenExpiryOperator(task_id="check_token", **arguments).execute({})
 
 
-def test_a_token_without_an_end_succeeds(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+def test_a_token_without_expiry_passes(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     returned = run(monkeypatch, server, server.system_user_token, server.app_secret)
     assert returned == {
         "kind": "SYSTEM_USER",
@@ -53,15 +53,15 @@ def test_a_token_without_an_end_succeeds(monkeypatch: pytest.MonkeyPatch, server
 
 
 @pytest.mark.parametrize(
-    ("end", "says"),
+    ("end", "expected"),
     [("expires_at", "expires on"), ("data_access_expires_at", "loses access to its data on")],
 )
-def test_a_token_that_ends_soon_fails_and_one_that_ends_later_does_not(
-    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, end: str, says: str
+def test_only_a_token_that_expires_soon_fails(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, end: str, expected: str
 ) -> None:
     at = pendulum.now("UTC").add(days=10)
     server.describe_token(server.user_token, **{end: at})
-    with pytest.raises(AirflowFailException, match=says) as caught:
+    with pytest.raises(AirflowFailException, match=expected) as caught:
         run(monkeypatch, server, server.user_token)
     assert str(caught.value).startswith("Connection meta_graph_default: The user token of Emulator User (id 5")
     assert "(in 9 days)" in str(caught.value)
@@ -70,9 +70,7 @@ def test_a_token_that_ends_soon_fails_and_one_that_ends_later_does_not(
     assert at.replace(microsecond=0).isoformat() == returned[end]
 
 
-def test_an_end_that_meta_does_not_tell_fails_unless_told_otherwise(
-    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
-) -> None:
+def test_an_unknown_expiry_fails_by_default(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     with pytest.raises(AirflowFailException, match="set app_secret in the connection's extra to the secret"):
         run(monkeypatch, server, server.system_user_token)
     assert run(monkeypatch, server, server.system_user_token, on_unknown="warn")["expires_at"] is None
@@ -80,7 +78,9 @@ def test_an_end_that_meta_does_not_tell_fails_unless_told_otherwise(
         run(monkeypatch, server, server.system_user_token, on_unknown="ignore")
 
 
-def test_a_dead_token_is_final_and_a_rate_limit_is_not(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+def test_an_invalid_token_is_final_and_a_rate_limit_is_not(
+    monkeypatch: pytest.MonkeyPatch, server: EmulatorServer
+) -> None:
     server.add_fault(Fault("4", times=1, block_seconds=3600))
     with pytest.raises(RateLimitError):
         run(monkeypatch, server, server.user_token)
@@ -90,7 +90,7 @@ def test_a_dead_token_is_final_and_a_rate_limit_is_not(monkeypatch: pytest.Monke
         run(monkeypatch, server, server.user_token)
 
 
-def test_the_dag_checks_each_connection_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dag_checks_each_connection_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("META_TOKEN_EXPIRY_CONN_IDS", "meta_graph_default, meta_graph_shop")
     monkeypatch.setenv("META_TOKEN_EXPIRY_WARN_DAYS", "7")
     dag = runpy.run_path(str(DAG_FILE))["meta_token_expiry"]()
@@ -100,7 +100,7 @@ def test_the_dag_checks_each_connection_by_itself(monkeypatch: pytest.MonkeyPatc
     assert timedelta(days=7) == task.partial_kwargs["warn_before"]
 
 
-def test_the_dag_runs_and_a_token_that_ends_soon_does_not_hide_another(
+def test_an_expiring_token_does_not_affect_the_check_of_another(
     server: EmulatorServer, tmp_path: Path, new_airflow_database: NewDatabase
 ) -> None:
     server.describe_token(server.user_token, expires_at=pendulum.now("UTC").add(days=3, hours=1))

@@ -1,4 +1,4 @@
-"""A dataset of its own for each test of BigQuery, and files in a bucket."""
+"""A separate dataset for each BigQuery test, and files in a bucket."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -21,10 +21,10 @@ def bigquery_client(url, project):
     return bigquery.Client(project=project, credentials=AnonymousCredentials(), client_options=options)
 
 
-class OneDataset:
-    """A dataset that is not there yet, looked at past the fault proxy so that its log holds the warehouse's calls.
+class TemporaryDataset:
+    """The name of a new dataset; read past the fault proxy, whose log then holds only the warehouse's calls.
 
-    Is gone again when it is left, and so are the faults: what many tests leave behind makes the server slow.
+    On exit the dataset and all faults are removed: leftovers of many tests slow the server down.
     """
 
     def __init__(self, server):
@@ -48,14 +48,14 @@ class OneDataset:
         return list(self.client.query(sql.format(dataset=self.name)).result(timeout=TIMEOUT))
 
     def rows(self, table_name):
-        # Without a query: that takes the server several times as long.
+        # Without a query, which takes this server several times as long.
         table = table_named(table_name)
-        held = list(self.client.list_rows(self.client.get_table(f"{self.name}.{table_name}"), timeout=TIMEOUT))
-        rows = [{column.name: _value(column, row[column.name]) for column in table.columns} for row in held]
+        found = list(self.client.list_rows(self.client.get_table(f"{self.name}.{table_name}"), timeout=TIMEOUT))
+        rows = [{column.name: _value(column, row[column.name]) for column in table.columns} for row in found]
         return sorted(rows, key=lambda row: [row[name] for name in table.key])
 
-    def answer(self, title):
-        """The answer to the very text of the documentation, or to a query in this dataset; times as in the files."""
+    def ask(self, title):
+        """Rows of a documented query, given by its title, or of a query in this dataset; times as in the files."""
         configuration = bigquery.QueryJobConfig(default_dataset=f"{self.client.project}.{self.name}")
         found = self.client.query(documented_queries().get(title, title), configuration).result(timeout=TIMEOUT)
         return [[_text(value) for value in row.values()] for row in found]
@@ -75,7 +75,7 @@ def _text(value):
 
 
 class BucketFiles(Files):
-    """As ``Files``, and what it writes is in a bucket."""
+    """Like ``Files``, but in a bucket."""
 
     def __init__(self, folder, server):
         super().__init__(folder)
@@ -95,7 +95,7 @@ class BucketFiles(Files):
         return self._put(source, {"cut": data[: len(data) // 2], "rubbish": b"rubbish" * 100, "empty": b""}[damage])
 
     def _put(self, source, data):
-        # The name looks like a real one; its "platform=messenger" must not be taken for a column.
+        # The name looks like a real one; its "platform=messenger" must not be read as a column.
         name = f"platform=messenger/page_id=999/{source.uri.rpartition('/')[2]}"
         self.bucket.blob(name).upload_from_string(data, timeout=TIMEOUT)
         return SourceFile(f"gs://{self.bucket.name}/{name}", source.table, source.file_format, source.rows)

@@ -1,4 +1,4 @@
-"""What a DuckDB file holds, read while a warehouse has it open."""
+"""The committed content of a DuckDB file, read while a warehouse has it open."""
 
 import shutil
 import tempfile
@@ -10,7 +10,7 @@ import duckdb
 
 @contextmanager
 def copy_of(path):
-    """A connection to a copy of what is committed, whoever holds the file."""
+    """A connection to a copy of what is committed, even while the file is locked."""
     with tempfile.TemporaryDirectory() as folder:
         for file in path.parent.glob(f"{path.name}*"):
             if file.is_file():

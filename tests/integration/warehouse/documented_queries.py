@@ -1,4 +1,4 @@
-"""The queries of docs/operations/completeness.md, as people copy them."""
+"""The queries of docs/operations/completeness.md, as users copy them."""
 
 import re
 
@@ -13,6 +13,6 @@ _SECTION = re.compile(r"^## (?P<title>.+?)\n(?:(?!^## ).)*?```sql\n(?P<query>.+?
 
 
 def documented_queries():
-    """The text of each query by the title of its section."""
+    """The text of each query, by the title of its section."""
     text = (REPOSITORY / "docs" / "operations" / "completeness.md").read_text("utf-8")
     return {match["title"]: match["query"] for match in _SECTION.finditer(text)}

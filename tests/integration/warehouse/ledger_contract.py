@@ -1,4 +1,4 @@
-"""What every warehouse's ledger promises: single cases, each for one rule; the model tries them all together."""
+"""What every warehouse's ledger guarantees, one case per rule; the model tests all rules together."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def truncated(messages=CUT, unplaced=0):
 class LedgerContract:
     @pytest.fixture
     def ask(self):
-        """A function: the title of a documented query, or a query, to its rows."""
+        """A function that returns the rows of a query or of a documented query, given by its title."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -39,8 +39,8 @@ class LedgerContract:
 
         return find
 
-    def test_window_after_window_the_queries_say_how_many_rows_are_without_content(self, load, read_rows, ask):
-        """A full history that Instagram cut, then hour after hour, the last of them read again."""
+    def test_queries_count_missing_content_after_each_window(self, load, read_rows, ask):
+        """A full history that Instagram truncated, then hour after hour, the last one read twice."""
         past = {at: "available" if at > 2 else "unavailable" for at in range(4)}
         runs = [
             extraction(0, None, 4, t_1=truncated(past), t_2=Seen("complete", {0: "available", 3: "unavailable"})),
@@ -93,7 +93,7 @@ class LedgerContract:
         [conversation] = [row for row in read_rows("conversations") if row["conversation_id"] == "t_1"]
         assert conversation["status"] == ("complete" if closed_by else "truncated_by_platform")
 
-    def test_the_first_window_that_closed_a_gap_is_the_one_that_did(self, load, gap):
+    def test_a_gap_names_the_first_window_that_closed_it(self, load, gap):
         for number in (3, 0, 1):
             load(
                 extraction(number, 0, 3 + number, t_1=Seen("complete", HERE))
@@ -102,7 +102,7 @@ class LedgerContract:
             )
         assert gap()["closed_by_window"] == "20261120T000000Z_20261120T040000Z"
 
-    def test_content_that_another_window_brings_counts_in_the_gap_and_leaves_it_open(self, load, read_rows, gap):
+    def test_content_from_another_window_counts_but_leaves_the_gap_open(self, load, read_rows, gap):
         load(extraction(0, t_1=truncated()))
         load(extraction(1, 0, 2, t_1=Seen("complete", {1: "available"})))
         found = gap()
@@ -118,12 +118,12 @@ class LedgerContract:
             row["status"],
         ) == (2, 0, "truncated_by_platform")
 
-    def test_messages_that_belong_to_no_row_stay_known(self, load, gap):
+    def test_messages_without_a_row_are_still_known(self, load, gap):
         load(extraction(0, t_1=truncated({1: "available"}, unplaced=3)))
         load(extraction(1, 2, 3, t_1=Seen("complete", {2: "available"})))
         assert tuple(gap()[c] for c in ("messages_known", "messages_extracted", "messages_unavailable")) == (5, 2, 0)
 
-    def test_messages_that_come_after_their_conversation_are_counted(self, warehouse, files, read_rows):
+    def test_messages_loaded_after_their_conversation_are_counted(self, warehouse, files, read_rows):
         sources = list(extraction(0, t_1=truncated()).files(files))
         for source in sources[::-1]:
             warehouse.load([source])
@@ -131,7 +131,7 @@ class LedgerContract:
             [row] = read_rows(table)
             assert (row["messages_extracted"], row["messages_unavailable"]) == (1, 1)
 
-    def test_the_worst_open_gap_is_the_conversations_status(self, load, read_rows):
+    def test_the_worst_open_gap_sets_the_conversations_status(self, load, read_rows):
         load(extraction(0, 1, 2, t_1=Seen("unreadable", {})), extraction(1, 2, 3, t_1=truncated({2: "available"})))
         [row] = read_rows("conversations")
         assert ("unreadable", "refused", hour(2)) == (row["status"], row["reason_code"], row["window_since"])
@@ -140,31 +140,31 @@ class LedgerContract:
         assert (row["status"], row["reason_code"]) == ("truncated_by_platform", "instagram_limit")
 
     @pytest.mark.parametrize("order", [1, -1], ids=["in order", "later first"])
-    def test_a_partial_reading_never_replaces_a_complete_one(self, load, read_rows, ask, order):
+    def test_a_partial_extraction_never_replaces_a_complete_one(self, load, read_rows, ask, order):
         for each in [extraction(0), extraction(1, status="partial")][::order]:
             load(each)
         assert [row["status"] for row in read_rows("extraction_windows")] == ["complete"]
         assert ask(PARTIAL_WINDOWS) == []
 
-    def test_what_an_earlier_release_called_incomplete_becomes_a_gap(self, warehouse, files, read_rows, load):
-        """Its files and tables have neither gaps nor a reason_code."""
+    def test_an_earlier_releases_incomplete_conversation_becomes_a_gap(self, warehouse, files, read_rows, load):
+        """The files and tables of that release have neither gaps nor a reason_code."""
         [row] = extraction(0, t_1=truncated()).rows()[CONVERSATIONS]
         empty = dict.fromkeys(CONVERSATIONS.column_names)
         warehouse.load([files(empty | row | {"reason_code": None}, table=CONVERSATIONS)])
         found = [(r["window_id"], r["reason_code"], r["reason"]) for r in read_rows("conversation_gaps")]
         assert [("20261120T010000Z_20261120T030000Z", "instagram_limit", row["reason"])] == found
-        [held] = read_rows("conversations")
-        assert (held["status"], held["reason_code"]) == ("truncated_by_platform", "instagram_limit")
+        [stored] = read_rows("conversations")
+        assert (stored["status"], stored["reason_code"]) == ("truncated_by_platform", "instagram_limit")
         load(extraction(1, t_1=Seen("complete", HERE)))
-        [held] = read_rows("conversations")
-        assert (held["status"], held["reason_code"], held["reason"]) == ("complete", None, None)
+        [stored] = read_rows("conversations")
+        assert (stored["status"], stored["reason_code"], stored["reason"]) == ("complete", None, None)
 
     def test_the_demo_shows_windows_and_gaps(self, load, ask):
         load(extraction(0, None, 3, status="partial", t_1=truncated()))
         windows, gaps = ([row[2:] for row in ask(query)] for query in LEDGER.values())
         assert (windows, gaps) == ([["partial", 1, 2, 0]], [["instagram_limit", 1, 1, 0]])
 
-    def test_the_ledger_loaded_again_is_not_written_again(self, warehouse, files):
+    def test_reloading_the_ledger_writes_nothing(self, warehouse, files):
         runs = [extraction(0, t_1=truncated()), extraction(1, 0, 6, t_1=truncated(), t_2=Seen("complete", HERE))]
         sources = [file for run in runs for file in run.files(files)]
         warehouse.load(sources)

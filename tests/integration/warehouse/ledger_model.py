@@ -1,4 +1,4 @@
-"""Extractions of one Page as files hold them, and what the tables must say of any set of them, computed row by row."""
+"""A model of the ledger: extractions of one Page as files, and the tables expected of any set of them."""
 
 import collections
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def hour(number):
 
 @dataclass(frozen=True)
 class Seen:
-    """What one extraction found of one conversation: the content status by hour, and messages that belong nowhere."""
+    """What one extraction found in a conversation: content status by hour, and the number of messages without a row."""
 
     status: str
     messages: dict[int, str]
@@ -50,7 +50,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Extraction:
-    """One reading of a window; ``number`` is its place in time, ``seen`` what it found by conversation."""
+    """One extraction of a window; ``number`` is its place in time, ``seen`` what it found by conversation."""
 
     number: int
     folders: str
@@ -82,7 +82,7 @@ class Extraction:
         )
 
     def rows(self):
-        """The rows of this extraction's files, by table."""
+        """The rows of this extraction's files by table."""
         time = {"extracted_time": self.extracted_time}
         messages, conversations, gaps = [], [], []
         for name, seen in self.seen.items():
@@ -122,7 +122,7 @@ class Extraction:
         }
 
     def files(self, write):
-        """These rows in files, one of each table that has any, as ``write`` writes them."""
+        """These rows as files written with ``write``, one for each table that has any."""
         for table, rows in self.rows().items():
             if rows:
                 empty = dict.fromkeys(table.column_names)
@@ -146,7 +146,7 @@ def window(draw):
 
 @st.composite
 def extractions(draw, most=8):
-    """Windows that overlap, nest, repeat or begin with the first message, in the order in which they were read."""
+    """Windows that overlap, nest, repeat or start with the first message, in the order in which they were read."""
     windows = draw(st.lists(window(), min_size=1, max_size=3))
     return [draw(extraction(number, windows)) for number in range(draw(st.integers(1, most)))]
 
@@ -166,7 +166,7 @@ def extraction(draw, number, windows):
 
 
 class Ledger:
-    """What the tables must say of a set of extractions."""
+    """The tables expected of a set of extractions."""
 
     def __init__(self, extractions):
         self.messages = self._messages(extractions)
@@ -196,7 +196,7 @@ class Ledger:
         return stays
 
     def count(self, name=None, since=None, until=LAST_HOUR + 1):
-        """Messages with content, and without, of one conversation and some hours."""
+        """The number of messages with and without content, of one conversation and some hours."""
         statuses = [
             status
             for (conversation, at), status in self.messages.items()
@@ -254,8 +254,8 @@ class Ledger:
             **{column: worst[column] for column in ("status", "reason_code", "reason")},
         } | each.window
 
-    def answers(self):
-        """What the documented queries must answer, rows in any order, counted from the rows of ``messages``."""
+    def expected_results(self):
+        """The rows expected of the documented queries, in any order, counted from the rows of ``messages``."""
         missed: Counts = collections.defaultdict(lambda: [0, 0, 0])
         for (folders, _, name), gap in self.gaps.items():
             window = self.windows_by_bounds[gap["window_since"], gap["window_until"]]
@@ -306,7 +306,7 @@ class Ledger:
         )
 
     def check(self, read_rows, ask):
-        """Compare the tables and the documented queries; ``ask`` runs a query and gives rows, times as ISO texts."""
+        """Compare the tables and the documented queries; ``ask`` returns the rows of a query, times as ISO strings."""
         messages = {row["message_id"]: row["content_status"] for row in read_rows("messages")}
         assert messages == {f"{name}-{at}": status for (name, at), status in self.messages.items()}
         windows = {(row["folders"], row["window_id"]): row for row in read_rows("extraction_windows")}
@@ -327,7 +327,7 @@ class Ledger:
         conversations = {row["conversation_id"]: row for row in read_rows("conversations")}
         chosen = {n: {c: row[c] for c in self.conversations.get(n, row)} for n, row in conversations.items()}
         assert chosen == self.conversations
-        for title, rows in self.answers().items():
+        for title, rows in self.expected_results().items():
             assert (title, _sorted(ask(title))) == (title, _sorted(rows))
 
 

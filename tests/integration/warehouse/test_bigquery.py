@@ -1,21 +1,21 @@
-"""BigQuery keeps the contract, with files in a bucket and with files on this machine."""
+"""BigQuery fulfils the contract, with files in a bucket and with files on this machine."""
 
 import pytest
 
 from airflow_provider_metaconv.schema import CONVERSATIONS
 from airflow_provider_metaconv.warehouse import SourceFile, SourceFileError
-from tests.integration.warehouse.bigquery_dataset import BucketFiles, OneDataset
+from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset
 from tests.integration.warehouse.ledger_contract import LedgerContract
 from tests.integration.warehouse.warehouse_contract import Files, WarehouseContract, conversation, message, result
 
 
 @pytest.fixture
 def dataset(bigquery_server):
-    with OneDataset(bigquery_server) as dataset:
+    with TemporaryDataset(bigquery_server) as dataset:
         yield dataset
 
 
-class ContractOfBigQuery:
+class BigQueryContract:
     @pytest.fixture
     def warehouse(self, dataset):
         with dataset.warehouse() as warehouse:
@@ -27,10 +27,10 @@ class ContractOfBigQuery:
 
     @pytest.fixture
     def ask(self, dataset):
-        return dataset.answer
+        return dataset.ask
 
 
-class TestBigQuery(ContractOfBigQuery, WarehouseContract, LedgerContract):
+class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract):
     @pytest.fixture
     def files(self, tmp_path, storage_server):
         return BucketFiles(tmp_path, storage_server)
@@ -49,26 +49,26 @@ class TestBigQuery(ContractOfBigQuery, WarehouseContract, LedgerContract):
         assert len(str(caught.value).splitlines()) == 1
 
 
-class TestBigQueryWithLocalFiles(ContractOfBigQuery):
+class TestBigQueryWithLocalFiles(BigQueryContract):
     @pytest.fixture
     def files(self, tmp_path):
         return Files(tmp_path)
 
     rows_of = WarehouseContract.rows_of
 
-    test_rows_arrive_as_they_are_in_the_files = WarehouseContract.test_rows_arrive_as_they_are_in_the_files
+    test_rows_are_loaded_unchanged = WarehouseContract.test_rows_are_loaded_unchanged
     test_both_formats_give_the_same_rows = WarehouseContract.test_both_formats_give_the_same_rows
     test_a_broken_file_changes_nothing = WarehouseContract.test_a_broken_file_changes_nothing
 
-    def test_a_file_uri_is_a_local_file(self, warehouse, files):
+    def test_a_file_uri_is_accepted(self, warehouse, files):
         source = files(message())
         source = SourceFile(f"file://{source.uri}", source.table, source.file_format, source.rows)
         assert result(1, inserted=1) == warehouse.load([source]).tables["messages"]
 
-    def test_a_file_in_another_cloud_is_refused(self, warehouse):
+    def test_a_file_in_another_cloud_is_rejected(self, warehouse):
         with pytest.raises(SourceFileError, match="BigQuery loads gs:// and local files, not s3://bucket/x"):
             warehouse.load([SourceFile("s3://bucket/x", "messages", "ndjson", 1)])
 
-    def test_a_pattern_is_refused(self, warehouse):
+    def test_a_wildcard_is_rejected(self, warehouse):
         with pytest.raises(SourceFileError, match=r"treats the \* in gs://bucket/\*.gz as a wildcard"):
             warehouse.load([SourceFile("gs://bucket/*.gz", "messages", "ndjson", 1)])

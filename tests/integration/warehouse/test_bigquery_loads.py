@@ -1,4 +1,4 @@
-"""What BigQuery's warehouse promises beyond the contract: retries find their jobs, old tables fit, errors are clear."""
+"""What the BigQuery warehouse guarantees beyond the contract: retries reuse jobs, old tables fit, errors are clear."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ from airflow_provider_metaconv.warehouse import (
 )
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merge, staging
 from airflow_provider_metaconv.warehouse.bigquery.sql import load_script
-from tests.integration.warehouse.bigquery_dataset import BucketFiles, OneDataset, bigquery_client
+from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset, bigquery_client
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
     UNAVAILABLE,
@@ -46,7 +46,7 @@ SHORTLY = timedelta(seconds=2)
 
 @pytest.fixture
 def dataset(bigquery_server):
-    with OneDataset(bigquery_server) as dataset:
+    with TemporaryDataset(bigquery_server) as dataset:
         yield dataset
 
 
@@ -67,7 +67,7 @@ def count(server, part):
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_tables_are_declared_as_records_says(dataset, table):
+def test_tables_match_the_schema(dataset, table):
     assert LoadResult.nothing() == dataset.warehouse(partition_expiration=timedelta(days=30)).load([])
     made = dataset.client.get_table(f"{dataset.name}.{table.name}")
     types = {"text": "STRING", "integer": "INTEGER", "timestamp": "TIMESTAMP", "json": "JSON"}
@@ -82,7 +82,7 @@ def test_tables_are_declared_as_records_says(dataset, table):
     assert (("created_time", 30 * 86_400_000) if table is MESSAGES else None) == partitioning
 
 
-def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(dataset, files):
+def test_an_old_table_gains_missing_columns_and_keeps_custom_ones(dataset, files):
     dataset.client.create_dataset(dataset.name)
     dataset.query(
         "CREATE TABLE {dataset}.messages (platform STRING, page_id STRING, message_id STRING, note STRING,"
@@ -99,8 +99,8 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(dataset,
     assert notes == ["mine", None]
 
 
-def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
-    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, whatever is loaded next."""
+def test_an_earlier_releases_ledger_is_upgraded(dataset, files):
+    """It lacks reason_code and the newer tables; its incomplete conversations become gaps with any load."""
     dataset.client.create_dataset(dataset.name)
     lacking = ("messages_unavailable", "reason_code")
     old = [column for column in CONVERSATIONS.columns if column.name not in lacking]
@@ -131,7 +131,7 @@ def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(dataset, files):
         ),
     ],
 )
-def test_a_table_that_cannot_hold_the_rows_is_said_before_anything_is_written(dataset, files, ddl, problem):
+def test_an_incompatible_table_is_reported_before_writing(dataset, files, ddl, problem):
     dataset.client.create_dataset(dataset.name)
     dataset.query(ddl)
     with pytest.raises(SchemaConflictError, match=problem):
@@ -139,7 +139,7 @@ def test_a_table_that_cannot_hold_the_rows_is_said_before_anything_is_written(da
     assert dataset.tables() == ["conversations"]
 
 
-def test_without_leave_nothing_is_made_and_what_is_missing_is_said(dataset, files):
+def test_without_create_tables_missing_ones_are_reported(dataset, files):
     warehouse = dataset.warehouse(create_tables=False)
     with pytest.raises(WarehouseOpenError, match=r"dataset .* does not exist: create it, set create_tables"):
         warehouse.load([files(message())])
@@ -149,14 +149,14 @@ def test_without_leave_nothing_is_made_and_what_is_missing_is_said(dataset, file
     assert dataset.tables() == []
 
 
-def test_a_location_that_is_not_the_datasets_is_said(dataset, files):
+def test_a_location_other_than_the_datasets_is_reported(dataset, files):
     dataset.warehouse(location="US").load([])
     with pytest.raises(WarehouseOpenError, match="is in US, not in EU: remove location"):
         dataset.warehouse(location="EU").load([files(message())])
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x`; DROP TABLE messages; --", "project."])
-def test_a_dataset_that_is_no_plain_name_is_refused(name):
+def test_an_invalid_dataset_name_is_rejected(name):
     with pytest.raises(WarehouseRefusedError, match="dataset must be a name"):
         BigQueryWarehouse(bigquery_client("http://127.0.0.1:1", "p"), name)
 
@@ -164,30 +164,30 @@ def test_a_dataset_that_is_no_plain_name_is_refused(name):
 # Staging
 
 
-def test_nothing_of_the_staging_stays_after_success_and_after_failure(dataset, files):
+def test_staging_is_dropped_after_success_and_failure(dataset, files):
     dataset.warehouse().load([files(message()), files(conversation(), table=CONVERSATIONS)])
     assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
-    for bad in (files(message(), said=2), files(message(content_status=None))):
+    for bad in (files(message(), claimed=2), files(message(content_status=None))):
         with pytest.raises(SourceFileError):
             dataset.warehouse().load([bad])
     assert counts() == dataset.warehouse().missing([files(message())])
     assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
 
 
-def test_staging_expires_by_itself(dataset, files):
+def test_staging_tables_expire(dataset, files):
     step = dataset.warehouse().begin([files(message())])
     made = dataset.client.get_table(f"{dataset.name}.{step.stagings[0].name}")
     assert timedelta(hours=23) < made.expires - made.created < timedelta(hours=25)
 
 
-def test_a_failure_to_drop_the_staging_hides_nothing(dataset, files, bigquery_server):
+def test_a_failure_to_drop_staging_hides_no_result(dataset, files, bigquery_server):
     bigquery_server.fail("^DELETE ", None, status=403, reason="accessDenied")
     assert result(1, inserted=1) == dataset.warehouse().load([files(message())]).tables["messages"]
     with pytest.raises(SourceFileError, match="hold 1 rows, but their manifests say 2"):
-        dataset.warehouse().load([files(message(), said=2)])
+        dataset.warehouse().load([files(message(), claimed=2)])
 
 
-def test_more_files_than_one_job_may_have_are_loaded_by_several_jobs(dataset, files, bigquery_server, monkeypatch):
+def test_many_files_are_split_into_several_jobs(dataset, files, bigquery_server, monkeypatch):
     monkeypatch.setattr(staging, "FILES_PER_JOB", 2)
     sources = [files(message(number)) for number in range(5)]
     bigquery_server.forget_requests()
@@ -195,10 +195,10 @@ def test_more_files_than_one_job_may_have_are_loaded_by_several_jobs(dataset, fi
     assert 3 == len(step.jobs) == count(bigquery_server, "POST /bigquery/v2/projects/example-project/jobs")
 
 
-# Tries again
+# Retries
 
 
-def test_a_load_that_was_killed_goes_on_with_its_jobs(dataset, files, bigquery_server):
+def test_a_killed_load_continues_with_its_jobs(dataset, files, bigquery_server):
     sources = [files(message(1), message(2)), files(conversation(), table=CONVERSATIONS)]
     first = dataset.warehouse(load_id="task").begin(sources)
     bigquery_server.forget_requests()
@@ -210,22 +210,22 @@ def test_a_load_that_was_killed_goes_on_with_its_jobs(dataset, files, bigquery_s
     assert {reference.job_id for reference in first.jobs} == {job for job in jobs if "_staging_" in job}
 
 
-def test_a_merge_that_was_sent_before_the_kill_is_not_run_twice(dataset, files):
+def test_a_merge_submitted_before_a_kill_runs_once(dataset, files):
     sources = [files(message())]
     warehouse = dataset.warehouse(load_id="task")
     merging_step = warehouse.advance(warehouse.begin(sources))
     outcome = dataset.warehouse(load_id="task").load(sources)
-    # Run twice, it would have inserted nothing.
+    # A second run would insert nothing.
     assert (True, result(1, inserted=1)) == (merging_step.merge_job is not None, outcome.tables["messages"])
 
 
-def test_the_same_load_after_it_was_done_loads_again(dataset, files):
+def test_a_finished_load_can_run_again(dataset, files):
     source = files(message())
     for expected in (result(1, inserted=1), result(1, unchanged=1), result(1, unchanged=1)):
         assert expected == dataset.warehouse(load_id="task").load([source]).tables["messages"]
 
 
-def test_a_load_that_failed_can_be_tried_again_under_its_name(dataset, files):
+def test_a_failed_load_can_be_retried_under_its_id(dataset, files):
     whole = files(message())
     good = (files.folder / whole.uri.rpartition("/")[2]).read_bytes()
     for _ in range(2):
@@ -236,25 +236,25 @@ def test_a_load_that_failed_can_be_tried_again_under_its_name(dataset, files):
     assert result(1, inserted=1) == dataset.warehouse(load_id="task").load([whole]).tables["messages"]
 
 
-@pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
-def test_lost_answers_lose_and_repeat_nothing(dataset, files, bigquery_server, trouble):
-    # Of each: making the dataset, the tables, the staging, the load job and the merge.
+@pytest.mark.parametrize("fault", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
+def test_lost_responses_neither_lose_nor_repeat_rows(dataset, files, bigquery_server, fault):
+    # One each: creating the dataset, the tables and the staging, the load job and the merge.
     for path in ("datasets?", "tables?", "jobs?"):
-        bigquery_server.fail(f"^POST .*/{path.replace('?', '[?]')}", 2, **trouble)
+        bigquery_server.fail(f"^POST .*/{path.replace('?', '[?]')}", 2, **fault)
     assert result(2, inserted=2) == dataset.warehouse().load([files(message(1), message(2))]).tables["messages"]
     assert list(texts(dataset)) == ["m_1", "m_2"]
 
 
-@pytest.mark.parametrize("trouble", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
-def test_a_lost_answer_to_a_file_that_was_sent_loses_and_repeats_nothing(dataset, tmp_path, bigquery_server, trouble):
-    bigquery_server.fail("^PUT /upload", **trouble)
+@pytest.mark.parametrize("fault", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
+def test_a_lost_upload_response_neither_loses_nor_repeats_rows(dataset, tmp_path, bigquery_server, fault):
+    bigquery_server.fail("^PUT /upload", **fault)
     assert result(1, inserted=1) == dataset.warehouse().load([Files(tmp_path)(message())]).tables["messages"]
 
 
 def test_two_datasets_share_no_jobs(bigquery_server, files):
-    """One task that is run for both, or two Airflows with tasks of one name over the same files."""
+    """One task run for both, or two Airflows with tasks of the same name over the same files."""
     source = [files(message())]
-    with OneDataset(bigquery_server) as one, OneDataset(bigquery_server) as two:
+    with TemporaryDataset(bigquery_server) as one, TemporaryDataset(bigquery_server) as two:
         warehouses = [place.warehouse(load_id="dag.load.run") for place in (one, two)]
         steps = [warehouse.begin(source) for warehouse in warehouses]
         while any(step.result is None for step in steps):
@@ -263,14 +263,14 @@ def test_two_datasets_share_no_jobs(bigquery_server, files):
         assert [len(place.rows("messages")) for place in (one, two)] == [1, 1]
 
 
-def test_passing_faults_are_waited_out(dataset, files, bigquery_server):
+def test_transient_faults_are_retried(dataset, files, bigquery_server):
     bigquery_server.fail("^GET ", 3, status=503)
     bigquery_server.fail("^POST ", 2, status=403, reason="rateLimitExceeded")
     bigquery_server.fail("^DELETE ", 1, reset=True)
     assert result(1, inserted=1) == dataset.warehouse().load([files(message())]).tables["messages"]
 
 
-def test_a_step_goes_through_json_and_holds_no_row(dataset, files):
+def test_a_step_serializes_to_json_without_rows(dataset, files):
     sources = [files(message(text="secret words")), files(conversation(), table=CONVERSATIONS)]
     step = dataset.warehouse().begin(sources)
     seen = []
@@ -285,13 +285,13 @@ def test_a_step_goes_through_json_and_holds_no_row(dataset, files):
     assert step == dataset.warehouse().advance(step)
 
 
-def test_a_load_that_is_given_up_leaves_nothing(dataset, files):
+def test_a_discarded_load_leaves_nothing(dataset, files):
     warehouse = dataset.warehouse()
     warehouse.discard(warehouse.begin([files(message())]))
     assert sorted(table.name for table in TABLES) == dataset.tables()
 
 
-def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, bigquery_server, monkeypatch):
+def test_a_job_is_cancelled_after_the_timeout(dataset, files, bigquery_server, monkeypatch):
     warehouse = dataset.warehouse(job_timeout=timedelta(seconds=0.5))
     step = warehouse.begin([files(message())])
     monkeypatch.setattr(bigquery.LoadJob, "state", "RUNNING")
@@ -300,10 +300,10 @@ def test_a_job_that_does_not_end_is_given_up_after_the_timeout(dataset, files, b
     assert count(bigquery_server, "/cancel") == 1
 
 
-# All or nothing, and others at the same time
+# Atomicity and concurrency
 
 
-def test_a_failure_in_the_second_table_undoes_the_first(dataset, files, monkeypatch):
+def test_a_failure_in_the_second_table_rolls_back_the_first(dataset, files, monkeypatch):
     dataset.warehouse().load([files(message(text="held")), files(conversation(), table=CONVERSATIONS)])
     monkeypatch.setattr(
         merge,
@@ -319,10 +319,10 @@ def test_a_failure_in_the_second_table_undoes_the_first(dataset, files, monkeypa
     assert (texts(dataset), len(dataset.rows("conversations"))) == ({"m_1": "held"}, 1)
 
 
-def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
+def test_concurrent_loads_neither_lose_nor_repeat_rows(dataset, files):
     sources = [files(*map(message, range(start, start + 40))) for start in (0, 20, 40)]
     warehouses = [dataset.warehouse() for _ in sources]
-    # One after the other up to the merge: the server that stands in for BigQuery makes no two tables at once.
+    # One after the other up to the merge: the local BigQuery server cannot create two tables at once.
     steps = [warehouse.begin([source]) for warehouse, source in zip(warehouses, sources, strict=True)]
     inserted = []
 
@@ -340,7 +340,7 @@ def test_loads_at_once_lose_and_repeat_nothing(dataset, files):
     assert (len(inserted), sum(inserted)) == (3, 80)
 
 
-def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeypatch):
+def test_a_merge_that_keeps_conflicting_gives_up(dataset, files, monkeypatch):
     monkeypatch.setattr(merge, "ATTEMPTS_WHEN_BUSY", 2)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     problem = "Transaction is aborted due to concurrent update against table x"
@@ -354,14 +354,14 @@ def test_a_merge_that_others_always_overtake_is_given_up(dataset, files, monkeyp
 # Requests
 
 
-def test_requests_do_not_grow_with_the_rows(dataset, files, bigquery_server):
+def test_request_count_is_independent_of_row_count(dataset, files, bigquery_server):
     dataset.warehouse().load([files(message(0))])
     counts = []
     for rows in (10, 1_000):
         source = files(*map(message, range(rows)))
         bigquery_server.forget_requests()
         dataset.warehouse().load([source])
-        # How often a job is asked for depends on how long it takes.
+        # How often a job is polled depends on how long it takes.
         counts.append(
             sum(not request.startswith("GET") or "/jobs/" not in request for request in bigquery_server.requests)
         )
@@ -371,8 +371,8 @@ def test_requests_do_not_grow_with_the_rows(dataset, files, bigquery_server):
 # Errors
 
 
-class Refusal:
-    """A server on this machine that gives each request the same answer of Google's kind."""
+class RefusingServer:
+    """A local server that answers every request with the same error in Google's format."""
 
     def __init__(self, status, reason, text):
         first = {"message": text, "domain": "global", "reason": reason}
@@ -411,7 +411,7 @@ DENIED = (
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "text", "kind", "said"),
+    ("status", "reason", "text", "kind", "expected"),
     [
         (
             403,
@@ -448,8 +448,8 @@ DENIED = (
         (503, "backendError", "secret words", WarehouseBusyError, "BigQuery is temporarily unavailable"),
     ],
 )
-def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason, text, kind, said):
-    with Refusal(status, reason, text) as server, pytest.raises(kind, match=said) as caught:
+def test_a_refusal_becomes_one_line_with_advice(tmp_path, status, reason, text, kind, expected):
+    with RefusingServer(status, reason, text) as server, pytest.raises(kind, match=expected) as caught:
         BigQueryWarehouse(bigquery_client(server.url, "p"), "meta", call_timeout=SHORTLY).load(
             [Files(tmp_path)(message())]
         )
@@ -458,7 +458,7 @@ def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason
 
 
 @pytest.mark.parametrize(
-    ("problem", "kind", "said"),
+    ("problem", "kind", "expected"),
     [
         (
             ("accessDenied", "Access Denied: File gs://b/x: a@b does not have storage.objects.get access"),
@@ -484,29 +484,29 @@ def test_a_refusal_is_one_line_that_says_what_to_change(tmp_path, status, reason
         (("internalError", "secret words"), WarehouseBusyError, "let the task retry"),
     ],
 )  # fmt: skip
-def test_what_a_failed_load_job_says_is_one_line_without_a_row(problem, kind, said):
+def test_a_failed_job_becomes_one_line_without_row_content(problem, kind, expected):
     reason, text = problem
     place = errors.Place("p", "p.d", ["gs://b/x"])
     error = errors.job_error({"reason": reason, "message": text}, [{"reason": reason, "message": text}], place)
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=expected):
         raise error
     assert (len(str(error).splitlines()), "secret" in str(error)) == (1, False)
 
 
-def test_a_server_that_is_not_there_is_said_in_time(tmp_path):
-    begun = time.monotonic()
+def test_an_unreachable_server_is_reported_quickly(tmp_path):
+    started = time.monotonic()
     warehouse = BigQueryWarehouse(bigquery_client("http://127.0.0.1:1", "p"), "meta", call_timeout=SHORTLY)
     with pytest.raises(WarehouseOpenError, match="cannot reach BigQuery"):
         warehouse.load([Files(tmp_path)(message())])
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - started < 15
 
 
-def test_importing_the_warehouses_imports_no_google():
+def test_importing_the_warehouses_does_not_import_google():
     code = "import sys, airflow_provider_metaconv.warehouse; print('google.cloud.bigquery' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_every_table_has_its_merge():
+def test_every_table_has_a_merge_template():
     folder = Path(merge.__file__).parent / "templates"
     assert {f"merge_{table.name}.sql" for table in TABLES} == {path.name for path in folder.glob("merge_*.sql")}
 
@@ -520,14 +520,14 @@ VERSIONS = st.lists(
 
 @settings(max_examples=4)
 @given(VERSIONS, st.data())
-def test_however_versions_are_split_into_loads_the_same_one_stays(bigquery_server, storage_server, versions, data):
-    """The model: of the richest versions of a message (status, then whether there is text), the one extracted last."""
+def test_the_same_version_wins_however_loads_are_split(bigquery_server, storage_server, versions, data):
+    """The model: the last extracted of the richest versions of a message (by status, then whether it has text)."""
     model: dict[int, tuple[tuple[bool, bool], str | None]] = {}
     for number, status, text in versions:
-        poverty = (status != AVAILABLE, not text)
-        if poverty <= model.get(number, ((True, True), None))[0]:
-            model[number] = (poverty, text)
-    with tempfile.TemporaryDirectory() as folder, OneDataset(bigquery_server) as dataset:
+        incompleteness = (status != AVAILABLE, not text)
+        if incompleteness <= model.get(number, ((True, True), None))[0]:
+            model[number] = (incompleteness, text)
+    with tempfile.TemporaryDirectory() as folder, TemporaryDataset(bigquery_server) as dataset:
         files = BucketFiles(Path(folder), storage_server)
         sources = [files(message(n, content_status=status, text=text)) for n, status, text in versions]
         sources = data.draw(st.permutations(sources))

@@ -1,4 +1,4 @@
-"""DuckDB keeps the contract, and says clearly why when it cannot open or use a file."""
+"""DuckDB fulfils the contract, and reports clearly why it cannot open or use a file."""
 
 import itertools
 import json
@@ -50,7 +50,7 @@ def _value(column, value):
 
 
 def rows_in(path, table_name, schema="main"):
-    """All rows of a table, in the form of the files, but for the time of extraction."""
+    """All rows of a table in the form of the files, without the time of extraction."""
     return [row | {"extracted_time": None} for row in whole_rows_in(path, table_name, schema)]
 
 
@@ -67,8 +67,8 @@ def whole_rows_in(path, table_name, schema="main"):
     ]
 
 
-def answer(path, title):
-    """The answer to the very text of the documentation, or to a query; times as in the files."""
+def run_query(path, title):
+    """Rows of a documented query, given by its title, or of a query; times as in the files."""
     with copy_of(path) as connection:
         rows = connection.execute(documented_queries().get(title, title)).fetchall()
     return [[value.isoformat() if isinstance(value, datetime) else value for value in row] for row in rows]
@@ -102,7 +102,7 @@ class TestDuckDB(WarehouseContract, LedgerContract):
 
     @pytest.fixture
     def ask(self, path):
-        return lambda title: answer(path, title)
+        return lambda title: run_query(path, title)
 
 
 @pytest.mark.parametrize("folder", ["*", "?", "[ab]", "a'b", "ünï", "50% {x} $files", "a b"])
@@ -115,14 +115,14 @@ def test_a_folder_may_have_any_name(tmp_path, path, folder):
         assert result(1, inserted=1) == warehouse.load([source]).tables["messages"]
 
 
-def test_a_row_may_be_larger_than_duckdb_expects(path, files):
+def test_a_row_can_exceed_duckdbs_default_limit(path, files):
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(text="x" * 34_000_000), message(2))])
     with duckdb.connect(str(path)) as connection:
         assert connection.execute("SELECT sum(length(text)) FROM messages").fetchone() == (34_000_005,)
 
 
-def test_a_file_uri_is_a_path(path, files):
+def test_a_file_uri_is_accepted(path, files):
     source = files(message())
     uri = Path(source.uri).as_uri()
     with DuckDBWarehouse(path) as warehouse:
@@ -130,13 +130,13 @@ def test_a_file_uri_is_a_path(path, files):
     assert result(1, inserted=1) == outcome.tables["messages"]
 
 
-def test_a_remote_file_is_refused_clearly(path):
+def test_a_remote_file_is_rejected(path):
     source = SourceFile("gs://bucket/messages-00000.ndjson.gz", "messages", "ndjson", 1)
     with DuckDBWarehouse(path) as warehouse, pytest.raises(SourceFileError, match="DuckDB loads local files, not gs:"):
         warehouse.load([source])
 
 
-def test_another_schema_is_made(path, files):
+def test_another_schema_is_created(path, files):
     with DuckDBWarehouse(path, schema="Meta_raw") as warehouse:
         warehouse.load([files(message())])
         warehouse.load([files(message(2))])
@@ -144,13 +144,13 @@ def test_another_schema_is_made(path, files):
 
 
 @pytest.mark.parametrize("schema", ["", "a b", 'x"; DROP TABLE messages; --', "1x"])
-def test_a_schema_that_is_no_plain_name_is_refused(path, schema):
+def test_an_invalid_schema_name_is_rejected(path, schema):
     with pytest.raises(ValueError, match="schema must be a plain name"):
         DuckDBWarehouse(path, schema=schema)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_tables_are_declared_as_records_says(path, table):
+def test_tables_match_the_schema(path, table):
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([])
     types = {"text": "VARCHAR", "integer": "BIGINT", "timestamp": "TIMESTAMP WITH TIME ZONE", "json": "JSON"}
@@ -166,7 +166,7 @@ def test_tables_are_declared_as_records_says(path, table):
     assert (expected, (table.description,)) == (columns, comment)
 
 
-def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(path, files):
+def test_an_old_table_gains_missing_columns_and_keeps_custom_ones(path, files):
     path.parent.mkdir()
     with duckdb.connect(str(path)) as connection:
         connection.execute(
@@ -185,8 +185,8 @@ def test_an_old_table_gets_the_columns_it_lacks_and_keeps_the_users_own(path, fi
     assert notes == [("mine",), (None,)]
 
 
-def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
-    """Without reason_code and the newer tables: what it calls incomplete becomes a gap, whatever is loaded next."""
+def test_an_earlier_releases_ledger_is_upgraded(path, files):
+    """It lacks reason_code and the newer tables; its incomplete conversations become gaps with any load."""
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(conversation(message_count=7), table=CONVERSATIONS)])
     with duckdb.connect(str(path)) as connection:
@@ -216,7 +216,7 @@ def test_a_ledger_of_an_earlier_release_gets_what_it_lacks(path, files):
         ),
     ],
 )
-def test_a_table_that_cannot_hold_the_rows_is_said_before_anything_is_written(path, files, ddl, problem):
+def test_an_incompatible_table_is_reported_before_writing(path, files, ddl, problem):
     path.parent.mkdir()
     with duckdb.connect(str(path)) as connection:
         connection.execute(ddl)
@@ -231,7 +231,7 @@ def _catalog(path):
         return connection.execute("SELECT table_name, column_name, data_type FROM duckdb_columns()").fetchall()
 
 
-def test_unchanged_rows_are_not_written_again(path, files):
+def test_unchanged_rows_are_not_rewritten(path, files):
     source = files(*(message(number) for number in range(2_000)))
     for _ in range(3):
         with DuckDBWarehouse(path) as warehouse:
@@ -242,7 +242,7 @@ def test_unchanged_rows_are_not_written_again(path, files):
     assert size == path.stat().st_size
 
 
-def test_nothing_of_the_staging_stays(path, files):
+def test_staging_is_dropped(path, files):
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message()), files(conversation(), table=CONVERSATIONS)])
     with duckdb.connect(str(path)) as connection:
@@ -255,7 +255,7 @@ HOLDER = "import duckdb, sys\nconnection = duckdb.connect(sys.argv[1])\nprint('o
 
 @pytest.fixture
 def holder(path):
-    """Another process that holds the database until it is told to end."""
+    """Another process that locks the database until its input is closed."""
     path.parent.mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -266,7 +266,7 @@ def holder(path):
         process.kill()
 
 
-def test_a_file_that_another_process_holds_is_said_after_the_timeout(path, holder):
+def test_a_file_locked_by_another_process_is_reported(path, holder):
     with pytest.raises(WarehouseBusyError) as caught, DuckDBWarehouse(path, open_timeout=SHORTLY):
         pass
     expected = (
@@ -276,13 +276,13 @@ def test_a_file_that_another_process_holds_is_said_after_the_timeout(path, holde
     assert expected == str(caught.value)
 
 
-def test_opening_waits_for_its_turn(path, holder, files):
+def test_opening_waits_for_the_lock(path, holder, files):
     threading.Timer(0.3, holder.stdin.close).start()
     with DuckDBWarehouse(path) as warehouse:
         assert result(1, inserted=1) == warehouse.load([files(message())]).tables["messages"]
 
 
-def test_a_second_thread_waits_as_a_second_process_does(path):
+def test_a_second_thread_waits_like_a_second_process(path):
     with (
         DuckDBWarehouse(path),
         pytest.raises(WarehouseBusyError, match="locked by another thread"),
@@ -303,7 +303,7 @@ for _ in range(3):
 """
 
 
-def test_two_processes_that_load_at_once_lose_and_repeat_nothing(path, files):
+def test_two_processes_can_load_concurrently(path, files):
     sources = [files(*map(message, range(500))), files(*map(message, range(250, 750)))]
     processes = [
         subprocess.Popen([sys.executable, "-c", LOADER, str(path), source.uri, str(source.rows)]) for source in sources
@@ -312,7 +312,7 @@ def test_two_processes_that_load_at_once_lose_and_repeat_nothing(path, files):
     assert sorted(f"m_{number}" for number in range(750)) == [row["message_id"] for row in rows_in(path, "messages")]
 
 
-def test_two_threads_that_load_at_once_lose_and_repeat_nothing(path, files):
+def test_two_threads_can_load_concurrently(path, files):
     sources = [files(*map(message, range(500))), files(*map(message, range(250, 750)))]
 
     def load(source):
@@ -328,7 +328,7 @@ def test_two_threads_that_load_at_once_lose_and_repeat_nothing(path, files):
 
 
 @pytest.mark.parametrize("content", [b"hello" * 3_000, b""])
-def test_a_file_that_is_no_database_is_said(tmp_path, content):
+def test_a_file_that_is_not_a_database_is_reported(tmp_path, content):
     (tmp_path / "notes.txt").write_bytes(content)
     with (
         pytest.raises(WarehouseOpenError, match=r"notes.txt is not a DuckDB database: choose a path"),
@@ -339,7 +339,7 @@ def test_a_file_that_is_no_database_is_said(tmp_path, content):
 
 
 @pytest.mark.parametrize("place", ["/proc/x.duckdb", "/proc/none/x.duckdb", "{file}/x.duckdb", "{folder}"])
-def test_a_place_that_cannot_be_opened_is_said(tmp_path, place):
+def test_a_path_that_cannot_be_opened_is_reported(tmp_path, place):
     (tmp_path / "file").write_bytes(b"")
     path = place.format(file=tmp_path / "file", folder=tmp_path)
     with pytest.raises(WarehouseOpenError) as caught, DuckDBWarehouse(path):
@@ -354,23 +354,23 @@ def test_a_failed_open_leaves_no_lock_behind(tmp_path):
             pass
 
 
-def test_a_warehouse_that_is_not_open_says_so(path):
+def test_loading_requires_an_open_warehouse(path):
     with pytest.raises(WarehouseError, match="use it in a with statement"):
         DuckDBWarehouse(path).load([])
 
 
-def test_importing_the_package_imports_no_duckdb():
+def test_importing_the_package_does_not_import_duckdb():
     code = "import sys, airflow_provider_metaconv.warehouse.duckdb; print('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_missing_duckdb_is_one_clear_line(path, monkeypatch):
+def test_missing_duckdb_is_reported_in_one_line(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(ImportError, match=r"pip install 'airflow-provider-metaconv\[duckdb\]'"), DuckDBWarehouse(path):
         pass
 
 
-def test_a_load_that_is_killed_changes_nothing(path, files):
+def test_a_killed_load_changes_nothing(path, files):
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(text="held"))])
     source = files(*(message(number) for number in range(20_000)))
@@ -393,13 +393,13 @@ VERSIONS = st.lists(
 
 @settings(max_examples=10)
 @given(VERSIONS, st.data())
-def test_however_versions_are_split_into_loads_the_same_one_stays(versions, data):
-    """The model: of the richest versions of a message (status, then whether there is text), the last."""
+def test_the_same_version_wins_however_loads_are_split(versions, data):
+    """The model: the last of the richest versions of a message (by status, then whether it has text)."""
     model: dict[int, tuple[tuple[bool, bool], str | None]] = {}
     for number, status, text in versions:
-        poverty = (status != AVAILABLE, not text)
-        if poverty <= model.get(number, ((True, True), None))[0]:
-            model[number] = (poverty, text)
+        incompleteness = (status != AVAILABLE, not text)
+        if incompleteness <= model.get(number, ((True, True), None))[0]:
+            model[number] = (incompleteness, text)
     with tempfile.TemporaryDirectory() as folder:
         path, files = Path(folder) / "x.duckdb", Files(Path(folder))
         sources = [files(message(n, content_status=status, text=text)) for n, status, text in versions]
@@ -411,7 +411,7 @@ def test_however_versions_are_split_into_loads_the_same_one_stays(versions, data
     assert {f"m_{number}": text for number, (_, text) in model.items()} == texts
 
 
-def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files, monkeypatch):
+def test_times_do_not_depend_on_the_local_time_zone(path, files, monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     for file_format in ("ndjson", "parquet"):
         with DuckDBWarehouse(path) as warehouse:
@@ -419,7 +419,7 @@ def test_times_are_the_same_moment_whatever_the_zone_of_the_machine(path, files,
     assert [row["created_time"] for row in rows_in(path, "messages")] == [NOON, NOON]
 
 
-def test_every_table_has_its_merge():
+def test_every_table_has_a_merge_template():
     package = sys.modules["airflow_provider_metaconv.warehouse.duckdb"].__file__
     assert package is not None
     folder = Path(package).parent / "templates"

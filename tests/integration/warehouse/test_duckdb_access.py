@@ -1,4 +1,4 @@
-"""For whom a DuckDB file and what DuckDB puts beside it are."""
+"""Access rights of a DuckDB file and of the files that DuckDB creates beside it."""
 
 import os
 import stat
@@ -23,7 +23,7 @@ def modes(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("setting", "folder", "file"), [("owner", "0700", "0600"), ("group", "2770", "0660")])
 @pytest.mark.usefixtures("umask")
-def test_the_file_and_its_log_of_changes_are_for_whom_the_setting_says(tmp_path, monkeypatch, setting, folder, file):
+def test_the_access_setting_applies_to_the_file_and_its_wal(tmp_path, monkeypatch, setting, folder, file):
     monkeypatch.setenv(access.VARIABLE, setting)
     path = tmp_path / "new" / "meta.duckdb"
     with DuckDBWarehouse(path) as warehouse:
@@ -34,7 +34,7 @@ def test_the_file_and_its_log_of_changes_are_for_whom_the_setting_says(tmp_path,
     assert ({"new": folder}, {"meta.duckdb": file, "meta.duckdb.wal": file}) == (modes(tmp_path), inside)
 
 
-def test_a_file_that_others_can_read_is_said_and_its_folder_is_nobodys_business(tmp_path, monkeypatch, caplog):
+def test_a_file_others_can_read_is_reported_but_not_its_folder(tmp_path, monkeypatch, caplog):
     tmp_path.chmod(0o755)
     path = tmp_path / "meta.duckdb"
     with DuckDBWarehouse(path):

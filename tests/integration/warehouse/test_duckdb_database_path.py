@@ -1,4 +1,4 @@
-"""A database is a file of this machine: nothing else is opened, fetched or loaded."""
+"""A database is a file on this machine: nothing else is opened, fetched or loaded."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ from tests.integration.warehouse.committed import copy_of
 from tests.integration.warehouse.test_duckdb import SHORTLY
 from tests.integration.warehouse.warehouse_contract import Files, message
 
-NO_FILES = [
+NOT_PATHS = [
     "md:",
     "md:meta",
     "MD:meta",
@@ -42,8 +42,8 @@ NO_FILES = [
 ]
 
 
-@pytest.mark.parametrize("database", NO_FILES)
-def test_what_is_no_path_is_refused_in_one_line_without_what_it_holds(tmp_path, monkeypatch, database):
+@pytest.mark.parametrize("database", NOT_PATHS)
+def test_anything_but_a_path_is_rejected_without_quoting_it(tmp_path, monkeypatch, database):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WarehouseRefusedError) as caught:
         DuckDBWarehouse(database)
@@ -56,13 +56,13 @@ def test_what_is_no_path_is_refused_in_one_line_without_what_it_holds(tmp_path, 
 
 
 @pytest.mark.parametrize("database", ["md:meta", ":memory:", "http://127.0.0.1:9/x", None, 7])
-def test_a_value_that_is_no_text_is_refused_as_well(database):
+def test_path_objects_and_other_types_are_checked_too(database):
     with pytest.raises(WarehouseRefusedError):
         DuckDBWarehouse(Path(database) if isinstance(database, str) else database)
 
 
 @pytest.mark.parametrize("name", ["./md:meta", "a:b/meta.duckdb", "[a]*/meta.duckdb", "ünï x.duckdb", "'q'.duckdb"])
-def test_a_path_may_hold_anything_that_files_may(tmp_path, monkeypatch, name):
+def test_a_path_can_contain_any_valid_character(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / name
     source = Files(tmp_path)(message())
@@ -92,7 +92,7 @@ def _damaged(path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "expected"),
     [
         (_sqlite, "is not a DuckDB database: choose a path that does not exist yet"),
         (_pipe, "is not a file: choose another path"),
@@ -100,25 +100,25 @@ def _damaged(path):
         (_damaged, r"is damaged \(a checksum does not match\): restore it"),
     ],
 )
-def test_what_is_there_and_no_database_is_said_before_it_is_used(tmp_path, make, said):
+def test_an_unusable_existing_file_is_reported_before_use(tmp_path, make, expected):
     path = tmp_path / "meta.duckdb"
     make(path)
-    with pytest.raises(WarehouseRefusedError, match=said) as caught, DuckDBWarehouse(path, open_timeout=SHORTLY):
+    with pytest.raises(WarehouseRefusedError, match=expected) as caught, DuckDBWarehouse(path, open_timeout=SHORTLY):
         pass
     assert str(path) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_file_of_another_version_is_said(tmp_path):
+def test_a_file_of_another_duckdb_version_is_reported(tmp_path):
     error = duckdb.IOException(
         "IO Error: a database file with version number 60, but we can only read versions between 64 and 67"
     )
-    said = open_error(tmp_path / "meta.duckdb", error)
-    assert isinstance(said, WarehouseRefusedError)
-    assert f"DuckDB {duckdb.__version__} cannot read the version of the DuckDB file {tmp_path}" in str(said)
+    reported = open_error(tmp_path / "meta.duckdb", error)
+    assert isinstance(reported, WarehouseRefusedError)
+    assert f"DuckDB {duckdb.__version__} cannot read the version of the DuckDB file {tmp_path}" in str(reported)
 
 
-def test_a_file_that_this_process_has_open_otherwise_is_said(tmp_path):
+def test_a_file_already_open_in_this_process_is_reported(tmp_path):
     path = tmp_path / "meta.duckdb"
     with (
         duckdb.connect(str(path)),
@@ -131,7 +131,7 @@ def test_a_file_that_this_process_has_open_otherwise_is_said(tmp_path):
 AS_NOBODY = """
 import os, sys
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
-# Only now: Python itself may be where nobody else may read.
+# Only after the imports: others may not be allowed to read Python's own files.
 os.setuid(65534)
 try:
     with DuckDBWarehouse(sys.argv[1]) as warehouse:
@@ -142,30 +142,30 @@ except Exception as error:
 
 
 @pytest.fixture
-def everybodys_folder():
-    """One that others may enter, unlike pytest's own."""
+def shared_folder():
+    """A folder that others may enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody without rights")
-@pytest.mark.parametrize("there", [True, False])
-def test_a_file_or_folder_without_rights_is_said_with_what_to_change(there, everybodys_folder):
-    path = everybodys_folder / "meta.duckdb"
-    if there:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can switch to a user without permissions")
+@pytest.mark.parametrize("exists", [True, False])
+def test_missing_permissions_are_reported_with_advice(exists, shared_folder):
+    path = shared_folder / "meta.duckdb"
+    if exists:
         duckdb.connect(str(path)).close()
         path.chmod(0o644)
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", "import duckdb;" + AS_NOBODY, str(path)], capture_output=True, text=True, timeout=60
     )
-    assert said.stdout == (
+    assert done.stdout == (
         f"WarehouseRefusedError cannot write the DuckDB file {path} (permission denied): "
         "give the worker's user write access to it and its folder\n"
     )
 
 
-def test_a_new_database_is_whole_or_not_there_and_leaves_nothing_beside(tmp_path):
+def test_a_new_database_leaves_no_other_files(tmp_path):
     with DuckDBWarehouse(tmp_path / "meta.duckdb") as warehouse:
         warehouse.load([])
     assert [path.name for path in tmp_path.iterdir()] == ["meta.duckdb"]

@@ -1,4 +1,4 @@
-"""On a full disk a load names the disk, keeps what was there, and works again once there is room."""
+"""On a full disk a load names the disk, keeps earlier data, and works again once there is space."""
 
 import resource
 import secrets
@@ -56,7 +56,7 @@ def _full(path):
 
 
 @pytest.mark.parametrize(("count", "size"), [(20_000, 200), (3, 1_500_000), (2, 1_400_000)])
-def test_a_load_that_does_not_fit_names_the_disk_and_changes_nothing(disk, files, count, size):
+def test_a_load_that_fills_the_disk_changes_nothing(disk, files, count, size):
     path = disk / "meta.duckdb"
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(0))])
@@ -68,7 +68,7 @@ def test_a_load_that_does_not_fit_names_the_disk_and_changes_nothing(disk, files
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
-def test_a_database_that_is_begun_on_a_full_disk_is_not_half_made(disk, files, pages):
+def test_creating_a_database_on_a_full_disk_can_be_retried(disk, files, pages):
     path, filler = disk / "meta.duckdb", disk / "filler"
     filler.write_bytes(bytes(SIZE - pages * PAGE))
     with pytest.raises(WarehouseError) as caught, DuckDBWarehouse(path) as warehouse:
@@ -81,7 +81,7 @@ def test_a_database_that_is_begun_on_a_full_disk_is_not_half_made(disk, files, p
     assert {"meta.duckdb", "meta.duckdb.wal"} >= {file.name for file in disk.iterdir()}
 
 
-def test_a_folder_that_cannot_be_made_on_a_full_disk_is_not_refused_for_ever(disk):
+def test_creating_a_folder_on_a_full_disk_can_be_retried(disk):
     (disk / "filler").write_bytes(bytes(SIZE))
     with (
         pytest.raises(WarehouseError, match="the disk is full") as caught,
@@ -91,19 +91,19 @@ def test_a_folder_that_cannot_be_made_on_a_full_disk_is_not_refused_for_ever(dis
     assert not isinstance(caught.value, WarehouseRefusedError)
 
 
-def test_staging_that_does_not_fit_beside_the_database_names_the_room_it_needs(disk, files, monkeypatch):
+def test_staging_that_does_not_fit_is_reported(disk, files, monkeypatch):
     path = disk / "meta.duckdb"
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(0))])
     little = connection.CONFIGURATION | {"memory_limit": "60MB", "threads": "1"}
     monkeypatch.setattr(connection, "CONFIGURATION", little)
-    said = r"the disk is full in|not enough memory to load into .*, or not enough disk space"
-    with pytest.raises(WarehouseError, match=said), DuckDBWarehouse(path) as warehouse:
+    expected = r"the disk is full in|not enough memory to load into .*, or not enough disk space"
+    with pytest.raises(WarehouseError, match=expected), DuckDBWarehouse(path) as warehouse:
         warehouse.load([_large(files, 1_000, 60_000)])
     assert ids(path) == ["m_0"]
 
 
-def test_a_disk_that_is_read_only_is_said(disk):
+def test_a_read_only_disk_is_reported(disk):
     path = disk / "meta.duckdb"
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([])
@@ -129,10 +129,10 @@ def _limit():
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
 
-def test_a_limit_of_this_machine_on_the_size_of_files_is_said(tmp_path, files):
+def test_a_file_size_limit_is_reported(tmp_path, files):
     path = tmp_path / "meta.duckdb"
     source = _large(files)
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(path), source.uri, str(source.rows)],
         preexec_fn=_limit,
         capture_output=True,
@@ -140,4 +140,4 @@ def test_a_limit_of_this_machine_on_the_size_of_files_is_said(tmp_path, files):
         timeout=60,
         cwd=Path(__file__).parents[3],
     )
-    assert said.stdout.startswith("WarehouseError the file has reached the maximum size in ")
+    assert done.stdout.startswith("WarehouseError the file has reached the maximum size in ")

@@ -1,4 +1,4 @@
-"""DuckDB: whatever windows were loaded in whatever order, the ledger equals what the rows of messages say."""
+"""DuckDB: for any windows, loaded in any order, the ledger matches the rows of messages."""
 
 import itertools
 import tempfile
@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.warehouse.ledger_model import Ledger, extractions
-from tests.integration.warehouse.test_duckdb import answer, whole_rows_in
+from tests.integration.warehouse.test_duckdb import run_query, whole_rows_in
 from tests.integration.warehouse.warehouse_contract import Files
 from tests.thoroughness import IS_THOROUGH
 
 
 @settings(max_examples=60 if IS_THOROUGH else 20)
 @given(extractions(), st.data())
-def test_whatever_windows_in_whatever_order_the_ledger_equals_the_rows_of_messages(extractions, data):
-    """The files are shuffled one by one: not even those of one extraction arrive together."""
+def test_ledger_matches_messages_for_any_window_order(extractions, data):
+    """Files are shuffled one by one, so that even those of one extraction arrive separately."""
     with tempfile.TemporaryDirectory() as folder:
         path, write = Path(folder) / "x.duckdb", Files(Path(folder))
         files = [file for each in extractions for file in each.files(write)]
@@ -29,4 +29,4 @@ def test_whatever_windows_in_whatever_order_the_ledger_equals_the_rows_of_messag
             again = data.draw(st.lists(st.sampled_from(files), max_size=4))
             repeated = warehouse.load(again).tables
         assert [(each.inserted, each.updated) for each in repeated.values()] == [(0, 0)] * 4
-        Ledger(extractions).check(lambda name: whole_rows_in(path, name), lambda title: answer(path, title))
+        Ledger(extractions).check(lambda name: whole_rows_in(path, name), lambda title: run_query(path, title))

@@ -1,4 +1,4 @@
-"""An open database reaches the files it loads, and neither the network, nor other files, nor extensions."""
+"""An open database can read only the files it loads: no network, no other files, no extensions."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def database(tmp_path):
 
 
 @pytest.mark.parametrize("sql", FORBIDDEN)
-def test_nothing_outside_is_reached_whatever_sql_is_run(tmp_path, database, sql):
+def test_no_sql_reaches_anything_else(tmp_path, database, sql):
     forbidden_variable = duckdb.sql("SELECT 1 AS x")
     connection = database.restricted_to([])
     with pytest.raises(duckdb.Error):
@@ -53,7 +53,7 @@ def test_nothing_outside_is_reached_whatever_sql_is_run(tmp_path, database, sql)
     assert {"meta.duckdb"} == {path.name for path in tmp_path.iterdir()} - {"meta.duckdb.wal"}
 
 
-def test_each_load_reaches_its_own_files_alone(tmp_path, database):
+def test_each_load_can_read_only_its_own_files(tmp_path, database):
     files = Files(tmp_path)
     first, second = files(message(1)), files(message(2))
     query = "SELECT message_id FROM read_json($path, columns = {'message_id': 'VARCHAR'})"
@@ -77,7 +77,7 @@ for file_format, uri in zip(["ndjson", "parquet"], sys.argv[2:]):
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-def test_a_load_makes_no_connection_and_opens_no_extension(tmp_path):
+def test_a_load_opens_no_connection_and_no_extension(tmp_path):
     files = Files(tmp_path)
     sources = [files(message(1)).uri, files(message(2), file_format="parquet").uri]
     trace = tmp_path / "trace"
@@ -96,20 +96,20 @@ def test_a_load_makes_no_connection_and_opens_no_extension(tmp_path):
         assert connection.execute("SELECT message_id FROM messages ORDER BY 1").fetchall() == [("m_1",), ("m_2",)]
 
 
-def test_an_extension_that_is_installed_already_is_not_loaded(tmp_path):
-    """Without a network, what could be loaded is what lies in the home folder: the place is not even asked for."""
+def test_an_installed_extension_is_not_loaded(tmp_path):
+    """Without a network only extensions in the home folder could be loaded; even that folder is not read."""
     [(version,)] = duckdb.execute("SELECT library_version FROM pragma_version()").fetchall()
     [(platform,)] = duckdb.execute("PRAGMA platform").fetchall()
     installed = tmp_path / "home" / ".duckdb" / "extensions" / version / platform
     installed.mkdir(parents=True)
     (installed / "sqlite_scanner.duckdb_extension").write_bytes(b"not an extension")
     (tmp_path / "x.duckdb").write_bytes(b"SQLite format 3\0" + bytes(4080))
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", LOAD, str(tmp_path / "x.duckdb"), "/none"],
         capture_output=True,
         text=True,
         timeout=60,
         env={**os.environ, "HOME": str(tmp_path / "home")},
     )
-    assert "x.duckdb is not a DuckDB database" in said.stderr
-    assert "sqlite_scanner" not in said.stderr
+    assert "x.duckdb is not a DuckDB database" in done.stderr
+    assert "sqlite_scanner" not in done.stderr

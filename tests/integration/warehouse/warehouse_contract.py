@@ -1,6 +1,6 @@
-"""What every warehouse promises; a test class for one warehouse inherits this and fills in the fixtures.
+"""What every warehouse guarantees; a test class for one warehouse inherits this and fills in the fixtures.
 
-Files are written by hand here, so that these tests rest on the format and not on the package's own writers.
+Files are written by hand here, so that these tests depend on the format and not on the package's own writers.
 """
 
 import gzip
@@ -72,7 +72,7 @@ def at(hour):
 
 
 def counts(**tables):
-    """Counts of all tables: those that are given, and nothing for the others."""
+    """Counts of all tables: those given, and 0 for the others."""
     return {table.name: 0 for table in TABLES} | tables
 
 
@@ -85,16 +85,16 @@ def result(staged, inserted=0, updated=0, unchanged=0):
 
 
 class Files:
-    """Writes rows to files of a folder and says what a manifest would say of them.
+    """Writes rows to files in a folder and returns what a manifest would say about them.
 
-    Each file is of a run of its own, a second after the one before: its rows were extracted then, unless they say when.
+    Each file belongs to its own run, a second after the previous one; rows without a time of extraction get the run's.
     """
 
     def __init__(self, folder):
         self.folder = folder
         self.number = 0
 
-    def __call__(self, *rows, table=MESSAGES, file_format="ndjson", said=None):
+    def __call__(self, *rows, table=MESSAGES, file_format="ndjson", claimed=None):
         self.number += 1
         extracted = {"extracted_time": f"2026-11-21T00:{self.number // 60:02d}:{self.number % 60:02d}+00:00"}
         dated = [row if row["extracted_time"] else row | extracted for row in rows]
@@ -104,7 +104,7 @@ class Files:
             path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in dated).encode(), 1))
         else:
             _write_parquet(path, table, dated)
-        return SourceFile(str(path), table.name, file_format, len(dated) if said is None else said)
+        return SourceFile(str(path), table.name, file_format, len(dated) if claimed is None else claimed)
 
 
 def _write_parquet(path, table, rows):
@@ -131,17 +131,17 @@ class WarehouseContract:
 
     @pytest.fixture
     def read_rows(self):
-        """A function: table name to all its rows as dicts, in the form of the files, ordered by key."""
+        """A function that returns all rows of a table as dicts, in the form of the files, ordered by key."""
         raise NotImplementedError
 
     @pytest.fixture
     def rows_of(self, read_rows):
-        """The same without the time of extraction, which files give to rows that have none."""
+        """The same without the time of extraction, which files add to rows that have none."""
         return lambda table_name: [row | {"extracted_time": None} for row in read_rows(table_name)]
 
     @pytest.fixture
     def files(self, tmp_path):
-        # The folder looks like a real one; its "platform=messenger" must not be taken for a column.
+        # The folder looks like a real one; its "platform=messenger" must not be read as a column.
         folder = tmp_path / "platform=messenger" / "page_id=999" / "window=begin_20261121T000000Z"
         folder.mkdir(parents=True)
         return Files(folder)
@@ -150,7 +150,7 @@ class WarehouseContract:
     def texts(self, rows_of):
         return lambda: {row["message_id"]: row["text"] for row in rows_of("messages")}
 
-    def test_rows_arrive_as_they_are_in_the_files(self, warehouse, files, rows_of):
+    def test_rows_are_loaded_unchanged(self, warehouse, files, rows_of):
         values = {
             "direction": "inbound",
             "sender_id": "7",
@@ -165,7 +165,7 @@ class WarehouseContract:
         expected = conversation(messages_extracted=1)
         assert ([row], [expected]) == (rows_of("messages"), rows_of("conversations"))
 
-    def test_loading_twice_is_loading_once(self, warehouse, files, rows_of):
+    def test_loading_is_idempotent(self, warehouse, files, rows_of):
         sources = [files(message(1), message(2, tags=["inbox"]))]
         sources += [files(MAKE[table.name](), table=table) for table in TABLES[1:]]
         first = warehouse.load(sources).tables
@@ -176,7 +176,7 @@ class WarehouseContract:
         assert results(messages=result(2, unchanged=2), **dict.fromkeys(others, result(1, unchanged=1))) == second
         assert before == [rows_of(table.name) for table in TABLES]
 
-    def test_rows_of_the_ledger_arrive_as_they_are_in_the_files(self, warehouse, files, rows_of):
+    def test_ledger_rows_are_loaded_unchanged(self, warehouse, files, rows_of):
         expected = gap() | dict.fromkeys(("messages_known", "messages_extracted", "messages_unavailable"), 0)
         for file_format in ("ndjson", "parquet"):
             warehouse.load(
@@ -187,14 +187,14 @@ class WarehouseContract:
             )
             assert ([expected], [window()]) == (rows_of("conversation_gaps"), rows_of("extraction_windows"))
 
-    def test_no_files_change_nothing(self, warehouse):
+    def test_loading_no_files_changes_nothing(self, warehouse):
         assert {table.name: TableResult() for table in TABLES} == warehouse.load([]).tables
 
-    def test_a_file_without_rows_is_fine(self, warehouse, files, rows_of):
+    def test_a_file_without_rows_is_valid(self, warehouse, files, rows_of):
         assert TableResult() == warehouse.load([files()]).tables["messages"]
         assert rows_of("messages") == []
 
-    def test_odd_texts_arrive_unharmed(self, warehouse, files, texts):
+    def test_unusual_text_is_preserved(self, warehouse, files, texts):
         warehouse.load([files(*(message(number, text=text) for number, text in enumerate(NASTY_TEXTS)))])
         assert [texts()[f"m_{number}"] for number in range(len(NASTY_TEXTS))] == NASTY_TEXTS
 
@@ -206,7 +206,7 @@ class WarehouseContract:
         again = warehouse.load([files(*rows, file_format="parquet")]).tables["messages"]
         assert (result(len(rows), unchanged=len(rows)), before) == (again, rows_of("messages"))
 
-    def test_one_load_may_mix_formats_and_later_files_are_newer(self, warehouse, files, texts):
+    def test_a_load_can_mix_formats_and_the_latest_file_wins(self, warehouse, files, texts):
         order = ["ndjson", "parquet", "parquet", "ndjson", "parquet"]
         sources = [
             files(message(text=f"version {number}"), file_format=file_format)
@@ -218,7 +218,7 @@ class WarehouseContract:
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     @pytest.mark.parametrize(
-        ("first", "second", "stays"),
+        ("first", "second", "expected"),
         [
             ((UNAVAILABLE, None), (AVAILABLE, "text"), "text"),
             ((UNSUPPORTED, None), (AVAILABLE, "text"), "text"),
@@ -231,11 +231,11 @@ class WarehouseContract:
             ((AVAILABLE, "text"), (AVAILABLE, ""), "text"),
         ],
     )
-    def test_the_richer_version_of_a_message_stays(self, warehouse, files, texts, first, second, stays, at_once):
+    def test_the_richer_version_of_a_message_wins(self, warehouse, files, texts, first, second, expected, at_once):
         sources = [files(message(content_status=status, text=text)) for status, text in (first, second)]
         for group in [sources] if at_once else [[source] for source in sources]:
             warehouse.load(group)
-        assert {"m_1": stays} == texts()
+        assert {"m_1": expected} == texts()
 
     def test_a_poorer_version_erases_nothing(self, warehouse, files, rows_of):
         rich = message(attachments=[{"id": "1"}], sender_id="7", reactions=[{"reaction": "love"}])
@@ -244,13 +244,13 @@ class WarehouseContract:
         assert result(1, unchanged=1) == warehouse.load([poor]).tables["messages"]
         assert [rich] == rows_of("messages")
 
-    def test_between_equals_the_newly_loaded_stays_whole(self, warehouse, files, rows_of):
+    def test_between_equal_versions_the_new_row_replaces_the_old(self, warehouse, files, rows_of):
         warehouse.load([files(message(reactions=[{"reaction": "love"}]))])
         new = message(reactions=None, text="edited")
         assert result(1, updated=1) == warehouse.load([files(new)]).tables["messages"]
         assert [new] == rows_of("messages")
 
-    def test_the_conversation_seen_later_stays_and_the_reach_only_grows(self, warehouse, files, rows_of):
+    def test_the_later_conversation_wins_and_its_time_range_grows(self, warehouse, files, rows_of):
         first = conversation(
             updated_time=at(10), message_count=5, oldest_message_time=at(8), newest_message_time=at(10)
         )
@@ -265,9 +265,7 @@ class WarehouseContract:
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     @pytest.mark.parametrize("order", [1, -1], ids=["older first", "newer first"])
-    def test_of_equals_the_one_extracted_later_stays_whichever_is_loaded_first(
-        self, warehouse, files, read_rows, order, at_once
-    ):
+    def test_between_equal_versions_the_later_extraction_wins(self, warehouse, files, read_rows, order, at_once):
         times = [at(10), at(11)]
         sources = [
             [
@@ -282,14 +280,14 @@ class WarehouseContract:
         assert ("second", at(11)) == (kept["text"], kept["extracted_time"])
         assert (6, at(11)) == (thread["message_count"], thread["extracted_time"])
 
-    def test_a_message_that_was_extracted_again_and_is_the_same_is_not_written_again(self, warehouse, files, read_rows):
+    def test_an_identical_message_is_not_rewritten(self, warehouse, files, read_rows):
         row = message(extracted_time=at(10))
         warehouse.load([files(row)])
         outcome = warehouse.load([files(row | {"extracted_time": at(11)})]).tables
         assert results(messages=result(1, unchanged=1)) == outcome
         assert [row] == read_rows("messages")
 
-    def test_the_order_of_conversations_in_one_load_does_not_matter(self, warehouse, files, rows_of):
+    def test_conversation_order_within_a_load_does_not_matter(self, warehouse, files, rows_of):
         rows = [
             conversation(updated_time=at(hour), message_count=hour, oldest_message_time=at(hour)) for hour in (9, 12, 3)
         ]
@@ -298,9 +296,7 @@ class WarehouseContract:
         assert [rows[1] | {"oldest_message_time": at(3)}] == rows_of("conversations")
 
     @pytest.mark.parametrize("updated_time", [at(12), None])
-    def test_of_conversations_seen_at_the_same_time_the_newly_loaded_stays(
-        self, warehouse, files, rows_of, updated_time
-    ):
+    def test_between_conversations_of_equal_time_the_newly_loaded_wins(self, warehouse, files, rows_of, updated_time):
         rows = [conversation(updated_time=updated_time, message_count=count) for count in (5, None)]
         for row in rows:
             warehouse.load([files(row, table=CONVERSATIONS)])
@@ -320,21 +316,23 @@ class WarehouseContract:
             warehouse.load(group)
         assert [conversation()] == rows_of("conversations")
 
-    def test_a_key_is_there_once_and_keys_differ_in_every_part(self, warehouse, files, rows_of):
+    def test_each_full_key_is_stored_once(self, warehouse, files, rows_of):
         rows = [message(), message(platform="INSTAGRAM"), message(page_id="200"), message(2)]
         warehouse.load([files(*rows, *rows), files(*rows, file_format="parquet")])
         keys = [tuple(row[name] for name in MESSAGES.key) for row in rows_of("messages")]
         assert sorted({tuple(row[name] for name in MESSAGES.key) for row in rows}) == keys
 
-    @pytest.mark.parametrize("said", [0, 1, 3])
+    @pytest.mark.parametrize("claimed", [0, 1, 3])
     @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-    def test_a_wrong_row_count_changes_nothing(self, warehouse, files, rows_of, said, table):
+    def test_a_wrong_row_count_changes_nothing(self, warehouse, files, rows_of, claimed, table):
         warehouse.load([files(message(text="held"))])
         sources = [
-            files(*(MAKE[each.name](number) for number in (1, 2)), table=each, said=said if each is table else None)
+            files(
+                *(MAKE[each.name](number) for number in (1, 2)), table=each, claimed=claimed if each is table else None
+            )
             for each in TABLES
         ]
-        with pytest.raises(RowCountError, match=f"table {table.name} hold 2 rows, but their manifests say {said}"):
+        with pytest.raises(RowCountError, match=f"table {table.name} hold 2 rows, but their manifests say {claimed}"):
             warehouse.load(sources)
         assert ([message(text="held")], []) == (rows_of("messages"), rows_of("conversations"))
 
@@ -354,31 +352,31 @@ class WarehouseContract:
     @pytest.mark.parametrize(
         "wrong", [{"created_time": "secret words"}, {"message_id": None}, {"content_status": None}]
     )
-    def test_a_row_of_the_wrong_kind_changes_nothing_and_is_not_quoted(self, warehouse, files, rows_of, wrong):
+    def test_an_invalid_row_changes_nothing_and_is_not_quoted(self, warehouse, files, rows_of, wrong):
         warehouse.load([files(message(text="held"))])
         with pytest.raises(SourceFileError) as caught:
             warehouse.load([files(message(2), message(3, text="secret words", **wrong))])
         assert [message(text="held")] == rows_of("messages")
         assert "secret" not in str(caught.value)
-        # A traceback would print what the error came from.
+        # A traceback would print the original error.
         assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
     @pytest.mark.parametrize(("table", "file_format"), [("users", "ndjson"), ("messages", "csv")])
-    def test_an_unknown_table_or_format_is_said(self, warehouse, files, table, file_format):
+    def test_an_unknown_table_or_format_is_rejected(self, warehouse, files, table, file_format):
         with pytest.raises(
             SourceFileError,
             match=r"must be one of conversation_gaps, conversations, .*, messages, the format one of ndjson, parquet",
         ):
             warehouse.load([SourceFile(files(message()).uri, table, file_format, 1)])
 
-    def test_missing_counts_keys_that_are_not_there(self, warehouse, files, rows_of):
-        held, lacking = files(message(1), message(2)), files(message(2), message(3), message(3), message(4))
+    def test_missing_counts_absent_keys(self, warehouse, files, rows_of):
+        loaded, other = files(message(1), message(2)), files(message(2), message(3), message(3), message(4))
         threads = files(conversation(), table=CONVERSATIONS)
-        assert counts(messages=4, conversations=1) == warehouse.missing([held, lacking, threads])
-        warehouse.load([held])
-        assert counts(messages=2, conversations=0) == warehouse.missing([held, lacking])
-        warehouse.load([lacking])
-        assert counts(messages=0, conversations=1) == warehouse.missing([held, lacking, threads])
+        assert counts(messages=4, conversations=1) == warehouse.missing([loaded, other, threads])
+        warehouse.load([loaded])
+        assert counts(messages=2, conversations=0) == warehouse.missing([loaded, other])
+        warehouse.load([other])
+        assert counts(messages=0, conversations=1) == warehouse.missing([loaded, other, threads])
         assert (len(rows_of("messages")), rows_of("conversations")) == (4, [])
 
 

@@ -1,4 +1,4 @@
-"""Answers that no documentation promises: nothing crashes, nothing is lost in silence, the files stay loadable."""
+"""Undocumented responses: nothing crashes, nothing is lost silently, and the files can still be loaded."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ TIME = "2026-11-20T09:30:39+0000"
 
 
 class Canned:
-    """A server that answers every call with what it is told."""
+    """A server that returns the same response to every call."""
 
     def __init__(self) -> None:
-        self.answer: dict[str, Any] = {}
+        self.response: dict[str, Any] = {}
         canned = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(canned.answer).encode()
+                body = json.dumps(canned.response).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Keeps quiet."""
+                """Logs nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         Thread(target=self.server.serve_forever, daemon=True).start()
@@ -61,8 +61,8 @@ def canned() -> Iterator[Canned]:
 
 
 def extracted(canned: Canned, folder: Path, conversation: dict[str, Any], file_format: str = "ndjson") -> Written:
-    """What is written of a list with this one conversation; it must load as well."""
-    canned.answer = {"data": [conversation]}
+    """What is written for a list with this one conversation; it must load as well."""
+    canned.response = {"data": [conversation]}
     url = f"http://127.0.0.1:{canned.server.server_address[1]}"
     pacer = Pacer(1e6)
     client = GraphClient(requests.Session(), Credentials("token"), base_url=url, pacer=pacer, attempts=1)
@@ -79,23 +79,23 @@ def conversation(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"id": "t_1", "updated_time": TIME, "messages": {"data": list(messages)}, **fields}
 
 
-ODD = [1, -1, 10**30, 1.5, True, [], ["x"], {}, {"id": "x"}, "text", None]
+VALUES = [1, -1, 10**30, 1.5, True, [], ["x"], {}, {"id": "x"}, "text", None]
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
 @pytest.mark.parametrize("field", ["message", "sticker", "from", "to", "tags", "attachments", "shares", "reactions"])
-def test_a_field_of_any_shape_costs_neither_the_message_nor_the_load(
+def test_a_malformed_field_loses_neither_the_message_nor_the_load(
     canned: Canned, tmp_path: Path, field: str, file_format: str
 ) -> None:
-    messages = [{"id": f"m_{n}", "created_time": TIME, field: value} for n, value in enumerate(ODD)]
+    messages = [{"id": f"m_{n}", "created_time": TIME, field: value} for n, value in enumerate(VALUES)]
     found = extracted(canned, tmp_path, conversation(*messages), file_format)
     if file_format == "ndjson":
-        assert [f"m_{n}" for n in range(len(ODD))] == sorted(found.message_ids, key=lambda i: int(i[2:]))
+        assert [f"m_{n}" for n in range(len(VALUES))] == sorted(found.message_ids, key=lambda i: int(i[2:]))
 
 
 @pytest.mark.parametrize("field", ["message_count", "participants", "updated_time", "unheard_of"])
-@pytest.mark.parametrize("value", ODD, ids=str)
-def test_a_conversation_field_of_any_shape_costs_nothing(
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_a_malformed_conversation_field_loses_nothing(
     canned: Canned, tmp_path: Path, field: str, value: object
 ) -> None:
     found = extracted(canned, tmp_path, conversation({"id": "m_1", "created_time": TIME}, **{field: value}))
@@ -116,8 +116,8 @@ def test_a_message_without_id_or_time_makes_its_conversation_incomplete(
 
 
 @pytest.mark.parametrize("paging", ["text", [], {"cursors": "x", "next": "y"}, {"next": "https://x.example.com"}, 7])
-def test_paging_of_any_shape_never_ends_a_list_in_silence(canned: Canned, tmp_path: Path, paging: object) -> None:
-    canned.answer = {"data": [conversation({"id": "m_1", "created_time": TIME})], "paging": paging}
+def test_malformed_paging_never_ends_a_list_silently(canned: Canned, tmp_path: Path, paging: object) -> None:
+    canned.response = {"data": [conversation({"id": "m_1", "created_time": TIME})], "paging": paging}
     url = f"http://127.0.0.1:{canned.server.server_address[1]}"
     client = GraphClient(requests.Session(), Credentials("token"), base_url=url, pacer=Pacer(1e6), attempts=1)
     edge = ConversationsEdge(client.get, "100", "MESSENGER")
@@ -129,12 +129,12 @@ def test_paging_of_any_shape_never_ends_a_list_in_silence(canned: Canned, tmp_pa
     assert type(caught.value).__name__ in ("UnexpectedResponseError", "CursorError")
 
 
-def test_a_conversation_without_an_id_is_no_conversation(canned: Canned, tmp_path: Path) -> None:
+def test_a_conversation_without_an_id_is_an_error(canned: Canned, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="without an ID"):
         extracted(canned, tmp_path, {"updated_time": TIME})
 
 
-def test_what_stood_beside_a_conversation_without_an_id_is_read_by_the_next_try(canned: Canned, tmp_path: Path) -> None:
+def test_the_next_attempt_rereads_a_list_with_a_missing_id(canned: Canned, tmp_path: Path) -> None:
     whole = [conversation({"id": f"m_{n}", "created_time": TIME}) | {"id": f"t_{n}"} for n in range(3)]
     url = f"http://127.0.0.1:{canned.server.server_address[1]}"
 
@@ -144,9 +144,9 @@ def test_what_stood_beside_a_conversation_without_an_id_is_read_by_the_next_try(
         edges = [ConversationsEdge(client.get, "100", "MESSENGER")]
         extract_conversations(edges, scope, LocalStorage(tmp_path), client)
 
-    canned.answer = {"data": [whole[0], {"updated_time": TIME}, whole[2]]}
+    canned.response = {"data": [whole[0], {"updated_time": TIME}, whole[2]]}
     with pytest.raises(TransientError, match="without an ID"):
         extract()
-    canned.answer = {"data": whole}
+    canned.response = {"data": whole}
     extract()
     assert sorted(written(tmp_path).message_ids) == ["m_0", "m_1", "m_2"]

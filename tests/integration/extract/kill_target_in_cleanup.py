@@ -1,6 +1,6 @@
-"""An extraction that kills itself once it has published.
+"""An extraction that kills itself after it has published.
 
-``python -m tests.integration.extract.killed_in_clean_up URL TOKEN …``
+``python -m tests.integration.extract.kill_target_in_cleanup URL TOKEN FOLDER UNTIL REMOVALS``
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from airflow_provider_metaconv.files import LocalStorage
 from tests.integration.extract.extraction import extract
 
 
-class Dying(LocalStorage):
-    """A folder whose process is killed at the first removal after the manifest but so many."""
+class KilledInCleanup(LocalStorage):
+    """A folder that, once the manifest is published, allows so many removals and then kills the process."""
 
     removals = -1
 
@@ -38,7 +38,7 @@ if __name__ == "__main__":
     server = SimpleNamespace(url=sys.argv[1], user_token=sys.argv[2])
     extract(
         server,  # type: ignore[arg-type]
-        Dying(Path(sys.argv[3])),
+        KilledInCleanup(Path(sys.argv[3])),
         until=datetime.fromisoformat(sys.argv[4]),
         sizes=Sizes(10, 3, 5),
         rows_per_part=100_000,

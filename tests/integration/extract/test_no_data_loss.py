@@ -1,4 +1,4 @@
-"""Whatever Meta does while a run works: every message of the window once, or a ledger that says what is not and why."""
+"""Whatever Meta does meanwhile: each message is written once, or the ledger says what is missing and why."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def numbered(count: int, platform: str = "MESSENGER", messages: int = 2) -> list
     ]
 
 
-def test_threads_that_move_to_the_top_during_the_walk_are_read_from_there(tmp_path: Path) -> None:
-    # Two known threads move with each call; most of them before the walk, on its way down, has come to them.
+def test_threads_that_move_to_the_top_are_read_there(tmp_path: Path) -> None:
+    # Two known threads move with each call, most of them before the walk down has reached them.
     traffic = LiveTraffic(every_calls=1, messages=2, new_thread_share=0.0, times=6)
     with EmulatorServer(build_world([PageSpec("100", numbered(30))], END), EmulatorSettings(live_traffic=traffic)) as s:
         extract(s, tmp_path, until=END, sizes=Sizes(5, 5))
@@ -56,9 +56,7 @@ def test_threads_that_move_to_the_top_during_the_walk_are_read_from_there(tmp_pa
 
 
 @pytest.mark.parametrize("position", [0, 1, 37, 63, 99])
-def test_one_thread_that_spoils_every_list_is_isolated_in_few_calls_and_read_by_itself(
-    tmp_path: Path, position: int
-) -> None:
+def test_a_thread_that_breaks_every_list_is_isolated_in_few_calls(tmp_path: Path, position: int) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(100))], END)) as server:
         server.add_fault(Fault("poisoned_thread", thread_id=f"t_{position}"))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(64, 16))
@@ -68,7 +66,7 @@ def test_one_thread_that_spoils_every_list_is_isolated_in_few_calls_and_read_by_
     assert extraction.calls <= undisturbed + 3 * ceil(log2(64)) + 4
 
 
-def test_a_thread_that_cannot_be_read_by_itself_either_is_in_the_ledger_as_unreadable(tmp_path: Path) -> None:
+def test_a_thread_that_cannot_be_read_alone_is_unreadable(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(40))], END)) as server:
         server.add_fault(Fault("poisoned_thread", thread_id="t_17", alone=True))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(16, 16))
@@ -84,11 +82,11 @@ def test_sizes_grow_back_after_meta_asked_for_less(tmp_path: Path) -> None:
         server.add_fault(Fault("1", times=3, after_calls=2))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(20, 4))
         assert extraction.messages == 1200
-    # 30 undisturbed; three halvings to 2 conversations a call, and back to 20 in steps.
+    # 30 undisturbed; three halvings to 2 conversations a call, then back to 20 in steps.
     assert extraction.calls < 30 + 3 + 80
 
 
-def test_a_rate_limit_never_shrinks_what_is_asked_for(tmp_path: Path) -> None:
+def test_a_rate_limit_never_shrinks_requests(tmp_path: Path) -> None:
     with EmulatorServer(uniform_world(threads=100, messages_per_thread=2, now=END, spacing_seconds=1)) as server:
         server.add_fault(Fault("613", times=5, after_calls=2, every=2))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(10, 4))
@@ -96,14 +94,14 @@ def test_a_rate_limit_never_shrinks_what_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["100/cursor", "repeated_cursor"])
-def test_a_cursor_that_fails_costs_a_way_down_from_the_top_and_nothing_else(tmp_path: Path, fault: str) -> None:
+def test_a_failed_cursor_costs_only_a_restart_from_the_top(tmp_path: Path, fault: str) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
         server.add_fault(Fault(fault, route="conversations", after_calls=3, times=1))
         extract(server, tmp_path, until=END, sizes=Sizes(5, 5))
         assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 
 
-def test_a_list_whose_cursors_never_work_ends_in_an_error_and_nothing_is_published(tmp_path: Path) -> None:
+def test_a_list_whose_cursors_never_work_is_not_published(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
         server.add_fault(Fault("100/cursor", route="conversations", after_calls=3))
         with pytest.raises(CursorError):
@@ -113,9 +111,7 @@ def test_a_list_whose_cursors_never_work_ends_in_an_error_and_nothing_is_publish
 
 
 @pytest.mark.parametrize("threads", [60, 450])
-def test_a_page_that_names_itself_is_the_end_only_when_nothing_more_comes_behind_it(
-    tmp_path: Path, threads: int
-) -> None:
+def test_a_result_page_that_refers_to_itself_hides_no_conversation(tmp_path: Path, threads: int) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(threads))], END)) as server:
         server.add_fault(Fault("repeated_cursor", route="conversations", after_calls=3))
         try:
@@ -128,7 +124,7 @@ def test_a_page_that_names_itself_is_the_end_only_when_nothing_more_comes_behind
 
 
 @pytest.mark.parametrize(("messages", "status"), [(12, "complete"), (350, "unreadable")])
-def test_a_circle_within_one_conversation_concerns_that_one_alone(tmp_path: Path, messages: int, status: str) -> None:
+def test_a_paging_loop_affects_only_its_own_conversation(tmp_path: Path, messages: int, status: str) -> None:
     threads = [*numbered(2), *numbered(3, messages=messages)[2:]]
     with EmulatorServer(build_world([PageSpec("100", threads)], END)) as server:
         server.add_fault(Fault("repeated_cursor", route="messages", match="t_2/"))
@@ -139,7 +135,7 @@ def test_a_circle_within_one_conversation_concerns_that_one_alone(tmp_path: Path
     assert status == "unreadable" or len(found.message_ids) == 2 + 2 + messages
 
 
-def test_a_list_out_of_order_is_read_to_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unordered_list_is_logged_and_read_to_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(60))], END)) as server:
         server.add_fault(Fault("unordered_page", route="conversations"))
         begin = END - timedelta(seconds=60 * 40)
@@ -149,7 +145,7 @@ def test_a_list_out_of_order_is_read_to_its_end(tmp_path: Path, caplog: pytest.L
     assert "not in order" in caplog.text
 
 
-def test_a_page_too_busy_to_be_listed_is_read_by_the_ids_that_an_earlier_run_knew(tmp_path: Path) -> None:
+def test_known_conversations_replace_a_list_that_is_refused(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(20))], END)) as server:
         extract(server, tmp_path / "window=1", until=END)
         server.world.post("t_7", created_time=END + timedelta(seconds=30))
@@ -164,13 +160,13 @@ def test_a_page_too_busy_to_be_listed_is_read_by_the_ids_that_an_earlier_run_kne
         assert [("partial", "list_refused", gap)] == [
             (row["status"], row["reason_code"], row["reason"]) for row in found.windows
         ]
-        # The next attempt continues, asks the list again, and completes the window.
+        # The next attempt continues, requests the list again, and completes the window.
         server.clear_faults()
         assert extract(server, tmp_path / "window=2", since=END, until=until).complete
     assert [row["status"] for row in written(tmp_path / "window=2").windows] == ["complete"]
 
 
-def test_unless_a_partial_result_is_acceptable_a_refused_list_fails_the_attempt_at_once(tmp_path: Path) -> None:
+def test_a_refused_list_fails_the_attempt_unless_partial_is_accepted(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(20))], END)) as server:
         extract(server, tmp_path / "window=1", until=END)
         server.add_fault(Fault("1", route="conversations"))
@@ -180,7 +176,7 @@ def test_unless_a_partial_result_is_acceptable_a_refused_list_fails_the_attempt_
     assert not (tmp_path / "window=2" / "_manifest.json").exists()
 
 
-def test_without_an_earlier_run_a_page_too_busy_to_be_listed_fails(tmp_path: Path) -> None:
+def test_a_refused_list_without_an_earlier_run_fails(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(5))], END)) as server:
         server.add_fault(Fault("1", route="conversations"))
         with pytest.raises(GraphError, match="Too much data"):
@@ -188,9 +184,9 @@ def test_without_an_earlier_run_a_page_too_busy_to_be_listed_fails(tmp_path: Pat
     assert not (tmp_path / "pages" / "window=1" / "_manifest.json").exists()
 
 
-def test_a_single_message_that_cannot_be_read_is_stepped_over_and_counted(tmp_path: Path) -> None:
+def test_an_unreadable_message_is_skipped_and_counted(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(1, messages=9))], END)) as server:
-        # The fifth message: everything that would show it is too much, but for its id and time.
+        # The fifth message: every call that would return it is too much, except for its id and time.
         server.add_fault(Fault("1", route="messages", match=r"from.*limit=1&", after_calls=1, times=1))
         server.add_fault(Fault("1", route="messages", match=r"limit=[2-9]"))
         extraction = extract(server, tmp_path, until=END, sizes=Sizes(1, 3, 2))
@@ -201,10 +197,10 @@ def test_a_single_message_that_cannot_be_read_is_stepped_over_and_counted(tmp_pa
     assert extraction.messages == 9
 
 
-# ---- going on where an earlier try ended
+# ---- resuming an earlier attempt
 
 
-def test_after_a_long_rate_limit_the_next_try_goes_on_and_spends_a_few_calls_at_most(tmp_path: Path) -> None:
+def test_after_a_long_rate_limit_the_next_attempt_resumes(tmp_path: Path) -> None:
     world = uniform_world(threads=400, messages_per_thread=5, now=END, spacing_seconds=1)
     with EmulatorServer(world) as server:
         undisturbed = extract(server, tmp_path / "a", until=END, sizes=Sizes(10, 3, 3))
@@ -223,9 +219,9 @@ def test_after_a_long_rate_limit_the_next_try_goes_on_and_spends_a_few_calls_at_
     )
 
 
-@pytest.mark.parametrize(("cursor_still_leads_there", "more_calls"), [(True, 6), (False, 12)])
-def test_a_try_that_goes_on_still_stops_where_the_window_begins(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, cursor_still_leads_there: bool, more_calls: int
+@pytest.mark.parametrize(("cursor_still_works", "more_calls"), [(True, 6), (False, 12)])
+def test_a_resumed_attempt_still_stops_where_the_window_begins(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cursor_still_works: bool, more_calls: int
 ) -> None:
     begin = END - timedelta(minutes=40)
     with EmulatorServer(build_world([PageSpec("100", numbered(200))], END)) as server:
@@ -233,7 +229,7 @@ def test_a_try_that_goes_on_still_stops_where_the_window_begins(
         server.add_fault(Fault("80006", times=1, after_calls=6))
         with pytest.raises(RateLimitError):
             extract(server, tmp_path / "b", since=begin, until=END, sizes=Sizes(5, 5))
-        if not cursor_still_leads_there:
+        if not cursor_still_works:
             server.add_fault(Fault("100/cursor", route="conversations", times=1, after_calls=0))
         resumed = extract(server, tmp_path / "b", since=begin, until=END, sizes=Sizes(5, 5))
     assert undisturbed.messages == resumed.messages
@@ -246,7 +242,7 @@ def by_id(found: Written) -> dict[str, object]:
     return {row["conversation_id"]: row for row in found.conversations}
 
 
-def test_a_token_that_dies_keeps_the_checkpoint_and_a_new_one_goes_on(tmp_path: Path) -> None:
+def test_a_new_token_resumes_from_the_checkpoint(tmp_path: Path) -> None:
     world = uniform_world(threads=200, messages_per_thread=2, now=END, spacing_seconds=1)
     with EmulatorServer(world) as server:
         server.add_fault(Fault("190/463", after_calls=15, times=1))
@@ -258,8 +254,8 @@ def test_a_token_that_dies_keeps_the_checkpoint_and_a_new_one_goes_on(tmp_path: 
         assert server.statistics()["calls"] - calls < 12
 
 
-def test_a_stored_cursor_that_no_longer_holds_is_replaced_by_the_way_down_from_the_top(tmp_path: Path) -> None:
-    # As after a new token: Meta refuses cursors that another token was given.
+def test_an_expired_stored_cursor_costs_a_restart_from_the_top(tmp_path: Path) -> None:
+    # As after a new token: Meta refuses cursors issued to another token.
     with EmulatorServer(build_world([PageSpec("100", numbered(120, messages=7))], END)) as server:
         server.add_fault(Fault("190/460", after_calls=40, times=1))
         with pytest.raises(TokenError):
@@ -272,7 +268,7 @@ def test_a_stored_cursor_that_no_longer_holds_is_replaced_by_the_way_down_from_t
 
 
 @pytest.mark.parametrize("damage", ["state", "segment", "missing segment", "other run", "other shape", "later shape"])
-def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, damage: str) -> None:
+def test_an_unusable_checkpoint_means_starting_over(tmp_path: Path, damage: str) -> None:
     world = uniform_world(threads=60, messages_per_thread=2, now=END, spacing_seconds=1)
     with EmulatorServer(world) as server:
         server.add_fault(Fault("190", after_calls=5, times=1))
@@ -298,7 +294,7 @@ def test_a_checkpoint_that_does_not_fit_means_starting_over(tmp_path: Path, dama
         assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 
 
-def test_two_tasks_that_write_the_same_window_one_wins_whole_and_the_other_fails_clearly(tmp_path: Path) -> None:
+def test_of_two_tasks_writing_one_window_the_second_fails(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", numbered(5))], END)) as server:
         with (
             LocalStorage(tmp_path).lock(),
@@ -309,7 +305,7 @@ def test_two_tasks_that_write_the_same_window_one_wins_whole_and_the_other_fails
         assert sorted(server.ground_truth("100").message_ids) == sorted(written(tmp_path).message_ids)
 
 
-def test_parquet_goes_on_from_a_checkpoint_too(tmp_path: Path) -> None:
+def test_parquet_resumes_from_a_checkpoint_too(tmp_path: Path) -> None:
     import pyarrow.parquet
 
     world = uniform_world(threads=100, messages_per_thread=2, now=END, spacing_seconds=1)
@@ -339,7 +335,7 @@ class FailsOnce(LocalStorage):
         super().publish(temporary, name, sha256=sha256)
 
 
-def test_a_part_that_could_not_be_published_is_neither_lost_nor_there_twice(tmp_path: Path) -> None:
+def test_a_part_that_was_not_published_is_neither_lost_nor_repeated(tmp_path: Path) -> None:
     storage = FailsOnce(tmp_path)
     with EmulatorServer(build_world([PageSpec("100", numbered(150))], END)) as server:
         with pytest.raises(StorageError):

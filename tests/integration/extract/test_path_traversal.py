@@ -1,4 +1,4 @@
-"""An id is one segment of a path, whatever its source: no call leaves the version, its conversation alone is lost."""
+"""An id is always one path segment: no call leaves the API version, and a bad id costs only its own conversation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.integration.extract.extraction import SkippedTime, written
 from tests.integration.graph.scripted_server import Reply, ScriptedServer, graph_error, reply
 
 TIME = "2026-11-20T09:30:39+0000"
-ODD = [
+UNUSUAL_IDS = [
     "..",
     ".",
     "../me",
@@ -31,7 +31,7 @@ ODD = [
     "..\\me",
     "\\..\\",
 ]
-LEADS_ELSEWHERE = {"..", ".", "../me", "../../evil", "t_9/../../me", "..\\me", "\\..\\"}
+TRAVERSING_IDS = {"..", ".", "../me", "../../evil", "t_9/../../me", "..\\me", "\\..\\"}
 
 
 def extract(server: ScriptedServer, folder: Path, known: Sequence[str] = ()) -> None:
@@ -48,18 +48,18 @@ def message(number: int) -> dict[str, str]:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path is one segment of an id and an edge at most, as it came over the wire."""
+    """Whether a path, as received, is at most one id and one edge."""
     segments = path.split("/")
     return (
         len(segments) <= 2 and not {".", ".."} & set(segments) and segments[-1] in ("conversations", "messages", path)
     )
 
 
-def test_ids_of_a_list_never_leave_the_version_and_cost_their_own_conversation_alone(tmp_path: Path) -> None:
+def test_listed_ids_never_leave_the_api_version(tmp_path: Path) -> None:
     def respond(path: str, _: dict[str, str]) -> Reply:
         if path == "100/conversations":
-            # Without nested messages each conversation is asked for by itself.
-            rows = [{"id": name, "updated_time": TIME} for name in [*ODD, "t_1"]]
+            # Without nested messages each conversation needs its own call.
+            rows = [{"id": name, "updated_time": TIME} for name in [*UNUSUAL_IDS, "t_1"]]
             return reply({"data": rows})
         if path.endswith("/messages"):
             return reply({"data": [message(len(server.requests))]})
@@ -70,14 +70,14 @@ def test_ids_of_a_list_never_leave_the_version_and_cost_their_own_conversation_a
         extract(server, tmp_path)
     assert [path for path in server.paths if not is_inside(path)] == []
     statuses = {row["conversation_id"]: row["status"] for row in written(tmp_path).conversations}
-    assert statuses == {name: "unreadable" if name in LEADS_ELSEWHERE else "complete" for name in [*ODD, "t_1"]}
+    assert statuses == {name: "unreadable" if name in TRAVERSING_IDS else "complete" for name in [*UNUSUAL_IDS, "t_1"]}
 
 
-@pytest.mark.parametrize("odd", ["t_\x00", "t_\n9", "\x1b[31m", "\u202et_9"])
-def test_an_id_that_cannot_be_printed_costs_its_own_conversation_at_most(tmp_path: Path, odd: str) -> None:
+@pytest.mark.parametrize("unprintable", ["t_\x00", "t_\n9", "\x1b[31m", "\u202et_9"])
+def test_an_unprintable_id_costs_only_its_own_conversation(tmp_path: Path, unprintable: str) -> None:
     def respond(path: str, _: dict[str, str]) -> Reply:
         if path == "100/conversations":
-            return reply({"data": [{"id": name, "updated_time": TIME} for name in (odd, "t_1")]})
+            return reply({"data": [{"id": name, "updated_time": TIME} for name in (unprintable, "t_1")]})
         if path == "t_1":
             return reply({"id": "t_1", "updated_time": TIME, "messages": {"data": [message(1)]}})
         return graph_error(100, "Unsupported get request. Object does not exist", 400)
@@ -85,12 +85,12 @@ def test_an_id_that_cannot_be_printed_costs_its_own_conversation_at_most(tmp_pat
     with ScriptedServer(respond) as server:
         extract(server, tmp_path)
     statuses = {row["conversation_id"]: row["status"] for row in written(tmp_path).conversations}
-    shown = "".join(character if character.isprintable() else "\ufffd" for character in odd)
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in unprintable)
     assert statuses == {shown: "unreadable", "t_1": "complete"}
 
 
-@pytest.mark.parametrize("known", [["t_1", *ODD]])
-def test_ids_of_earlier_results_never_leave_the_version(tmp_path: Path, known: list[str]) -> None:
+@pytest.mark.parametrize("known", [["t_1", *UNUSUAL_IDS]])
+def test_ids_of_earlier_results_never_leave_the_api_version(tmp_path: Path, known: list[str]) -> None:
     def respond(path: str, _: dict[str, str]) -> Reply:
         if path == "100/conversations":
             return graph_error(1, "An unknown error occurred", 500)
@@ -104,7 +104,7 @@ def test_ids_of_earlier_results_never_leave_the_version(tmp_path: Path, known: l
     assert [path for path in server.paths if not is_inside(path)] == []
     assert "t_1/messages" in server.paths
     statuses = {row["conversation_id"]: row["status"] for row in written(tmp_path).conversations}
-    assert {"unreadable"} == {statuses[name] for name in LEADS_ELSEWHERE}
+    assert {"unreadable"} == {statuses[name] for name in TRAVERSING_IDS}
     assert statuses["t_1"] == "complete"
 
 

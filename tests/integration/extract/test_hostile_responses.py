@@ -1,4 +1,4 @@
-"""Nothing that Meta sends stops an extraction: text and JSON of any kind are stored, or a conversation is marked."""
+"""Nothing that Meta sends stops an extraction: any text or JSON is stored, or its conversation is marked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def message(name: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
-def test_half_a_surrogate_anywhere_costs_nothing(tmp_path: Path, file_format: str) -> None:
+def test_unpaired_surrogates_anywhere_lose_nothing(tmp_path: Path, file_format: str) -> None:
     """In ids, names, cursors, participants and texts, while checkpoints are written after each call."""
     person = {"id": f"7{HALF}", "name": f"Half {HALF}"}
 
@@ -72,7 +72,7 @@ def test_half_a_surrogate_anywhere_costs_nothing(tmp_path: Path, file_format: st
 
 
 @pytest.mark.parametrize("half", [f"QVFI{HALF}", f"{HALF}\\udc00\\ud83d", f"{HALF}{HALF}"])
-def test_half_a_surrogate_in_the_lists_cursor_never_breaks_the_checkpoint(tmp_path: Path, half: str) -> None:
+def test_an_unpaired_surrogate_in_a_cursor_keeps_the_checkpoint_valid(tmp_path: Path, half: str) -> None:
     def respond(path: str, query: dict[str, str]) -> Reply:
         first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [message("m_1")]}}
         if query.get("after"):
@@ -92,19 +92,17 @@ DEPTHS = [150, 254, 300, 600, 1100, 20_000]
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
 @pytest.mark.parametrize("field", ["attachments", "message", "from", "participants", "unheard_of", "updated_time"])
-def test_a_value_of_any_depth_costs_neither_its_message_nor_the_load(
-    tmp_path: Path, depth: int, file_format: str, field: str
-) -> None:
+def test_values_of_any_depth_lose_no_message(tmp_path: Path, depth: int, file_format: str, field: str) -> None:
     deep = "[" * depth + '"x"' + "]" * depth
 
     def respond(path: str, _: dict[str, str]) -> Reply:
-        odd = message("m_1", **{field: "DEEP"})
-        first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [odd]}}
+        deep_message = message("m_1", **{field: "DEEP"})
+        first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [deep_message]}}
         if field in ("participants", "updated_time"):
             first |= {field: "DEEP", "messages": {"data": [message("m_1")]}}
-        answer: Any = {"data": [first]} if path == "100/conversations" else first
-        answer = {"data": [odd]} if path.endswith("messages") else answer
-        return reply(json.dumps(answer).replace('"DEEP"', deep).encode())
+        body: Any = {"data": [first]} if path == "100/conversations" else first
+        body = {"data": [deep_message]} if path.endswith("messages") else body
+        return reply(json.dumps(body).replace('"DEEP"', deep).encode())
 
     with ScriptedServer(respond) as server:
         done = extract(server.client(attempts=1), tmp_path, file_format)
@@ -126,7 +124,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABLE)))
-def test_a_conversation_that_cannot_be_read_is_marked_and_the_others_are_read(tmp_path: Path, body: bytes) -> None:
+def test_an_unreadable_conversation_is_marked_and_the_others_are_read(tmp_path: Path, body: bytes) -> None:
     def respond(path: str, query: dict[str, str]) -> Reply:
         rows = [{"id": f"t_{n}", "updated_time": TIME} for n in range(3)]
         if path == "100/conversations":
@@ -151,7 +149,7 @@ def test_a_conversation_that_cannot_be_read_is_marked_and_the_others_are_read(tm
 
 @pytest.mark.parametrize("value", ["9" * 5000, "-" + "9" * 5000, "1e999", "NaN", "-Infinity", "1e-999"])
 @pytest.mark.parametrize("field", ["message_count", "message", "sticker", "tags", "participants"])
-def test_a_number_of_any_size_costs_nothing(tmp_path: Path, field: str, value: str) -> None:
+def test_numbers_of_any_size_lose_nothing(tmp_path: Path, field: str, value: str) -> None:
     first = {"id": "t_1", "updated_time": TIME, "messages": {"data": [message("m_1", **{field: "ODD"})]}, field: "ODD"}
     body = json.dumps({"data": [first]}).replace('"ODD"', value).encode()
     with ScriptedServer(lambda *_: reply(body)) as server:

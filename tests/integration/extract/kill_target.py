@@ -1,6 +1,6 @@
-"""One extraction in a process of its own, to be killed.
+"""One extraction in a separate process, to be killed.
 
-``python -m tests.integration.extract.killed URL FOLDER FORMAT ROWS``
+``python -m tests.integration.extract.kill_target URL TOKEN FOLDER UNTIL FORMAT ROWS``
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.integration.extract.extraction import extract
 
 
 def main(url: str, token: str, folder: str, until: str, file_format: str, rows_per_part: str) -> None:
-    """Extracts Page 100 as the tests do."""
+    """Extracts Page 100 like the tests."""
     server = SimpleNamespace(url=url, user_token=token)
     extract(
         server,  # type: ignore[arg-type]
