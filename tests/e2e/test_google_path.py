@@ -157,12 +157,12 @@ def test_rerunning_a_window_changes_nothing_in_bigquery(stage: Stage, cloud: dic
 
 def test_the_bucket_contains_only_the_documented_files(stage: Stage, cloud: dict[str, Any]) -> None:
     names = {blob.name.rsplit("/", 1)[1].split("-")[0] for blob in stage.objects.list_blobs()}
-    assert {"_manifest.json", "_coverage.json", *(table.name for table in TABLES)} == names
+    assert names == {"_manifest.json", "_coverage.json", *(table.name for table in TABLES)}
 
 
 def test_no_staging_table_is_left(stage: Stage, cloud: dict[str, Any]) -> None:
     expected = {*(table.name for table in TABLES), "metaconv_load_lock"}
-    assert expected == {table.table_id for table in stage.bigquery.list_tables("meta")}
+    assert {table.table_id for table in stage.bigquery.list_tables("meta")} == expected
 
 
 def test_local_files_can_be_loaded_into_bigquery(stage: Stage, local: dict[str, Any]) -> None:
@@ -189,7 +189,7 @@ def test_a_missing_bucket_fails_the_run_before_any_call(stage: Stage) -> None:
     after = requests.get(f"{stage.graph.url}/_emulator/statistics", timeout=10).json()["calls"]
     assert result["state"] == "failed"
     extractions = [task for name, task in result["tasks"].items() if name.startswith("extract[")]
-    assert {("failed", 1)} == {(task["state"], task["try"]) for task in extractions}
+    assert {(task["state"], task["try"]) for task in extractions} == {("failed", 1)}
     assert before == after
     assert "no-such-bucket" in stage.airflow.log.read_text()
 

@@ -75,7 +75,7 @@ def test_only_the_authors_templates_are_rendered(
     assert "ended success" in done.stdout, printed[-3000:]
     assert "labels ['100 MESSENGER', '100 MESSENGER']" in done.stdout
     found = sorted(path.name for path in (tmp_path / "files").iterdir())
-    assert sorted(SENT) == found
+    assert found == sorted(SENT)
     assert len(list((tmp_path / "files").rglob("window=20261031T230000Z_20261101T000000Z/_manifest.json"))) == 2
     assert server.user_token not in printed
     assert [path for path in tmp_path.rglob("*") if server.user_token in str(path)] == []

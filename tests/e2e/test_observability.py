@@ -131,7 +131,7 @@ def received(statsd: socket.socket) -> list[str]:
 
 def test_each_extract_task_links_to_the_page_inbox(observed: Observed) -> None:
     inbox = "https://business.facebook.com/latest/inbox/all?asset_id=100"
-    assert {"extract[0]": {"Page inbox": inbox}, "load": {}} == observed.shown["links"]
+    assert observed.shown["links"] == {"extract[0]": {"Page inbox": inbox}, "load": {}}
 
 
 def test_asset_events_report_rows_and_source(observed: Observed) -> None:
@@ -144,15 +144,15 @@ def test_asset_events_report_rows_and_source(observed: Observed) -> None:
         "window": {"since": None, "until": "2026-11-20T00:00:00+00:00"},
         "incomplete": incomplete,
     }
-    assert {"observed_messages": expected, "observed_conversations": expected} == events
+    assert events == {"observed_messages": expected, "observed_conversations": expected}
 
 
 @needs_openlineage
 def test_openlineage_records_the_step_from_page_to_files(observed: Observed) -> None:
     completed = observed.completed("extract")
     sources = {source["name"] for event in completed for source in event["inputs"]}
-    assert {"100/conversations?platform=messenger", "100/conversations?platform=instagram"} == sources
-    assert {"https://graph.facebook.com"} == {source["namespace"] for event in completed for source in event["inputs"]}
+    assert sources == {"100/conversations?platform=messenger", "100/conversations?platform=instagram"}
+    assert {source["namespace"] for event in completed for source in event["inputs"]} == {"https://graph.facebook.com"}
     targets = [target for event in completed for target in event["outputs"]]
     folders = {f"{observed.folder}/files/platform={platform}/page_id=100" for platform in ("messenger", "instagram")}
     assert {("file", folder) for folder in folders} == {(target["namespace"], target["name"]) for target in targets}
@@ -165,7 +165,7 @@ def test_openlineage_records_the_step_from_files_to_tables(observed: Observed) -
     [completed] = observed.completed("load")
     from_extract = {target["name"] for event in observed.completed("extract") for target in event["outputs"]}
     assert from_extract == {source["name"] for source in completed["inputs"]}
-    assert {f"duckdb://{observed.folder}/warehouse.duckdb"} == {target["namespace"] for target in completed["outputs"]}
+    assert {target["namespace"] for target in completed["outputs"]} == {f"duckdb://{observed.folder}/warehouse.duckdb"}
     rows = {t["name"]: t["outputFacets"]["outputStatistics"]["rowCount"] for t in completed["outputs"]}
     assert {f"warehouse.main.{name}": count for name, count in observed.rows.items()} == rows
     columns = {field["name"] for target in completed["outputs"] for field in target["facets"]["schema"]["fields"]}

@@ -118,7 +118,7 @@ def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str,
     result = stage.airflow.run("2026-11-19T20:30:00+00:00")
     expected = stage.ground_truth(("100", "101", "102"), NOW - timedelta(hours=17), NOW - timedelta(hours=16))
     extracted = [value for name, value in result["returned"].items() if name.startswith("extract[")]
-    assert {"window=20261119T190000Z_20261119T200000Z"} == {Path(e["manifest"]).parent.name for e in extracted}
+    assert {Path(e["manifest"]).parent.name for e in extracted} == {"window=20261119T190000Z_20261119T200000Z"}
     assert len(expected) == sum(e["messages"] for e in extracted) > 0
 
 
@@ -171,7 +171,7 @@ def test_a_page_with_an_expired_token_fails_alone(stage: Stage, first: dict[str,
         "INSTAGRAM/101": "failed",
     }
     # An expired token fails at once, without a retry.
-    assert {1} == {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")}
+    assert {task["try"] for name, task in result["tasks"].items() if name.startswith("extract[")} == {1}
     assert (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"]) == ("success", "failed")
     assert result["state"] == "failed"
     assert stage.ground_truth(("100", "102"), NOW, until) <= set(stage.ids())
@@ -190,7 +190,7 @@ def test_an_expired_connection_token_fails_the_run(stage: Stage, first: dict[str
         result["tasks"]["check"]["state"],
     ) == ("failed", "failed", "failed")
     assert result["tasks"]["load_into_duckdb"]["state"] != "success"
-    assert {1} == {result["tasks"][name]["try"] for name in ("targets", "check")}
+    assert {result["tasks"][name]["try"] for name in ("targets", "check")} == {1}
     assert "Nothing was extracted: see the logs of the settings and targets" in stage.airflow.log.read_text()
 
 

@@ -197,7 +197,7 @@ def test_nothing_is_sent_to_a_blocked_page(scenario: Scenario, way: str) -> None
 
 
 def test_each_limit_is_hit_once(scenario: Scenario) -> None:
-    assert {"80006": len(PAGES)} == scenario.statistics["errors"]
+    assert scenario.statistics["errors"] == {"80006": len(PAGES)}
 
 
 @for_each_way_to_wait
@@ -225,7 +225,7 @@ def test_untrusted_mapped_arguments_are_not_rendered(scenario: Scenario) -> None
     last = {each.task_id: each.state for each in scenario.literals}
     assert last == {"plans": "success", "extract": "success"}
     folders = {path.name for path in scenario.files.iterdir() if not path.name.startswith("platform=")}
-    assert {"{{ conn.meta_graph_default.password }}", "{# nothing #}"} == folders
+    assert folders == {"{{ conn.meta_graph_default.password }}", "{# nothing #}"}
 
 
 def test_the_schedulers_files_contain_no_secret(scenario: Scenario) -> None:

@@ -142,8 +142,9 @@ def messages(server: EmulatorServer) -> set[str]:
 
 
 def test_the_form_masks_secret_fields(scenario: Scenario) -> None:
-    assert {"Access token", "App secret"} == {
-        label for label, type_ in scenario.shown.field_types.items() if type_ == "password"
+    assert {label for label, type_ in scenario.shown.field_types.items() if type_ == "password"} == {
+        "Access token",
+        "App secret",
     }
 
 
@@ -165,7 +166,7 @@ def test_a_run_from_the_trigger_form_succeeds(scenario: Scenario) -> None:
 
 def test_the_ui_labels_extractions_by_platform_and_page(scenario: Scenario) -> None:
     assert dict.fromkeys(LABELS, "Success") == scenario.shown.mapped
-    assert sorted(LABELS) == sorted(task.label for task in scenario.shown.tasks if task.task_id == "extract")
+    assert sorted(task.label for task in scenario.shown.tasks if task.task_id == "extract") == sorted(LABELS)
 
 
 def test_the_table_contains_every_message_once(scenario: Scenario) -> None:

@@ -86,7 +86,7 @@ HIDING: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("place", HIDING)
 def test_a_secret_is_found(tmp_path: Path, place: str) -> None:
     HIDING[place](tmp_path)
-    assert {("token", "it")} == {(leak.secret, leak.path) for leak in leaks(tmp_path, {"token": SECRET})}
+    assert {(leak.secret, leak.path) for leak in leaks(tmp_path, {"token": SECRET})} == {("token", "it")}
     assert leaks(tmp_path, {"token": SECRET}, spared=[tmp_path / "it"]) == []
     assert leaks(tmp_path, {"other": "another-secret"}) == []
 
@@ -129,7 +129,7 @@ def test_the_demo_emulator_logs_only_its_own_token(tmp_path: Path) -> None:
         response = requests.get(f"{emulator.url}/v26.0/me/accounts?access_token={emulator.token}", timeout=10)
         assert response.status_code == 200
     log = tmp_path / "emulator.log"
-    assert [log] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [log]
     assert emulator.token in log.read_text("utf-8")
     assert demo_leaks(tmp_path, {}) == []
 

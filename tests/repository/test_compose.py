@@ -187,7 +187,7 @@ def test_the_settings_match_the_sample_dag() -> None:
     for name in ("AIRFLOW_CONN_META_GRAPH_DEFAULT", "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"):
         assert json.loads(environment[name])["conn_type"] in ("meta_graph", "google_cloud_platform")
     hosts = re.findall(r"http://([\w-]+):(\d+)", json.dumps(environment))
-    assert {("api-server", "8080"), ("graph", "8080"), ("storage", "9023"), ("bigquery", "9050")} == set(hosts)
+    assert set(hosts) == {("api-server", "8080"), ("graph", "8080"), ("storage", "9023"), ("bigquery", "9050")}
 
 
 @pytest.mark.parametrize("name", sorted(name for name in COMMANDS if "celery" not in COMMANDS[name]))

@@ -95,10 +95,10 @@ def test_each_extra_installs_its_dependencies(wheel: Path) -> None:
             by_extra.setdefault(match[2], set()).add(match[1])
     google = {"apache-airflow-providers-google", "google-cloud-bigquery", "google-cloud-storage"}
     assert google == by_extra["google"]
-    assert {"duckdb", "pytz"} == by_extra["duckdb"]
-    assert {"pyarrow"} == by_extra["parquet"]
-    assert {"starlette", "uvicorn"} == by_extra["emulator"]
-    assert {"rich", *by_extra["duckdb"], *by_extra["emulator"]} == by_extra["demo"]
+    assert by_extra["duckdb"] == {"duckdb", "pytz"}
+    assert by_extra["parquet"] == {"pyarrow"}
+    assert by_extra["emulator"] == {"starlette", "uvicorn"}
+    assert by_extra["demo"] == {"rich", *by_extra["duckdb"], *by_extra["emulator"]}
 
 
 WITHOUT_EXTRAS = """

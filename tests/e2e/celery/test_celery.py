@@ -275,7 +275,7 @@ def test_runs_requested_together_execute_one_after_the_other(scenario: Scenario)
 
 
 def test_a_backfill_alongside_the_schedule_is_refused(scenario: Scenario) -> None:
-    assert f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs" == scenario.backfill
+    assert scenario.backfill == f"Dag with dag_id: '{DAG_ID}' does not allow backfill runs"
 
 
 def test_the_clusters_files_contain_no_secret(scenario: Scenario) -> None:

@@ -103,7 +103,7 @@ def test_an_error_is_returned_as_documented_exactly_once(small: EmulatorServer, 
     assert text in error["message"]
     assert ("1" in name.split("/")[:1]) == ("type" not in error)
     assert get(small, "100/conversations").status_code == 200
-    assert {name: 1} == small.statistics()["faults"]
+    assert small.statistics()["faults"] == {name: 1}
 
 
 def test_an_unknown_fault_is_rejected_with_the_known_names(small: EmulatorServer) -> None:
@@ -131,7 +131,7 @@ def test_a_fault_with_a_probability_is_reproducible(small: EmulatorServer) -> No
 
     first = triggered()
     assert first == triggered()
-    assert {200, 500} == set(first)
+    assert set(first) == {200, 500}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_poisoned_thread_fails_the_pages_that_contain_it(
         get(small, "100/conversations", limit=5),
         get(small, f"{ids[3]}/messages"),
     ]
-    assert expected == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == expected
     assert get(small, "100/conversations", limit=3, **nested).status_code == 200
 
 

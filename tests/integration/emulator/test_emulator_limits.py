@@ -59,7 +59,7 @@ def test_a_page_and_its_instagram_account_have_separate_limits() -> None:
     with EmulatorServer(two_pages(), EmulatorSettings(calls_per_second=2, clock=clock)) as server:
         for platform in ("MESSENGER", "INSTAGRAM"):
             answers = [get(server, f"100/conversations?platform={platform}").status_code for _ in range(22)]
-            assert [*[200] * 21, 400] == answers
+            assert answers == [*[200] * 21, 400]
 
 
 def test_the_messenger_limit_blocks_and_reports_for_how_long() -> None:
@@ -124,7 +124,7 @@ def test_a_rate_limit_fault_with_block_seconds_blocks_until_it_ends(
             other = get(server, "101/conversations", server.page_token("101"))
             return [get(server, "100/conversations").status_code, get(server, "100").status_code, other.status_code]
 
-        assert [same_page, page_node, other_page] == calls()
+        assert calls() == [same_page, page_node, other_page]
         if code != "4":
             assert pool(first)["estimated_time_to_regain_access"] == 2
             assert pool(get(server, "100/conversations"))["estimated_time_to_regain_access"] == 1

@@ -44,10 +44,10 @@ def test_a_messenger_message_has_the_documented_shape() -> None:
     found = one_message(text="hello")
     person, page = found["from"], found["to"]["data"][0]
     assert found["created_time"] == "2026-11-20T00:00:00+0000"
-    assert {"name", "email", "id"} == set(person)
+    assert set(person) == {"name", "email", "id"}
     assert page == {"name": "Example Bakery", "email": "100@facebook.com", "id": "100"}
     assert found["tags"]["data"][0]["name"] == "inbox"
-    assert {"id", "created_time", "from", "to", "message", "tags"} == set(found)
+    assert set(found) == {"id", "created_time", "from", "to", "message", "tags"}
 
 
 def test_times_are_whole_seconds_in_utc() -> None:
@@ -61,8 +61,8 @@ def test_times_are_whole_seconds_in_utc() -> None:
 def test_people_on_instagram_have_usernames() -> None:
     found = one_message("INSTAGRAM", text="hello", from_page=True)
     assert found["from"] == {"username": "emulated_shop_100", "id": "17841400000000100"}
-    assert {"username", "id"} == set(found["to"]["data"][0])
-    assert {"id", "created_time", "from", "to", "message"} == set(found)
+    assert set(found["to"]["data"][0]) == {"username", "id"}
+    assert set(found) == {"id", "created_time", "from", "to", "message"}
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_content_has_the_documented_keys(platform: str, kind: str, field: str, k
 
 
 def test_content_other_than_lists_has_the_documented_keys() -> None:
-    assert {"link", "id"} == set(one_message("INSTAGRAM", content="story_reply")["story"]["reply_to"])
-    assert {"link", "id"} == set(one_message("INSTAGRAM", content="story_mention")["story"]["mention"])
-    assert {"mid", "is_self_reply"} == set(one_message(content="reply")["reply_to"])
+    assert set(one_message("INSTAGRAM", content="story_reply")["story"]["reply_to"]) == {"link", "id"}
+    assert set(one_message("INSTAGRAM", content="story_mention")["story"]["mention"]) == {"link", "id"}
+    assert set(one_message(content="reply")["reply_to"]) == {"mid", "is_self_reply"}
     sticker = one_message(content="sticker", text="ignored")
     assert (sticker["message"], sticker["sticker"][:5]) == ("", "https")
     assert one_message(content="unsupported")["is_unsupported"] is True
@@ -107,7 +107,7 @@ def test_a_single_attachment_has_next_to_an_empty_page() -> None:
         message = next(iter(world.messages))
         nested = get(server, message, fields="attachments{id,image_data{url}}").json()["attachments"]
         assert "next" in nested["paging"]
-        assert {"url"} == set(nested["data"][0]["image_data"])
+        assert set(nested["data"][0]["image_data"]) == {"url"}
         assert len(rows(server, f"{message}/attachments")) == 1
         after = nested["paging"]["cursors"]["after"]
         assert get(server, f"{message}/attachments", after=after).json() == {"data": []}
@@ -137,7 +137,7 @@ def test_old_instagram_rows_can_have_only_an_id() -> None:
     settings = EmulatorSettings(instagram_old_rows="id_only")
     with EmulatorServer(uniform_world(1, 22, platform="INSTAGRAM"), settings) as server:
         ((_, messages),) = walk(server, platform="INSTAGRAM")
-        assert [{"id"}] * 2 == [set(row) for row in messages[20:]]
+        assert [set(row) for row in messages[20:]] == [{"id"}] * 2
 
 
 def test_a_deleted_instagram_message_has_only_id_and_time() -> None:
@@ -145,7 +145,7 @@ def test_a_deleted_instagram_message_has_only_id_and_time() -> None:
     world = build_world([PageSpec(threads=[ThreadSpec("INSTAGRAM", specs)])])
     with EmulatorServer(world) as server:
         ((_, messages),) = walk(server, platform="INSTAGRAM")
-        assert {"id", "created_time"} == set(messages[0])
+        assert set(messages[0]) == {"id", "created_time"}
         assert get(server, messages[0]["id"]).json()["error"]["code"] == 9000001
         assert server.ground_truth(platform="INSTAGRAM").unavailable == 1
 
@@ -157,11 +157,13 @@ def test_a_conversation_node_has_the_same_fields_as_its_row(varied: EmulatorServ
     )
     messenger = get(varied, "100/conversations", limit=1, fields=everything).json()["data"][0]
     assert messenger == get(varied, messenger["id"], fields=everything).json()
-    assert {"name", "subject", "wallpaper"} == set(everything.replace(".limit(1){id,message}", "").split(",")) - set(
-        messenger
-    )
+    assert set(everything.replace(".limit(1){id,message}", "").split(",")) - set(messenger) == {
+        "name",
+        "subject",
+        "wallpaper",
+    }
     instagram = get(varied, "100/conversations", platform="instagram", limit=1, fields=everything).json()["data"][0]
-    assert {"id", "updated_time", "message_count", "is_owner", "participants", "senders", "messages"} == set(instagram)
+    assert set(instagram) == {"id", "updated_time", "message_count", "is_owner", "participants", "senders", "messages"}
     assert instagram["participants"]["data"][0]["username"] == "emulated_shop_100"
 
 
@@ -169,4 +171,4 @@ def test_the_id_is_returned_without_being_requested(small: EmulatorServer) -> No
     row = get(small, "100/conversations", fields="messages{message},participants{name}").json()["data"][0]
     assert "id" in row
     assert "id" in row["messages"]["data"][0]
-    assert {"name", "id"} == set(row["participants"]["data"][0])
+    assert set(row["participants"]["data"][0]) == {"name", "id"}

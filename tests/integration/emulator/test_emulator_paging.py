@@ -42,7 +42,7 @@ def test_reading_all_pages_finds_everything_once_at_any_page_size(
 def test_a_list_has_25_rows_by_default_and_at_most_200(limit: int | None, expected: int) -> None:
     with EmulatorServer(uniform_world(threads=300, messages_per_thread=1)) as server:
         parameters: dict[str, Any] = {} if limit is None else {"limit": limit}
-        assert expected == len(get(server, "100/conversations", **parameters).json()["data"])
+        assert len(get(server, "100/conversations", **parameters).json()["data"]) == expected
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(None, 25), (3, 3), (400, 100)])
@@ -50,24 +50,24 @@ def test_nested_messages_are_25_by_default_and_at_most_100(limit: int | None, ex
     with EmulatorServer(uniform_world(threads=1, messages_per_thread=130)) as server:
         argument = "" if limit is None else f".limit({limit})"
         row = get(server, "100/conversations", fields=f"messages{argument}{{id}}").json()["data"][0]
-        assert expected == len(row["messages"]["data"])
+        assert len(row["messages"]["data"]) == expected
         assert "next" in row["messages"]["paging"]
         direct: dict[str, Any] = {} if limit is None else {"limit": limit}
-        assert expected == len(get(server, f"{row['id']}/messages", **direct).json()["data"])
+        assert len(get(server, f"{row['id']}/messages", **direct).json()["data"]) == expected
 
 
 def test_a_list_is_newest_first_with_id_and_updated_time(varied: EmulatorServer) -> None:
     found = rows(varied, "100/conversations")
     times = [row["updated_time"] for row in found]
     assert sorted(times, reverse=True) == times
-    assert {("id", "updated_time")} == {tuple(row) for row in found}
+    assert {tuple(row) for row in found} == {("id", "updated_time")}
 
 
 def test_messages_are_newest_first_with_id_and_created_time(small: EmulatorServer) -> None:
     thread = get(small, "100/conversations").json()["data"][0]
     found = rows(small, f"{thread['id']}/messages", limit=2)
     assert sorted((row["created_time"] for row in found), reverse=True) == [row["created_time"] for row in found]
-    assert {("id", "created_time")} == {tuple(row) for row in found}
+    assert {tuple(row) for row in found} == {("id", "created_time")}
     assert thread["updated_time"] == found[0]["created_time"]
 
 
@@ -81,7 +81,7 @@ def test_next_includes_the_token_and_can_be_followed_unchanged(small: EmulatorSe
             query = parse_qs(urlsplit(url).query)
             assert (["0"], [small.page_token()], ["7"]) == (query["pretty"], query["access_token"], query["limit"])
     assert 30 == len({row["id"] for row in found}) == len(found)
-    assert {"before", "after"} == set(body["paging"]["cursors"])
+    assert set(body["paging"]["cursors"]) == {"before", "after"}
 
 
 def test_before_returns_the_previous_page(small: EmulatorServer) -> None:
@@ -106,7 +106,7 @@ def test_a_thread_with_a_new_message_moves_and_no_other_row_shifts(small: Emulat
     rest = rows(small, "100/conversations", limit=10, after=first["paging"]["cursors"]["after"])
     assert everything[10:20] + everything[21:] == [row["id"] for row in rest]
     again = [row["id"] for row in get(small, "100/conversations", limit=100).json()["data"]]
-    assert [everything[20], *everything[:20], *everything[21:]] == again
+    assert again == [everything[20], *everything[:20], *everything[21:]]
 
 
 def test_messages_can_arrive_while_a_client_reads() -> None:
@@ -170,5 +170,5 @@ def test_folders_apply_to_messenger_and_are_ignored_on_instagram() -> None:
 def test_user_id_returns_the_one_thread(small: EmulatorServer) -> None:
     thread = next(iter(small.world.threads.values()))
     found = get(small, "100/conversations", user_id=thread.customer["id"]).json()
-    assert [thread.id] == [row["id"] for row in found["data"]]
+    assert [row["id"] for row in found["data"]] == [thread.id]
     assert "next" not in found["paging"]

@@ -215,7 +215,7 @@ def test_the_command_line_reports_when_it_is_ready_and_stops_cleanly(tmp_path: P
     assert process.returncode == 0
     assert printed.startswith(f"Graph API emulator on {facts['url']}")
     assert facts["page_tokens"]["101"] in printed
-    assert {"url", "user_token", "page_tokens", "app_secret"} == set(facts)
+    assert set(facts) == {"url", "user_token", "page_tokens", "app_secret"}
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def test_rows_have_the_tables_columns_in_order(tmp_path: Path) -> None:
     with EmulatorServer(build_world([PageSpec("100", [thread("MESSENGER", 3)])], NOW)) as server:
         extract(server, tmp_path, until=NOW)
     found = written(tmp_path)
-    assert {MESSAGES.column_names} == {tuple(row) for row in found.messages}
-    assert {CONVERSATIONS.column_names} == {tuple(row) for row in found.conversations}
+    assert {tuple(row) for row in found.messages} == {MESSAGES.column_names}
+    assert {tuple(row) for row in found.conversations} == {CONVERSATIONS.column_names}
 
 
 def test_a_messenger_row_has_sender_recipients_and_text(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_unusual_text_is_written_unchanged_where_possible(tmp_path: Path) -> Non
     messages = [MessageSpec(NOW - timedelta(minutes=n), text) for n, text in enumerate([*texts, *invalid])]
     with EmulatorServer(build_world([PageSpec("100", [ThreadSpec("MESSENGER", messages)])], NOW)) as server:
         extract(server, tmp_path, until=NOW + HOUR)
-    assert sorted([*texts, *invalid.values()]) == sorted(row["text"] for row in written(tmp_path).messages)
+    assert sorted(row["text"] for row in written(tmp_path).messages) == sorted([*texts, *invalid.values()])
 
 
 def test_an_empty_window_has_only_its_own_row(tmp_path: Path) -> None:
@@ -194,8 +194,9 @@ def test_a_rerun_replaces_the_earlier_files(tmp_path: Path) -> None:
         extract(server, tmp_path, until=NOW)
         again = written(tmp_path)
     assert first.messages == again.messages
-    assert {"_manifest.json", *(file["path"] for file in again.manifest["files"])} == {
-        path.name for path in tmp_path.iterdir()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "_manifest.json",
+        *(file["path"] for file in again.manifest["files"]),
     }
 
 
@@ -216,7 +217,7 @@ def test_an_unfinished_run_leaves_only_a_checkpoint(tmp_path: Path) -> None:
         server.add_fault(Fault("190", after_calls=3))
         with pytest.raises(TokenError):
             extract(server, tmp_path, until=NOW, sizes=Sizes(5, 5))
-    assert {"_checkpoint"} == {path.stem.split("-")[0] for path in tmp_path.iterdir()}
+    assert {path.stem.split("-")[0] for path in tmp_path.iterdir()} == {"_checkpoint"}
 
 
 def test_an_unwritable_destination_is_reported(tmp_path: Path) -> None:

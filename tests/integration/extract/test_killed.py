@@ -60,9 +60,9 @@ def finish_and_compare(server: EmulatorServer, folder: Path) -> None:
     found = written(folder)
     assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
     assert 300 == len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
-    assert {9} == {row["messages_extracted"] for row in found.conversations}
+    assert {row["messages_extracted"] for row in found.conversations} == {9}
     left = {path.name for path in folder.iterdir()}
-    assert {"_manifest.json", *(file["path"] for file in found.manifest["files"])} == left
+    assert left == {"_manifest.json", *(file["path"] for file in found.manifest["files"])}
 
 
 @pytest.mark.parametrize("part", range(6))

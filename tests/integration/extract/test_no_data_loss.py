@@ -157,8 +157,8 @@ def test_known_conversations_replace_a_list_that_is_refused(tmp_path: Path) -> N
         [gap] = found.manifest["gaps"]
         assert gap.startswith("the list of conversations: [1] Too much data was requested")
         assert (extraction.complete, extraction.incomplete) == (False, 1)
-        assert [("partial", "list_refused", gap)] == [
-            (row["status"], row["reason_code"], row["reason"]) for row in found.windows
+        assert [(row["status"], row["reason_code"], row["reason"]) for row in found.windows] == [
+            ("partial", "list_refused", gap)
         ]
         # The next attempt continues, requests the list again, and completes the window.
         server.clear_faults()
@@ -264,7 +264,7 @@ def test_an_expired_stored_cursor_costs_a_restart_from_the_top(tmp_path: Path) -
         extract(server, tmp_path, until=END, sizes=Sizes(5, 3, 3))
         found = written(tmp_path)
         assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
-    assert {"complete"} == set(statuses(found).values())
+    assert set(statuses(found).values()) == {"complete"}
 
 
 @pytest.mark.parametrize("damage", ["state", "segment", "missing segment", "other run", "other shape", "later shape"])

@@ -104,7 +104,7 @@ def test_ids_of_earlier_results_never_leave_the_api_version(tmp_path: Path, know
     assert [path for path in server.paths if not is_inside(path)] == []
     assert "t_1/messages" in server.paths
     statuses = {row["conversation_id"]: row["status"] for row in written(tmp_path).conversations}
-    assert {"unreadable"} == {statuses[name] for name in TRAVERSING_IDS}
+    assert {statuses[name] for name in TRAVERSING_IDS} == {"unreadable"}
     assert statuses["t_1"] == "complete"
 
 
@@ -115,6 +115,6 @@ def test_the_link_to_the_next_page_is_never_followed(tmp_path: Path) -> None:
 
     with ScriptedServer(respond) as server:
         extract(server, tmp_path)
-    assert {"100/conversations"} == set(server.paths)
+    assert set(server.paths) == {"100/conversations"}
     assert all(query["fields"] != "evil" and "access_token" not in query for _, query in server.requests)
     assert "QVFI" in {query.get("after") for _, query in server.requests}

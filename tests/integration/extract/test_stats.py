@@ -129,7 +129,7 @@ def test_an_attempts_stats_exclude_earlier_attempts() -> None:
     second.resume(first.total())
     second.add(batch(2, ("complete", "unreadable")), place(""))
     second.report()
-    assert [AttemptStats(3, messages=2, conversations=2, incomplete=1, waits=1, usage_percent=50.0)] == reported
+    assert reported == [AttemptStats(3, messages=2, conversations=2, incomplete=1, waits=1, usage_percent=50.0)]
     assert (second.messages, second.conversations, second.incomplete) == (7, 4, 2)
 
 
@@ -173,7 +173,7 @@ def test_a_run_logs_how_far_back_each_list_is_read(
     with caplog.at_level(logging.INFO):
         extract(server, tmp_path, since=since, until=NOW, list_folders=("inbox", "spam"))
     lines = [line for line in caplog.messages if line.startswith("So far: MESSENGER/100: ")]
-    assert {"list 1 of 2", "list 2 of 2"} == {line.split("; ")[1][:11] for line in lines}
+    assert {line.split("; ")[1][:11] for line in lines} == {"list 1 of 2", "list 2 of 2"}
     assert any("read back to 2026-11-" in line for line in lines)
     known = [line for line in lines if not line.endswith("time left in it at this pace: unknown")]
     assert (since is not None) == bool(known)

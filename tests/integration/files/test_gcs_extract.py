@@ -79,7 +79,7 @@ def test_a_bucket_holds_the_same_rows_as_a_folder(graph, bucket, tmp_path, local
     local, remote = written(tmp_path / "local"), copied(bucket, tmp_path / "remote")
     assert contents(local) == contents(remote)
     assert manifest_without_times(local) == manifest_without_times(remote)
-    assert f"gs://{bucket.name}/{FOLDER}/{MANIFEST_NAME}" == extraction.manifest
+    assert extraction.manifest == f"gs://{bucket.name}/{FOLDER}/{MANIFEST_NAME}"
     assert (finished(remote), []) == (names(bucket), local_files())
 
 
@@ -94,7 +94,7 @@ def test_an_interrupted_extraction_resumes_where_it_ended(graph, bucket, tmp_pat
     found = copied(bucket, tmp_path / "remote")
     assert sorted(graph.ground_truth("100").message_ids) == sorted(found.message_ids)
     assert (found.manifest["stats"]["attempts"], resumed.calls <= undisturbed.calls + 4 * 5) == (4, True)
-    assert [*finished(found)] == [name for name in names(bucket) if "page" not in name and "else" not in name]
+    assert [name for name in names(bucket) if "page" not in name and "else" not in name] == [*finished(found)]
     assert local_files() == []
 
 
@@ -184,7 +184,7 @@ def check(graph: EmulatorServer, bucket: Bucket, folder: Path) -> None:
     for file in Manifest.from_bytes(storage.read(MANIFEST_NAME)).files:
         with storage.open(file.path) as stream:
             assert file.bytes == len(stream.read())
-        assert (file.bytes, file.sha256) == storage.stat(file.path)
+        assert storage.stat(file.path) == (file.bytes, file.sha256)
     assert sorted(graph.ground_truth("100").message_ids) == sorted(found.message_ids)
 
 

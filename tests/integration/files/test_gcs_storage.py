@@ -71,7 +71,7 @@ def test_top_level_folders_are_siblings(bucket):
     ("uri", "expected"), [("gs://b/a/b", ("b", "a/b")), ("gs://b", ("b", "")), ("gs://b/", ("b", ""))]
 )
 def test_a_uri_has_a_bucket_and_a_path(uri, expected):
-    assert expected == parse_gs_uri(uri)
+    assert parse_gs_uri(uri) == expected
 
 
 @pytest.mark.parametrize("uri", ["", "gs://", "gs:///a", "s3://b/a", "/a/b", "gs:/b"])
@@ -82,7 +82,7 @@ def test_an_invalid_bucket_uri_is_reported(uri):
 
 @pytest.mark.parametrize("folder", ["a/b", "/a/b", "a//b/", "//a///b//"])
 def test_extra_slashes_do_not_change_the_folder(bucket, folder):
-    assert f"gs://{bucket.name}/a/b/part" == GCSStorage(bucket, folder).uri("part")
+    assert GCSStorage(bucket, folder).uri("part") == f"gs://{bucket.name}/a/b/part"
 
 
 def test_the_bucket_itself_can_be_the_folder(bucket):
@@ -163,7 +163,7 @@ def test_the_number_of_requests_depends_on_chunks_not_rows(bucket, server):
         assert kinds(server) == ["POST uploadType=multipart"]
         server.forget_requests()
         publish(storage, large(20 * MEBIBYTE), "large")
-        assert ["POST uploadType=resumable", *["PUT upload_id"] * 2] == kinds(server)
+        assert kinds(server) == ["POST uploadType=resumable", *["PUT upload_id"] * 2]
 
 
 def test_read_open_and_stat_take_one_request_each(bucket, server):
@@ -233,7 +233,7 @@ def test_long_listings_are_read_to_the_end(bucket, server):
 
 def test_stat_of_a_foreign_object_is_computed_from_its_bytes(bucket):
     bucket.blob("a/part").upload_from_string(b"copied")
-    assert (6, hashlib.sha256(b"copied").hexdigest()) == GCSStorage(bucket, "a").stat("part")
+    assert GCSStorage(bucket, "a").stat("part") == (6, hashlib.sha256(b"copied").hexdigest())
 
 
 def test_memory_does_not_grow_with_file_size(bucket, server):
@@ -266,7 +266,7 @@ def test_the_next_attempt_removes_temporaries_of_a_killed_one(bucket, local_file
     other = GCSStorage(bucket, "b").temporary()
     other.write_bytes(b"another window's")
     GCSStorage(bucket, "a").remove_temporaries()
-    assert [other] == local_files()
+    assert local_files() == [other]
 
 
 def test_a_missing_temporary_file_is_reported(bucket):

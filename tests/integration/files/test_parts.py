@@ -108,9 +108,9 @@ def test_any_split_into_parts_contains_the_same_rows(writes, rows_per_part, byte
                 expected += rows
                 if roll:
                     writer.roll()
-        assert expected == _read(storage)
+        assert _read(storage) == expected
         assert storage.names() == [file.path for file in writer.published]
-        assert len(expected) == sum(file.rows for file in writer.published)
+        assert sum(file.rows for file in writer.published) == len(expected)
         assert all(0 < file.rows <= rows_per_part for file in writer.published)
 
 
@@ -151,7 +151,7 @@ def test_only_invalid_characters_are_replaced(tmp_path):
     texts = ["a\0b", "\ud83d", "\\u0000", "\U0001f600", "\u202eright to left", "'; DROP TABLE messages; --", ""]
     with PartsWriter(storage, MESSAGES) as writer:
         writer.write(_row(number, text=text) for number, text in enumerate(texts))
-    assert ["a\ufffdb", "\ufffd", *texts[2:]] == [row["text"] for row in _read(storage)]
+    assert [row["text"] for row in _read(storage)] == ["a\ufffdb", "\ufffd", *texts[2:]]
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -261,8 +261,8 @@ def test_parquet_has_the_declared_types(tmp_path):
         "participants": pyarrow.string(),
         "message_count": pyarrow.int64(),
     }
-    assert expected == {name: schema.field(name).type for name in expected}
-    assert list(CONVERSATIONS.column_names) == schema.names
+    assert {name: schema.field(name).type for name in expected} == expected
+    assert schema.names == list(CONVERSATIONS.column_names)
 
 
 def test_large_texts_keep_memory_flat_in_ndjson(tmp_path):

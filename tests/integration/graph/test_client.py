@@ -463,7 +463,7 @@ def test_a_user_token_yields_the_page_token_in_one_call(server: EmulatorServer) 
 def test_a_page_token_identifies_its_page_and_instagram_account(server: EmulatorServer) -> None:
     identity = page_identity(client_of(server).get, "100", with_instagram=True)
     assert server.page_token("100") == identity.token
-    assert {"100", identity.instagram_account_id} == identity.own_ids
+    assert identity.own_ids == {"100", identity.instagram_account_id}
 
 
 def test_a_user_token_lists_its_pages_and_a_page_token_its_own(server: EmulatorServer) -> None:

@@ -110,7 +110,7 @@ def test_a_response_within_the_bounds_is_read_completely(form: str, size: int) -
         "chunked": lambda connection, _: connection.sendall(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)),
     }[form]
     with RawServer(serve) as server:
-        assert {"id": text} == client_of(server).get("100")
+        assert client_of(server).get("100") == {"id": text}
 
 
 def test_a_connection_is_reused_unless_a_bound_was_exceeded() -> None:
@@ -125,7 +125,7 @@ def test_a_connection_is_reused_unless_a_bound_was_exceeded() -> None:
         for _ in range(5):
             client.get("100")
     first, second = connections[0], connections[-1]
-    assert [first] * 3 + [second] * 3 == connections
+    assert connections == [first] * 3 + [second] * 3
     assert first is not second
 
 

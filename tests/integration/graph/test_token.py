@@ -70,7 +70,7 @@ def test_the_app_secret_is_enough_to_inspect_any_token() -> None:
             info, calls = inspect(server, token, server.app_secret)
             assert (kind, owner, "Emulator", 3) == (info.kind, info.owner, info.app, calls)
             assert (info.expires_at, info.data_access_expires_at) == (EXPIRES, NEVER)
-            assert frozenset(SCOPES) == info.permissions
+            assert info.permissions == frozenset(SCOPES)
 
 
 def test_without_a_secret_the_token_inspects_itself() -> None:
@@ -200,4 +200,4 @@ def test_permissions_limited_to_pages_name_them() -> None:
     with emulator() as server:
         server.describe_token(server.user_token, targets={"pages_messaging": ["100"]})
         info, _ = inspect(server, server.user_token)
-        assert {"pages_messaging": frozenset({"100"})} == info.targets
+        assert info.targets == {"pages_messaging": frozenset({"100"})}

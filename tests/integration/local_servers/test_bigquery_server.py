@@ -99,7 +99,7 @@ def test_parquet_can_be_loaded(client: bigquery.Client, dataset: str, bucket: st
     job = load(client, f"gs://{bucket.name}/a.parquet", f"{dataset}.t", source_format="PARQUET", schema=SCHEMA[:2])
     assert job.output_rows == 2
     rows = [tuple(row) for row in client.query(f"SELECT * FROM `{dataset}.t` ORDER BY id").result(timeout=TIMEOUT)]
-    assert [("1", created), ("2", None)] == rows
+    assert rows == [("1", created), ("2", None)]
 
 
 @pytest.mark.parametrize("name", ["nothing.jsonl.gz", "nothing/*.gz"])
@@ -232,7 +232,7 @@ def test_a_merge_can_be_part_of_a_transaction(
         {end} TRANSACTION;
     """
     client.query(script).result(timeout=TIMEOUT)
-    assert expected == ids(client, table)
+    assert ids(client, table) == expected
 
 
 def test_json_columns_can_be_written_and_read(client: bigquery.Client, dataset: str) -> None:

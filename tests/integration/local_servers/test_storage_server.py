@@ -342,7 +342,7 @@ def test_an_object_can_be_named_like_the_folder_of_another(tmp_path: Path) -> No
             bucket.blob(name).upload_from_string(name)
         server.kill()
         server.restart()
-        assert {"a", "a/b", "a//b", "a/../b", "ü ?#%+"} == {blob.name for blob in bucket.list_blobs()}
+        assert {blob.name for blob in bucket.list_blobs()} == {"a", "a/b", "a//b", "a/../b", "ü ?#%+"}
         for blob in bucket.list_blobs():
             assert blob.name.encode() == blob.download_as_bytes()
 
@@ -352,4 +352,4 @@ def test_an_injected_error_has_the_given_reason(google_storage: StorageServer, b
     response = requests.get(f"{google_storage.url}/storage/v1/b/{bucket.name}", timeout=10)
     assert response.status_code == 429
     first = {"message": "slow down", "domain": "global", "reason": "rateLimitExceeded"}
-    assert {"error": {"code": 429, "message": "slow down", "errors": [first]}} == response.json()
+    assert response.json() == {"error": {"code": 429, "message": "slow down", "errors": [first]}}

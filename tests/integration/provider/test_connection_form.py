@@ -98,7 +98,7 @@ def test_the_form_hides_secrets_and_unused_fields() -> None:
 
     [form] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "meta_graph"]
     assert form.extra_fields is not None
-    assert set(CONNECTION_FIELDS) == set(form.extra_fields)
+    assert set(form.extra_fields) == set(CONNECTION_FIELDS)
     assert form.extra_fields["app_secret"]["schema"]["format"] == "password"
     standard: Any = form.standard_fields
     assert standard.password.title == "Access token"

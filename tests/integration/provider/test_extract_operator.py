@@ -62,7 +62,7 @@ def test_the_window_defaults_to_the_data_interval() -> None:
 
 def test_all_arguments_except_policies_are_templated() -> None:
     expected = {"page_id", "platform", "destination", "since", "until", "folder", "user_id", "file_format"}
-    assert expected | {"meta_conn_id"} == set(MetaConversationsToLocalFilesystemOperator.template_fields)
+    assert set(MetaConversationsToLocalFilesystemOperator.template_fields) == expected | {"meta_conn_id"}
 
 
 def test_the_result_has_the_manifests_path_and_counts(server: EmulatorServer, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_result_has_the_manifests_path_and_counts(server: EmulatorServer, tm
 
 def test_parquet_is_written_on_request(server: EmulatorServer, tmp_path: Path) -> None:
     manifest = json.loads(Path(run(operator(tmp_path, file_format="parquet"))["manifest"]).read_bytes())
-    assert {".parquet"} == {Path(file["path"]).suffix for file in manifest["files"]}
+    assert {Path(file["path"]).suffix for file in manifest["files"]} == {".parquet"}
 
 
 def test_lower_case_platforms_are_accepted(server: EmulatorServer, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_an_unsupported_destination_is_rejected_with_advice(place: str) -> None:
     with pytest.raises(StorageRefusedError) as caught:
         GoogleCloud("no_such_connection").open_storage(place)
     expected = f"{scheme}: addresses are not supported here: use a local folder or gs://bucket/prefix"
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 def test_a_missing_google_provider_is_reported_in_one_line() -> None:
@@ -65,7 +65,7 @@ def test_a_missing_google_provider_is_reported_in_one_line() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     expected = "Google's provider is not installed: pip install 'airflow-provider-metaconv[google]'"
-    assert expected == printed.splitlines()[-1]
+    assert printed.splitlines()[-1] == expected
 
 
 def test_a_missing_google_connection_is_reported_with_advice() -> None:
@@ -126,7 +126,7 @@ def test_the_gcs_operator_writes_below_the_prefix(
     other = MetaConversationsToStorageOperator(
         task_id="other", page_id="100", platform="MESSENGER", destination=destination
     )
-    assert [expected] * 2 == [operator.open_storage("window").uri("part") for operator in (one, other)]
+    assert [operator.open_storage("window").uri("part") for operator in (one, other)] == [expected] * 2
 
 
 def test_what_users_choose_is_templated() -> None:
@@ -148,7 +148,7 @@ def queries(bigquery_server: BigQueryServer, monkeypatch: pytest.MonkeyPatch) ->
 def fired(trigger: BigQueryJobsTrigger) -> Any:
     """The event of a trigger that was recreated from what Airflow stores of it."""
     path, arguments = trigger.serialize()
-    assert f"{BigQueryJobsTrigger.__module__}.BigQueryJobsTrigger" == path
+    assert path == f"{BigQueryJobsTrigger.__module__}.BigQueryJobsTrigger"
 
     async def wait() -> Any:
         again = BigQueryJobsTrigger(**json.loads(json.dumps(arguments)))
@@ -162,7 +162,7 @@ def test_the_trigger_fires_when_all_jobs_are_done(anonymous: None, queries: bigq
     jobs = [[job.project, job.location, job.job_id] for job in map(queries.query, statements)]
     payload = fired(BigQueryJobsTrigger(jobs, {"step": 1}, "google_cloud_default", poll_interval=0.1))
     assert payload == {"step": 1}
-    assert {"DONE"} == {queries.get_job(job_id, location=location).state for _, location, job_id in jobs}
+    assert {queries.get_job(job_id, location=location).state for _, location, job_id in jobs} == {"DONE"}
 
 
 def test_the_trigger_fires_for_an_unknown_job_too(anonymous: None, queries: bigquery.Client) -> None:

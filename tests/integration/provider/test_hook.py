@@ -55,7 +55,7 @@ def test_all_pages_of_a_user_token_are_listed_without_their_tokens(
     hook = connect(monkeypatch, host=server.url, password=server.system_user_token)
     pages = hook.list_pages()
     assert [str(100 + number) for number in range(29)] == sorted(page["page_id"] for page in pages)
-    assert {"page_id", "name", "instagram_account_id", "tasks", "lacks_messages_task"} == set(pages[0])
+    assert set(pages[0]) == {"page_id", "name", "instagram_account_id", "tasks", "lacks_messages_task"}
     assert "emulator-page-token" not in str(pages)
 
 
@@ -239,6 +239,6 @@ def test_the_password_of_another_connection_type_is_never_sent(
     for call in (hook.get_conn, hook.list_pages, hook.token_info, lambda: hook.get_page("100", "MESSENGER")):
         with pytest.raises(InvalidRequestError) as caught:
             call()
-        assert expected == str(caught.value)
-    assert (False, expected) == hook.test_connection()
+        assert str(caught.value) == expected
+    assert hook.test_connection() == (False, expected)
     assert calls == server.statistics()["calls"]

@@ -40,7 +40,7 @@ HAS_OPENLINEAGE = "airflow.providers.openlineage" in sys.modules or (
     ],
 )
 def test_a_window_is_reported_as_the_folder_above_it(manifest: str, expected: tuple[str, str]) -> None:
-    assert expected == files_folder(manifest)
+    assert files_folder(manifest) == expected
 
 
 def test_tables_are_named_by_their_warehouse() -> None:
@@ -75,4 +75,4 @@ def test_bigquery_tables_have_columns_and_row_counts() -> None:
         table.name,
         table.outputFacets["outputStatistics"].rowCount,
     ) == ("bigquery", "p.d.messages", 7)
-    assert list(MESSAGES.column_names) == [field.name for field in table.facets["schema"].fields]
+    assert [field.name for field in table.facets["schema"].fields] == list(MESSAGES.column_names)

@@ -36,7 +36,7 @@ def test_files_in_a_bucket_link_to_their_folder() -> None:
     task.manifest_uri = f"gs://my-bucket/meta raw/{WINDOW}/_manifest.json"
     quoted = WINDOW.replace("=", "%3D")
     folder = f"https://console.cloud.google.com/storage/browser/my-bucket/meta%20raw/{quoted}"
-    assert {"Page inbox": INBOX, "Files": folder} == urls(task)
+    assert urls(task) == {"Page inbox": INBOX, "Files": folder}
 
 
 @pytest.mark.parametrize("manifest", [None, f"/data/meta/{WINDOW}/_manifest.json"], ids=["not yet", "local"])

@@ -152,7 +152,7 @@ class LedgerContract:
         empty = dict.fromkeys(CONVERSATIONS.column_names)
         warehouse.load([files(empty | row | {"reason_code": None}, table=CONVERSATIONS)])
         found = [(r["window_id"], r["reason_code"], r["reason"]) for r in read_rows("conversation_gaps")]
-        assert [("20261120T010000Z_20261120T030000Z", "instagram_limit", row["reason"])] == found
+        assert found == [("20261120T010000Z_20261120T030000Z", "instagram_limit", row["reason"])]
         [stored] = read_rows("conversations")
         assert (stored["status"], stored["reason_code"]) == ("truncated_by_platform", "instagram_limit")
         load(extraction(1, t_1=Seen("complete", HERE)))

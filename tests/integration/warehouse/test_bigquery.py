@@ -63,7 +63,7 @@ class TestBigQueryWithLocalFiles(BigQueryContract):
     def test_a_file_uri_is_accepted(self, warehouse, files):
         source = files(message())
         source = SourceFile(f"file://{source.uri}", source.table, source.file_format, source.rows)
-        assert result(1, inserted=1) == warehouse.load([source]).tables["messages"]
+        assert warehouse.load([source]).tables["messages"] == result(1, inserted=1)
 
     def test_a_file_in_another_cloud_is_rejected(self, warehouse):
         with pytest.raises(SourceFileError, match="BigQuery loads gs:// and local files, not s3://bucket/x"):

@@ -75,7 +75,7 @@ def test_tables_match_the_schema(dataset, table):
         (column.name, types[column.type], column.description, "REQUIRED" if column.required else "NULLABLE")
         for column in table.columns
     ]
-    assert expected == [(each.name, each.field_type, each.description, each.mode) for each in made.schema]
+    assert [(each.name, each.field_type, each.description, each.mode) for each in made.schema] == expected
     clustering = [name for name in ("page_id", "platform", "conversation_id") if name in table.column_names]
     assert (table.description, clustering) == (made.description, made.clustering_fields)
     partitioning = made.time_partitioning and (made.time_partitioning.field, made.time_partitioning.expiration_ms)
@@ -93,7 +93,7 @@ def test_an_old_table_gains_missing_columns_and_keeps_custom_ones(dataset, files
     )
     rows = [message(1, tags=["inbox"]), message(2)]
     outcome = dataset.warehouse().load([files(*rows)])
-    assert result(2, inserted=1, updated=1) == outcome.tables["messages"]
+    assert outcome.tables["messages"] == result(2, inserted=1, updated=1)
     assert rows == [row | {"extracted_time": None} for row in dataset.rows("messages")]
     notes = [row["note"] for row in dataset.query("SELECT note FROM {dataset}.messages ORDER BY message_id")]
     assert notes == ["mine", None]
@@ -113,7 +113,7 @@ def test_an_earlier_releases_ledger_is_upgraded(dataset, files):
     )
     dataset.warehouse().load([files(message(conversation_id="t_2"))])
     status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
-    assert [conversation(message_count=7, updated_time=None, **status)] == dataset.rows("conversations")
+    assert dataset.rows("conversations") == [conversation(message_count=7, updated_time=None, **status)]
     assert [row["reason"] for row in dataset.rows("conversation_gaps")] == ["why"]
 
 
@@ -166,12 +166,12 @@ def test_an_invalid_dataset_name_is_rejected(name):
 
 def test_staging_is_dropped_after_success_and_failure(dataset, files):
     dataset.warehouse().load([files(message()), files(conversation(), table=CONVERSATIONS)])
-    assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
+    assert sorted(dataset.tables()) == sorted([*(table.name for table in TABLES), LOCK])
     for bad in (files(message(), claimed=2), files(message(content_status=None))):
         with pytest.raises(SourceFileError):
             dataset.warehouse().load([bad])
     assert counts() == dataset.warehouse().missing([files(message())])
-    assert sorted([*(table.name for table in TABLES), LOCK]) == sorted(dataset.tables())
+    assert sorted(dataset.tables()) == sorted([*(table.name for table in TABLES), LOCK])
 
 
 def test_staging_tables_expire(dataset, files):
@@ -182,7 +182,7 @@ def test_staging_tables_expire(dataset, files):
 
 def test_a_failure_to_drop_staging_hides_no_result(dataset, files, bigquery_server):
     bigquery_server.fail("^DELETE ", None, status=403, reason="accessDenied")
-    assert result(1, inserted=1) == dataset.warehouse().load([files(message())]).tables["messages"]
+    assert dataset.warehouse().load([files(message())]).tables["messages"] == result(1, inserted=1)
     with pytest.raises(SourceFileError, match="hold 1 rows, but their manifests say 2"):
         dataset.warehouse().load([files(message(), claimed=2)])
 
@@ -222,7 +222,7 @@ def test_a_merge_submitted_before_a_kill_runs_once(dataset, files):
 def test_a_finished_load_can_run_again(dataset, files):
     source = files(message())
     for expected in (result(1, inserted=1), result(1, unchanged=1), result(1, unchanged=1)):
-        assert expected == dataset.warehouse(load_id="task").load([source]).tables["messages"]
+        assert dataset.warehouse(load_id="task").load([source]).tables["messages"] == expected
 
 
 def test_a_failed_load_can_be_retried_under_its_id(dataset, files):
@@ -233,7 +233,7 @@ def test_a_failed_load_can_be_retried_under_its_id(dataset, files):
         with pytest.raises(SourceFileError):
             dataset.warehouse(load_id="task").load([whole])
     files._put(whole, good)
-    assert result(1, inserted=1) == dataset.warehouse(load_id="task").load([whole]).tables["messages"]
+    assert dataset.warehouse(load_id="task").load([whole]).tables["messages"] == result(1, inserted=1)
 
 
 @pytest.mark.parametrize("fault", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
@@ -241,14 +241,14 @@ def test_lost_responses_neither_lose_nor_repeat_rows(dataset, files, bigquery_se
     # One each: creating the dataset, the tables and the staging, the load job and the merge.
     for path in ("datasets?", "tables?", "jobs?"):
         bigquery_server.fail(f"^POST .*/{path.replace('?', '[?]')}", 2, **fault)
-    assert result(2, inserted=2) == dataset.warehouse().load([files(message(1), message(2))]).tables["messages"]
+    assert dataset.warehouse().load([files(message(1), message(2))]).tables["messages"] == result(2, inserted=2)
     assert list(texts(dataset)) == ["m_1", "m_2"]
 
 
 @pytest.mark.parametrize("fault", [{"status_after": 503}, {"reset_after": True}], ids=["503", "reset"])
 def test_a_lost_upload_response_neither_loses_nor_repeats_rows(dataset, tmp_path, bigquery_server, fault):
     bigquery_server.fail("^PUT /upload", **fault)
-    assert result(1, inserted=1) == dataset.warehouse().load([Files(tmp_path)(message())]).tables["messages"]
+    assert dataset.warehouse().load([Files(tmp_path)(message())]).tables["messages"] == result(1, inserted=1)
 
 
 def test_two_datasets_share_no_jobs(bigquery_server, files):
@@ -259,7 +259,7 @@ def test_two_datasets_share_no_jobs(bigquery_server, files):
         steps = [warehouse.begin(source) for warehouse in warehouses]
         while any(step.result is None for step in steps):
             steps = [warehouse.advance(step) for warehouse, step in zip(warehouses, steps, strict=True)]
-        assert [result(1, inserted=1)] * 2 == [step.result.tables["messages"] for step in steps]
+        assert [step.result.tables["messages"] for step in steps] == [result(1, inserted=1)] * 2
         assert [len(place.rows("messages")) for place in (one, two)] == [1, 1]
 
 
@@ -267,7 +267,7 @@ def test_transient_faults_are_retried(dataset, files, bigquery_server):
     bigquery_server.fail("^GET ", 3, status=503)
     bigquery_server.fail("^POST ", 2, status=403, reason="rateLimitExceeded")
     bigquery_server.fail("^DELETE ", 1, reset=True)
-    assert result(1, inserted=1) == dataset.warehouse().load([files(message())]).tables["messages"]
+    assert dataset.warehouse().load([files(message())]).tables["messages"] == result(1, inserted=1)
 
 
 def test_a_step_serializes_to_json_without_rows(dataset, files):

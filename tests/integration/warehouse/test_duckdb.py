@@ -112,7 +112,7 @@ def test_a_folder_may_have_any_name(tmp_path, path, folder):
     Files(tmp_path / "other")(message(2))
     source = Files(tmp_path / folder)(message())
     with DuckDBWarehouse(path) as warehouse:
-        assert result(1, inserted=1) == warehouse.load([source]).tables["messages"]
+        assert warehouse.load([source]).tables["messages"] == result(1, inserted=1)
 
 
 def test_a_row_can_exceed_duckdbs_default_limit(path, files):
@@ -127,7 +127,7 @@ def test_a_file_uri_is_accepted(path, files):
     uri = Path(source.uri).as_uri()
     with DuckDBWarehouse(path) as warehouse:
         outcome = warehouse.load([SourceFile(uri, "messages", "ndjson", 1)])
-    assert result(1, inserted=1) == outcome.tables["messages"]
+    assert outcome.tables["messages"] == result(1, inserted=1)
 
 
 def test_a_remote_file_is_rejected(path):
@@ -178,8 +178,8 @@ def test_an_old_table_gains_missing_columns_and_keeps_custom_ones(path, files):
         )
     with DuckDBWarehouse(path) as warehouse:
         outcome = warehouse.load([files(message(1, tags=["inbox"]), message(2))])
-    assert result(2, inserted=1, updated=1) == outcome.tables["messages"]
-    assert [message(1, tags=["inbox"]), message(2)] == rows_in(path, "messages")
+    assert outcome.tables["messages"] == result(2, inserted=1, updated=1)
+    assert rows_in(path, "messages") == [message(1, tags=["inbox"]), message(2)]
     with duckdb.connect(str(path)) as connection:
         notes = connection.execute("SELECT note FROM messages ORDER BY message_id").fetchall()
     assert notes == [("mine",), (None,)]
@@ -198,7 +198,7 @@ def test_an_earlier_releases_ledger_is_upgraded(path, files):
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(number=1, conversation_id="t_2"))])
     status = {"status": "unreadable", "reason_code": "refused", "reason": "why"}
-    assert [conversation(message_count=7, **status)] == rows_in(path, "conversations")
+    assert rows_in(path, "conversations") == [conversation(message_count=7, **status)]
     assert [row["reason"] for row in rows_in(path, "conversation_gaps")] == ["why"]
 
 
@@ -273,13 +273,13 @@ def test_a_file_locked_by_another_process_is_reported(path, holder):
         f"the DuckDB file {path} is locked by process {holder.pid} (waited 0.2 s): "
         "give the tasks that use it a pool with one slot, and close other programs that have it open"
     )
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 def test_opening_waits_for_the_lock(path, holder, files):
     threading.Timer(0.3, holder.stdin.close).start()
     with DuckDBWarehouse(path) as warehouse:
-        assert result(1, inserted=1) == warehouse.load([files(message())]).tables["messages"]
+        assert warehouse.load([files(message())]).tables["messages"] == result(1, inserted=1)
 
 
 def test_a_second_thread_waits_like_a_second_process(path):
@@ -381,7 +381,7 @@ def test_a_killed_load_changes_nothing(path, files):
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()
-    assert [message(text="held")] == rows_in(path, "messages")
+    assert rows_in(path, "messages") == [message(text="held")]
 
 
 VERSIONS = st.lists(

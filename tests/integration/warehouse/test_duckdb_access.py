@@ -46,4 +46,4 @@ def test_a_file_others_can_read_is_reported_but_not_its_folder(tmp_path, monkeyp
         with DuckDBWarehouse(path):
             pass
     line = f"{path} is open to more than the owner (mode 644) and was not changed; to restrict it: chmod go-rwx {path}"
-    assert [line] == [record.getMessage() for record in caplog.records]
+    assert [record.getMessage() for record in caplog.records] == [line]

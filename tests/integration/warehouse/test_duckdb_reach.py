@@ -50,7 +50,7 @@ def test_no_sql_reaches_anything_else(tmp_path, database, sql):
     with pytest.raises(duckdb.Error):
         connection.execute(sql.format(folder=tmp_path)).fetchall()
     assert forbidden_variable is not None
-    assert {"meta.duckdb"} == {path.name for path in tmp_path.iterdir()} - {"meta.duckdb.wal"}
+    assert {path.name for path in tmp_path.iterdir()} - {"meta.duckdb.wal"} == {"meta.duckdb"}
 
 
 def test_each_load_can_read_only_its_own_files(tmp_path, database):

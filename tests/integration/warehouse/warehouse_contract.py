@@ -235,20 +235,20 @@ class WarehouseContract:
         sources = [files(message(content_status=status, text=text)) for status, text in (first, second)]
         for group in [sources] if at_once else [[source] for source in sources]:
             warehouse.load(group)
-        assert {"m_1": expected} == texts()
+        assert texts() == {"m_1": expected}
 
     def test_a_poorer_version_erases_nothing(self, warehouse, files, rows_of):
         rich = message(attachments=[{"id": "1"}], sender_id="7", reactions=[{"reaction": "love"}])
         warehouse.load([files(rich)])
         poor = files(message(content_status=UNAVAILABLE, text=None))
-        assert result(1, unchanged=1) == warehouse.load([poor]).tables["messages"]
-        assert [rich] == rows_of("messages")
+        assert warehouse.load([poor]).tables["messages"] == result(1, unchanged=1)
+        assert rows_of("messages") == [rich]
 
     def test_between_equal_versions_the_new_row_replaces_the_old(self, warehouse, files, rows_of):
         warehouse.load([files(message(reactions=[{"reaction": "love"}]))])
         new = message(reactions=None, text="edited")
-        assert result(1, updated=1) == warehouse.load([files(new)]).tables["messages"]
-        assert [new] == rows_of("messages")
+        assert warehouse.load([files(new)]).tables["messages"] == result(1, updated=1)
+        assert rows_of("messages") == [new]
 
     def test_the_later_conversation_wins_and_its_time_range_grows(self, warehouse, files, rows_of):
         first = conversation(
@@ -261,7 +261,7 @@ class WarehouseContract:
         expected = newer | {"oldest_message_time": at(3), "newest_message_time": at(12)}
         for row, seen in ((first, first), (older, first | {"oldest_message_time": at(3)}), (newer, expected)):
             warehouse.load([files(row, table=CONVERSATIONS)])
-            assert [seen] == rows_of("conversations")
+            assert rows_of("conversations") == [seen]
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     @pytest.mark.parametrize("order", [1, -1], ids=["older first", "newer first"])
@@ -285,7 +285,7 @@ class WarehouseContract:
         warehouse.load([files(row)])
         outcome = warehouse.load([files(row | {"extracted_time": at(11)})]).tables
         assert results(messages=result(1, unchanged=1)) == outcome
-        assert [row] == read_rows("messages")
+        assert read_rows("messages") == [row]
 
     def test_conversation_order_within_a_load_does_not_matter(self, warehouse, files, rows_of):
         rows = [
@@ -293,7 +293,7 @@ class WarehouseContract:
         ]
         outcome = warehouse.load([files(row, table=CONVERSATIONS) for row in rows]).tables["conversations"]
         assert (result(3, inserted=1), 2) == (outcome, outcome.duplicates)
-        assert [rows[1] | {"oldest_message_time": at(3)}] == rows_of("conversations")
+        assert rows_of("conversations") == [rows[1] | {"oldest_message_time": at(3)}]
 
     @pytest.mark.parametrize("updated_time", [at(12), None])
     def test_between_conversations_of_equal_time_the_newly_loaded_wins(self, warehouse, files, rows_of, updated_time):
@@ -314,7 +314,7 @@ class WarehouseContract:
         sources = [files(row, table=CONVERSATIONS) for row in rows]
         for group in [sources] if at_once else [[source] for source in sources]:
             warehouse.load(group)
-        assert [conversation()] == rows_of("conversations")
+        assert rows_of("conversations") == [conversation()]
 
     def test_each_full_key_is_stored_once(self, warehouse, files, rows_of):
         rows = [message(), message(platform="INSTAGRAM"), message(page_id="200"), message(2)]
@@ -356,7 +356,7 @@ class WarehouseContract:
         warehouse.load([files(message(text="held"))])
         with pytest.raises(SourceFileError) as caught:
             warehouse.load([files(message(2), message(3, text="secret words", **wrong))])
-        assert [message(text="held")] == rows_of("messages")
+        assert rows_of("messages") == [message(text="held")]
         assert "secret" not in str(caught.value)
         # A traceback would print the original error.
         assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)

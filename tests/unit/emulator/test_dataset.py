@@ -50,12 +50,12 @@ def test_a_large_world_has_every_edge_case() -> None:
     assert 1 <= sum(size > 1_000 for size in messenger) <= 4
     assert sum(size > 20 for size in instagram) > 5
     assert sum(size <= 10 for size in messenger + instagram) > len(threads) * 0.8
-    assert {"inbox", "page_done", "spam", "other"} == {thread.folder for thread in threads}
+    assert {thread.folder for thread in threads} == {"inbox", "page_done", "spam", "other"}
     assert set(ODD_TEXTS) | {HUGE_TEXT} <= {message.text for message in messages}
     assert 2 <= sum(message.text == HUGE_TEXT for message in messages) <= 4
     kinds = {key for message in messages for key in message.content} - {"message"}
     expected = {"attachments", "shares", "story", "reactions", "reply_to", "sticker", "is_unsupported"}
-    assert expected == kinds
+    assert kinds == expected
     assert any(message.deleted for message in messages)
     updated = [thread.updated_time for thread in threads]
     assert len(set(updated)) < len(updated)

@@ -16,7 +16,7 @@ def test_a_field_list_is_parsed_with_arguments_and_sub_fields() -> None:
         Field("messages", (("limit", "5"), ("after", "QVFI")), (Field("id"), Field("from", (), (Field("name"),)))),
         Field("participants", (), (Field("id"),)),
     )
-    assert expected == parse_fields("id, messages.limit(5).after(QVFI){id, from{name}} ,participants{ id }")
+    assert parse_fields("id, messages.limit(5).after(QVFI){id, from{name}} ,participants{ id }") == expected
     assert parse_fields("messages{ id, from{name} }")[0].children_text == "id, from{name}"
 
 

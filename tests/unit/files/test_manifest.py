@@ -34,7 +34,7 @@ def test_the_manifest_json_matches_its_documentation():
         "left_out_fields": [],
         "stats": {"calls": 7},
     }
-    assert expected == json.loads(MANIFEST.to_bytes())
+    assert json.loads(MANIFEST.to_bytes()) == expected
 
 
 PARTIAL = replace(
@@ -126,12 +126,12 @@ def test_an_invalid_manifest_is_refused_in_one_line(content, problem):
 def test_the_folder_names_the_window():
     since, until = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)
     expected = "platform=messenger/page_id=100/window=20261120T000000Z_20261121T000000Z"
-    assert expected == window_folder("MESSENGER", "100", since, until)
+    assert window_folder("MESSENGER", "100", since, until) == expected
 
 
 def test_the_folder_of_a_full_history_says_begin():
     expected = "platform=instagram/page_id=100/window=begin_20261121T000000Z"
-    assert expected == window_folder("INSTAGRAM", "100", None, datetime(2026, 11, 21, tzinfo=UTC))
+    assert window_folder("INSTAGRAM", "100", None, datetime(2026, 11, 21, tzinfo=UTC)) == expected
 
 
 def test_the_folder_ends_with_the_window_id():
@@ -169,7 +169,7 @@ def test_part_numbers_continue_across_tables_and_formats():
 def test_list_filters_become_levels_of_the_path():
     until = datetime(2026, 11, 21, tzinfo=UTC)
     expected = "platform=messenger/page_id=100/folder=spam/window=begin_20261121T000000Z"
-    assert expected == window_folder("MESSENGER", "100", None, until, {"folder": "spam", "user_id": None})
+    assert window_folder("MESSENGER", "100", None, until, {"folder": "spam", "user_id": None}) == expected
 
 
 def test_list_filters_cannot_escape_the_destination():

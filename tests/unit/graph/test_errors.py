@@ -223,7 +223,7 @@ def test_errors_are_immutable(name: str) -> None:
     before = str(error), error.retry_after
     with pytest.raises(AttributeError):
         setattr(error, name, 5)
-    assert (str(error), error.retry_after) == before
+    assert before == (str(error), error.retry_after)
 
 
 def test_with_wait_returns_a_new_error() -> None:
