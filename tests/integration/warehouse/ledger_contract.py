@@ -58,40 +58,43 @@ class LedgerContract:
         assert missed == [(4, 4, 4), (4, 4, 4), (5, 5, 5), (5, 5, 5)]
         Ledger(runs).check(read_rows, ask)
 
-    @pytest.mark.parametrize(
-        ("later", "closed_by"),
-        [
-            (extraction(1, t_1=Seen("complete", HERE)), "20261120T010000Z_20261120T030000Z"),
-            (extraction(1), "20261120T010000Z_20261120T030000Z"),
-            (extraction(1, None, 3, t_1=Seen("complete", HERE)), "begin_20261120T030000Z"),
-            (extraction(1, 0, 6, t_2=truncated({5: "available"})), "20261120T000000Z_20261120T060000Z"),
-            (extraction(1, 1, 2, t_1=Seen("complete", {1: "available"})), None),
-            (extraction(1, status="partial", t_1=Seen("complete", HERE)), None),
-            (extraction(1, folders="inbox", t_1=Seen("complete", HERE)), None),
-            (extraction(1, 0, 6, t_1=truncated({5: "available"})), None),
-            (extraction(-1, 0, 6, t_1=Seen("complete", HERE)), None),
-        ],
-        ids=[
-            "read again",
-            "read again without it",
-            "a history",
-            "a wider window with another gap",
-            "a narrower window",
-            "a partial window",
-            "other folders",
-            "a wider window with a gap there too",
-            "an earlier reading",
-        ],
-    )
     @pytest.mark.parametrize("order", [1, -1], ids=["in order", "later first"])
-    def test_a_gap_is_closed_by_a_later_complete_window_that_spans_it(self, load, read_rows, later, closed_by, order):
-        for each in [extraction(0, t_1=truncated()), later][::order]:
-            load(each)
+    def test_a_gap_is_closed_by_a_later_complete_window_that_spans_it(self, warehouse, files, read_rows, order):
+        """All cases in the same two loads, each on its own Page."""
         window = "20261120T010000Z_20261120T030000Z"
-        [gap] = [r for r in read_rows("conversation_gaps") if (r["window_id"], r["folders"]) == (window, "")]
-        assert gap["closed_by_window"] == closed_by
-        [conversation] = [row for row in read_rows("conversations") if row["conversation_id"] == "t_1"]
-        assert conversation["status"] == ("complete" if closed_by else "truncated_by_platform")
+        cases = {
+            "read again": (extraction(1, t_1=Seen("complete", HERE)), window),
+            "read again without it": (extraction(1), window),
+            "a history": (extraction(1, None, 3, t_1=Seen("complete", HERE)), "begin_20261120T030000Z"),
+            "a wider window with another gap": (
+                extraction(1, 0, 6, t_2=truncated({5: "available"})),
+                "20261120T000000Z_20261120T060000Z",
+            ),
+            "a narrower window": (extraction(1, 1, 2, t_1=Seen("complete", {1: "available"})), None),
+            "a partial window": (extraction(1, status="partial", t_1=Seen("complete", HERE)), None),
+            "other folders": (extraction(1, folders="inbox", t_1=Seen("complete", HERE)), None),
+            "a wider window with a gap there too": (extraction(1, 0, 6, t_1=truncated({5: "available"})), None),
+            "an earlier reading": (extraction(-1, 0, 6, t_1=Seen("complete", HERE)), None),
+        }
+        earlier = extraction(0, t_1=truncated())
+        steps = [
+            [file for name, case in cases.items() for file in (earlier, case[0])[step].files(files, name)]
+            for step in (0, 1)
+        ]
+        for step in steps[::order]:
+            warehouse.load(step)
+        closed_by = {
+            row["page_id"]: row["closed_by_window"]
+            for row in read_rows("conversation_gaps")
+            if (row["window_id"], row["folders"]) == (window, "")
+        }
+        statuses = {
+            row["page_id"]: row["status"] for row in read_rows("conversations") if row["conversation_id"] == "t_1"
+        }
+        assert closed_by == {name: expected for name, (_, expected) in cases.items()}
+        assert statuses == {
+            name: "complete" if expected else "truncated_by_platform" for name, (_, expected) in cases.items()
+        }
 
     def test_a_gap_names_the_first_window_that_closed_it(self, load, gap):
         for number in (3, 0, 1):

@@ -121,9 +121,10 @@ class Extraction:
             EXTRACTION_WINDOWS: [self.place | totals | reason | time],
         }
 
-    def files(self, write):
-        """These rows as files written with ``write``, one for each table that has any."""
+    def files(self, write, page_id=PAGE["page_id"]):
+        """These rows, of that Page, as files written with ``write``, one for each table that has any."""
         for table, rows in self.rows().items():
+            rows = [row | {"page_id": page_id} for row in rows]
             if rows:
                 empty = dict.fromkeys(table.column_names)
                 yield write(*(empty | row for row in rows), table=table)

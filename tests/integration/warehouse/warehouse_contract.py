@@ -217,9 +217,9 @@ class WarehouseContract:
         assert texts() == {"m_1": "version 4"}
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
-    @pytest.mark.parametrize(
-        ("first", "second", "expected"),
-        [
+    def test_the_richer_version_of_a_message_wins(self, warehouse, files, texts, at_once):
+        """All cases in the same loads, one message each: a load of BigQuery takes seconds."""
+        cases = [
             ((UNAVAILABLE, None), (AVAILABLE, "text"), "text"),
             ((UNSUPPORTED, None), (AVAILABLE, "text"), "text"),
             ((UNAVAILABLE, "old"), (UNSUPPORTED, None), None),
@@ -229,13 +229,14 @@ class WarehouseContract:
             ((AVAILABLE, "text"), (AVAILABLE, "edited"), "edited"),
             ((AVAILABLE, "text"), (AVAILABLE, None), "text"),
             ((AVAILABLE, "text"), (AVAILABLE, ""), "text"),
-        ],
-    )
-    def test_the_richer_version_of_a_message_wins(self, warehouse, files, texts, first, second, expected, at_once):
-        sources = [files(message(content_status=status, text=text)) for status, text in (first, second)]
+        ]
+        sources = [
+            files(*(message(n, content_status=case[step][0], text=case[step][1]) for n, case in enumerate(cases)))
+            for step in (0, 1)
+        ]
         for group in [sources] if at_once else [[source] for source in sources]:
             warehouse.load(group)
-        assert texts() == {"m_1": expected}
+        assert texts() == {f"m_{n}": expected for n, (_, _, expected) in enumerate(cases)}
 
     def test_a_poorer_version_erases_nothing(self, warehouse, files, rows_of):
         rich = message(attachments=[{"id": "1"}], sender_id="7", reactions=[{"reaction": "love"}])
