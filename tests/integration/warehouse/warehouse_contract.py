@@ -231,8 +231,8 @@ class WarehouseContract:
             ((AVAILABLE, "text"), (AVAILABLE, ""), "text"),
         ]
         sources = [
-            files(*(message(n, content_status=case[step][0], text=case[step][1]) for n, case in enumerate(cases)))
-            for step in (0, 1)
+            files(*(message(n, content_status=status, text=text) for n, (status, text) in enumerate(versions)))
+            for versions in ([first for first, _, _ in cases], [second for _, second, _ in cases])
         ]
         for group in [sources] if at_once else [[source] for source in sources]:
             warehouse.load(group)
