@@ -78,6 +78,10 @@ def meta_conversations_dag(
     on_incomplete: OnIncomplete = None,
     project_id: str | None = None,
     location: str | None = None,
+    privacy: str | Mapping[str, str] = "full",
+    privacy_conn_id: str | None = None,
+    scrubber: str | None = None,
+    allow_policy_change: bool = False,
     meta_conn_id: str = MetaGraphHook.default_conn_name,
     gcp_conn_id: str = GCP_CONN_ID,
     allowed_destinations: Sequence[str] | None = None,
@@ -114,6 +118,10 @@ def meta_conversations_dag(
             return in full cause a warning. ``warn`` and ``fail`` apply to both.
         project_id: The project that pays for the BigQuery jobs; None means the connection's.
         location: The location of the BigQuery dataset.
+        privacy: What is stored: ``full``, ``pseudonymous``, ``metadata``, or a treatment per column.
+        privacy_conn_id: The connection whose password is the key of the pseudonyms; needed by all but ``full``.
+        scrubber: The path of a function, ``package.module:function``, that scrubs text in place of the built-in one.
+        allow_policy_change: Whether files and tables of another policy or key may be replaced and mixed.
         meta_conn_id: The connection of type ``meta_graph``.
         gcp_conn_id: The connection for Google Cloud Storage and BigQuery.
         allowed_destinations: Destinations that a run may choose, including everything under them; None allows all.
@@ -144,6 +152,8 @@ def meta_conversations_dag(
         "on_incomplete": on_incomplete,
         "project_id": project_id,
         "location": location,
+        "privacy": privacy,
+        "privacy_conn_id": privacy_conn_id,
         "meta_conn_id": meta_conn_id,
         "gcp_conn_id": gcp_conn_id,
         "allowed_destinations": allowed_destinations,
@@ -153,7 +163,7 @@ def meta_conversations_dag(
     }
     arguments = argument_settings(given, warehouse=target.setting, complete=variable is None)
     timetable = _with_intervals(schedule)
-    plan = ConversationsPlan(arguments, variable, target, timetable)
+    plan = ConversationsPlan(arguments, variable, target, timetable, scrubber, allow_policy_change)
     with DAG(
         dag_id,
         schedule=timetable,
@@ -180,6 +190,8 @@ class ConversationsPlan:
     variable: str | None
     warehouse: DagWarehouse
     timetable: Any = None
+    scrubber: str | None = None
+    allow_policy_change: bool = False
 
     @property
     def params(self) -> dict[str, Param]:
@@ -244,7 +256,10 @@ class ConversationsPlan:
 
 def extract_arguments(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one set of extract operator arguments per Page and platform."""
-    keys = ("since", "until", "destination", "file_format", "on_incomplete", "meta_conn_id", "gcp_conn_id")
+    keys = (
+        *("since", "until", "destination", "file_format", "on_incomplete"),
+        *("privacy", "privacy_conn_id", "meta_conn_id", "gcp_conn_id"),
+    )
     shared = {
         "folder": settings["folders"],
         "lookback": timedelta(minutes=settings["lookback_minutes"]),
@@ -325,11 +340,14 @@ def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) 
         task_id="extract",
         pool=extract_pool,
         fill_gaps=True,
+        scrubber=plan.scrubber,
+        allow_policy_change=plan.allow_policy_change,
         map_index_template="{{ task.platform }}/{{ task.page_id }}",
     ).expand_kwargs(wanted.map(MetaConversationsToStorageOperator.literal_arguments))
     load = plan.warehouse.load_task(
         chosen,
         manifests=extract.output,
+        allow_policy_change=plan.allow_policy_change,
         pool=warehouse_pool,
         # A Page with an invalid token fails only its own task; the messages of the other Pages are still loaded.
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,

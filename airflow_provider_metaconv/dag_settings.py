@@ -20,6 +20,7 @@ from airflow_provider_metaconv.files.manifest import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import local_path
 from airflow_provider_metaconv.files.storage.gcs_names import normalised, parse_gs_uri
 from airflow_provider_metaconv.operators.validation import ON_INCOMPLETE, checked_place, plain_text
+from airflow_provider_metaconv.privacy.policy import FULL, PolicyError, PrivacyPolicy
 from airflow_provider_metaconv.schema import PLATFORMS
 
 ALL_PAGES = "all"
@@ -43,10 +44,12 @@ def argument_settings(given: Mapping[str, Any], *, warehouse: str, complete: boo
 
     ``complete`` means that there is no other source of settings. Raises ``SettingsError`` for missing or invalid ones.
     """
+    given = {"privacy": FULL, **given}
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
     settings = _checked({name: settings.get(name) for name in SETTINGS}, lambda _: ARGUMENTS)
     if complete:
         _check_places(settings, warehouse, ARGUMENTS)
+        _check_privacy(settings, ARGUMENTS)
     return settings
 
 
@@ -112,6 +115,7 @@ def merged_settings(
 
     settings = _checked({**arguments, **stored, **run}, source)
     _check_places(settings, warehouse, variable_source)
+    _check_privacy(settings, variable_source)
     return settings
 
 
@@ -133,6 +137,13 @@ def _check_places(settings: Mapping[str, Any], warehouse: str, source: str) -> N
         allowed = settings[f"allowed_{name}s"]
         if allowed is not None and not _is_allowed(name, settings, allowed):
             raise SettingsError(f"{name} is not among allowed_{name}s: use {_listed(allowed)}.")
+
+
+def _check_privacy(settings: Mapping[str, Any], source: str) -> None:
+    if settings["privacy_conn_id"] is None and not PrivacyPolicy.parse(settings["privacy"]).is_full:
+        raise SettingsError(
+            f"privacy_conn_id is not set: add it to {source}, as the ID of a connection whose password is the key."
+        )
 
 
 _HINTS = {
@@ -270,6 +281,18 @@ def _minutes(where: str, value: Any) -> float:
     return float(value)
 
 
+def _privacy(where: str, value: Any) -> str | dict[str, str]:
+    try:
+        PrivacyPolicy.parse(value)
+    except PolicyError as error:
+        raise ValueError(f"{where}: {error}") from None
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _optional_connection(where: str, value: Any) -> str | None:
+    return None if value is None else _connection(where, value)
+
+
 def _file_format(where: str, value: Any) -> str:
     return _one_of(where, value, FILE_FORMATS)
 
@@ -296,6 +319,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "file_format": _file_format,
     "lookback_minutes": _minutes,
     "on_incomplete": _on_incomplete,
+    "privacy": _privacy,
+    "privacy_conn_id": _optional_connection,
     "meta_conn_id": _connection,
     "gcp_conn_id": _connection,
     "allowed_destinations": _allowed,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
-from airflow_provider_metaconv.files.errors import ManifestError, StorageRefusedError
+from airflow_provider_metaconv.files.errors import ManifestError, PolicyChangedError, StorageRefusedError
 from airflow_provider_metaconv.graph.errors import Action, GraphError
 from airflow_provider_metaconv.load.verify import LoadError
+from airflow_provider_metaconv.privacy.policy import PolicyError
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseRefusedError
 
 OnRateLimit = Literal["reschedule", "retry"]
@@ -27,6 +28,8 @@ _FINAL = (
     ImportError,
     LoadError,
     ManifestError,
+    PolicyChangedError,
+    PolicyError,
     StorageRefusedError,
     SchemaConflictError,
     WarehouseRefusedError,

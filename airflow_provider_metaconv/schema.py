@@ -6,7 +6,8 @@ are all derived from these tuples, so they cannot diverge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -77,12 +78,38 @@ class ContentStatus(StrEnum):
     """Only the ID and the time are known: deleted, or older than Instagram's 20 newest messages of a thread."""
 
 
+class Sensitivity(StrEnum):
+    """What a value reveals about a person. Privacy policies decide by it."""
+
+    NONE = "none"
+    PERSON_ID = "person id"
+    """Identifies a person, and is the same in every column: a Page-scoped or Instagram-scoped ID."""
+    CONVERSATION_ID = "conversation id"
+    MESSAGE_ID = "message id"
+    OBJECT_ID = "object id"
+    """Identifies an attachment, a story or a shared object."""
+    NAME = "name"
+    """Names a person, or a file that a person chose."""
+    CONTENT = "content"
+    """What a person wrote."""
+    LINK = "link"
+    """Leads to media, a story, a profile or a shared page."""
+
+
+MORE_PARTICIPANTS = "(more, whom Meta does not return)"
+"""The name of the entry that takes the place of participants that could not be read."""
+
+Positions = Mapping[str, "Sensitivity | Positions"]
+"""The sensitivity of each key of a JSON object, or of the objects of a list. Keys that are not listed are unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table.
 
     ``graph_field`` is the field to request from Graph, empty if the extractor computes the value. ``platforms`` are
-    those whose nodes are documented to have the field; it is not requested from others.
+    those whose nodes are documented to have the field; it is not requested from others. ``sensitivity`` is what the
+    value reveals about a person: of a JSON column, by position.
     """
 
     name: str
@@ -91,6 +118,7 @@ class Column:
     graph_field: str = ""
     platforms: tuple[str, ...] = PLATFORMS
     required: bool = False
+    sensitivity: Sensitivity | Positions = field(default=Sensitivity.NONE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +142,33 @@ class Table:
 
 
 _TEXT, _INTEGER, _TIMESTAMP, _JSON = ColumnType
+_NONE, _PERSON, _CONVERSATION, _MESSAGE, _OBJECT, _NAME, _CONTENT, _LINK = Sensitivity
+
+_PEOPLE: Positions = {"id": _PERSON, "name": _NAME}
+_SIZES: Positions = dict.fromkeys(
+    ("width", "height", "max_width", "max_height", "image_type", "render_as_sticker"), _NONE
+)
+_ATTACHMENTS: Positions = {
+    "id": _OBJECT,
+    "mime_type": _NONE,
+    "name": _NAME,
+    "size": _NONE,
+    "image_data": {**_SIZES, "url": _LINK, "preview_url": _LINK},
+    "video_data": {
+        **dict.fromkeys(("width", "height", "length", "video_type", "rotation"), _NONE),
+        "url": _LINK,
+        "preview_url": _LINK,
+    },
+    "file_url": _LINK,
+    "generic_template": {"title": _CONTENT, "subtitle": _CONTENT, "media_url": _LINK},
+}
+_SHARES: Positions = {"id": _OBJECT, "link": _LINK, "name": _CONTENT, "description": _CONTENT}
+_STORY: Positions = {"mention": {"id": _OBJECT, "link": _LINK}, "reply_to": {"id": _OBJECT, "link": _LINK}}
+_REACTIONS: Positions = {
+    "reaction": _NONE,
+    "emoji": _NONE,
+    "users": {"id": _PERSON, "name": _NAME, "username": _NAME},
+}
 
 MESSAGES = Table(
     name="messages",
@@ -122,8 +177,8 @@ MESSAGES = Table(
     columns=(
         Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as in Meta's API.", required=True),
         Column("page_id", _TEXT, "ID of the Facebook Page that was read.", required=True),
-        Column("conversation_id", _TEXT, "ID of the message's conversation.", required=True),
-        Column("message_id", _TEXT, "ID of the message.", "id", required=True),
+        Column("conversation_id", _TEXT, "ID of the message's conversation.", required=True, sensitivity=_CONVERSATION),
+        Column("message_id", _TEXT, "ID of the message.", "id", required=True, sensitivity=_MESSAGE),
         Column("created_time", _TIMESTAMP, "When the message was sent, in UTC.", "created_time", required=True),
         Column(
             "direction",
@@ -131,21 +186,29 @@ MESSAGES = Table(
             "inbound (to the Page), outbound (from the Page), or null if the sender is unknown.",
             "from",
         ),
-        Column("sender_id", _TEXT, "Page-scoped or Instagram-scoped ID of the sender.", "from"),
-        Column("sender_name", _TEXT, "Name of the sender; the username on Instagram.", "from"),
-        Column("recipients", _JSON, "The recipients: a list of {id, name}.", "to"),
-        Column("text", _TEXT, "Text of the message; empty if it consists of media or a sticker only.", "message"),
+        Column("sender_id", _TEXT, "Page-scoped or Instagram-scoped ID of the sender.", "from", sensitivity=_PERSON),
+        Column("sender_name", _TEXT, "Name of the sender; the username on Instagram.", "from", sensitivity=_NAME),
+        Column("recipients", _JSON, "The recipients: a list of {id, name}.", "to", sensitivity=_PEOPLE),
+        Column(
+            "text",
+            _TEXT,
+            "Text of the message; empty if it consists of media or a sticker only.",
+            "message",
+            sensitivity=_CONTENT,
+        ),
         Column(
             "attachments",
             _JSON,
             "List of attachments as Graph returns them; links to media expire.",
             "attachments.limit(100)",
+            sensitivity=_ATTACHMENTS,
         ),
         Column(
             "shares",
             _JSON,
             "List of shared links, posts or products.",
             "shares{link,name,description,id,template}",
+            sensitivity=_SHARES,
         ),
         Column(
             "story",
@@ -153,10 +216,17 @@ MESSAGES = Table(
             "The Instagram story that the message replies to, or that mentions the account.",
             "story",
             (INSTAGRAM,),
+            sensitivity=_STORY,
         ),
-        Column("reactions", _JSON, "List of {reaction, users}.", "reactions"),
-        Column("reply_to", _JSON, "The message that this one replies to: {mid, is_self_reply}.", "reply_to"),
-        Column("sticker", _TEXT, "Link to the sticker's image.", "sticker", (MESSENGER,)),
+        Column("reactions", _JSON, "List of {reaction, users}.", "reactions", sensitivity=_REACTIONS),
+        Column(
+            "reply_to",
+            _JSON,
+            "The message that this one replies to: {mid, is_self_reply}.",
+            "reply_to",
+            sensitivity={"mid": _MESSAGE, "is_self_reply": _NONE},
+        ),
+        Column("sticker", _TEXT, "Link to the sticker's image.", "sticker", (MESSENGER,), sensitivity=_LINK),
         Column("tags", _JSON, "List of Meta's tag names, such as inbox, read, source:web.", "tags", (MESSENGER,)),
         Column(
             "content_status",
@@ -181,13 +251,14 @@ CONVERSATIONS = Table(
     columns=(
         Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as in Meta's API.", required=True),
         Column("page_id", _TEXT, "ID of the Facebook Page that was read.", required=True),
-        Column("conversation_id", _TEXT, "ID of the conversation.", "id", required=True),
+        Column("conversation_id", _TEXT, "ID of the conversation.", "id", required=True, sensitivity=_CONVERSATION),
         Column("updated_time", _TIMESTAMP, "Time of its last message when it was extracted, in UTC.", "updated_time"),
         Column(
             "participants",
             _JSON,
             "The participants, including the Page: a list of {id, name}.",
             "participants.limit(100)",
+            sensitivity=_PEOPLE,
         ),
         Column("message_count", _INTEGER, "Number of messages over all time, according to Meta.", "message_count"),
         Column(
@@ -234,9 +305,9 @@ CONVERSATION_GAPS = Table(
         Column("platform", _TEXT, "MESSENGER or INSTAGRAM, as in Meta's API.", required=True),
         Column("page_id", _TEXT, "ID of the Facebook Page that was read.", required=True),
         Column("folders", _TEXT, "As in extraction_windows.", required=True),
-        Column("user_id", _TEXT, "As in extraction_windows.", required=True),
+        Column("user_id", _TEXT, "As in extraction_windows.", required=True, sensitivity=_PERSON),
         Column("window_id", _TEXT, "As in extraction_windows.", required=True),
-        Column("conversation_id", _TEXT, "ID of the conversation.", required=True),
+        Column("conversation_id", _TEXT, "ID of the conversation.", required=True, sensitivity=_CONVERSATION),
         Column("window_since", _TIMESTAMP, "Start of the window, in UTC; null: from the first message."),
         Column("window_until", _TIMESTAMP, "End of the window, in UTC."),
         Column(
@@ -267,7 +338,13 @@ EXTRACTION_WINDOWS = Table(
         Column(
             "folders", _TEXT, "Messenger folders, sorted, separated by commas; empty: Meta's default.", required=True
         ),
-        Column("user_id", _TEXT, "The only person whose conversation was read; empty: everybody.", required=True),
+        Column(
+            "user_id",
+            _TEXT,
+            "The only person whose conversation was read; empty: everybody.",
+            required=True,
+            sensitivity=_PERSON,
+        ),
         Column("window_id", _TEXT, "The window's name, such as begin_20261120T000000Z.", required=True),
         Column("window_since", _TIMESTAMP, "Start of the window, in UTC; null: from the first message."),
         Column("window_until", _TIMESTAMP, "End of the window, in UTC."),
@@ -287,6 +364,12 @@ EXTRACTION_WINDOWS = Table(
         Column("rate_limit_waits", _INTEGER, "Number of waits for a rate limit.", required=True),
         Column("rate_limit_wait_seconds", _INTEGER, "Total seconds of these waits.", required=True),
         Column("left_out_fields", _JSON, "List of fields that Meta refused; their columns are null."),
+        Column(
+            "privacy_policy",
+            _TEXT,
+            "The privacy policy of the window's rows; null: full, by an early release.",
+        ),
+        Column("privacy_key_id", _TEXT, "Fingerprint of the key of their pseudonyms; null if there are none."),
         Column("started_time", _TIMESTAMP, "When the first attempt began, in UTC."),
         Column("finished_time", _TIMESTAMP, "When the last attempt ended, in UTC."),
         Column(

@@ -21,6 +21,7 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
     TransientError,
 )
+from airflow_provider_metaconv.privacy.policy import BUILT_IN, Treatment, allowed_treatments
 from airflow_provider_metaconv.schema import PLATFORMS, TABLES, Column, ColumnType, Table
 
 DECISIONS = Path(__file__).parents[1] / "docs" / "adr"
@@ -130,6 +131,18 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def policy_table() -> list[str]:
+    """One row per column that a policy can treat: its treatment under each named policy."""
+    columns = {column.name: column for table in TABLES for column in table.columns}
+    configurable = [name for name, column in columns.items() if len(allowed_treatments(column)) > 1]
+    rows = [
+        (f"`{name}`", *(f"`{policy.get(name, Treatment.KEEP)}`" for policy in BUILT_IN.values()), allowed)
+        for name in configurable
+        if (allowed := ", ".join(f"`{each}`" for each in allowed_treatments(columns[name])))
+    ]
+    return markdown_table(("column", *(f"`{name}`" for name in BUILT_IN), "possible"), rows)
+
+
 def decision_table() -> list[str]:
     """One row per page of ``docs/adr``, ordered by number."""
     rows = []
@@ -145,6 +158,7 @@ GENERATED: dict[str, Callable[[], list[str]]] = {
     "errors": error_table,
     "codes": code_table,
     "decisions": decision_table,
+    "policies": policy_table,
 }
 """What replaces ``<!-- generated: NAME -->`` in a page, by name."""
 

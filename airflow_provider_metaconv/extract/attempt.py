@@ -16,6 +16,7 @@ from typing import Any, cast
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.conversation import ConversationReader, next_request
 from airflow_provider_metaconv.extract.conversation_state import depends_on_refusal, is_finished
+from airflow_provider_metaconv.extract.known import KnownConversations
 from airflow_provider_metaconv.extract.ledger import amend, has_activity_in_window, ledger_row
 from airflow_provider_metaconv.extract.list_walk import Node
 from airflow_provider_metaconv.extract.page_sizes import BYTES_PER_CALL
@@ -95,9 +96,9 @@ class Partiality:
 class Attempt:
     """One attempt at a window. ``known`` holds the conversations seen so far, and grows.
 
-    ``folders`` are the lists' folders, in the order of ``state.lists``. ``incomplete_before`` are the conversations
-    that an earlier extraction reported as incomplete. They always get a ledger row, even without messages in the
-    window.
+    ``folders`` are the lists' folders, in the order of ``state.lists``. ``incomplete_before`` says whether an
+    earlier extraction reported a conversation as incomplete. Such a conversation always gets a ledger row, even without
+    messages in the window.
     """
 
     def __init__(
@@ -105,9 +106,9 @@ class Attempt:
         context: ExtractionContext,
         state: ExtractionState,
         folders: Sequence[str | None],
-        known: dict[str, str | None],
+        known: KnownConversations,
         partiality: Partiality,
-        incomplete_before: frozenset[str] = frozenset(),
+        incomplete_before: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._context = context
         self._state = state
@@ -251,10 +252,10 @@ class Attempt:
     def note_written(self, batch: Batch) -> None:
         """Register the conversations of rows that an earlier attempt wrote."""
         for row in batch.conversations:
-            conversation_id = row["conversation_id"]
-            self._known[conversation_id] = time_of(row)
-            self._passed.discard(conversation_id)
-            self._state.passed.pop(conversation_id, None)
+            stored_id = row["conversation_id"]
+            self._known.add_stored(stored_id, time_of(row))
+            self._passed.discard(stored_id)
+            self._state.passed.pop(stored_id, None)
 
     # Lists
 
@@ -289,7 +290,7 @@ class Attempt:
             is_wanted = reference and self._context.until > reference
             if is_wanted and conversation_id not in self._state.conversations:
                 # It has moved since it was read: its new messages count if the window is still open.
-                newer_than = "" if conversation_id in self._passed else reference
+                newer_than = "" if self._known.stored_id(conversation_id) in self._passed else reference
                 again = ConversationState(conversation_id, time, newer_than=newer_than)
                 self._state.conversations[conversation_id] = again
 
@@ -297,7 +298,7 @@ class Attempt:
         rows = self._reader.read_listed(conversation, node, nested)
         time = effective_time(node)
         is_old = time is not None and time < self._bound
-        if not rows and is_old and conversation.id not in self._incomplete_before:
+        if not rows and is_old and not self._incomplete_before(conversation.id):
             # Neither its time nor its newest messages are in the window.
             self._pass(conversation)
             return
@@ -383,19 +384,21 @@ class Attempt:
             state.amendments[conversation.id] = amend(before, conversation, self._context.platform)
         elif self._belongs_into_ledger(conversation):
             batch.conversations.append(ledger_row(conversation, self._context))
-            self._passed.discard(conversation.id)
-            state.passed.pop(conversation.id, None)
+            stored_id = self._known.stored_id(conversation.id)
+            self._passed.discard(stored_id)
+            state.passed.pop(stored_id, None)
         else:
             self._pass(conversation)
 
     def _pass(self, conversation: ConversationState) -> None:
         """Remember a conversation without a row, so that a later attempt does not take it for new."""
-        self._passed.add(conversation.id)
+        stored_id = self._known.stored_id(conversation.id)
+        self._passed.add(stored_id)
         if len(self._state.passed) < MOST_PASSED:
-            self._state.passed[conversation.id] = self._known.get(conversation.id)
+            self._state.passed[stored_id] = self._known.get(conversation.id)
 
     def _belongs_into_ledger(self, conversation: ConversationState) -> bool:
-        was_there = conversation.id in self._state.reread or conversation.id in self._incomplete_before
+        was_there = conversation.id in self._state.reread or self._incomplete_before(conversation.id)
         return was_there or has_activity_in_window(conversation, self._context)
 
     @staticmethod

@@ -28,11 +28,12 @@ from airflow_provider_metaconv.extract.stats import EarlierAttempts
 from airflow_provider_metaconv.files.errors import NotPublishedError, UnusableFileError
 from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.files.storage import Storage
+from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_NAME = "_checkpoint.json"
-CHECKPOINT_VERSION = 7
+CHECKPOINT_VERSION = 8
 
 FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01
@@ -54,6 +55,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folders: list[str | None]
     user_id: str | None
     file_format: str
+    privacy: str = ""
 
 
 class _Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +77,8 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content: JSON, or a string that only the holder of the privacy key can read."""
+
     sha256: str
     content: msgspec.Raw
 
@@ -118,10 +122,20 @@ class _Pending:
 
 
 class Checkpoint:
-    """The checkpoint of one window. ``identity`` determines which extraction may continue from it."""
+    """The checkpoint of one window. ``identity`` determines which extraction may continue from it.
 
-    def __init__(self, storage: Storage, identity: Identity, clock: Callable[[], float] = time.monotonic) -> None:
+    Rows are stored as they are given. The state names people and conversations, so with ``pseudonyms`` it is sealed.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        identity: Identity,
+        clock: Callable[[], float] = time.monotonic,
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
         self._storage = storage
+        self._pseudonyms = pseudonyms
         # Concurrent attempts never write identical files or segments with the same name.
         self._writer = uuid.uuid4().hex[:8]
         self._identity = identity
@@ -200,6 +214,8 @@ class Checkpoint:
             state,
         )
         encoded = msgspec.json.encode(content)
+        if self._pseudonyms is not None:
+            encoded = msgspec.json.encode(self._pseudonyms.seal(encoded).decode())
         sealed = _Sealed(hashlib.sha256(encoded).hexdigest(), msgspec.Raw(encoded))
         self._storage.publish_bytes(msgspec.json.encode(sealed), CHECKPOINT_NAME, durable=False)
         self._earliest_replacement = self._clock() + self._storage.seconds_between_replacements
@@ -213,7 +229,7 @@ class Checkpoint:
 
     def _content(self) -> _Content | None:
         try:
-            content = _decode(self._storage.read(CHECKPOINT_NAME))
+            content = _decode(self._storage.read(CHECKPOINT_NAME), self._pseudonyms)
         except NotPublishedError:
             return None
         except (UnusableFileError, ValueError, RecursionError) as error:
@@ -257,12 +273,15 @@ class Checkpoint:
                 raise ValueError(part.path)
 
 
-def _decode(data: bytes) -> _Content:
-    """Decode a checkpoint; raises ``ValueError`` if it is damaged or from another release."""
+def _decode(data: bytes, pseudonyms: Pseudonyms | None) -> _Content:
+    """Decode a checkpoint; raises ``ValueError`` if it is damaged, from another release, or sealed with another key."""
     sealed = msgspec.json.decode(data, type=_Sealed)
     if hashlib.sha256(sealed.content).hexdigest() != sealed.sha256:
         raise ValueError("the checkpoint is damaged")
-    content = msgspec.json.decode(sealed.content, type=_Content)
+    encoded = bytes(sealed.content)
+    if pseudonyms is not None:
+        encoded = pseudonyms.unseal(msgspec.json.decode(encoded, type=str).encode())
+    content = msgspec.json.decode(encoded, type=_Content)
     if content.version != CHECKPOINT_VERSION:
         raise ValueError("the checkpoint has a different version")
     return content

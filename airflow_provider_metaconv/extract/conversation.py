@@ -45,6 +45,7 @@ from airflow_provider_metaconv.graph.errors import (
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
 from airflow_provider_metaconv.schema import (
     INSTAGRAM,
+    MORE_PARTICIPANTS,
     ContentStatus,
     ReasonCode,
     Row,
@@ -52,10 +53,6 @@ from airflow_provider_metaconv.schema import (
 from airflow_provider_metaconv.window import row_time
 
 logger = logging.getLogger(__name__)
-
-
-MORE_PARTICIPANTS = "(more, whom Meta does not return)"
-"""Takes the place of participants that could not be read."""
 
 
 MAX_RESTARTS = 3

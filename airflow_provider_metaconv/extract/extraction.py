@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from airflow_provider_metaconv import __version__
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.attempt import Attempt, Partiality
 from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Identity, Saved
+from airflow_provider_metaconv.extract.known import KnownConversations
 from airflow_provider_metaconv.extract.ledger import amended
 from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
 from airflow_provider_metaconv.extract.requests import Dispatcher, Request, ThreadDispatcher, fetch
@@ -28,21 +30,31 @@ from airflow_provider_metaconv.extract.rows import Batch, ExtractionContext
 from airflow_provider_metaconv.extract.stats import ExtractionStats, ListPosition, Observer, noop
 from airflow_provider_metaconv.files.commit import (
     Corrections,
+    check_policy,
     clean_up,
     commit_window,
+    comparable_manifest,
     earlier_manifest,
     incomplete_before,
     whole_files,
 )
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.ledger_rows import WindowHeader
-from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, Manifest, ManifestFile, next_part_number, window_id
+from airflow_provider_metaconv.files.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ManifestFile,
+    ManifestPrivacy,
+    next_part_number,
+    window_id,
+)
 from airflow_provider_metaconv.files.parts import ROWS_PER_PART, PartsWriter
 from airflow_provider_metaconv.files.reading import UNREADABLE_PART, read_part
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.freed_memory import release_freed_memory
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
+from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES
 from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.window import iso
@@ -96,6 +108,7 @@ class Settings:
 
     With ``accept_partial``, a refused list is retried for at least ten minutes, and then replaced by the conversations
     known from earlier runs. ``stop`` is the client's, and ends its calls in flight if the extraction is interrupted.
+    ``privacy`` decides what of a row is stored; files of another policy are replaced only with ``allow_policy_change``.
     ``clock``, ``sleep`` and ``dispatcher`` are for tests.
     """
 
@@ -104,6 +117,8 @@ class Settings:
     workers: int = WORKERS
     rows_per_part: int = ROWS_PER_PART
     accept_partial: bool = False
+    privacy: RowPrivacy = field(default_factory=RowPrivacy)
+    allow_policy_change: bool = False
     stop: Stop = field(default_factory=Stop)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -145,7 +160,11 @@ def known_conversations(storage: Storage) -> Iterable[str]:
     """
     known: dict[str, None] = {}
     for folder in storage.siblings(MANIFEST_NAME):
-        for file in whole_files(folder, earlier_manifest(folder), CONVERSATIONS):
+        manifest = earlier_manifest(folder)
+        if manifest is not None and "conversation_id" in manifest.privacy.treatments:
+            # Meta does not know pseudonyms.
+            continue
+        for file in whole_files(folder, manifest, CONVERSATIONS):
             try:
                 ids = [row["conversation_id"] for row in read_part(folder, file)]
             except UNREADABLE_PART as error:
@@ -173,18 +192,30 @@ class _Extraction:
         self._settings = settings
         self._known_ids = known_ids
         self._folders = [edge.folder for edge in edges]
-        self._checkpoint = Checkpoint(storage, _identity(edges, context, settings), settings.clock)
+        self._privacy = settings.privacy
+        self._checkpoint = self._new_checkpoint()
         name = f"{context.platform}/{context.page_id}"
-        self._stats = ExtractionStats(name, client.statistics.as_dict, now(), observe, settings.clock)
+        self._stats = ExtractionStats(
+            name, client.statistics.as_dict, now(), observe, settings.clock, self._privacy.replaced
+        )
         self._earlier_parts: tuple[ManifestFile, ...] = ()
         self._writers: tuple[PartsWriter, ...] = ()
         self._in_flight: list[Request] = []
         self._saved: Saved | None = None
         self._earlier: Manifest | None = None
 
+    def _new_checkpoint(self) -> Checkpoint:
+        identity = _identity(self._edges, self._context, self._settings)
+        return Checkpoint(self._storage, identity, self._settings.clock, self._privacy.pseudonyms)
+
     def finished_before(self) -> ExtractionResult | None:
-        """Return the result if an earlier attempt of this extraction was killed after it had published it."""
+        """Return the result if an earlier attempt of this extraction was killed after it had published it.
+
+        Raises ``PolicyChangedError`` if the window has files of another privacy policy that may not be replaced.
+        """
         manifest = self._earlier = earlier_manifest(self._storage)
+        if not self._settings.allow_policy_change:
+            check_policy(self._storage, manifest, _manifest_privacy(self._privacy))
         if manifest is None or not manifest.complete or not manifest.extraction_id:
             return None
         if manifest.extraction_id != self._checkpoint.earlier_extraction():
@@ -208,14 +239,19 @@ class _Extraction:
             self._folders,
             known,
             Partiality(self._settings.accept_partial, self._known_ids, self._settings.clock),
-            incomplete_before(self._storage, self._earlier),
+            self._incomplete_before(),
         )
         try:
             return self._run()
         finally:
             self._stats.report()
 
-    def _resumed(self) -> dict[str, str | None]:
+    def _incomplete_before(self) -> Callable[[str], bool]:
+        comparable = comparable_manifest(self._earlier, _manifest_privacy(self._privacy))
+        stored_ids = incomplete_before(self._storage, comparable)
+        return lambda conversation_id: self._privacy.conversation(conversation_id) in stored_ids
+
+    def _resumed(self) -> KnownConversations:
         """Continue from an earlier attempt's checkpoint, or start over if it is unusable."""
         if self._saved is not None:
             try:
@@ -223,19 +259,18 @@ class _Extraction:
             except (*UNREADABLE_PART, FilesError) as error:
                 logger.warning("The checkpoint cannot be used (%s): starting over", type(error).__name__)
                 self._saved = None
-                self._checkpoint = Checkpoint(
-                    self._storage, _identity(self._edges, self._context, self._settings), self._settings.clock
-                )
+                self._checkpoint = self._new_checkpoint()
         sizes = _page_sizes(self._settings, self._context)
         self._state = new_state(self._context, len(self._edges), sizes)
-        return {}
+        return KnownConversations(self._privacy.conversation)
 
-    def _resume(self, saved: Saved) -> dict[str, str | None]:
+    def _resume(self, saved: Saved) -> KnownConversations:
         rows = (
             row for part in saved.parts if part.table == CONVERSATIONS.name for row in read_part(self._storage, part)
         )
         self._state = saved.state
-        known = resume(self._state, rows)
+        known = KnownConversations(self._privacy.conversation)
+        resume(self._state, rows, known)
         self._client.consecutive_limits = self._state.consecutive_limits
         self._stats.resume(saved.attempts)
         self._earlier_parts = saved.parts
@@ -326,6 +361,9 @@ class _Extraction:
                     self._take(self._attempt.apply(request, outcome))
 
     def _take(self, batch: Batch) -> None:
+        # From here on, nothing is stored or logged but what the policy leaves of the rows.
+        self._privacy.messages(batch.messages)
+        self._privacy.conversations(batch.conversations)
         self._stats.add(batch, self._place)
         published = self._parts
         messages, conversations = self._writers
@@ -370,15 +408,16 @@ class _Extraction:
         if not evidence.is_complete:
             # Keep what was read for the next attempt, which requests the rest again.
             self._checkpoint.commit_in_parts(self._state, self._stats.total(), self._parts)
+        stored = self._privacy.conversation
         manifest = commit_window(
             self._storage,
-            _header(self._edges, self._context, self._settings),
+            _header(self._edges, self._context, self._settings, self._stats.total().replaced),
             self._parts,
             evidence,
             Corrections(
-                frozenset(self._state.reread),
-                {name: partial(amended, amendment=change) for name, change in self._state.amendments.items()},
-                self._state.unplaced,
+                frozenset(map(stored, self._state.reread)),
+                {stored(name): partial(amended, amendment=change) for name, change in self._state.amendments.items()},
+                {stored(name): count for name, count in self._state.unplaced.items()},
             ),
             self._cost(),
             extraction_id=self._checkpoint.extraction_id,
@@ -432,24 +471,42 @@ def _identity(edges: Sequence[ConversationsEdge], context: ExtractionContext, se
         reads_since=context.since,
         until=context.until,
         folders=[edge.folder for edge in edges],
-        user_id=edges[0].user_id,
+        user_id=_user_id(edges, settings),
         file_format=settings.file_format,
+        privacy=settings.privacy.identity,
     )
 
 
-def _header(edges: Sequence[ConversationsEdge], context: ExtractionContext, settings: Settings) -> WindowHeader:
+def _user_id(edges: Sequence[ConversationsEdge], settings: Settings) -> str | None:
+    """Return the one person whose conversation is read, as the policy stores it."""
+    user_id = edges[0].user_id
+    return None if user_id is None else settings.privacy.person(user_id)
+
+
+def _manifest_privacy(privacy: RowPrivacy, replaced: Mapping[str, int] = MappingProxyType({})) -> ManifestPrivacy:
+    treatments = {column: treatment.value for column, treatment in privacy.policy.treatments.items()}
+    return ManifestPrivacy(privacy.policy.name, privacy.key_id, treatments, dict(replaced))
+
+
+def _header(
+    edges: Sequence[ConversationsEdge],
+    context: ExtractionContext,
+    settings: Settings,
+    replaced: Mapping[str, int],
+) -> WindowHeader:
     window = context.window
     return WindowHeader(
         page_id=context.page_id,
         platform=context.platform,
         folders=",".join(sorted({edge.folder for edge in edges if edge.folder})),
-        user_id=edges[0].user_id or "",
+        user_id=_user_id(edges, settings) or "",
         window_id=window_id(window.since, window.until),
         since=None if window.since is None else iso(window.since),
         until=context.until,
         extracted_time=context.extracted_time,
         file_format=settings.file_format,
         reads_since=context.since or None if window.lookback else None,
+        privacy=_manifest_privacy(settings.privacy, replaced),
     )
 
 

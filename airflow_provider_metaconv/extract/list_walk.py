@@ -231,7 +231,7 @@ def _check_for_missed(state: ListState, nodes: Sequence[Node], known: Known, wan
     for node in nodes if state.passes else ():
         time = effective_time(node)
         if time is not None and wanted.since <= time < min(state.bound, wanted.until) and str(node["id"]) not in known:
-            logger.warning("Meta's list omitted %s before: reading on to the start of the window", node["id"])
+            logger.warning("Meta's list omitted a conversation before: reading on to the start of the window")
             state.bound = wanted.since
             return
 

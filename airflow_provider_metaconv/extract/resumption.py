@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.conversation_state import depends_on_refusal, resumed
+from airflow_provider_metaconv.extract.known import KnownConversations
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.rows import ExtractionContext
 from airflow_provider_metaconv.extract.state import (
@@ -26,12 +27,12 @@ def new_state(context: ExtractionContext, lists: int, page_sizes: PageSizes) -> 
     return ExtractionState([ListState(bound) for _ in range(lists)], page_sizes)
 
 
-def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]], known: KnownConversations) -> None:
     """Prepare a state for an attempt that continues: every conclusion based on a refusal is reset.
 
-    Returns the conversations seen so far: those of the ledger's ``rows``, the open ones, and others.
+    Adds the conversations seen so far to ``known``: those of the ledger's ``rows``, the open ones, and others.
     """
-    known = _seen(state, rows)
+    _add_seen(state, rows, known)
     for each in state.lists:
         list_walk.resumed(each)
     for conversation in list(state.conversations.values()):
@@ -46,19 +47,20 @@ def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[st
         state.unplaced.pop(conversation_id, None)
         state.conversations[conversation_id] = ConversationState(conversation_id)
     state.doubtful.clear()
-    return known
 
 
-def _seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
-    """Return the conversations seen, with their times, and record those of a last page that have no row."""
-    known = {row["conversation_id"]: time_of(row) for row in rows}
+def _add_seen(state: ExtractionState, rows: Iterable[Mapping[str, Any]], known: KnownConversations) -> None:
+    """Add the conversations seen, with their times, and record those of a last page that have no row."""
+    for row in rows:
+        known.add_stored(row["conversation_id"], time_of(row))
     for conversation in state.conversations.values():
         known[conversation.id] = latest(conversation.updated_time, conversation.newest)
     for last_page in filter(None, (each.last_page for each in state.lists)):
         for conversation_id in last_page.ids:
             if conversation_id not in known:
-                state.passed.setdefault(conversation_id, last_page.newest or None)
-    return state.passed | known
+                state.passed.setdefault(known.stored_id(conversation_id), last_page.newest or None)
+    for stored_id, time in state.passed.items():
+        known.add_stored_if_new(stored_id, time)
 
 
 def time_of(row: Mapping[str, Any]) -> str | None:

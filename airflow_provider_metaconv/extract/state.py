@@ -244,11 +244,12 @@ class Amendment(_State):
 class ExtractionState(_State):
     """The extraction of one window. ``lists`` are read in order; ``conversations`` are the open ones.
 
-    ``reference`` is a time by Meta's clock, and ``recent_ids`` the messages since then, with their conversations: they
-    may be repeated while the window is still open. ``doubtful`` conversations have a ledger row that is based on a
-    refusal, and are read again by the next attempt. ``reread`` conversations may have duplicate rows, which the commit
-    removes. ``passed`` conversations have nothing in the window and so no ledger row; their times are kept for as many
-    as a catch-up pass may meet again. ``unplaced`` counts messages of finished conversations without a known window.
+    ``reference`` is a time by Meta's clock, and ``recent_ids`` the messages since then, with their conversations:
+    they may be repeated while the window is still open. ``doubtful`` conversations have a ledger row that is based
+    on a refusal, and are read again by the next attempt. ``reread`` conversations may have duplicate rows, which
+    the commit removes. ``passed`` conversations, by stored ID, have nothing in the window and so no ledger row;
+    their times are kept for as many as a catch-up pass may meet again. ``unplaced`` counts messages of finished
+    conversations without a known window.
     """
 
     lists: list[ListState]

@@ -60,6 +60,7 @@ class EarlierAttempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     started: str
     messages: int
     statuses: dict[str, int]
+    replaced: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _seconds(earlier: str, later: str) -> float:
 class ExtractionStats:
     """Counts the rows and costs of all attempts, and reports them to the log and ``observe`` once a minute.
 
-    ``clock`` returns monotonic seconds.
+    ``clock`` returns monotonic seconds. ``replaced`` counts what this attempt scrubs from text, by kind.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class ExtractionStats:
         started: str,
         observe: Observer = noop,
         clock: Callable[[], float] = time.monotonic,
+        replaced: Counter[str] | None = None,
     ) -> None:
         self._name = name
         self._call_stats = call_stats
@@ -140,6 +142,7 @@ class ExtractionStats:
         self._waits, self._wait_seconds = 0, 0.0
         self._earlier = EarlierAttempts(0, 0, 0, 0, 0.0, 0.0, {}, started, 0, {})
         self._statuses: Counter[str] = Counter()
+        self._replaced = replaced if replaced is not None else Counter()
         self.messages = 0
 
     def resume(self, earlier: EarlierAttempts) -> None:
@@ -223,4 +226,5 @@ class ExtractionStats:
             started=earlier.started,
             messages=self.messages,
             statuses=dict(self._statuses),
+            replaced=dict(sorted((self._replaced + Counter(earlier.replaced)).items())),
         )

@@ -16,6 +16,7 @@ from airflow_provider_metaconv.files.errors import (
     FilesError,
     ManifestError,
     NotPublishedError,
+    PolicyChangedError,
     StorageError,
     UnusableFileError,
 )
@@ -26,6 +27,7 @@ from airflow_provider_metaconv.files.manifest import (
     MOST_MANIFEST_BYTES,
     Manifest,
     ManifestFile,
+    ManifestPrivacy,
 )
 from airflow_provider_metaconv.files.parts import write_rows
 from airflow_provider_metaconv.files.reading import rows_of
@@ -77,6 +79,20 @@ def earlier_manifest(storage: Storage) -> Manifest | None:
         return None
 
 
+def comparable_manifest(earlier: Manifest | None, privacy: ManifestPrivacy) -> Manifest | None:
+    """Return the earlier manifest if its rows were stored under the same policy; otherwise they are not kept."""
+    return earlier if earlier is not None and earlier.privacy.is_like(privacy) else None
+
+
+def check_policy(storage: Storage, earlier: Manifest | None, privacy: ManifestPrivacy) -> None:
+    """Raise ``PolicyChangedError`` if the window's files were written with another policy or key."""
+    if earlier is not None and not earlier.privacy.is_like(privacy):
+        raise PolicyChangedError(
+            f"{storage.uri(MANIFEST_NAME)} has the privacy policy {earlier.privacy}, not {privacy}: use another "
+            "destination, or set allow_policy_change=True to replace its files"
+        )
+
+
 def incomplete_before(storage: Storage, earlier: Manifest | None) -> frozenset[str]:
     """Return the conversations that an earlier extraction of the window reports as incomplete."""
     gaps = rows_of(storage, whole_files(storage, earlier, CONVERSATION_GAPS), CONVERSATION_GAPS)
@@ -116,8 +132,9 @@ def commit_window(
         raise BetterResultError(
             f"{'; '.join(evidence.gaps)}. The complete result of an earlier run is kept in {storage.uri(MANIFEST_NAME)}"
         )
-    files = _Rewriter(storage, header, corrections, earlier, left_out_fields).rewritten(list(parts))
-    unplaced = {**_earlier_unplaced(storage, earlier), **corrections.unplaced}
+    comparable = comparable_manifest(earlier, header.privacy)
+    files = _Rewriter(storage, header, corrections, comparable, left_out_fields).rewritten(list(parts))
+    unplaced = {**_earlier_unplaced(storage, comparable), **corrections.unplaced}
     ledger, counts = write_ledger(storage, header, files, unplaced, stats, evidence, left_out_fields)
     manifest = Manifest(
         page_id=header.page_id,
@@ -131,6 +148,7 @@ def commit_window(
         extraction_id=extraction_id,
         left_out_fields=tuple(left_out_fields),
         reads_since=header.reads_since,
+        privacy=header.privacy,
     )
     storage.publish_bytes(manifest.to_bytes(), MANIFEST_NAME)
     clean_up(storage, manifest, [] if evidence.is_complete else parts)

@@ -40,6 +40,10 @@ class ManifestError(FilesError):
     """A manifest cannot be read or has invalid content."""
 
 
+class PolicyChangedError(FilesError):
+    """The window's files were written with another privacy policy or key, and may not be replaced."""
+
+
 _NO_SPACE = "there is no space left (free some, or choose another destination)"
 _NO_RIGHT = "the worker has no write permission (grant it, or choose another destination)"
 _NOT_FOLDER = "there is a file where a folder is needed (choose another destination)"

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_metaconv.files.evidence import WindowEvidence
-from airflow_provider_metaconv.files.manifest import (
-    ManifestFile,
-)
+from airflow_provider_metaconv.files.manifest import ManifestFile, ManifestPrivacy
 from airflow_provider_metaconv.files.parts import write_rows
 from airflow_provider_metaconv.files.reading import rows_of
 from airflow_provider_metaconv.files.storage import Storage
@@ -42,6 +40,7 @@ class WindowHeader:
     extracted_time: str
     file_format: str = "ndjson"
     reads_since: str | None = None
+    privacy: ManifestPrivacy = field(default_factory=ManifestPrivacy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +152,8 @@ def _window_row(
         "rate_limit_waits": stats["rate_limit_waits"],
         "rate_limit_wait_seconds": round(stats["rate_limit_wait_seconds"]),
         "left_out_fields": list(left_out_fields),
+        "privacy_policy": header.privacy.policy,
+        "privacy_key_id": header.privacy.key_id or None,
         "started_time": stats["started"],
         "finished_time": stats["finished"],
         "extracted_time": header.extracted_time,

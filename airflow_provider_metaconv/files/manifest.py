@@ -48,6 +48,26 @@ class ManifestFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestPrivacy:
+    """The privacy policy of the rows: its name, its treatment per column, and the fingerprint of its key, or "".
+
+    ``replaced`` counts what was scrubbed from text, by kind.
+    """
+
+    policy: str = "full"
+    key_id: str = ""
+    treatments: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, int] = field(default_factory=dict)
+
+    def is_like(self, other: ManifestPrivacy) -> bool:
+        """Whether the same identifier is stored alike, so that rows can be compared."""
+        return (self.policy, self.key_id) == (other.policy, other.key_id)
+
+    def __str__(self) -> str:
+        return f"{self.policy} (key {self.key_id})" if self.key_id else self.policy
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The result of one run: the Page, the platform, the window (ISO 8601, UTC) and the parts.
 
@@ -70,6 +90,7 @@ class Manifest:
     extraction_id: str = ""
     left_out_fields: tuple[str, ...] = ()
     reads_since: str | None = None
+    privacy: ManifestPrivacy = field(default_factory=ManifestPrivacy)
 
     def to_bytes(self) -> bytes:
         """Return the manifest as JSON, indented for human readers."""
@@ -83,6 +104,7 @@ class Manifest:
             "gaps": self.gaps,
             "extraction_id": self.extraction_id,
             "left_out_fields": self.left_out_fields,
+            "privacy": asdict(self.privacy),
             "stats": self.stats,
         }
         return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -108,6 +130,7 @@ class Manifest:
             platform=_get(content, "platform", str, source),
             since=None if window.get("since") is None else _get(window, "since", str, source),
             reads_since=None if window.get("reads_since") is None else _get(window, "reads_since", str, source),
+            privacy=_privacy(content, source),
             until=_get(window, "until", str, source),
             files=tuple(files),
             stats=stats,
@@ -207,6 +230,21 @@ def _texts(content: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
     if not all(isinstance(text, str) for text in texts):
         raise ManifestError(f"{source} has an invalid value for {key!r}: {RUN_AGAIN}")
     return tuple(texts)
+
+
+def _privacy(content: dict[str, Any], source: str) -> ManifestPrivacy:
+    """Return the privacy policy; releases without policies wrote full rows."""
+    if "privacy" not in content:
+        return ManifestPrivacy()
+    privacy = _get(content, "privacy", dict, source)
+    treatments, replaced = (_get(privacy, key, dict, source) for key in ("treatments", "replaced"))
+    if not all(isinstance(value, str) for value in treatments.values()):
+        raise ManifestError(f"{source} has an invalid value for 'treatments': {RUN_AGAIN}")
+    if not all(isinstance(value, int) for value in replaced.values()):
+        raise ManifestError(f"{source} has an invalid value for 'replaced': {RUN_AGAIN}")
+    return ManifestPrivacy(
+        _get(privacy, "policy", str, source), _get(privacy, "key_id", str, source), treatments, replaced
+    )
 
 
 def _file(entry: Any, source: str) -> ManifestFile:

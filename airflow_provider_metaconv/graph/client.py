@@ -77,6 +77,8 @@ class GraphClient:
         self._limited: tuple[float, RateLimitError] | None = None
         self._final: GraphError | None = None
         self.statistics = CallStatistics()
+        self.quotes_meta = True
+        """Whether errors include Meta's own words, which may name a person or a conversation."""
         self._back_off = wait_exponential_jitter(initial=1, max=20)
         self._retrying = Retrying(
             wait=self._wait,
@@ -177,7 +179,9 @@ class GraphClient:
         self.statistics.sent()
         http = self._http_response(path, parameters)
         try:
-            response = parse_response(http.status_code, http.headers, http.content, own_ids=self._own_ids)
+            response = parse_response(
+                http.status_code, http.headers, http.content, own_ids=self._own_ids, quoted=self.quotes_meta
+            )
         except GraphError as error:
             self.statistics.answered(error.usage.percent)
             if error.action is not Action.WAIT:

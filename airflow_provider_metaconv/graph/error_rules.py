@@ -292,8 +292,10 @@ def find_rule(code: int | None, subcode: int | None, text: str = "", *, is_trans
     return _TEMPORARY if is_transient else _UNKNOWN
 
 
-def error_of(meta_error: MetaError, *, http_status: int | None = None, usage: Usage = NO_USAGE) -> GraphError:
-    """Return the exception for an error body."""
+def error_of(
+    meta_error: MetaError, *, http_status: int | None = None, usage: Usage = NO_USAGE, quoted: bool = True
+) -> GraphError:
+    """Return the exception for an error body; its text has Meta's words only if they are ``quoted``."""
     passes = meta_error.is_transient or (meta_error.code is None and http_status is not None and http_status >= 500)
     rule = find_rule(
         meta_error.code, meta_error.subcode, f"{meta_error.message} {meta_error.user_message}", is_transient=passes
@@ -310,7 +312,7 @@ def error_of(meta_error: MetaError, *, http_status: int | None = None, usage: Us
         "user_message": meta_error.user_message,
         "usage": usage,
     }
-    message = _sentences(rule.meaning, _advice(rule, meta_error), _quoted(meta_error))
+    message = _sentences(rule.meaning, _advice(rule, meta_error), _quoted(meta_error) if quoted else "")
     if issubclass(rule.error, RateLimitError):
         estimate = usage.wait_seconds(rule.bucket)
         details |= {"retry_after": estimate or rule.wait_seconds, "bucket": rule.bucket, "is_estimate": estimate > 0}

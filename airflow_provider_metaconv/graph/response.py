@@ -37,8 +37,9 @@ def parse_response(
     body: bytes,
     *,
     own_ids: Collection[str] = (),
+    quoted: bool = True,
 ) -> GraphResponse:
-    """Return the data of a response, or raise its ``GraphError``.
+    """Return the data of a response, or raise its ``GraphError``, which has Meta's words only if they are ``quoted``.
 
     ``own_ids`` are the objects whose limits count.
     """
@@ -46,7 +47,7 @@ def parse_response(
     data = _json_object(body)
     meta_error = _meta_error(data) if data is not None else None
     if meta_error is not None:
-        raise error_of(meta_error, http_status=status, usage=usage)
+        raise error_of(meta_error, http_status=status, usage=usage, quoted=quoted)
     if data is None or not 200 <= status <= 299:
         raise _http_error(status, usage)
     return GraphResponse(data, usage)

@@ -30,6 +30,7 @@ from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+from airflow_provider_metaconv.hooks.privacy_key import row_privacy
 from airflow_provider_metaconv.observability.lineage import extraction_lineage
 from airflow_provider_metaconv.observability.links import FilesLink, PageInboxLink, push_links
 from airflow_provider_metaconv.observability.metrics import AttemptMetrics
@@ -47,6 +48,7 @@ from airflow_provider_metaconv.operators.validation import (
     wait_for_listing,
     window_path,
 )
+from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from airflow_provider_metaconv.retry_policy import (
     HAS_RETRY_POLICY,
     MAX_RATE_LIMIT_WAIT,
@@ -82,6 +84,11 @@ class MetaConversationsExtractOperator(StoppableOperator):
     With ``fill_gaps``, a scheduled run starts where the gapless coverage of earlier runs ends, if that is before
     ``since``. It thereby reads intervals that Airflow skipped, and partial windows again. All attempts of a run use the
     same window.
+
+    ``privacy`` decides what is stored: ``"full"`` (default), ``"pseudonymous"``, ``"metadata"``, or a treatment per
+    column. All but ``full`` need ``privacy_conn_id``, a Connection whose password is the key. ``scrubber`` is the path
+    of a function, ``package.module:function``, that scrubs text in place of the built-in one. A window that was
+    extracted under another policy or key is replaced only with ``allow_policy_change``.
 
     Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n, "complete": true,
     "gaps": []}``.
@@ -120,6 +127,10 @@ class MetaConversationsExtractOperator(StoppableOperator):
         on_incomplete: OnIncomplete = None,
         fill_gaps: bool = False,
         lookback: timedelta = LOOKBACK,
+        privacy: str | Mapping[str, str] = "full",
+        privacy_conn_id: str | None = None,
+        scrubber: str | None = None,
+        allow_policy_change: bool = False,
         meta_conn_id: str = MetaGraphHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -136,6 +147,10 @@ class MetaConversationsExtractOperator(StoppableOperator):
         self.on_incomplete = on_incomplete
         self.fill_gaps = fill_gaps
         self.lookback = lookback
+        self.privacy = privacy
+        self.privacy_conn_id = privacy_conn_id
+        self.scrubber = scrubber
+        self.allow_policy_change = allow_policy_change
         self.meta_conn_id = meta_conn_id
         if HAS_RETRY_POLICY and self.retry_policy is None:
             # This operator reschedules by itself, so the errors that reach the policy should use up a retry.
@@ -158,16 +173,18 @@ class MetaConversationsExtractOperator(StoppableOperator):
         """Extract the window and commit its files and manifest; the class documents the return value."""
         try:
             window = self._checked_window(present(context))
-            folder = self._folder_of(window)
+            with fail_fast():
+                privacy = row_privacy(self.privacy, self.privacy_conn_id, self.scrubber)
+            folder = self._folder_of(window, privacy)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         try:
             with fail_fast(), self.until_stopped() as stop:
                 storage = self.open_storage(folder)
                 window, known = self._with_uncovered_time(window, storage.parent(), context)
-                if self._folder_of(window) != folder:
-                    storage = self.open_storage(self._folder_of(window))
-                self.extraction = self._extract(window, storage, context, stop)
+                if self._folder_of(window, privacy) != folder:
+                    storage = self.open_storage(self._folder_of(window, privacy))
+                self.extraction = self._extract(window, storage, privacy, context, stop)
                 self._record(window, self.extraction.complete, storage.parent(), known)
         except Exception as error:
             self._reschedule_or_return(error, context)
@@ -194,8 +211,9 @@ class MetaConversationsExtractOperator(StoppableOperator):
             checked_place(name, getattr(self, name))
         return Window.parse(self.since, self.until, now=now, lookback=self.lookback)
 
-    def _folder_of(self, window: Window) -> str:
-        return window_path(self.platform, self.page_id, window.since, window.until, self.folder, self.user_id)
+    def _folder_of(self, window: Window, privacy: RowPrivacy) -> str:
+        user_id = privacy.person(self.user_id) if self.user_id else None
+        return window_path(self.platform, self.page_id, window.since, window.until, self.folder, user_id)
 
     def _with_uncovered_time(
         self, window: Window, coverage: Storage, context: Context
@@ -219,13 +237,16 @@ class MetaConversationsExtractOperator(StoppableOperator):
                 "Could not record the window as covered, so the next scheduled run reads it again: %s", error
             )
 
-    def _extract(self, window: Window, storage: Storage, context: Context, stop: Stop) -> ExtractionResult:
+    def _extract(
+        self, window: Window, storage: Storage, privacy: RowPrivacy, context: Context, stop: Stop
+    ) -> ExtractionResult:
         # Check the destination first, so that an unwritable folder costs no calls.
         storage.check_writable()
         self.manifest_uri = storage.uri(MANIFEST_NAME)
         push_links(self, context)
         wait_for_listing(window)
         page = MetaGraphHook(self.meta_conn_id, stop).get_page(self.page_id, self.platform)
+        page.client.quotes_meta = privacy.policy.is_full
         edges = [
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
             for name in folders_to_read(self.platform, self.folder)
@@ -239,6 +260,8 @@ class MetaConversationsExtractOperator(StoppableOperator):
             Settings(
                 file_format=self.file_format,
                 accept_partial=self.on_incomplete == "warn",
+                privacy=privacy,
+                allow_policy_change=self.allow_policy_change,
                 stop=stop,
                 sleep=stop.wait,
             ),

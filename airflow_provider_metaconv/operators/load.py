@@ -45,7 +45,8 @@ class MetaConversationsLoadOperator(StoppableOperator):
     """Merges the files of any number of manifests into a warehouse, all or nothing. Subclasses define the warehouse.
 
     ``manifests`` are the paths or URIs of manifests, or the extract operators' results from XCom (``extract.output``).
-    Loading twice changes nothing. Without manifests, the task is skipped. Returns the counts per table: rows
+    Loading twice changes nothing. Without manifests, the task is skipped. Rows of different privacy policies or keys
+    are mixed in the tables only with ``allow_policy_change``. Returns the counts per table: rows
     ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of assets in the task's ``outlets`` include the
     rows written and their provenance.
     """
@@ -55,9 +56,10 @@ class MetaConversationsLoadOperator(StoppableOperator):
     uris: Sequence[str] = ()
     result: LoadResult | None = None
 
-    def __init__(self, *, manifests: Manifests, **kwargs: Any) -> None:
+    def __init__(self, *, manifests: Manifests, allow_policy_change: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.manifests = manifests
+        self.allow_policy_change = allow_policy_change
         if HAS_RETRY_POLICY and self.retry_policy is None:
             self.retry_policy = MetaGraphRetryPolicy()
 
@@ -128,7 +130,9 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
         """Merge the files in one transaction of the DuckDB file."""
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
-        with DuckDBWarehouse(self.database, schema=self.schema) as warehouse:
+        with DuckDBWarehouse(
+            self.database, schema=self.schema, allow_policy_change=self.allow_policy_change
+        ) as warehouse:
             return load_through(
                 uris, lambda files: interruptible(partial(warehouse.load, files), warehouse.interrupt, stop)
             )
@@ -257,6 +261,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
             location=self.location,
             create_tables=self.create_tables,
             partition_expiration=self.partition_expiration,
+            allow_policy_change=self.allow_policy_change,
             # The same in each attempt of this task instance, so that a retry finds the jobs of the one before.
             load_id=f"{instance.dag_id}.{instance.task_id}.{instance.run_id}.{instance.map_index}",
         )

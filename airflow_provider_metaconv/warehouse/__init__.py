@@ -2,6 +2,7 @@
 
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult, Warehouse
 from airflow_provider_metaconv.warehouse.errors import (
+    PolicyConflictError,
     RowCountError,
     SchemaConflictError,
     SourceFileError,
@@ -13,6 +14,7 @@ from airflow_provider_metaconv.warehouse.errors import (
 
 __all__ = [
     "LoadResult",
+    "PolicyConflictError",
     "RowCountError",
     "SchemaConflictError",
     "SourceFile",

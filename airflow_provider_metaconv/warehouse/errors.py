@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class WarehouseError(Exception):
     """The operation failed. The warehouse is unchanged."""
@@ -21,6 +23,16 @@ class WarehouseBusyError(WarehouseError):
 
 class SchemaConflictError(WarehouseError):
     """An existing table has a column that cannot hold what the schema declares."""
+
+
+class PolicyConflictError(WarehouseRefusedError):
+    """The tables and the files to load have different privacy policies or keys."""
+
+    def __init__(self, found: Iterable[str]) -> None:
+        super().__init__(
+            f"the tables and the files to load differ in their privacy policy or key ({', '.join(sorted(found))}): "
+            "load into other tables, or set allow_policy_change=True to mix them"
+        )
 
 
 class SourceFileError(WarehouseError):

@@ -94,11 +94,12 @@ def test_each_extra_installs_its_dependencies(wheel: Path) -> None:
         if match := re.match(r"Requires-Dist: ([\w-]+).*; extra == '(\w+)'", line):
             by_extra.setdefault(match[2], set()).add(match[1])
     google = {"apache-airflow-providers-google", "google-cloud-bigquery", "google-cloud-storage"}
-    assert google == by_extra["google"]
+    assert by_extra["google"] == google
     assert by_extra["duckdb"] == {"duckdb", "pytz"}
     assert by_extra["parquet"] == {"pyarrow"}
+    assert by_extra["privacy"] == {"phonenumbers", "python-stdnum"}
     assert by_extra["emulator"] == {"starlette", "uvicorn"}
-    assert by_extra["demo"] == {"rich", *by_extra["duckdb"], *by_extra["emulator"]}
+    assert by_extra["demo"] == {"rich", *by_extra["duckdb"], *by_extra["emulator"], *by_extra["privacy"]}
 
 
 WITHOUT_EXTRAS = """
@@ -106,7 +107,7 @@ import importlib, pkgutil, sys
 
 import {package}
 
-BARRED = {{"duckdb", "google", "pyarrow", "rich", "starlette", "uvicorn"}}
+BARRED = {{"duckdb", "google", "phonenumbers", "pyarrow", "stdnum", "rich", "starlette", "uvicorn"}}
 OURS = {package}.__path__[0]
 
 

@@ -17,6 +17,7 @@ import orjson
 from airflow_provider_metaconv.emulator.service import GraphService
 from airflow_provider_metaconv.emulator.settings import EmulatorSettings
 from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
+from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from tests.simulation import budgets
 from tests.simulation.clock import VirtualClock
 from tests.simulation.core import PHASES, AttemptOutcome, Task, run_attempt
@@ -24,7 +25,8 @@ from tests.simulation.damage import CHECKPOINT, MANIFEST, damage
 from tests.simulation.faults import FaultSchedule
 from tests.simulation.findings import Finding
 from tests.simulation.oracle import Observed, Oracle
-from tests.simulation.result import read_result
+from tests.simulation.privacy import RecordedPseudonyms, shown_ids
+from tests.simulation.result import Result, read_result
 from tests.simulation.scenario import PAGE_ID, START, Scenario
 from tests.simulation.storage import Disk, Killed, MemoryStorage, Process, temporaries
 from tests.simulation.transport import EndlessError, SimulatedSession, Wire
@@ -165,6 +167,7 @@ class _Simulation:
         )
         self._service.faults = self._wire.schedule
         self._disk = Disk()
+        self._pseudonyms = RecordedPseudonyms() if scenario.hashes_ids else None
         self._oracle = Oracle(scenario, self._live)
         self.report = Report(scenario)
 
@@ -258,16 +261,16 @@ class _Simulation:
         files, sent = self._disk.folders.get(WINDOW, {}), wire.sent[first:]
         manifest = files.get("_manifest.json")
         unchanged = manifest == before.get("_manifest.json")
-        earlier = read_result(before)
+        earlier = self._result(before)
         self._seen = Observed(
             number,
             outcome,
             sent,
             wire.sent,
             earlier,
-            earlier if unchanged and files == before else read_result(files),
+            earlier if unchanged and files == before else self._result(files),
             not unchanged,
-            not self._is_damaged and _is_finished(before),
+            not self._is_damaged and _is_finished(before, self._pseudonyms),
             LOGS.lines,
             tuple(files),
             tuple(data for name, data in files.items() if name in ("_manifest.json", "_checkpoint.json")),
@@ -275,6 +278,7 @@ class _Simulation:
             self._clock.now - began,
             self._clock.now,
             SECRETS,
+            () if self._pseudonyms is None else shown_ids(files, (*LOGS.lines, outcome.error)),
         )
         self.report.attempts, self.report.calls = number, self.report.calls + len(sent)
         if self.report.calls_until_success is None:
@@ -307,25 +311,32 @@ class _Simulation:
         session = SimulatedSession(self._wire, process)
         extracted = datetime.fromtimestamp(int(self._clock.now), UTC).isoformat()
         try:
-            return run_attempt(task, session, storage, self._clock, TOKENS[world.token], extracted)
+            privacy = RowPrivacy() if self._pseudonyms is None else self._pseudonyms.row_privacy()
+            return run_attempt(task, session, storage, self._clock, TOKENS[world.token], extracted, privacy)
         except Killed:
             return AttemptOutcome("killed")
         except EndlessError:
             process.is_dead = True
             return AttemptOutcome("endless")
 
+    def _result(self, files: dict[str, bytes]) -> Result | None:
+        return read_result(files, None if self._pseudonyms is None else self._pseudonyms.original)
+
     def _find(self, finding: Finding) -> bool:
         self.report.findings.append(finding)
         return True
 
 
-def _is_finished(files: dict[str, bytes]) -> bool:
+def _is_finished(files: dict[str, bytes], pseudonyms: RecordedPseudonyms | None) -> bool:
     """Whether there is a complete manifest next to a checkpoint of the same extraction."""
     if MANIFEST not in files or CHECKPOINT not in files:
         return False
     try:
-        extraction = orjson.loads(files[CHECKPOINT])["content"]["extraction_id"]
-    except (ValueError, KeyError, TypeError):
+        content = orjson.loads(files[CHECKPOINT])["content"]
+        if pseudonyms is not None:
+            content = orjson.loads(pseudonyms.unseal(content.encode()))
+        extraction = content["extraction_id"]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
     manifest = orjson.loads(files[MANIFEST])
     return bool(manifest["complete"] and manifest["extraction_id"] == extraction)

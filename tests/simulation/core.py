@@ -46,6 +46,7 @@ from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import Action, GraphError
 from airflow_provider_metaconv.graph.limits import Pacer
+from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from airflow_provider_metaconv.window import Window
 from tests.simulation.clock import VirtualClock
 from tests.simulation.transport import ORIGIN, TOKEN, SimulatedSession
@@ -153,11 +154,17 @@ def _recorded_phases() -> Iterator[list[str]]:
 
 
 def run_attempt(
-    task: Task, session: SimulatedSession, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
+    task: Task,
+    session: SimulatedSession,
+    storage: Storage,
+    clock: VirtualClock,
+    token: str,
+    extracted_time: str,
+    privacy: RowPrivacy,
 ) -> AttemptOutcome:
     """Runs one attempt in this thread; does not catch ``BaseException``."""
     try:
-        result = _extract(task, session, storage, clock, token, extracted_time)
+        result = _extract(task, session, storage, clock, token, extracted_time, privacy)
     except (GraphError, FilesError) as error:
         return _failed(error)
     except Exception as error:  # noqa: BLE001  (any other exception is a finding)
@@ -166,7 +173,13 @@ def run_attempt(
 
 
 def _extract(
-    task: Task, session: SimulatedSession, storage: Storage, clock: VirtualClock, token: str, extracted_time: str
+    task: Task,
+    session: SimulatedSession,
+    storage: Storage,
+    clock: VirtualClock,
+    token: str,
+    extracted_time: str,
+    privacy: RowPrivacy,
 ) -> ExtractionResult:
     pacer = Pacer(clock=clock, sleep=clock.sleep)
     client = GraphClient(session, Credentials(token), base_url=ORIGIN, pacer=pacer, clock=clock, sleep=clock.sleep)
@@ -174,6 +187,7 @@ def _extract(
     session.note_phase(TOKEN)
     identity = page_identity(client.get, task.page_id, with_instagram=task.platform == "INSTAGRAM")
     client.use_page(identity)
+    client.quotes_meta = privacy.policy.is_full
     edges = [ConversationsEdge(client.get, task.page_id, task.platform, folder) for folder in task.folders]
     usernames = frozenset(filter(None, [identity.instagram_username]))
     window = Window(task.since, task.until)
@@ -189,6 +203,7 @@ def _extract(
                 sizes=None if task.sizes is None else Sizes(*task.sizes),
                 workers=WORKERS,
                 accept_partial=task.accepts_partial,
+                privacy=privacy,
                 clock=clock,
                 sleep=clock.sleep,
                 dispatcher=partial(OneThread, session.note_phase, planned),

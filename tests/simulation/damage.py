@@ -51,6 +51,8 @@ def _names(files: dict[str, bytes], plan: DamagePlan) -> list[str]:
 def _with_another_value(data: bytes, place: int) -> bytes:
     """A checkpoint with one invalid value and a matching checksum."""
     content = orjson.loads(data)["content"]
+    if isinstance(content, str):  # sealed: no value of it can be replaced, so one character is
+        content = {"content": f"{content[:place]}x{content[place + 1 :]}"}
     values = list(_values(content))
     holder, key = values[place % len(values)]
     holder[key] = [{"odd": [holder[key]]}]

@@ -57,7 +57,8 @@ def scenario(seed: int) -> Scenario:
         plain = dataclasses.replace(one, world=world, crashes=(), storage_faults=())
         return dataclasses.replace(plain, faults=alone(random, world))
     # Drawn last, so that earlier draws stay the same.
-    return dataclasses.replace(one, damages=_damages(random, one.crashes))
+    damages = _damages(random, one.crashes)
+    return dataclasses.replace(one, damages=damages, hashes_ids=random.random() < 0.2)
 
 
 def _any_scenario(random: Random, seed: int) -> Scenario:

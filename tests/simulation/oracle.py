@@ -44,7 +44,8 @@ class Observed:
     """Everything about one attempt that is visible from outside.
 
     ``was_finished``: a complete manifest of the same extraction as the checkpoint's had been published before.
-    ``history`` has the calls of all attempts up to this one.
+    ``history`` has the calls of all attempts up to this one. ``shown_ids`` are in a file, log or error although the
+    policy hashes them.
     """
 
     number: int
@@ -62,6 +63,7 @@ class Observed:
     seconds: float
     ended: float
     secrets: Sequence[str]
+    shown_ids: Sequence[str] = ()
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Oracle:
         """The findings after an attempt."""
         self._learn(seen)
         found = [*self._check_outcome(seen), *self._check_costs(seen), *_check_secrets(seen)]
+        if seen.shown_ids:
+            found.append(Finding("G9", f"shown although they are hashed: {', '.join(seen.shown_ids[:5])}"))
         if seen.after is not None:
             now = {fault.target or call.object_id for call in seen.sent for fault in call.triggered}
             people = {call.object_id for call in seen.sent if call.route == "participants" and call.triggered}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import orjson
+
+Original = Callable[[dict[str, Any]], dict[str, Any]]
 
 TABLES = ("messages", "conversations", "extraction_windows", "conversation_gaps")
 
@@ -54,8 +56,8 @@ class Result:
         return self.ids.get(conversation_id, set()) - self.available().get(conversation_id, set())
 
 
-def read_result(files: dict[str, bytes]) -> Result | None:
-    """The published result of a folder, None if there is none."""
+def read_result(files: dict[str, bytes], original: Original | None = None) -> Result | None:
+    """The published result of a folder, None if there is none; ``original`` undoes what a policy did to a row."""
     if "_manifest.json" not in files:
         return None
     manifest = orjson.loads(files["_manifest.json"])
@@ -72,7 +74,7 @@ def read_result(files: dict[str, bytes]) -> Result | None:
             continue
         if len(lines) != file["rows"]:
             problems.append(f"{file['path']} has {len(lines)} rows, but {file['rows']} in the manifest")
-        rows.setdefault(file["table"], []).extend(lines)
+        rows.setdefault(file["table"], []).extend(lines if original is None else map(original, lines))
     ledger = {row["conversation_id"]: row for row in rows["conversations"]}
     problems += _wrong_counts(manifest, rows)
     return Result(

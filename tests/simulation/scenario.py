@@ -152,6 +152,7 @@ class Scenario:
     has_earlier_result: bool = False
     has_earlier_window: bool = False
     accepts_partial: bool = False
+    hashes_ids: bool = False
 
     def to_json(self) -> str:
         """The scenario as one JSON object, without default values."""

@@ -82,7 +82,7 @@ def _fewer_events(scenario: Scenario) -> Iterator[Scenario]:
     for name in ("faults", "crashes", "storage_faults", "damages"):
         for fewer in _fewer(getattr(scenario, name)):
             yield _with(scenario, **{name: fewer})
-    for name in ("has_earlier_result", "has_earlier_window"):
+    for name in ("has_earlier_result", "has_earlier_window", "hashes_ids"):
         if getattr(scenario, name):
             yield _with(scenario, **{name: False})
 

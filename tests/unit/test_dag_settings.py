@@ -29,6 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "file_format": "ndjson",
     "lookback_minutes": 10,
     "on_incomplete": None,
+    "privacy": "full",
+    "privacy_conn_id": None,
     "meta_conn_id": "meta_graph_default",
     "gcp_conn_id": "google_cloud_default",
     "allowed_destinations": None,

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from google.cloud.bigquery import QueryJob, QueryJobConfig
 
@@ -20,7 +21,7 @@ from airflow_provider_metaconv.warehouse.bigquery.jobs import get_job, raise_if_
 from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep
 from airflow_provider_metaconv.warehouse.bigquery.sql import load_script
 from airflow_provider_metaconv.warehouse.bigquery.staging import ATTEMPTS, by_table, digest
-from airflow_provider_metaconv.warehouse.errors import SourceFileError, WarehouseBusyError
+from airflow_provider_metaconv.warehouse.errors import PolicyConflictError, SourceFileError, WarehouseBusyError
 
 ATTEMPTS_WHEN_BUSY = 10
 """How often a merge is sent if a concurrent load is faster each time."""
@@ -28,9 +29,9 @@ ATTEMPTS_WHEN_BUSY = 10
 _LONGEST_PAUSE = 30.0
 
 
-def submit_merge(connection: Connection, step: BigQueryStep) -> BigQueryStep:
+def submit_merge(connection: Connection, step: BigQueryStep, mixes_policies: bool) -> BigQueryStep:
     """Send the merge, or find the one that an earlier attempt sent for the same staging tables."""
-    script = load_script(connection.quoted, by_table(step.stagings))
+    script = load_script(connection.quoted, by_table(step.stagings), mixes_policies=mixes_policies)
     prefix = f"metaconv_merge_{digest(connection.name, [staging.name for staging in step.stagings])}"
     for ending in (*map(str, range(step.merge_tries, step.merge_tries + ATTEMPTS)), uuid.uuid4().hex[:12]):
         job_id = f"{prefix}_{ending}"
@@ -40,10 +41,11 @@ def submit_merge(connection: Connection, step: BigQueryStep) -> BigQueryStep:
     raise AssertionError("a random job ID cannot be taken")
 
 
-def finish_merge(connection: Connection, step: BigQueryStep) -> BigQueryStep:
+def finish_merge(connection: Connection, step: BigQueryStep, mixes_policies: bool) -> BigQueryStep:
     """Return the step with its result, or with another merge sent if a concurrent load was faster.
 
-    Raises ``WarehouseBusyError`` if that happens too often, and ``SourceFileError`` for rows without a required value.
+    Raises ``WarehouseBusyError`` if that happens too often, ``SourceFileError`` for rows without a required value, and
+    ``PolicyConflictError`` if files and tables have different privacy policies and it does not mix them.
     """
     job = get_job(connection, str(step.merge_job), step.location)
     wait(connection, job)
@@ -54,9 +56,12 @@ def finish_merge(connection: Connection, step: BigQueryStep) -> BigQueryStep:
                 "row: let the task retry, and give the tasks that load there a pool with one slot"
             )
         time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.5 * 2**step.merge_tries)))  # noqa: S311
-        return submit_merge(connection, step)
+        return submit_merge(connection, step, mixes_policies)
     raise_if_failed(connection, job)
-    return replace(step, result=_result(selected(connection, job), step))
+    selection = selected(connection, job)
+    if conflicting := selection.pop("conflicting_policies", ""):
+        raise PolicyConflictError(str(conflicting).split(", "))
+    return replace(step, result=_result(selection, step))
 
 
 def run_script(connection: Connection, script: str, job_id: str, location: str) -> QueryJob:
@@ -73,11 +78,11 @@ def run_script(connection: Connection, script: str, job_id: str, location: str) 
     )
 
 
-def selected(connection: Connection, job: object) -> dict[str, int]:
-    """Return the row of counts that a script selects at its end."""
+def selected(connection: Connection, job: object) -> dict[str, Any]:
+    """Return the row, mostly of counts, that a script selects at its end."""
     assert isinstance(job, QueryJob)  # noqa: S101
     [row] = job.result(retry=connection.retry, timeout=connection.seconds_per_answer, job_retry=None)
-    return {name: int(count) for name, count in row.items()}
+    return dict(row.items())
 
 
 def _result(counts: Mapping[str, int], step: BigQueryStep) -> LoadResult:

@@ -44,11 +44,12 @@ def identifier(*names: str) -> str:
     return ".".join(f"`{name}`" for name in names)
 
 
-def load_script(dataset: str, staged: Mapping[Table, Sequence[Staging]]) -> str:
+def load_script(dataset: str, staged: Mapping[Table, Sequence[Staging]], *, mixes_policies: bool = False) -> str:
     """Return the script that merges the staged rows of all tables in one transaction and selects its counts.
 
     ``dataset`` is quoted. The counts are ``<table>_distinct``, ``_incomplete``, ``_updated``, ``_inserted``, and
-    ``conversation_gaps_adopted``: the number of gaps derived from rows of earlier releases.
+    ``conversation_gaps_adopted``: the number of gaps derived from rows of earlier releases. Nothing is merged if
+    ``conflicting_policies``, the privacy policies of tables and files, are several, unless it ``mixes_policies``.
     """
     # Gaps are merged in every load, because rows of earlier releases may become gaps.
     merged = [table for table in TABLES if table in staged or table == CONVERSATION_GAPS]
@@ -60,6 +61,7 @@ def load_script(dataset: str, staged: Mapping[Table, Sequence[Staging]]) -> str:
         staged=[tables[table] for table in staged],
         merged=[tables[table] for table in merged],
         lock=f"{dataset}.{identifier(LOCK_TABLE)}",
+        mixes_policies=mixes_policies,
         content_status_ranks=_ranks(ContentStatus),
         conversation_status_ranks=_ranks(ConversationStatus),
         **_MOMENTS,

@@ -31,7 +31,8 @@ class BigQueryWarehouse:
 
     ``dataset`` is ``name`` or ``project.name``; jobs run in the client's project. With ``create_tables``, a missing
     dataset (in ``location``) and missing tables are created. ``partition_expiration`` applies to the messages table
-    when it is created. An attempt with the ``load_id`` of an earlier one continues with that attempt's jobs.
+    when it is created. Rows of different privacy policies or keys are mixed only with ``allow_policy_change``. An
+    attempt with the ``load_id`` of an earlier one continues with that attempt's jobs.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class BigQueryWarehouse:
         location: str | None = None,
         create_tables: bool = True,
         partition_expiration: timedelta | None = None,
+        allow_policy_change: bool = False,
         load_id: str | None = None,
         job_timeout: timedelta = timedelta(hours=1),
         call_timeout: timedelta = timedelta(minutes=2),
@@ -54,6 +56,7 @@ class BigQueryWarehouse:
         self._location = location
         self._create_tables = create_tables
         self._partition_expiration = partition_expiration
+        self._allow_policy_change = allow_policy_change
         self._load_id = load_id
 
     def __enter__(self) -> Self:
@@ -94,9 +97,9 @@ class BigQueryWarehouse:
             return step
         with self._one_line_errors(), self._cleanup_on_failure(step):
             if step.merge_job is not None:
-                done = finish_merge(self._connection, step)
+                done = finish_merge(self._connection, step, self._allow_policy_change)
             elif any(staged_rows(self._connection, step.stagings, step.location).values()):
-                return submit_merge(self._connection, step)
+                return submit_merge(self._connection, step, self._allow_policy_change)
             else:
                 done = replace(step, result=LoadResult.nothing())
         if done.result is not None:

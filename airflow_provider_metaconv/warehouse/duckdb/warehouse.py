@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from airflow_provider_metaconv.schema import TABLES, Table
+from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS, TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
 from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
@@ -18,7 +18,7 @@ from airflow_provider_metaconv.warehouse.duckdb.errors import import_duckdb, one
 from airflow_provider_metaconv.warehouse.duckdb.sql import load_statements, missing_statement, staging_name, target_name
 from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, readable_paths, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
-from airflow_provider_metaconv.warehouse.errors import WarehouseError
+from airflow_provider_metaconv.warehouse.errors import PolicyConflictError, WarehouseError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,7 +33,8 @@ class DuckDBWarehouse:
     """The tables in one DuckDB file, which is created if it does not exist; see ``Warehouse`` for the guarantees.
 
     The file is locked while the context is open. Entering waits up to ``open_timeout`` for the lock, then raises
-    ``WarehouseBusyError``. Raises ``WarehouseRefusedError`` if ``path`` is not the path of a file.
+    ``WarehouseBusyError``. Rows of different privacy policies or keys are mixed only with ``allow_policy_change``.
+    Raises ``WarehouseRefusedError`` if ``path`` is not the path of a file.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class DuckDBWarehouse:
         path: Path | str,
         schema: str = "main",
         open_timeout: timedelta = timedelta(seconds=60),
+        allow_policy_change: bool = False,
     ) -> None:
         if not _SCHEMA_NAME.fullmatch(schema):
             raise ValueError(f"schema must be a plain name such as main or meta_raw, not {schema!r}")
         self._path = database_path(path)
         self._schema = schema
         self._open_timeout = open_timeout
+        self._allow_policy_change = allow_policy_change
         self._database: OpenDatabase | None = None
 
     def __enter__(self) -> Self:
@@ -71,6 +74,7 @@ class DuckDBWarehouse:
                 ensure_table(connection, table, self._schema)
             # All tables are staged and checked before the first merge, so that a bad file is found early.
             staged = {table: stage(connection, table, _files_of(table, files)) for table in TABLES}
+            self._check_policies(connection, staged[EXTRACTION_WINDOWS] > 0)
             result = self._merge_all(connection) if any(staged.values()) else LoadResult.nothing()
             for table in TABLES:
                 drop_staging(connection, table)
@@ -86,6 +90,16 @@ class DuckDBWarehouse:
         check_files(files)
         with self._transaction(files, keep=False) as connection:
             return {table.name: self._missing(connection, table, _files_of(table, files)) for table in TABLES}
+
+    def _check_policies(self, connection: DuckDBPyConnection, is_staged: bool) -> None:
+        """Raise ``PolicyConflictError`` if files and tables have different privacy policies or keys."""
+        if self._allow_policy_change:
+            return
+        found = connection.execute(load_statements("policies.sql", self._schema)).fetchall()
+        # Files of the first releases have no windows, and full rows.
+        policies = {policy for (policy,) in found} | (set() if is_staged else {"full"})
+        if len(policies) > 1:
+            raise PolicyConflictError(policies)
 
     def _merge_all(self, connection: DuckDBPyConnection) -> LoadResult:
         # Before the first merge, because these gaps are derived from the conversations as they were before this load.

@@ -31,6 +31,7 @@ from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.session import graph_session
+from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.window import Window
 
@@ -88,6 +89,8 @@ def extract(
     clock: SkippedTime | None = None,
     session: requests.Session | None = None,
     extracted_time: str = EXTRACTED,
+    privacy: RowPrivacy | None = None,
+    allow_policy_change: bool = False,
 ) -> ExtractionResult:
     """Extracts Page 100's messages of this window into this folder or storage."""
     clock = clock or SkippedTime()
@@ -99,8 +102,18 @@ def extract(
     window = Window(since, until, lookback=lookback)
     context = ExtractionContext(platform, "100", identity.own_ids, window, extracted_time, usernames)
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
+    privacy = privacy or RowPrivacy()
+    client.quotes_meta = privacy.policy.is_full
     settings = Settings(
-        file_format, sizes, workers, rows_per_part, accept_partial=accept_partial, clock=clock, sleep=clock.skip
+        file_format,
+        sizes,
+        workers,
+        rows_per_part,
+        accept_partial=accept_partial,
+        privacy=privacy,
+        allow_policy_change=allow_policy_change,
+        clock=clock,
+        sleep=clock.skip,
     )
     known_ids = lambda: known_conversations(storage)  # noqa: E731
     return extract_conversations(edges, context, storage, client, settings, known_ids, observe)

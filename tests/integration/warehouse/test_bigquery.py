@@ -22,6 +22,10 @@ class BigQueryContract:
             yield warehouse
 
     @pytest.fixture
+    def mixing_warehouse(self, dataset):
+        return lambda: dataset.warehouse(allow_policy_change=True)
+
+    @pytest.fixture
     def read_rows(self, dataset):
         return dataset.rows
 

@@ -308,7 +308,7 @@ def test_a_failure_in_the_second_table_rolls_back_the_first(dataset, files, monk
     monkeypatch.setattr(
         merge,
         "load_script",
-        lambda *names: load_script(*names).replace(
+        lambda *names, **options: load_script(*names, **options).replace(
             "SET conversations_inserted", "SET conversations_inserted = 1 / 0; --"
         ),
     )

@@ -1,5 +1,6 @@
 """DuckDB fulfils the contract, and reports clearly why it cannot open or use a file."""
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -89,6 +90,17 @@ class TestDuckDB(WarehouseContract, LedgerContract):
     def warehouse(self, path):
         with DuckDBWarehouse(path) as warehouse:
             yield warehouse
+
+    @pytest.fixture
+    def mixing_warehouse(self, warehouse, path):
+        @contextlib.contextmanager
+        def reopened():
+            # A process opens a DuckDB file once.
+            warehouse.__exit__(None, None, None)
+            with DuckDBWarehouse(path, allow_policy_change=True) as mixing:
+                yield mixing
+
+        return reopened
 
     @pytest.fixture
     def read_rows(self, path):

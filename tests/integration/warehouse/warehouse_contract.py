@@ -18,7 +18,13 @@ from airflow_provider_metaconv.schema import (
     ColumnType,
     ContentStatus,
 )
-from airflow_provider_metaconv.warehouse import RowCountError, SourceFile, SourceFileError, TableResult
+from airflow_provider_metaconv.warehouse import (
+    PolicyConflictError,
+    RowCountError,
+    SourceFile,
+    SourceFileError,
+    TableResult,
+)
 
 AVAILABLE, UNSUPPORTED, UNAVAILABLE = (str(status) for status in ContentStatus)
 NOON = "2026-11-20T12:00:00+00:00"
@@ -127,6 +133,11 @@ class WarehouseContract:
     @pytest.fixture
     def warehouse(self):
         """The open warehouse, empty."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def mixing_warehouse(self):
+        """A function that opens the same warehouse so that it mixes privacy policies."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -369,6 +380,25 @@ class WarehouseContract:
             match=r"must be one of conversation_gaps, conversations, .*, messages, the format one of ndjson, parquet",
         ):
             warehouse.load([SourceFile(files(message()).uri, table, file_format, 1)])
+
+    def test_privacy_policies_and_keys_are_not_mixed(self, warehouse, files, read_rows, mixing_warehouse):
+        """Also not with files and tables of releases without policies, which are full."""
+        hashed = {"privacy_policy": "metadata", "privacy_key_id": "0123"}
+        pseudonymous = files(window(1, **hashed), table=EXTRACTION_WINDOWS)
+        others = [
+            [files(message())],
+            [files(window(2), table=EXTRACTION_WINDOWS)],
+            [files(window(3, **hashed | {"privacy_key_id": "4567"}), table=EXTRACTION_WINDOWS)],
+        ]
+        warehouse.load([pseudonymous])
+        for other in others:
+            with pytest.raises(PolicyConflictError, match=r"metadata \(key 0123\).*: load into other tables"):
+                warehouse.load([*other, files(message(2))])
+        assert (len(read_rows("extraction_windows")), read_rows("messages")) == (1, [])
+        warehouse.load([files(window(4, **hashed), table=EXTRACTION_WINDOWS), files(message(3))])
+        with mixing_warehouse() as mixing:
+            mixing.load([file for other in others for file in other])
+        assert len(read_rows("extraction_windows")) == 4
 
     def test_missing_counts_absent_keys(self, warehouse, files, rows_of):
         loaded, other = files(message(1), message(2)), files(message(2), message(3), message(3), message(4))

@@ -1,4 +1,4 @@
-"""The mutants, as data: one deliberate break of the core for each of the guarantees G1 to G8.
+"""The mutants, as data: one deliberate break of the core for each of the guarantees G1 to G9.
 
 A mutant replaces an exact text of one file. If a code change removes this text, write the same break for the new code.
 """
@@ -90,5 +90,12 @@ MUTANTS = (
         "self.ids = max(min(self.ids, tried // 2), 10)",
         noticed_as=("G7",),
         why="the smallest call is repeated endlessly, which the number of calls reveals",
+    ),
+    Mutant(
+        "G9",
+        "A checkpoint is not sealed, although the policy hashes the people in it.",
+        "extract/checkpoint.py",
+        "encoded = msgspec.json.encode(self._pseudonyms.seal(encoded).decode())",
+        "pass",
     ),
 )

@@ -25,7 +25,7 @@ from tests.simulation.mutants.trial import (
 )
 
 FEW_SEEDS = 10
-GUARANTEES = ("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8")
+GUARANTEES = ("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9")
 
 
 @pytest.fixture(scope="module")

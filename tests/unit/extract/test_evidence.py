@@ -10,6 +10,7 @@ import pytest
 
 import airflow_provider_metaconv
 from airflow_provider_metaconv.extract.attempt import Attempt, Partiality
+from airflow_provider_metaconv.extract.known import KnownConversations
 from airflow_provider_metaconv.extract.page_sizes import PageSizes
 from airflow_provider_metaconv.extract.resumption import new_state
 from airflow_provider_metaconv.extract.rows import ExtractionContext
@@ -47,7 +48,7 @@ def test_evidence_is_created_in_one_place(name: str, creator: str) -> None:
 
 
 def attempt(state: ExtractionState) -> Attempt:
-    return Attempt(CONTEXT, state, [None], {}, Partiality(False, tuple, lambda: 0.0), frozenset())
+    return Attempt(CONTEXT, state, [None], KnownConversations(str), Partiality(False, tuple, lambda: 0.0))
 
 
 def ended() -> ExtractionState:

@@ -32,6 +32,7 @@ def test_the_manifest_json_matches_its_documentation():
         "gaps": [],
         "extraction_id": "",
         "left_out_fields": [],
+        "privacy": {"policy": "full", "key_id": "", "treatments": {}, "replaced": {}},
         "stats": {"calls": 7},
     }
     assert json.loads(MANIFEST.to_bytes()) == expected

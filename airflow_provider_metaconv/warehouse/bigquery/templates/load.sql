@@ -6,6 +6,7 @@ DECLARE {{ table.name }}_begin, {{ table.name }}_end TIMESTAMP;
 DECLARE conversation_gaps_adopted INT64 DEFAULT 0;
 DECLARE counted_begin, counted_end TIMESTAMP;
 DECLARE counted_pages ARRAY<STRING>;
+DECLARE policies ARRAY<STRING>;
 
 -- A version is less complete if its content_status ranks lower, or if the status is equal and the sender, the text or
 -- attachments are missing.
@@ -41,6 +42,9 @@ IF {% for table in tables %}{{ "" if loop.first else " AND " }}{{ table.name }}_
         INSERT INTO {{ lock }} (locked_time) VALUES (CURRENT_TIMESTAMP());
     END IF;
 
+{% include "policies.sql" %}
+
+    IF {{ "TRUE" if mixes_policies else "ARRAY_LENGTH(policies) < 2" }} THEN
 {# Before the first merge, because these gaps are derived from the conversations as they were before this load. #}
 {% include "adopt_earlier_gaps.sql" %}
 
@@ -54,6 +58,7 @@ IF {% for table in tables %}{{ "" if loop.first else " AND " }}{{ table.name }}_
 
 {% include "total_conversations.sql" %}
 
+    END IF;
     COMMIT TRANSACTION;
 END IF;
 
@@ -64,4 +69,5 @@ SELECT
     {{ table.name }}_updated AS {{ table.name }}_updated,
     {{ table.name }}_inserted AS {{ table.name }}_inserted,
 {% endfor %}
-    conversation_gaps_adopted AS conversation_gaps_adopted;
+    conversation_gaps_adopted AS conversation_gaps_adopted,
+    {{ "''" if mixes_policies else "IF(ARRAY_LENGTH(policies) < 2, '', ARRAY_TO_STRING(policies, ', '))" }} AS conflicting_policies;
