@@ -25,7 +25,7 @@ from airflow_provider_metaconv.graph.errors import (
     TransientError,
 )
 from airflow_provider_metaconv.graph.limits import LimitWaits, Pacer
-from airflow_provider_metaconv.graph.redaction import SECRET_PARAMETERS, remember, watch_http_loggers
+from airflow_provider_metaconv.graph.redaction import SECRET_PARAMETERS, hide_paths, remember, watch_http_loggers
 from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result, checked_path
 from airflow_provider_metaconv.graph.response import parse_response
 from airflow_provider_metaconv.graph.session import CallTooLongError, ResponseTooLargeError
@@ -77,8 +77,7 @@ class GraphClient:
         self._limited: tuple[float, RateLimitError] | None = None
         self._final: GraphError | None = None
         self.statistics = CallStatistics()
-        self.quotes_meta = True
-        """Whether errors include Meta's own words, which may name a person or a conversation."""
+        self._quotes_meta = True
         self._back_off = wait_exponential_jitter(initial=1, max=20)
         self._retrying = Retrying(
             wait=self._wait,
@@ -108,6 +107,11 @@ class GraphClient:
         self._credentials = Credentials(identity.token, self._credentials.app_secret)
         self._own_ids = identity.own_ids
         self._final = None
+
+    def hide_people(self) -> None:
+        """From now on, name no person or conversation: errors do not quote Meta, and logs show no path of a call."""
+        self._quotes_meta = False
+        hide_paths()
 
     @overload
     def get(
@@ -180,7 +184,7 @@ class GraphClient:
         http = self._http_response(path, parameters)
         try:
             response = parse_response(
-                http.status_code, http.headers, http.content, own_ids=self._own_ids, quoted=self.quotes_meta
+                http.status_code, http.headers, http.content, own_ids=self._own_ids, quoted=self._quotes_meta
             )
         except GraphError as error:
             self.statistics.answered(error.usage.percent)

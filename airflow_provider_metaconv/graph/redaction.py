@@ -34,11 +34,15 @@ _HINTS = ("_token", "appsecret", "client_secret", "bearer", "eaa")
 _HTTP_LOGGERS = ("urllib3", "urllib3.connection", "urllib3.connectionpool", "requests")
 
 
+_PATH = re.compile(r"(/v\d+\.\d+/)[^\s\"']+")
+
+
 class _Memory:
     """Secrets in every written form. It is read without a lock, because the tuple is replaced as a whole."""
 
     def __init__(self) -> None:
         self.longest_first: tuple[str, ...] = ()
+        self.hides_paths = False
         self._forms: set[str] = set()
         self._lock = threading.Lock()
 
@@ -55,6 +59,11 @@ _memory = _Memory()
 def remember(*secrets: str | None) -> None:
     """Redact these secrets from now on, in every text, for as long as the process lives."""
     _memory.add({secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET})
+
+
+def hide_paths() -> None:
+    """Redact the paths of Meta's API in the logs of the HTTP libraries from now on: they name conversations."""
+    _memory.hides_paths = True
 
 
 def holds_secret(text: str) -> bool:
@@ -79,7 +88,7 @@ class SecretFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record if it contains a secret. Never drops it."""
         line = record.getMessage()
-        clean = scrub(line)
+        clean = scrub(_PATH.sub(rf"\1{HIDDEN}", line) if _memory.hides_paths else line)
         if clean != line:
             record.msg, record.args = clean, ()
         if record.exc_info or record.exc_text:

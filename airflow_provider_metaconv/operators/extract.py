@@ -246,7 +246,8 @@ class MetaConversationsExtractOperator(StoppableOperator):
         push_links(self, context)
         wait_for_listing(window)
         page = MetaGraphHook(self.meta_conn_id, stop).get_page(self.page_id, self.platform)
-        page.client.quotes_meta = privacy.policy.is_full
+        if not privacy.policy.is_full:
+            page.client.hide_people()
         edges = [
             ConversationsEdge(page.client.get, self.page_id, self.platform, name or None, self.user_id or None)
             for name in folders_to_read(self.platform, self.folder)

@@ -53,15 +53,21 @@ def leaks(folder: Path, secrets: Mapping[str, str], *, spared: Iterable[Path] = 
     forms = {name: _forms(value) for name, value in secrets.items()}
     spared = tuple(spared)
     found: set[Leak] = set()
-    for path in sorted(folder.rglob("*")):
+    for path, where, content in contents(folder):
         if any(path == each or each in path.parents for each in spared):
             continue
         shown = str(path.relative_to(folder))
-        for where, content in _contents(path, shown):
-            found |= {
-                Leak(name, shown, where) for name, written in forms.items() if any(each in content for each in written)
-            }
+        found |= {
+            Leak(name, shown, where) for name, written in forms.items() if any(each in content for each in written)
+        }
     return sorted(found)
+
+
+def contents(folder: Path) -> Iterator[tuple[Path, str, bytes]]:
+    """Every path below ``folder``, with each of its contents and where it is: the name, the bytes, what is packed."""
+    for path in sorted(folder.rglob("*")):
+        for where, content in _contents(path, str(path.relative_to(folder))):
+            yield path, where, content
 
 
 def places_of_messages(folder: Path) -> list[Path]:

@@ -187,7 +187,8 @@ def _extract(
     session.note_phase(TOKEN)
     identity = page_identity(client.get, task.page_id, with_instagram=task.platform == "INSTAGRAM")
     client.use_page(identity)
-    client.quotes_meta = privacy.policy.is_full
+    if not privacy.policy.is_full:
+        client.hide_people()
     edges = [ConversationsEdge(client.get, task.page_id, task.platform, folder) for folder in task.folders]
     usernames = frozenset(filter(None, [identity.instagram_username]))
     window = Window(task.since, task.until)

@@ -103,7 +103,8 @@ def extract(
     context = ExtractionContext(platform, "100", identity.own_ids, window, extracted_time, usernames)
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
     privacy = privacy or RowPrivacy()
-    client.quotes_meta = privacy.policy.is_full
+    if not privacy.policy.is_full:
+        client.hide_people()
     settings = Settings(
         file_format,
         sizes,

@@ -1,0 +1,130 @@
+"""The DAG under each policy, in a real Airflow: nothing that it leaves behind has what the policy hides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
+from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
+from tests.e2e.conftest import Airflow
+from tests.e2e.leftovers import contents, leaks
+from tests.integration.extract.personal_data import personal_data
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+KEY = "5f0c66f1-the-key-of-the-pseudonyms-2b8e"
+ALWAYS_HIDDEN = ("person", "name", "link")
+HIDDEN = {"pseudonymous": ALWAYS_HIDDEN, "metadata": (*ALWAYS_HIDDEN, "conversation", "message", "text")}
+MOST = 400
+"""Of each kind, this many values are searched for."""
+
+DAG = """\
+from airflow_provider_metaconv.dag import meta_conversations_dag
+
+dag = meta_conversations_dag(
+    "POLICY",
+    schedule="@hourly",
+    pages=["100"],
+    destination="FOLDER/files",
+    warehouse="duckdb://FOLDER/POLICY.duckdb",
+    privacy="POLICY",
+    privacy_conn_id="meta_privacy_key",
+)
+"""
+
+
+class Stage:
+    def __init__(self, folder: Path, world: World, airflow: Airflow) -> None:
+        self.folder = folder
+        self.hidden = personal_data(world)
+        self.airflow = airflow
+
+    def value(self, policy: str, query: str) -> Any:
+        with duckdb.connect(str(self.folder / policy / f"{policy}.duckdb"), read_only=True) as connection:
+            [row] = connection.execute(query).fetchall()
+            return row
+
+    def shown(self, kinds: tuple[str, ...], *folders: Path) -> set[tuple[str, str]]:
+        """The kind and the file of everything that the policy hides and a file shows."""
+        wanted = [
+            (kind, form.encode(errors="replace"))
+            for kind in kinds
+            for value in sorted(self.hidden[kind])[:MOST]
+            for form in {value, json.dumps(value)[1:-1]}
+        ]
+        return {
+            (kind, str(path))
+            for folder in folders
+            for path, _, content in contents(folder)
+            for kind, form in wanted
+            if form in content
+        }
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("privacy")
+    world = World.generate(WorldSettings(pages=1, messages=300, now=NOW))
+    with EmulatorServer(world) as server:
+        extra = {"calls_per_second": 1000}
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
+        (folder / "dags").mkdir()
+        for policy in HIDDEN:
+            (folder / policy).mkdir()
+            text = DAG.replace("FOLDER", str(folder / policy)).replace("POLICY", policy)
+            (folder / "dags" / f"{policy}_dag.py").write_text(text, "utf-8")
+        environment = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "AIRFLOW_CONN_META_PRIVACY_KEY": json.dumps({"conn_type": "generic", "password": KEY}),
+        }
+        yield Stage(folder, world, airflow_at(folder / "home", environment))
+
+
+@pytest.fixture(scope="module", params=HIDDEN)
+def policy(request: pytest.FixtureRequest, stage: Stage) -> str:
+    result = stage.airflow.run(file=f"{request.param}_dag", since="begin", until=NOW.isoformat())
+    assert result["state"] == "success", stage.airflow.log.read_text()[-3000:]
+    return str(request.param)
+
+
+def test_files_and_tables_show_nothing_that_is_hidden(stage: Stage, policy: str) -> None:
+    assert stage.shown(HIDDEN[policy], stage.folder / policy) == set()
+
+
+def test_logs_xcom_and_the_metadata_database_show_nobody(stage: Stage, policy: str) -> None:
+    """Everything of Airflow's own, whichever policies have run: no ID, no name, no text and no link."""
+    kinds = ("person", "name", "link", "conversation", "message", "text")
+    assert stage.shown(kinds, stage.folder / "home") == set()
+
+
+def test_the_key_is_nowhere(stage: Stage, policy: str) -> None:
+    assert leaks(stage.folder, {"privacy key": KEY}) == []
+
+
+def test_every_message_is_stored_and_joins_work(stage: Stage, policy: str) -> None:
+    messages, people, unknown = stage.value(
+        policy,
+        "SELECT count(*), count(DISTINCT sender_id), count(*) FILTER (sender_id NOT IN "
+        "(SELECT unnest(participants->>'$[*].id') FROM conversations WHERE participants IS NOT NULL)) FROM messages",
+    )
+    assert messages >= 300
+    assert people > 10
+    assert unknown == 0
+
+
+def test_the_tables_name_policy_and_key(stage: Stage, policy: str) -> None:
+    query = "SELECT DISTINCT privacy_policy, privacy_key_id FROM extraction_windows"
+    assert stage.value(policy, query) == (policy, Pseudonyms(KEY).key_id)
+
+
+def test_the_search_finds_what_is_kept(stage: Stage, policy: str) -> None:
+    """Pseudonymous data keeps conversations and messages; without them, the search would prove nothing."""
+    found = {kind for kind, _ in stage.shown(("conversation", "message"), stage.folder / policy)}
+    assert found == ({"conversation", "message"} if policy == "pseudonymous" else set())
