@@ -25,7 +25,7 @@ from airflow_provider_metaconv.graph.errors import (
     TransientError,
 )
 from airflow_provider_metaconv.graph.limits import LimitWaits, Pacer
-from airflow_provider_metaconv.graph.redaction import SECRET_PARAMETERS, hide_paths, remember, watch_http_loggers
+from airflow_provider_metaconv.graph.redaction import SECRET_PARAMETERS, hidden_paths, remember, watch_http_loggers
 from airflow_provider_metaconv.graph.request import REPEATED, Parse, Result, checked_path
 from airflow_provider_metaconv.graph.response import parse_response
 from airflow_provider_metaconv.graph.session import CallTooLongError, ResponseTooLargeError
@@ -77,7 +77,7 @@ class GraphClient:
         self._limited: tuple[float, RateLimitError] | None = None
         self._final: GraphError | None = None
         self.statistics = CallStatistics()
-        self._quotes_meta = True
+        self._names_people = True
         self._back_off = wait_exponential_jitter(initial=1, max=20)
         self._retrying = Retrying(
             wait=self._wait,
@@ -110,8 +110,7 @@ class GraphClient:
 
     def hide_people(self) -> None:
         """From now on, name no person or conversation: errors do not quote Meta, and logs show no path of a call."""
-        self._quotes_meta = False
-        hide_paths()
+        self._names_people = False
 
     @overload
     def get(
@@ -184,7 +183,7 @@ class GraphClient:
         http = self._http_response(path, parameters)
         try:
             response = parse_response(
-                http.status_code, http.headers, http.content, own_ids=self._own_ids, quoted=self._quotes_meta
+                http.status_code, http.headers, http.content, own_ids=self._own_ids, quoted=self._names_people
             )
         except GraphError as error:
             self.statistics.answered(error.usage.percent)
@@ -205,12 +204,13 @@ class GraphClient:
                 params={**parameters, **self._credentials.parameters},
                 auth=self._authorize,
             )
-            return self._session.send(
-                self._session.prepare_request(request),
-                timeout=TIMEOUT_SECONDS,
-                allow_redirects=False,
-                **self._environment,
-            )
+            with hidden_paths(not self._names_people):
+                return self._session.send(
+                    self._session.prepare_request(request),
+                    timeout=TIMEOUT_SECONDS,
+                    allow_redirects=False,
+                    **self._environment,
+                )
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             # ``requests`` does not wrap every error, for example that of an invalid address in a header.
             failure = self._failure(error)

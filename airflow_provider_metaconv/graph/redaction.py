@@ -7,10 +7,13 @@ current one. Code that creates or receives a secret calls ``remember``; texts fr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
@@ -42,7 +45,6 @@ class _Memory:
 
     def __init__(self) -> None:
         self.longest_first: tuple[str, ...] = ()
-        self.hides_paths = False
         self._forms: set[str] = set()
         self._lock = threading.Lock()
 
@@ -61,9 +63,17 @@ def remember(*secrets: str | None) -> None:
     _memory.add({secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET})
 
 
-def hide_paths() -> None:
-    """Redact the paths of Meta's API in the logs of the HTTP libraries from now on: they name conversations."""
-    _memory.hides_paths = True
+_hides_paths: ContextVar[bool] = ContextVar("hides_paths", default=False)
+
+
+@contextlib.contextmanager
+def hidden_paths(hidden: bool) -> Iterator[None]:
+    """Redact the paths of Meta's API, which name conversations, in what the HTTP libraries log meanwhile."""
+    token = _hides_paths.set(hidden)
+    try:
+        yield
+    finally:
+        _hides_paths.reset(token)
 
 
 def holds_secret(text: str) -> bool:
@@ -88,7 +98,7 @@ class SecretFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record if it contains a secret. Never drops it."""
         line = record.getMessage()
-        clean = scrub(_PATH.sub(rf"\1{HIDDEN}", line) if _memory.hides_paths else line)
+        clean = scrub(_PATH.sub(rf"\1{HIDDEN}", line) if _hides_paths.get() else line)
         if clean != line:
             record.msg, record.args = clean, ()
         if record.exc_info or record.exc_text:

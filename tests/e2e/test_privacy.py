@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
+from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
 from tests.e2e.conftest import Airflow
 from tests.e2e.leftovers import contents, leaks
@@ -72,6 +72,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
     folder = tmp_path_factory.mktemp("privacy")
     world = World.generate(WorldSettings(pages=1, messages=300, now=NOW))
     with EmulatorServer(world) as server:
+        # Pages this short need calls for single conversations, whose paths name them.
+        server.add_fault(Fault("page_size", edge="messages", size=2))
         extra = {"calls_per_second": 1000}
         connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
         (folder / "dags").mkdir()
