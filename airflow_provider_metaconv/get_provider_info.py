@@ -75,6 +75,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
+                    "airflow_provider_metaconv.operators.erase",
                     "airflow_provider_metaconv.operators.extract",
                     "airflow_provider_metaconv.operators.load",
                     "airflow_provider_metaconv.operators.token",

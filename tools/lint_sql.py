@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.warehouse.bigquery import sql as bigquery
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
@@ -29,10 +30,10 @@ exclude_rules = layout.long_lines, layout.select_targets, layout.set_operators, 
 [sqlfluff:rules:capitalisation.types]
 extended_capitalisation_policy = upper
 # Parameters of a macro, which sqlfluff takes for types.
-ignore_words = status, sender, body, attachments, shares, story
+ignore_words = status, sender, body, attachments, shares, story, nested, ids
 
 [sqlfluff:rules:capitalisation.functions]
-ignore_words = completeness_rank
+ignore_words = completeness_rank, listed, names_one, has_reaction_of_one
 """
 
 
@@ -48,9 +49,16 @@ def main() -> int:
 def duckdb_statements() -> Iterator[tuple[str, str]]:
     """File names and statements for DuckDB."""
     for template in sorted(Path(duckdb.__file__).with_name("templates").glob("*.sql")):
-        if template.stem == "missing" or template.stem.startswith("stage_"):
+        if template.stem == "missing" or template.stem.startswith(("stage_", "eras", "window_")):
             continue
         yield template.name, duckdb.load_statements(template.name, "main")
+    for name in ("erase_rows", "erase_time_ranges", "erasure_counts", "erasure_conversations", "window_policies"):
+        for scope in Scope:
+            yield f"{name}_{scope}.sql", duckdb.erasure_statements(f"{name}.sql", "main", scope)
+    for table in duckdb.TRACES:
+        for name in ("erase_traces", "erasure_traces"):
+            statement = duckdb.erasure_statements(f"{name}.sql", "main", Scope.OWN, table)
+            yield f"{name}_{table.name}.sql", statement
     for table in TABLES:
         yield f"missing_{table.name}.sql", duckdb.missing_statement(table, "main", table_exists=True)
         yield f"missing_without_{table.name}.sql", duckdb.missing_statement(table, "main", table_exists=False)
@@ -72,6 +80,12 @@ def bigquery_statements() -> Iterator[tuple[str, str]]:
     yield "load_one_table.sql", bigquery.load_script(dataset, {TABLES[0]: both[TABLES[0]]})
     yield "missing.sql", bigquery.missing_script(dataset, both, columns)
     yield "missing_without_tables.sql", bigquery.missing_script(dataset, both, {})
+    for name in ("erase", "erasure_counts", "erasure_conversations", "window_policies"):
+        for scope in Scope:
+            yield f"{name}_{scope}.sql", bigquery.erasure_script(f"{name}.sql", dataset, scope)
+    for table in bigquery.TRACES:
+        script = bigquery.erasure_script("erasure_traces.sql", dataset, Scope.OWN, table=table)
+        yield f"erasure_traces_{table.name}.sql", script
 
 
 def findings(folder: Path, dialect: str, statements: dict[str, str]) -> str:

@@ -49,6 +49,7 @@ from airflow_provider_metaconv.graph.errors import (
     TooMuchDataError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage
+from airflow_provider_metaconv.privacy.suppression import SuppressionList
 from airflow_provider_metaconv.window import iso, row_time
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Attempt:
         known: KnownConversations,
         partiality: Partiality,
         incomplete_before: Callable[[str], bool] = lambda _: False,
+        suppressed: SuppressionList | None = None,
     ) -> None:
         self._context = context
         self._state = state
@@ -116,7 +118,8 @@ class Attempt:
         self._known = known
         self._partiality = partiality
         self._incomplete_before = incomplete_before
-        self._reader = ConversationReader(context, state)
+        self._suppressed = suppressed or SuppressionList()
+        self._reader = ConversationReader(context, state, self._suppressed)
         self._wanted = list_walk.Wanted(context.since, context.until)
         self._bound = context.window.listing_bound(LISTING_MARGIN)
         self._refused: dict[int, _Refusal] = {}
@@ -295,6 +298,9 @@ class Attempt:
                 self._state.conversations[conversation_id] = again
 
     def _open(self, conversation: ConversationState, node: Node, nested: int, batch: Batch) -> None:
+        if self._suppressed.scope_of(self._known.stored_id(conversation.id)):
+            self._pass(conversation)
+            return
         rows = self._reader.read_listed(conversation, node, nested)
         time = effective_time(node)
         is_old = time is not None and time < self._bound
@@ -371,6 +377,9 @@ class Attempt:
         self._known[conversation.id] = latest(
             self._known.get(conversation.id), conversation.updated_time, conversation.newest
         )
+        if conversation.suppressed or self._suppressed.scope_of(self._known.stored_id(conversation.id)):
+            self._pass(conversation)
+            return
         if conversation.tracked_ids is not None:
             state.reread.add(conversation.id)
         if conversation.deferred or depends_on_refusal(conversation):

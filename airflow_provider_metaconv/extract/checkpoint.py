@@ -56,6 +56,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_id: str | None
     file_format: str
     privacy: str = ""
+    suppressed: str = ""
 
 
 class _Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -31,7 +31,7 @@ from airflow_provider_metaconv.extract.requests import (
     MessagesRequest,
     ParticipantsRequest,
 )
-from airflow_provider_metaconv.extract.rows import ExtractionContext, identifier, message_row
+from airflow_provider_metaconv.extract.rows import ExtractionContext, identifier, message_row, people
 from airflow_provider_metaconv.extract.state import ConversationState, ExtractionState
 from airflow_provider_metaconv.graph.errors import (
     Action,
@@ -43,6 +43,7 @@ from airflow_provider_metaconv.graph.errors import (
     UnexpectedRowsError,
 )
 from airflow_provider_metaconv.graph.pagination import ResultPage, parse_page
+from airflow_provider_metaconv.privacy.suppression import Scope, SuppressionList
 from airflow_provider_metaconv.schema import (
     INSTAGRAM,
     MORE_PARTICIPANTS,
@@ -103,7 +104,10 @@ def _request(conversation: ConversationState, limit: int, retried: tuple[Action,
 class ConversationReader:
     """Applies responses and refusals to conversations. Holds only shared state."""
 
-    def __init__(self, context: ExtractionContext, state: ExtractionState) -> None:
+    def __init__(
+        self, context: ExtractionContext, state: ExtractionState, suppressed: SuppressionList | None = None
+    ) -> None:
+        self._suppressed = suppressed or SuppressionList()
         self._context = context
         self._state = state
         self._sizes = state.page_sizes
@@ -113,9 +117,8 @@ class ConversationReader:
 
         If the list shows no messages, the conversation is requested separately.
         """
-        describe(conversation, node)
-        set_expected_count(conversation, node)
-        if "messages" not in node:
+        self._describe(conversation, node)
+        if conversation.suppressed or "messages" not in node:
             return []
         try:
             page = parse_page(node["messages"])
@@ -132,6 +135,7 @@ class ConversationReader:
         """Return the rows of a response."""
         if isinstance(request, ParticipantsRequest):
             add_participants(conversation, cast(ResultPage, response))
+            self._suppress_people(conversation)
             return []
         self._learn(conversation, request)
         conversation.deferred, conversation.refusal, conversation.refusal_code = False, "", ""
@@ -139,8 +143,9 @@ class ConversationReader:
         if isinstance(response, ResultPage):
             position = request.position if isinstance(request, MessagesRequest) else {}
             return self._read_page(conversation, position, response, request.limit)
-        describe(conversation, response)
-        set_expected_count(conversation, response)
+        self._describe(conversation, response)
+        if conversation.suppressed:
+            return []
         try:
             page = parse_page(response.get("messages"))
         except GraphError:
@@ -148,6 +153,32 @@ class ConversationReader:
             conversation.by_itself = False
             return []
         return self._read_page(conversation, {}, page, request.limit)
+
+    def _describe(self, conversation: ConversationState, node: Mapping[str, Any]) -> None:
+        describe(conversation, node)
+        set_expected_count(conversation, node)
+        self._suppress_people(conversation)
+
+    def _suppress_people(self, conversation: ConversationState) -> None:
+        """End a conversation of a person whose conversations are left out."""
+        ids = (each.get("id") for each in conversation.participants or ())
+        if any(self._suppressed.scope_of(each) is Scope.CONVERSATION for each in ids):
+            self._suppress(conversation)
+
+    @staticmethod
+    def _suppress(conversation: ConversationState) -> None:
+        conversation.suppressed = True
+        conversation.position, conversation.more_participants = ENDED, {}
+
+    def _is_suppressed(self, conversation: ConversationState, node: Mapping[str, Any]) -> bool:
+        """Whether a message is left out, alone or because its conversation is."""
+        if not self._suppressed:
+            return False
+        sender, others = people([node.get("from")]), people(node.get("to"))
+        scopes = [self._suppressed.scope_of(each["id"]) for each in [*(sender or ()), *(others or ())]]
+        if Scope.CONVERSATION in scopes:
+            self._suppress(conversation)
+        return conversation.suppressed or bool(sender and scopes[0] is Scope.OWN)
 
     def _learn(self, conversation: ConversationState, request: OneRequest) -> None:
         """Adjust the page sizes after a successful call."""
@@ -186,6 +217,9 @@ class ConversationReader:
             self._handle_loop(conversation, "they have nothing new")
         else:
             conversation.position, conversation.verifying, conversation.behind = dict(following), "", ""
+        if conversation.suppressed:
+            self._suppress(conversation)
+            return []
         return rows
 
     def _handle_self_reference(
@@ -320,6 +354,8 @@ class ConversationReader:
         is_old = created < max(self._context.since, conversation.newer_than)
         conversation.older_rows = conversation.older_rows + 1 if is_old else 0
         if is_old or created >= self._context.until or self._is_recent_repetition(conversation, created, message_id):
+            return None
+        if self._is_suppressed(conversation, node):
             return None
         return self._row(conversation, node, created, message_id)
 

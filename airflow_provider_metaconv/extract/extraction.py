@@ -55,6 +55,8 @@ from airflow_provider_metaconv.freed_memory import release_freed_memory
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
 from airflow_provider_metaconv.privacy.rows import RowPrivacy
+from airflow_provider_metaconv.privacy.suppression import SuppressionList
+from airflow_provider_metaconv.privacy.traces import without_people
 from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES
 from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.window import iso
@@ -63,6 +65,10 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 4
 """Calls in flight: enough to send 2 calls per second if each takes 2 seconds."""
+
+
+class SuppressionChangedError(Exception):
+    """Somebody was added to the suppression list while an attempt ran. The next attempt leaves them out."""
 
 
 class PartialWindowError(Exception):
@@ -109,6 +115,7 @@ class Settings:
     With ``accept_partial``, a refused list is retried for at least ten minutes, and then replaced by the conversations
     known from earlier runs. ``stop`` is the client's, and ends its calls in flight if the extraction is interrupted.
     ``privacy`` decides what of a row is stored; files of another policy are replaced only with ``allow_policy_change``.
+    ``suppressed`` are people to leave out; ``reload_suppressed`` reads that list again before the commit.
     ``clock``, ``sleep`` and ``dispatcher`` are for tests.
     """
 
@@ -119,6 +126,8 @@ class Settings:
     accept_partial: bool = False
     privacy: RowPrivacy = field(default_factory=RowPrivacy)
     allow_policy_change: bool = False
+    suppressed: SuppressionList = field(default_factory=SuppressionList)
+    reload_suppressed: Callable[[], SuppressionList] | None = None
     stop: Stop = field(default_factory=Stop)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -240,6 +249,7 @@ class _Extraction:
             known,
             Partiality(self._settings.accept_partial, self._known_ids, self._settings.clock),
             self._incomplete_before(),
+            self._settings.suppressed,
         )
         try:
             return self._run()
@@ -362,6 +372,7 @@ class _Extraction:
 
     def _take(self, batch: Batch) -> None:
         # From here on, nothing is stored or logged but what the policy leaves of the rows.
+        self._remove_traces(batch)
         self._privacy.messages(batch.messages)
         self._privacy.conversations(batch.conversations)
         self._stats.add(batch, self._place)
@@ -378,6 +389,17 @@ class _Extraction:
             self._publish_parts()
         elif self._checkpoint.is_due(self._stats.calls):
             self._checkpoint.commit(self._state, self._stats.total(), self._parts)
+
+    def _remove_traces(self, batch: Batch) -> None:
+        """Remove people on the suppression list from the rows of others."""
+        suppressed = self._settings.suppressed
+        if not suppressed:
+            return
+        for row in batch.messages:
+            row["recipients"] = without_people(row["recipients"], suppressed)
+            row["reactions"] = without_people(row["reactions"], suppressed)
+        for row in batch.conversations:
+            row["participants"] = without_people(row["participants"], suppressed)
 
     def _publish_parts(self) -> None:
         for writer in self._writers:
@@ -405,6 +427,9 @@ class _Extraction:
 
     def _commit(self) -> ExtractionResult:
         evidence = self._attempt.evidence()
+        reload_suppressed = self._settings.reload_suppressed
+        if reload_suppressed is not None and reload_suppressed().digest != self._settings.suppressed.digest:
+            raise SuppressionChangedError("the suppression list has changed since this attempt began: run it again")
         if not evidence.is_complete:
             # Keep what was read for the next attempt, which requests the rest again.
             self._checkpoint.commit_in_parts(self._state, self._stats.total(), self._parts)
@@ -474,6 +499,7 @@ def _identity(edges: Sequence[ConversationsEdge], context: ExtractionContext, se
         user_id=_user_id(edges, settings),
         file_format=settings.file_format,
         privacy=settings.privacy.identity,
+        suppressed=settings.suppressed.digest,
     )
 
 

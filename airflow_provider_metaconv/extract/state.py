@@ -181,6 +181,7 @@ class ConversationState(_State):
       are on the page that is being verified, and will be repeated. ``lacks_newest`` means that one of the unplaced
       messages is among the newest, which Instagram returns.
     * ``first_undated`` holds the first ID without a time of each page, to recognise repeated pages.
+    * ``suppressed`` conversations are of a person on the suppression list: nothing of them is written.
     * ``short_page`` and ``imposed_size`` are as in ``ListState``.
     """
 
@@ -227,6 +228,7 @@ class ConversationState(_State):
     stepped_over: int = 0
     older_rows: int = 0
     newer_than: str = ""
+    suppressed: bool = False
 
 
 class Amendment(_State):

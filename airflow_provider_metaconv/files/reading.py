@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 
+from airflow_provider_metaconv.files.encoding import encode_json
 from airflow_provider_metaconv.files.manifest import ManifestFile
-from airflow_provider_metaconv.files.ndjson import read_ndjson
+from airflow_provider_metaconv.files.ndjson import read_ndjson, read_ndjson_naming
 from airflow_provider_metaconv.files.parquet import read_parquet
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.schema import Row, Table, table_named
@@ -31,6 +33,19 @@ def read_part(storage: Storage, file: ManifestFile) -> Iterator[Row]:
             yield from read_parquet(stream, table_named(file.table))
         else:
             yield from read_ndjson(stream)
+
+
+def rows_naming(storage: Storage, file: ManifestFile, identifiers: Iterable[str]) -> Iterator[Row]:
+    """Yield the rows of one part that may contain one of the identifiers; raises as ``read_part`` does.
+
+    Other rows are skipped without being parsed, as far as the format allows.
+    """
+    if file.file_format == "parquet":
+        yield from read_part(storage, file)
+        return
+    names = re.compile(b"|".join(re.escape(encode_json(each)[1:-1]) for each in identifiers) or b"(?!)")
+    with storage.open(file.path) as stream:
+        yield from read_ndjson_naming(stream, names)
 
 
 def rows_of(storage: Storage, files: Iterable[ManifestFile], table: Table) -> Iterator[Row]:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperatorLink, Context
 from airflow.sdk import literal
 
+from airflow_provider_metaconv.erase.erase import read_suppressed
 from airflow_provider_metaconv.extract.extraction import (
     ExtractionResult,
     PartialWindowError,
@@ -253,6 +255,10 @@ class MetaConversationsExtractOperator(StoppableOperator):
             for name in folders_to_read(self.platform, self.folder)
         ]
         usernames = frozenset(filter(None, [page.identity.instagram_username]))
+        root = self.open_storage("")
+        suppressed = read_suppressed(root)
+        if self.user_id and self.user_id in suppressed:
+            raise AirflowFailException("user_id is on the suppression list of the destination: their data was erased.")
         return extract_conversations(
             edges,
             ExtractionContext(self.platform, self.page_id, page.identity.own_ids, window, own_usernames=usernames),
@@ -263,6 +269,8 @@ class MetaConversationsExtractOperator(StoppableOperator):
                 accept_partial=self.on_incomplete == "warn",
                 privacy=privacy,
                 allow_policy_change=self.allow_policy_change,
+                suppressed=suppressed,
+                reload_suppressed=partial(read_suppressed, root),
                 stop=stop,
                 sleep=stop.wait,
             ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import TABLES
 
 
@@ -75,3 +76,35 @@ class Warehouse(Protocol):
 
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """Return how many of the files' keys each table lacks, by table name. Writes nothing."""
+
+    def policies(self) -> frozenset[tuple[str, str]]:
+        """Return the privacy policies of the windows in the tables, each with its key's fingerprint, or "" without one.
+
+        A window without a policy is by an early release, and full. Without tables or windows there are none.
+        """
+
+    def conversations_of(self, people: Collection[str]) -> frozenset[str]:
+        """Return the IDs of the conversations that one of these people takes part in, as they are stored.
+
+        People take part as sender, recipient or participant, or as the only person of a window. A reaction alone does
+        not count: it can be to somebody else's message.
+        """
+
+    def erase(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
+        """Delete these people, and in the scope ``CONVERSATION`` these conversations, in one transaction.
+
+        IDs are given as they are stored. ``CONVERSATION`` deletes the conversations' messages, rows and gaps, what the
+        people sent or received elsewhere, and the rows of conversations that list them. ``OWN`` ignores
+        ``conversations``, and deletes only what the people sent. In rows that stay, the people are removed from
+        recipients, participants and reactions, and derived counts, statuses and times are derived again. Windows and
+        gaps that name one of the people are deleted.
+
+        Returns how many rows were deleted or lost a trace, by table name; 0 for tables that do not exist, and for all
+        tables the second time.
+        """
+
+    def remaining(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
+        """Return how many rows ``erase`` would delete or change, by table name. Writes nothing."""
+
+    def limits(self) -> tuple[str, ...]:
+        """Return where erased rows can remain that ``erase`` cannot reach, in one sentence each."""

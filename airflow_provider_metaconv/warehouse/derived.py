@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from airflow_provider_metaconv.schema import CONVERSATION_GAPS, CONVERSATIONS, MESSAGES, VERSION_COLUMN, Column, Table
+from airflow_provider_metaconv.schema import (
+    CONVERSATION_GAPS,
+    CONVERSATIONS,
+    EXTRACTION_WINDOWS,
+    MESSAGES,
+    VERSION_COLUMN,
+    Column,
+    Table,
+)
+
+TOUCHING = {
+    MESSAGES: (*CONVERSATIONS.key, "created_time"),
+    CONVERSATIONS: CONVERSATIONS.key,
+    CONVERSATION_GAPS: (*CONVERSATION_GAPS.key, "window_since", "window_until"),
+    EXTRACTION_WINDOWS: (*EXTRACTION_WINDOWS.key, "window_since", "window_until"),
+}
+"""What the ledger's steps need to know of deleted rows, to derive again what these rows have touched."""
 
 _DERIVED = {
     CONVERSATIONS.name: ("messages_extracted", "messages_unavailable", "status", "reason_code", "reason"),

@@ -39,9 +39,25 @@ dag = meta_conversations_dag(
 """
 
 
+ERASURE = """\
+from airflow_provider_metaconv.erasure_dag import meta_erasure_dag
+
+dag = meta_erasure_dag(
+    "erase_POLICY",
+    destination="FOLDER/files",
+    warehouse="duckdb://FOLDER/POLICY.duckdb",
+    privacy_conn_id="meta_privacy_key",
+    approval=False,
+    default_args={"retries": 0},
+)
+"""
+
+
 class Stage:
     def __init__(self, folder: Path, world: World, airflow: Airflow) -> None:
         self.folder = folder
+        self.world = world
+        self.erased: set[str] = set()
         self.hidden = personal_data(world)
         self.airflow = airflow
 
@@ -55,7 +71,7 @@ class Stage:
         wanted = [
             (kind, form.encode(errors="replace"))
             for kind in kinds
-            for value in sorted(self.hidden[kind])[:MOST]
+            for value in sorted(self.hidden[kind] - self.erased)[:MOST]
             for form in {value, json.dumps(value)[1:-1]}
         ]
         return {
@@ -81,6 +97,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
             (folder / policy).mkdir()
             text = DAG.replace("FOLDER", str(folder / policy)).replace("POLICY", policy)
             (folder / "dags" / f"{policy}_dag.py").write_text(text, "utf-8")
+            text = ERASURE.replace("FOLDER", str(folder / policy)).replace("POLICY", policy)
+            (folder / "dags" / f"erase_{policy}.py").write_text(text, "utf-8")
         environment = {
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
@@ -130,3 +148,28 @@ def test_the_search_finds_what_is_kept(stage: Stage, policy: str) -> None:
     """Pseudonymous data keeps conversations and messages; without them, the search would prove nothing."""
     found = {kind for kind, _ in stage.shown(("conversation", "message"), stage.folder / policy)}
     assert found == ({"conversation", "message"} if policy == "pseudonymous" else set())
+
+
+def test_an_erased_person_is_in_no_byte_of_files_and_tables(stage: Stage, policy: str) -> None:
+    """The last test of the policy: the DAG erases, and the next full history does not bring the person back."""
+    thread = max(stage.world.all_conversations("100", "MESSENGER"), key=lambda each: len(each.messages))
+    pseudonyms = Pseudonyms(KEY)
+    person = thread.customer["id"]
+    traces = [form.encode() for each in (person, thread.id) for form in (each, pseudonyms.of(each))]
+    traces += [message.id.encode() for message in thread.messages]
+
+    def shown() -> set[bytes]:
+        return {trace for _, _, content in contents(stage.folder / policy) for trace in traces if trace in content}
+
+    assert shown()
+    # Airflow keeps the params of the run until somebody deletes it, as the documentation says.
+    stage.erased.add(person)
+    result = stage.airflow.run(None, file=f"erase_{policy}", person_id=person)
+    assert result["state"] == "success", stage.airflow.log.read_text()[-3000:]
+    assert shown() == set()
+    receipt = json.loads(Path(result["returned"]["erase"]).read_bytes())
+    assert receipt["erased"]["tables"]["messages"] == len(thread.messages)
+    assert set(receipt["remaining"].values()) == {0}
+    again = stage.airflow.run(file=f"{policy}_dag", since="begin", until=NOW.isoformat())
+    assert again["state"] == "success", stage.airflow.log.read_text()[-3000:]
+    assert shown() == set()

@@ -18,7 +18,7 @@ from airflow_provider_metaconv.emulator.service import GraphService
 from airflow_provider_metaconv.emulator.settings import EmulatorSettings
 from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
 from airflow_provider_metaconv.privacy.rows import RowPrivacy
-from tests.simulation import budgets
+from tests.simulation import budgets, erasures
 from tests.simulation.clock import VirtualClock
 from tests.simulation.core import PHASES, AttemptOutcome, Task, run_attempt
 from tests.simulation.damage import CHECKPOINT, MANIFEST, damage
@@ -27,7 +27,7 @@ from tests.simulation.findings import Finding
 from tests.simulation.oracle import Observed, Oracle
 from tests.simulation.privacy import RecordedPseudonyms, shown_ids
 from tests.simulation.result import Result, read_result
-from tests.simulation.scenario import PAGE_ID, START, Scenario
+from tests.simulation.scenario import PAGE_ID, START, ErasurePlan, Scenario
 from tests.simulation.storage import Disk, Killed, MemoryStorage, Process, temporaries
 from tests.simulation.transport import EndlessError, SimulatedSession, Wire
 from tests.simulation.world import OTHER_PAGE_ID, LiveWorld
@@ -44,7 +44,7 @@ MOST_HOURS = 24 * 3_600.0
 OWN_TOKEN, OTHER_TOKEN = f"emulator-page-token-{PAGE_ID}", f"emulator-page-token-{OTHER_PAGE_ID}"
 TOKENS = {"user": USER_TOKEN, "own": OWN_TOKEN, "other": OTHER_TOKEN, "other_public": OTHER_TOKEN}
 SECRETS = (USER_TOKEN, OWN_TOKEN, OTHER_TOKEN)
-WINDOW, EARLIER_WINDOW = "window", "earlier"
+WINDOW, EARLIER_WINDOW, AGAIN = "window", "earlier", "again"
 
 Covered = tuple[str, str, int]
 """A fault's name, the phase in which it triggered, and the attempt."""
@@ -183,6 +183,26 @@ class _Simulation:
         self._service.limiter.clear_blocks()
         self._clock.sleep(HOURS_UNTIL_CLEARED)
         self._run_healthy()
+        if self._scenario.erasure is not None and not self.report.findings:
+            self._erase(self._scenario.erasure)
+
+    def _erase(self, plan: ErasurePlan) -> None:
+        """Erases a person, and extracts the window again, which must not bring them back."""
+        person, disk = erasures.chosen_person(plan, self._live), self._disk
+        before = self._result(disk.copy(WINDOW))
+        if person is None or before is None:
+            return
+        erasures.run_erasure(plan, person, disk, self._pseudonyms, self._trace)
+        found = [*erasures.check(before, self._result(disk.copy(WINDOW)), person, plan, self._live)]
+        found += [Finding("erasure", each) for each in self._traces(person, plan)]
+        self._trace("--- the window is extracted again, after the erasure")
+        world = self._scenario.world
+        self._attempt(AGAIN, Process(trace=self._trace), world.since, world.until)
+        found += [Finding("erasure", f"brought back: {each}") for each in self._traces(person, plan)]
+        self.report.findings += found
+
+    def _traces(self, person: str, plan: ErasurePlan) -> list[str]:
+        return list(erasures.traces(person, plan, self._disk, self._live, self._pseudonyms))
 
     def _prepare(self) -> bool:
         """Creates the earlier results, without faults. Returns whether there is a finding."""

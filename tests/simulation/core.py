@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
+from airflow_provider_metaconv.erase.erase import read_suppressed
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.attempt import PROBE
 from airflow_provider_metaconv.extract.extraction import (
@@ -184,6 +185,7 @@ def _extract(
     pacer = Pacer(clock=clock, sleep=clock.sleep)
     client = GraphClient(session, Credentials(token), base_url=ORIGIN, pacer=pacer, clock=clock, sleep=clock.sleep)
     storage.check_writable()
+    root = storage.parent()
     session.note_phase(TOKEN)
     identity = page_identity(client.get, task.page_id, with_instagram=task.platform == "INSTAGRAM")
     client.use_page(identity)
@@ -205,6 +207,8 @@ def _extract(
                 workers=WORKERS,
                 accept_partial=task.accepts_partial,
                 privacy=privacy,
+                suppressed=read_suppressed(root),
+                reload_suppressed=partial(read_suppressed, root),
                 clock=clock,
                 sleep=clock.sleep,
                 dispatcher=partial(OneThread, session.note_phase, planned),

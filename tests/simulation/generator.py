@@ -17,6 +17,7 @@ from tests.simulation.scenario import (
     Damaged,
     DamageKind,
     DamagePlan,
+    ErasurePlan,
     FaultPlan,
     Scenario,
     StorageFaultPlan,
@@ -58,7 +59,14 @@ def scenario(seed: int) -> Scenario:
         return dataclasses.replace(plain, faults=alone(random, world))
     # Drawn last, so that earlier draws stay the same.
     damages = _damages(random, one.crashes)
-    return dataclasses.replace(one, damages=damages, hashes_ids=random.random() < 0.2)
+    return dataclasses.replace(one, damages=damages, hashes_ids=random.random() < 0.2, erasure=_erasure(random))
+
+
+def _erasure(random: Random) -> ErasurePlan | None:
+    if random.random() < 0.7:
+        return None
+    kills = tuple(random.randint(1, 12) for _ in range(random.choice((0, 1, 1, 3))))
+    return ErasurePlan(random.randint(0, 50), random.choice(("conversation", "conversation", "own")), kills)
 
 
 def _any_scenario(random: Random, seed: int) -> Scenario:

@@ -69,13 +69,14 @@ def shown_ids(files: Mapping[str, bytes], texts: Iterable[str]) -> list[str]:
     found: set[bytes] = set()
     for name, data in files.items():
         # The texts of messages name their message, and a policy that keeps text keeps them.
-        content = re.sub(rb"private-text m_t_\w+", b"", _decompressed(data))
+        content = re.sub(rb"private-text m_t_\w+", b"", decompressed(data))
         found.update(_ID.findall(content), _ID.findall(name.encode()))
     found.update(*(_ID.findall(text.encode()) for text in texts))
     return sorted(each.decode() for each in found)
 
 
-def _decompressed(data: bytes) -> bytes:
+def decompressed(data: bytes) -> bytes:
+    """The content of a file, whether it is compressed or not."""
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error):

@@ -139,6 +139,15 @@ class DamagePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasurePlan:
+    """A person is erased once the window is complete. ``kills``: storage effects after which the erasure is killed."""
+
+    person: int
+    scope: Literal["conversation", "own"] = "conversation"
+    kills: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """The whole input of one run of the simulation."""
 
@@ -153,6 +162,7 @@ class Scenario:
     has_earlier_window: bool = False
     accepts_partial: bool = False
     hashes_ids: bool = False
+    erasure: ErasurePlan | None = None
 
     def to_json(self) -> str:
         """The scenario as one JSON object, without default values."""
@@ -175,6 +185,8 @@ class Scenario:
         }
         for name, kind in plans.items():
             content[name] = tuple(kind(**_tuples(row)) for row in content.get(name, ()))
+        if content.get("erasure") is not None:
+            content["erasure"] = ErasurePlan(**_tuples(content["erasure"]))
         return Scenario(**_tuples(content))
 
 

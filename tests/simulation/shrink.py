@@ -85,6 +85,9 @@ def _fewer_events(scenario: Scenario) -> Iterator[Scenario]:
     for name in ("has_earlier_result", "has_earlier_window", "hashes_ids"):
         if getattr(scenario, name):
             yield _with(scenario, **{name: False})
+    if scenario.erasure is not None:
+        yield _with(scenario, erasure=None)
+        yield _with(scenario, erasure=dataclasses.replace(scenario.erasure, kills=()))
 
 
 def _smaller_world(scenario: Scenario) -> Iterator[Scenario]:

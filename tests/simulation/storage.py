@@ -209,6 +209,18 @@ class MemoryStorage:
         folders = sorted(name for name, files in self._disk.folders.items() if holding in files)
         return [MemoryStorage(self._disk, name, self._process) for name in folders if name != self._folder]
 
+    def below(self, holding: str) -> list[MemoryStorage]:
+        return self.siblings(holding)
+
+    def child(self, name: str) -> MemoryStorage:
+        return MemoryStorage(self._disk, name, self._process)
+
+    def limits(self) -> tuple[str, ...]:
+        return ()
+
+    def remove_if_empty(self) -> None:
+        self._process.check()
+
     def uri(self, name: str) -> str:
         return f"/memory/{self._folder}/{name}"
 

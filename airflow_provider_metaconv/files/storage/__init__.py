@@ -98,6 +98,18 @@ class Storage(Protocol):
     def children(self, holding: str) -> Sequence[Storage]:
         """Return the sorted subfolders in which a file of that name is published."""
 
+    def below(self, holding: str) -> Sequence[Storage]:
+        """Return the folders below this one, at any depth, in which a file of that name is published, sorted."""
+
+    def child(self, name: str) -> Storage:
+        """Return the subfolder of that name, which need not exist."""
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder, and each folder above that is then empty, if the storage has folders without files."""
+
+    def limits(self) -> tuple[str, ...]:
+        """Return what deleting a file does not delete, one sentence each, for people who must know."""
+
     def siblings(self, holding: str) -> Sequence[Storage]:
         """Return the sorted sibling folders in which a file of that name is published."""
 

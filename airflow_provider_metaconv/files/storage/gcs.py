@@ -253,6 +253,33 @@ class GCSStorage:
         # Other programs may create objects whose names are not valid folders here.
         return [self._at(folder) for folder in sorted(folders) if is_folder(folder)]
 
+    def below(self, holding: str) -> list[GCSStorage]:
+        """Return the folders below that contain such an object, sorted. Costs one listing of all of them."""
+        prefix = self._key("")
+        ending = f"/{normalised(checked_name(holding, self._place))}"
+        keys = [blob.name for blob in self._list(prefix, match_glob=f"{prefix}**{ending}")]
+        folders = {key.removesuffix(ending) for key in keys if key.endswith(ending)}
+        return [self._at(folder) for folder in sorted(folders) if is_folder(folder) and folder != self._folder]
+
+    def child(self, name: str) -> GCSStorage:
+        """Return the subfolder of that name."""
+        return self._at(self._key(checked_name(name, self._place)))
+
+    def remove_if_empty(self) -> None:
+        """Do nothing: a bucket has no folders without objects."""
+
+    def limits(self) -> tuple[str, ...]:
+        """Return whether the bucket keeps what is deleted. Costs one request."""
+        with self._clear_errors("read the settings of", self._place):
+            self._bucket.reload(**self._options)
+        found = []
+        if self._bucket.versioning_enabled:
+            found.append("The bucket has object versioning: delete the noncurrent versions of its objects.")
+        soft_delete = self._bucket.soft_delete_policy.retention_duration_seconds or 0
+        if soft_delete:
+            found.append(f"The bucket has soft delete: deleted objects remain for {soft_delete / 86_400:g} days.")
+        return tuple(found)
+
     def siblings(self, holding: str) -> list[GCSStorage]:
         """Return the sorted sibling folders that contain such an object. Costs one listing."""
         if not self._folder:

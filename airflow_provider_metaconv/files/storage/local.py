@@ -161,6 +161,36 @@ class LocalStorage:
             raise storage_error("list", self.folder, error) from error
         return [LocalStorage(path) for path in folders]
 
+    def below(self, holding: str) -> list[LocalStorage]:
+        """Return the folders below that contain such a file, sorted by path. Links are not followed."""
+        checked_name(holding, self.folder)
+        found: list[Path] = []
+        for path, folders, files in os.walk(self.folder, onerror=self._raise_unless_missing):
+            folders.sort()
+            if holding in files and is_regular(Path(path) / holding):
+                found.append(Path(path))
+        return [LocalStorage(path) for path in sorted(found) if path != self.folder]
+
+    def _raise_unless_missing(self, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise storage_error("list", error.filename, error) from error
+
+    def child(self, name: str) -> LocalStorage:
+        """Return the subfolder of that name."""
+        return LocalStorage(self._path(name))
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder and those above it, as far as they are empty."""
+        folder = self.folder
+        with contextlib.suppress(OSError):
+            while True:
+                folder.rmdir()
+                folder = folder.parent
+
+    def limits(self) -> tuple[str, ...]:
+        """Return that blocks of the disk, and backups, are out of reach."""
+        return ("Deleted files remain on the disk until their blocks are reused, and in snapshots and backups.",)
+
     def siblings(self, holding: str) -> list[LocalStorage]:
         """Return the sibling folders that contain such a file, sorted by name."""
         return [child for child in self.parent().children(holding) if child.folder != self.folder]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from google.cloud.bigquery import QueryJob, QueryJobConfig
+from google.cloud.bigquery import ArrayQueryParameter, QueryJob, QueryJobConfig, ScalarQueryParameter
 
 from airflow_provider_metaconv.files.errors import RUN_AGAIN
 from airflow_provider_metaconv.schema import CONVERSATION_GAPS, TABLES, Table
@@ -27,6 +27,8 @@ ATTEMPTS_WHEN_BUSY = 10
 """How often a merge is sent if a concurrent load is faster each time."""
 
 _LONGEST_PAUSE = 30.0
+
+AnyParameter = ArrayQueryParameter | ScalarQueryParameter
 
 
 def submit_merge(connection: Connection, step: BigQueryStep, mixes_policies: bool) -> BigQueryStep:
@@ -50,12 +52,7 @@ def finish_merge(connection: Connection, step: BigQueryStep, mixes_policies: boo
     job = get_job(connection, str(step.merge_job), step.location)
     wait(connection, job)
     if is_concurrent_update(job.error_result):
-        if step.merge_tries >= ATTEMPTS_WHEN_BUSY:
-            raise WarehouseBusyError(
-                f"other loads changed the tables in {connection.name} at the same time, {step.merge_tries} times in a "
-                "row: let the task retry, and give the tasks that load there a pool with one slot"
-            )
-        time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.5 * 2**step.merge_tries)))  # noqa: S311
+        pause_after_conflict(connection, step.merge_tries)
         return submit_merge(connection, step, mixes_policies)
     raise_if_failed(connection, job)
     selection = selected(connection, job)
@@ -64,11 +61,13 @@ def finish_merge(connection: Connection, step: BigQueryStep, mixes_policies: boo
     return replace(step, result=_result(selection, step))
 
 
-def run_script(connection: Connection, script: str, job_id: str, location: str) -> QueryJob:
+def run_script(
+    connection: Connection, script: str, job_id: str, location: str, parameters: Sequence[AnyParameter] = ()
+) -> QueryJob:
     """Send a script as a job with that ID."""
     return connection.client.query(
         script,
-        QueryJobConfig(labels=LABELS, use_legacy_sql=False),
+        QueryJobConfig(labels=LABELS, use_legacy_sql=False, query_parameters=list(parameters)),
         job_id=job_id,
         location=location,
         retry=connection.retry,
@@ -76,6 +75,16 @@ def run_script(connection: Connection, script: str, job_id: str, location: str) 
         # The job ID prevents a second run. The client library would retry the job with a different ID.
         job_retry=None,
     )
+
+
+def pause_after_conflict(connection: Connection, tries: int) -> None:
+    """Wait for other loads to finish, longer after each try; raises ``WarehouseBusyError`` after too many."""
+    if tries >= ATTEMPTS_WHEN_BUSY:
+        raise WarehouseBusyError(
+            f"other loads changed the tables in {connection.name} at the same time, {tries} times in a row: let the "
+            "task retry, and give the tasks that load there a pool with one slot"
+        )
+    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.5 * 2**tries)))  # noqa: S311
 
 
 def selected(connection: Connection, job: object) -> dict[str, Any]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import (
     CONVERSATION_GAPS,
+    CONVERSATIONS,
+    EXTRACTION_WINDOWS,
+    MESSAGES,
     TABLES,
     Column,
     ColumnType,
@@ -15,6 +19,7 @@ from airflow_provider_metaconv.schema import (
     Table,
 )
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
+from airflow_provider_metaconv.warehouse.derived import TOUCHING
 from airflow_provider_metaconv.warehouse.table_sql import TableSql, render
 
 COLUMN_TYPES = {
@@ -81,6 +86,71 @@ def missing_script(
         for table, stagings in staged.items()
     ]
     return render(__package__, "missing.sql", tables=tables, existing=existing)
+
+
+TRACES = {MESSAGES: ("recipients", "reactions"), CONVERSATIONS: ("participants",)}
+"""The columns with people in nested values."""
+
+
+def erasure_script(
+    template: str,
+    dataset: str,
+    scope: Scope,
+    existing: Mapping[Table, Collection[str]] | None = None,
+    table: Table = MESSAGES,
+) -> str:
+    """Render a template of an erasure. Its parameters ``erased_people`` and ``erased_conversations`` are lists of IDs.
+
+    ``existing`` holds the columns of the tables that exist, by default those of the schema. ``erased`` is the condition
+    of a table's rows to delete, ``traces`` that of rows with traces to remove, and ``found`` of both.
+    """
+    existing = {each: each.column_names for each in TABLES} if existing is None else existing
+    deletes_more = scope is Scope.CONVERSATION
+    # Variables in the script that erases, because a transaction's steps use them many times.
+    at = "" if template == "erase.sql" else "@"
+    holds = {name: f"names_one({name}, {at}erased_people)" for name in ("recipients", "participants")}
+    holds["reactions"] = f"has_reaction_of_one(reactions, {at}erased_people)"
+    is_person = {name: f"{name} IN UNNEST({at}erased_people)" for name in ("sender_id", "user_id")}
+    in_conversation = f"conversation_id IN UNNEST({at}erased_conversations)"
+    erased = {
+        MESSAGES: [in_conversation, is_person["sender_id"], *([holds["recipients"]] if deletes_more else [])],
+        CONVERSATIONS: [in_conversation, *([holds["participants"]] if deletes_more else [])],
+        CONVERSATION_GAPS: [in_conversation, is_person["user_id"]],
+        EXTRACTION_WINDOWS: [is_person["user_id"]],
+    }
+    traces = {each: [holds[name] for name in TRACES.get(each, ())] for each in TABLES}
+    conversations_of = {
+        MESSAGES: [is_person["sender_id"], holds["recipients"]],
+        CONVERSATIONS: [holds["participants"]],
+        CONVERSATION_GAPS: [is_person["user_id"]],
+    }
+    # TO_JSON_STRING alone would turn NULL into the text null.
+    texts = {name: f"IF({name} IS NULL, NULL, TO_JSON_STRING({name}))" for name in holds}
+    tables = {each: _table_sql(dataset, each, (), is_merged=True) for each in TABLES}
+    windows = existing.get(EXTRACTION_WINDOWS, ())
+    return render(
+        __package__,
+        template,
+        tables=list(tables.values()),
+        table=tables[table],
+        existing=existing,
+        erased={each.name: " OR ".join(conditions) for each, conditions in erased.items()},
+        traces={each.name: " OR ".join(conditions) for each, conditions in traces.items()},
+        found={each.name: " OR ".join([*erased[each], *traces[each]]) for each in TABLES},
+        touching={each.name: ", ".join(columns) for each, columns in TOUCHING.items()},
+        conversations_of={each: " OR ".join(conditions) for each, conditions in conversations_of.items()},
+        traced=TRACES.get(table, ()),
+        text_of=texts,
+        # In place of the value itself, because the history of jobs keeps the parameters of a query.
+        digest_of={name: f"TO_HEX(SHA256({text}))" for name, text in texts.items()},
+        traces_of=TRACES,
+        policy="privacy_policy" if "privacy_policy" in windows else "CAST(NULL AS STRING)",
+        key_id="privacy_key_id" if "privacy_key_id" in windows else "CAST(NULL AS STRING)",
+        lock=f"{dataset}.{identifier(LOCK_TABLE)}",
+        conversation_status_ranks=_ranks(ConversationStatus),
+        **_MOMENTS,
+        **{each.name: sql for each, sql in tables.items()},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

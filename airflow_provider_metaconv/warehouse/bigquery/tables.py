@@ -14,6 +14,7 @@ from airflow_provider_metaconv.warehouse.bigquery.sql import COLUMN_TYPES, PARTI
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseRefusedError
 
 _CLUSTERING = ("page_id", "platform", "conversation_id")
+_DEFAULT_TIME_TRAVEL_HOURS = 168
 _TYPE_ALIASES = {"INT64": "INTEGER"}
 _ATTEMPTS_TO_ADD = 5
 
@@ -38,6 +39,14 @@ def dataset_location(connection: Connection, location: str | None, create: bool)
     if location is not None and location.upper() != found.upper():
         raise WarehouseRefusedError(f"dataset {connection.name} is in {found}, not in {location}: remove location")
     return found
+
+
+def time_travel(connection: Connection) -> timedelta:
+    """Return how long the dataset shows deleted rows to queries of its past."""
+    dataset = connection.client.get_dataset(
+        connection.dataset, retry=connection.retry, timeout=connection.seconds_per_answer
+    )
+    return timedelta(hours=int(dataset.max_time_travel_hours or _DEFAULT_TIME_TRAVEL_HOURS))
 
 
 def ensure_tables(connection: Connection, create: bool, partition_expiration: timedelta | None) -> None:

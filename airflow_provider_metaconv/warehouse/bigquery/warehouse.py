@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
@@ -12,9 +12,11 @@ from typing import Self
 
 from google.cloud.bigquery import Client, DatasetReference
 
-from airflow_provider_metaconv.schema import TABLES
+from airflow_provider_metaconv.privacy.suppression import Scope
+from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS, TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
+from airflow_provider_metaconv.warehouse.bigquery.erasure import Erasure
 from airflow_provider_metaconv.warehouse.bigquery.errors import one_line_errors
 from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, raise_if_failed, wait
 from airflow_provider_metaconv.warehouse.bigquery.load_files import LoadFiles, load_files
@@ -22,7 +24,12 @@ from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep
 from airflow_provider_metaconv.warehouse.bigquery.merge import finish_merge, run_script, selected, submit_merge
 from airflow_provider_metaconv.warehouse.bigquery.sql import missing_script
 from airflow_provider_metaconv.warehouse.bigquery.staging import by_table, drop, stage, staged_rows
-from airflow_provider_metaconv.warehouse.bigquery.tables import dataset_location, ensure_tables, existing_columns
+from airflow_provider_metaconv.warehouse.bigquery.tables import (
+    dataset_location,
+    ensure_tables,
+    existing_columns,
+    time_travel,
+)
 from airflow_provider_metaconv.warehouse.errors import WarehouseRefusedError
 
 
@@ -128,6 +135,59 @@ class BigQueryWarehouse:
                 return counts | selected(self._connection, job)
             finally:
                 drop(self._connection, [staging.name for staging in stagings])
+
+    def policies(self) -> frozenset[tuple[str, str]]:
+        """Return the privacy policies of the windows in the tables, each with its key's fingerprint, or ""."""
+        with self._one_line_errors():
+            erasure, existing = self._erasure(())
+            return erasure.policies() if EXTRACTION_WINDOWS in existing else frozenset()
+
+    def conversations_of(self, people: Collection[str]) -> frozenset[str]:
+        """Return the IDs of the conversations that one of these people takes part in, as they are stored."""
+        with self._one_line_errors():
+            erasure, existing = self._erasure(people)
+            return erasure.conversations() if existing.keys() - {EXTRACTION_WINDOWS} else frozenset()
+
+    def erase(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
+        """Delete people from the tables in one transaction; see ``Warehouse``. If it raises, erase again.
+
+        So many rows that stay, about ten thousand, that they do not fit into one request are changed before it.
+        """
+        with self._one_line_errors():
+            erasure, existing = self._erasure(people, conversations, scope)
+            if not existing:
+                return {table.name: 0 for table in TABLES}
+            ensure_tables(self._connection, self._create_tables, self._partition_expiration)
+            return erasure.run()
+
+    def remaining(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
+        """Return how many rows ``erase`` would delete or change, by table name. Writes nothing."""
+        with self._one_line_errors():
+            erasure, _ = self._erasure(people, conversations, scope)
+            return erasure.counts()
+
+    def limits(self) -> tuple[str, ...]:
+        """Return where erased rows can remain that ``erase`` cannot reach, in one sentence each."""
+        with self._one_line_errors():
+            hours = round(time_travel(self._connection).total_seconds() / 3600)
+        name, project = self._connection.name, self._connection.client.project
+        return (
+            f"Time travel shows erased rows of {name} for {hours} hours, and Google can restore them 7 days longer.",
+            f"Snapshots, clones, copies and exports of tables in {name} keep what they have: erase or delete them.",
+            f"Results of queries, and tables metaconv_staging_* of killed loads in {name}, expire after 24 hours.",
+            f"The job history of project {project} shows erased IDs, as query parameters, for about six months.",
+        )
+
+    def _erasure(
+        self,
+        people: Collection[str],
+        conversations: Collection[str] = (),
+        scope: Scope = Scope.CONVERSATION,
+    ) -> tuple[Erasure, dict[Table, frozenset[str]]]:
+        """Return the erasure, and the columns of the tables that exist."""
+        location = dataset_location(self._connection, self._location, create=False)
+        existing = existing_columns(self._connection)
+        return Erasure(self._connection, location, existing, people, conversations, scope), existing
 
     def _stage(self, purpose: str, groups: Sequence[LoadFiles], location: str) -> tuple[Staging, ...]:
         token = f"{purpose} {self._load_id or uuid.uuid4()}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import stat
 import threading
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,7 @@ class OpenDatabase:
     def __init__(self, path: Path, open_timeout: timedelta) -> None:
         self._path, self._open_timeout = path, open_timeout
         self._allowed_paths: frozenset[str] | None = None
+        self._is_replaced = False
         deadline = time.monotonic() + open_timeout.total_seconds()
         _make_folder(path)
         self._lock = _file_locks[str(path.resolve())]
@@ -71,6 +74,29 @@ class OpenDatabase:
         with self._holding:
             self._connection.close()
 
+    def replace(self, finished: Path) -> None:
+        """Put another database in the place of this one, atomically. Both are locked meanwhile.
+
+        It must be closed and complete, and this one must have no .wal file. ``restricted_to`` opens it.
+        """
+        path = self._path.resolve()
+        descriptor = os.open(finished, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            # DuckDB's own lock. Once the file has its new name, it must not be opened until this one is closed:
+            # closing deletes a .wal file by its name.
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = path.stat()
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+            with suppress(PermissionError):
+                os.fchown(descriptor, found.st_uid, found.st_gid)
+            os.fsync(descriptor)
+            finished.rename(path)
+            _sync_folder(path.parent)
+            self._connection.close()
+        finally:
+            os.close(descriptor)
+        self._is_replaced = True
+
     def interrupt(self) -> None:
         """Interrupt the statement that another thread is running."""
         self._connection.interrupt()
@@ -82,11 +108,12 @@ class OpenDatabase:
         file or an extension. The restriction cannot be lifted.
         """
         allowed = frozenset(files)
-        if self._allowed_paths is not None and self._allowed_paths != allowed:
+        if self._is_replaced or (self._allowed_paths is not None and self._allowed_paths != allowed):
             # DuckDB never widens this restriction, so other files require a new connection.
             self._connection.close()
             deadline = time.monotonic() + self._open_timeout.total_seconds()
             self._connection, self._allowed_paths = _connect(self._path, self._open_timeout, deadline), None
+            self._is_replaced = False
         if self._allowed_paths is None:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._connection.execute(f"SET allowed_paths = [{', '.join(map(literal, sorted(allowed)))}]")
@@ -114,7 +141,12 @@ def _connect(path: Path, open_timeout: timedelta, deadline: float) -> DuckDBPyCo
             check_file(path)
             if not path.exists():
                 _create_database(duckdb, path)
+            before = path.stat().st_ino
             connection: DuckDBPyConnection = duckdb.connect(str(path), config=CONFIGURATION)
+            if path.stat().st_ino != before:
+                # An erasure has replaced the file between opening and locking: this is the old one.
+                connection.close()
+                continue
         except (duckdb.Error, OSError) as error:
             if "lock on file" not in str(error):
                 raise open_error(path, error) from error
@@ -146,6 +178,14 @@ def _move_into_place(unfinished: Path, path: Path) -> None:
         # Some file systems do not support hard links.
         if not path.exists():
             unfinished.rename(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _busy(path: Path, holder: str, open_timeout: timedelta) -> WarehouseBusyError:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from airflow_provider_metaconv.schema import TABLES, Column, ColumnType, ContentStatus, ConversationStatus, Table
+from airflow_provider_metaconv.privacy.suppression import Scope
+from airflow_provider_metaconv.schema import (
+    CONVERSATION_GAPS,
+    CONVERSATIONS,
+    EXTRACTION_WINDOWS,
+    MESSAGES,
+    TABLES,
+    Column,
+    ColumnType,
+    ContentStatus,
+    ConversationStatus,
+    Table,
+)
+from airflow_provider_metaconv.warehouse.derived import TOUCHING
 from airflow_provider_metaconv.warehouse.table_sql import TableSql, render
 
 COLUMN_TYPES = {
@@ -56,6 +69,59 @@ def load_statements(template: str, schema: str) -> str:
         conversation_statuses=", ".join(map(literal, ConversationStatus)),
         **{table.name: _table_sql(table, schema) for table in TABLES},
     )
+
+
+LEDGER_STEPS = ("count_gaps.sql", "close_gaps.sql", "total_conversations.sql")
+"""The templates that follow the merges. Each uses the results of those before it."""
+
+TRACES = {MESSAGES: ("recipients", "reactions"), CONVERSATIONS: ("participants",)}
+"""The columns with people in nested values."""
+
+_PATHS_TO_PEOPLE = {
+    "recipients": ("$[*].id",),
+    "participants": ("$[*].id",),
+    "reactions": ("$[*].users[*].id", "$[*].users.data[*].id"),
+}
+
+
+def erasure_statements(template: str, schema: str, scope: Scope, table: Table = MESSAGES) -> str:
+    """Render a template of an erasure. The variables ``erased_people`` and ``erased_conversations`` are lists of IDs.
+
+    ``erased`` is the condition of a table's rows to delete, ``traces`` that of other rows with traces to remove.
+    """
+    deletes_more = scope is Scope.CONVERSATION
+    holds = {name: _holds_one(name) for name in _PATHS_TO_PEOPLE}
+    is_person = {name: _is_one(name, "erased_people") for name in ("sender_id", "user_id")}
+    in_conversation = _is_one("conversation_id", "erased_conversations")
+    erased = {
+        MESSAGES: [in_conversation, is_person["sender_id"], *([holds["recipients"]] if deletes_more else [])],
+        CONVERSATIONS: [in_conversation, *([holds["participants"]] if deletes_more else [])],
+        CONVERSATION_GAPS: [in_conversation, is_person["user_id"]],
+        EXTRACTION_WINDOWS: [is_person["user_id"]],
+    }
+    return render(
+        __package__,
+        template,
+        table=_table_sql(table, schema),
+        traced=TRACES.get(table, ()),
+        erased={each.name: " OR ".join(conditions) for each, conditions in erased.items()},
+        touching={each.name: ", ".join(columns) for each, columns in TOUCHING.items()},
+        traces={each.name: " OR ".join(holds[name] for name in TRACES.get(each, ())) for each in TABLES},
+        holds=holds,
+        is_person=is_person,
+        **{each.name: _table_sql(each, schema) for each in TABLES},
+    )
+
+
+def _is_one(column: str, variable: str) -> str:
+    return f"{column} IN (SELECT unnest(getvariable('{variable}')))"
+
+
+def _holds_one(column: str) -> str:
+    """Return the condition that a JSON column names one of the people."""
+    found = (f"json_extract_string({column}, {literal(path)})" for path in _PATHS_TO_PEOPLE[column])
+    conditions = (f"list_has_any({ids}, getvariable('erased_people'))" for ids in found)
+    return f"coalesce({' OR '.join(conditions)}, FALSE)"
 
 
 def stage_statement(file_format: str, table: Table) -> str:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS, TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
+from airflow_provider_metaconv.warehouse.duckdb.compaction import (
+    check_copyable,
+    remove_leftovers,
+    writable_paths,
+    write_copy,
+)
 from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
-from airflow_provider_metaconv.warehouse.duckdb.errors import import_duckdb, one_line_errors
-from airflow_provider_metaconv.warehouse.duckdb.sql import load_statements, missing_statement, staging_name, target_name
+from airflow_provider_metaconv.warehouse.duckdb.erasure import Erasure, has_tables
+from airflow_provider_metaconv.warehouse.duckdb.errors import disk_error, import_duckdb, one_line_errors
+from airflow_provider_metaconv.warehouse.duckdb.sql import (
+    LEDGER_STEPS,
+    load_statements,
+    missing_statement,
+    staging_name,
+    target_name,
+)
 from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, readable_paths, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
 from airflow_provider_metaconv.warehouse.errors import PolicyConflictError, WarehouseError
@@ -23,8 +37,7 @@ from airflow_provider_metaconv.warehouse.errors import PolicyConflictError, Ware
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_LEDGER = ("count_gaps.sql", "close_gaps.sql", "total_conversations.sql")
-"""The steps that follow the merges. Each uses the results of the steps before it."""
+_NO_ROWS = {table.name: 0 for table in TABLES}
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -69,7 +82,7 @@ class DuckDBWarehouse:
     def load(self, files: Sequence[SourceFile]) -> LoadResult:
         """Merge all files in one transaction. If it raises ``WarehouseError``, nothing has changed."""
         check_files(files)
-        with self._transaction(files) as connection:
+        with self._transaction(readable_paths(files)) as connection:
             for table in TABLES:
                 ensure_table(connection, table, self._schema)
             # All tables are staged and checked before the first merge, so that a bad file is found early.
@@ -88,8 +101,71 @@ class DuckDBWarehouse:
     def missing(self, files: Sequence[SourceFile]) -> dict[str, int]:
         """Return how many of the files' keys each table lacks, by table name. Writes nothing."""
         check_files(files)
-        with self._transaction(files, keep=False) as connection:
+        with self._transaction(readable_paths(files), keep=False) as connection:
             return {table.name: self._missing(connection, table, _files_of(table, files)) for table in TABLES}
+
+    def policies(self) -> frozenset[tuple[str, str]]:
+        """Return the privacy policies of the windows in the tables, each with its key's fingerprint, or ""."""
+        with self._erasing((), keep=False) as erasure:
+            return erasure.policies() if erasure else frozenset()
+
+    def conversations_of(self, people: Collection[str]) -> frozenset[str]:
+        """Return the IDs of the conversations that one of these people takes part in, as they are stored."""
+        with self._erasing(people, keep=False) as erasure:
+            return erasure.conversations() if erasure else frozenset()
+
+    def erase(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
+        """Delete people from the tables in one transaction, then replace the file by a copy of its live rows.
+
+        If it raises, nothing was erased, or the message says that the old file is still there: then erase again.
+        """
+        with self._file_errors():
+            connection = self._restricted(writable_paths(self._path))
+            remove_leftovers(self._path)
+            check_copyable(connection, self._path)
+            with self._erasing(people, conversations, scope) as erasure:
+                counts = erasure.counts() if erasure else _NO_ROWS
+                if erasure and any(counts.values()):
+                    erasure.run()
+            # Also if nothing was found: an earlier erasure may have been killed before it replaced the file.
+            self._opened().replace(write_copy(connection, self._path))
+        return dict(counts)
+
+    def remaining(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
+        """Return how many rows ``erase`` would delete or change, by table name. Writes nothing."""
+        with self._erasing(people, conversations, scope, keep=False) as erasure:
+            return erasure.counts() if erasure else dict(_NO_ROWS)
+
+    def limits(self) -> tuple[str, ...]:
+        """Return where erased rows can remain that ``erase`` cannot reach, in one sentence each."""
+        return (
+            f"Backups and snapshots of the DuckDB file {self._path} keep what they have: delete them, or erase there.",
+            "The disk keeps the bytes of the old file until it reuses their blocks: encrypt the disk.",
+        )
+
+    @contextlib.contextmanager
+    def _erasing(
+        self,
+        people: Collection[str],
+        conversations: Collection[str] = (),
+        scope: Scope = Scope.CONVERSATION,
+        keep: bool = True,
+    ) -> Iterator[Erasure | None]:
+        """Yield the erasure in a transaction, or None if there are no tables."""
+        with self._transaction(writable_paths(self._path), keep) as connection:
+            exist = has_tables(connection, self._schema)
+            yield Erasure(connection, self._schema, people, conversations, scope) if exist else None
+
+    @contextlib.contextmanager
+    def _file_errors(self) -> Iterator[None]:
+        """Raise errors of DuckDB and of the file system as ``WarehouseError``."""
+        try:
+            with one_line_errors(self._path):
+                yield
+        except OSError as error:
+            raise disk_error(self._path, error) or WarehouseError(
+                f"cannot replace the DuckDB file {self._path} ({error.strerror}): check its folder, then run again"
+            ) from None
 
     def _check_policies(self, connection: DuckDBPyConnection, is_staged: bool) -> None:
         """Raise ``PolicyConflictError`` if files and tables have different privacy policies or keys."""
@@ -105,7 +181,7 @@ class DuckDBWarehouse:
         # Before the first merge, because these gaps are derived from the conversations as they were before this load.
         connection.execute(load_statements("adopt_earlier_gaps.sql", self._schema))
         result = LoadResult({table.name: self._merge(connection, table) for table in TABLES})
-        for template in _LEDGER:
+        for template in LEDGER_STEPS:
             connection.execute(load_statements(template, self._schema))
         return result
 
@@ -125,11 +201,9 @@ class DuckDBWarehouse:
         return _first(connection.execute(missing_statement(table, self._schema, table_exists)))
 
     @contextlib.contextmanager
-    def _transaction(self, files: Sequence[SourceFile], keep: bool = True) -> Iterator[DuckDBPyConnection]:
-        if self._database is None:
-            raise WarehouseError("the warehouse is not open: use it in a with statement")
+    def _transaction(self, paths: Iterable[str], keep: bool = True) -> Iterator[DuckDBPyConnection]:
         with one_line_errors(self._path):
-            connection = self._database.restricted_to(readable_paths(files))
+            connection = self._restricted(paths)
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -139,6 +213,14 @@ class DuckDBWarehouse:
                 with contextlib.suppress(import_duckdb().Error):
                     connection.execute("ROLLBACK")
                 raise
+
+    def _restricted(self, paths: Iterable[str]) -> DuckDBPyConnection:
+        return self._opened().restricted_to(paths)
+
+    def _opened(self) -> OpenDatabase:
+        if self._database is None:
+            raise WarehouseError("the warehouse is not open: use it in a with statement")
+        return self._database
 
 
 def _files_of(table: Table, files: Sequence[SourceFile]) -> list[SourceFile]:

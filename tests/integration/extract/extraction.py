@@ -8,12 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer
+from airflow_provider_metaconv.erase.erase import read_suppressed
 from airflow_provider_metaconv.extract.extraction import (
     WORKERS,
     ExtractionResult,
@@ -32,6 +34,7 @@ from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.limits import Pacer
 from airflow_provider_metaconv.graph.session import graph_session
 from airflow_provider_metaconv.privacy.rows import RowPrivacy
+from airflow_provider_metaconv.privacy.suppression import SuppressionList
 from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.window import Window
 
@@ -91,6 +94,8 @@ def extract(
     extracted_time: str = EXTRACTED,
     privacy: RowPrivacy | None = None,
     allow_policy_change: bool = False,
+    suppressed: SuppressionList | None = None,
+    suppressed_in: Storage | None = None,
 ) -> ExtractionResult:
     """Extracts Page 100's messages of this window into this folder or storage."""
     clock = clock or SkippedTime()
@@ -113,6 +118,8 @@ def extract(
         accept_partial=accept_partial,
         privacy=privacy,
         allow_policy_change=allow_policy_change,
+        suppressed=suppressed or SuppressionList(),
+        reload_suppressed=None if suppressed_in is None else partial(read_suppressed, suppressed_in),
         clock=clock,
         sleep=clock.skip,
     )

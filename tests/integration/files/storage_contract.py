@@ -157,6 +157,33 @@ class StorageContract:
         siblings = open_folder("deep/folder").siblings("sought")
         assert [folder.read("sought") for folder in siblings] == [b"deep/a", b"deep/b"]
 
+    def test_folders_below_are_found_at_any_depth(self, open_folder):
+        for folder in ("top/a", "top/b/c/d", "top/b/c", "elsewhere/e"):
+            open_folder(folder).publish_bytes(b"", "mark")
+        open_folder("top/b/other").publish_bytes(b"", "part")
+        top = open_folder("top")
+        assert [each.uri("mark") for each in top.below("mark")] == [
+            open_folder(folder).uri("mark") for folder in ("top/a", "top/b/c", "top/b/c/d")
+        ]
+        assert list(open_folder("nowhere").below("mark")) == []
+
+    def test_a_child_is_the_folder_of_that_name(self, open_folder):
+        open_folder("top").child("a").publish_bytes(b"x", "part")
+        assert open_folder("top/a").read("part") == b"x"
+
+    def test_a_folder_is_removed_only_if_it_is_empty(self, open_folder):
+        one, other = open_folder("top/a/b"), open_folder("top/c")
+        for folder in (one, other):
+            folder.publish_bytes(b"", "part")
+        one.remove_if_empty()
+        assert one.names() == ["part"]
+        one.delete("part")
+        one.remove_if_empty()
+        assert (one.names(), other.names()) == ([], ["part"])
+
+    def test_limits_of_a_deletion_are_sentences(self, storage):
+        assert all(limit.endswith(".") for limit in storage.limits())
+
     def test_a_folder_alone_has_no_siblings(self, open_folder):
         assert list(open_folder("nowhere/folder").siblings("sought")) == []
 

@@ -418,7 +418,7 @@ def test_missing_google_libraries_are_reported_with_advice() -> None:
     assert done.stdout.splitlines()[-1] == expected
 
 
-@pytest.mark.parametrize("name", ["meta_conversations", "meta_token_expiry"])
+@pytest.mark.parametrize("name", ["meta_conversations", "meta_erasure", "meta_token_expiry"])
 def test_the_sample_dags_match_the_packages_examples(name: str) -> None:
     example = REPOSITORY / "airflow_provider_metaconv" / "example_dags" / f"{name}.py"
     assert (REPOSITORY / "dags" / f"{name}.py").read_text("utf-8") == example.read_text("utf-8")

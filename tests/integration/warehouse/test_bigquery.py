@@ -5,6 +5,7 @@ import pytest
 from airflow_provider_metaconv.schema import CONVERSATIONS
 from airflow_provider_metaconv.warehouse import SourceFile, SourceFileError
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset
+from tests.integration.warehouse.erasure_contract import ErasureContract
 from tests.integration.warehouse.ledger_contract import LedgerContract
 from tests.integration.warehouse.warehouse_contract import Files, WarehouseContract, conversation, message, result
 
@@ -22,6 +23,11 @@ class BigQueryContract:
             yield warehouse
 
     @pytest.fixture
+    def warehouse_without_tables(self, warehouse, dataset):
+        dataset.client.create_dataset(dataset.name)
+        return warehouse
+
+    @pytest.fixture
     def mixing_warehouse(self, dataset):
         return lambda: dataset.warehouse(allow_policy_change=True)
 
@@ -34,7 +40,7 @@ class BigQueryContract:
         return dataset.ask
 
 
-class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract):
+class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract, ErasureContract):
     @pytest.fixture
     def files(self, tmp_path, storage_server):
         return BucketFiles(tmp_path, storage_server)

@@ -27,6 +27,7 @@ from airflow_provider_metaconv.warehouse import (
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.warehouse.committed import copy_of
 from tests.integration.warehouse.documented_queries import documented_queries
+from tests.integration.warehouse.erasure_contract import ErasureContract
 from tests.integration.warehouse.ledger_contract import LedgerContract
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
@@ -85,7 +86,7 @@ def files(tmp_path):
     return Files(tmp_path)
 
 
-class TestDuckDB(WarehouseContract, LedgerContract):
+class TestDuckDB(WarehouseContract, LedgerContract, ErasureContract):
     @pytest.fixture
     def warehouse(self, path):
         with DuckDBWarehouse(path) as warehouse:

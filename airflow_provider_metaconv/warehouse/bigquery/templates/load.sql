@@ -27,20 +27,10 @@ CREATE TEMP FUNCTION completeness_rank(
 {% endfor %}
 
 IF {% for table in tables %}{{ "" if loop.first else " AND " }}{{ table.name }}_incomplete = 0{% endfor %} THEN
-    -- Two transactions that only insert do not conflict, and both could insert the same key. Each load updates this one
-    -- row first, so that one of two concurrent loads is rejected and retried.
-    CREATE TABLE IF NOT EXISTS {{ lock }}
-    OPTIONS (description = 'One row that every load of conversations changes, so that two never merge at once.')
-    AS SELECT CURRENT_TIMESTAMP() AS locked_time;
+{% include "lock_table.sql" %}
 
     BEGIN TRANSACTION;
-    UPDATE {{ lock }}
-    SET locked_time = CURRENT_TIMESTAMP()
-    WHERE TRUE;
-    IF @@row_count = 0 THEN
-        -- The lock table was emptied. Two loads may both insert a row now, but later loads conflict again.
-        INSERT INTO {{ lock }} (locked_time) VALUES (CURRENT_TIMESTAMP());
-    END IF;
+{% include "lock.sql" %}
 
 {% include "policies.sql" %}
 

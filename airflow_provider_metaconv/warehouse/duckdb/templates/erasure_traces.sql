@@ -1,0 +1,3 @@
+SELECT rowid, {{ traced | join(", ") }}
+FROM {{ table.target }}
+WHERE {{ traces[table.table.name] }};
