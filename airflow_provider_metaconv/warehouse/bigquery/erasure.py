@@ -19,7 +19,7 @@ from airflow_provider_metaconv.warehouse.bigquery.load_state import JobReference
 from airflow_provider_metaconv.warehouse.bigquery.merge import AnyParameter, pause_after_conflict, run_script, selected
 from airflow_provider_metaconv.warehouse.bigquery.sql import TRACES, erasure_script
 
-_LARGEST_REQUEST = 4_000_000
+LARGEST_REQUEST = 4_000_000
 """In characters of changed rows. BigQuery refuses a request of 10 MB."""
 
 Change = dict[str, str | None]
@@ -138,7 +138,7 @@ def _requests(changes: Mapping[Table, list[Change]]) -> list[dict[str, list[Chan
     for table, of_table in changes.items():
         for change in of_table:
             length = len(json.dumps(change))
-            if size and size + length > _LARGEST_REQUEST:
+            if size and size + length > LARGEST_REQUEST:
                 groups.append({})
                 size = 0
             size += length

@@ -98,7 +98,7 @@ def write_copy(connection: DuckDBPyConnection, path: Path) -> Path:
         connection.execute(f"ATTACH {literal(str(copy))} AS {_COPY} ({_storage_options(connection, name)})")
         try:
             connection.execute(f"COPY FROM DATABASE {identifier(name)} TO {_COPY}")
-            different = _differences(connection, name, _COPY) or _different_counts(connection, name, _COPY)
+            different = _differences(connection, name, _COPY) or different_counts(connection, name, _COPY)
         finally:
             connection.execute(f"DETACH {_COPY}")
     except import_duckdb().Error as error:
@@ -170,7 +170,8 @@ def _objects(connection: DuckDBPyConnection, kind: str, name: str) -> list[str]:
     return sorted(repr(row) for row in rows)
 
 
-def _different_counts(connection: DuckDBPyConnection, name: str, copy: str) -> list[str]:
+def different_counts(connection: DuckDBPyConnection, name: str, copy: str) -> list[str]:
+    """Return what a copy has more or less of than the original."""
     tables = connection.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $name AND NOT internal",
         {"name": name},

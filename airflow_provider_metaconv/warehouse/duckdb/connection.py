@@ -91,7 +91,7 @@ class OpenDatabase:
                 os.fchown(descriptor, found.st_uid, found.st_gid)
             os.fsync(descriptor)
             finished.rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             self._connection.close()
         finally:
             os.close(descriptor)
@@ -180,7 +180,8 @@ def _move_into_place(unfinished: Path, path: Path) -> None:
             unfinished.rename(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

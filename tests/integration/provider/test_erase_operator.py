@@ -21,7 +21,7 @@ ANA = "24681357"
 def refused(folder: Path, **arguments: Any) -> str:
     values: dict[str, Any] = {"person_ids": ANA, "destination": str(folder / "data"), **arguments}
     with pytest.raises(AirflowFailException) as caught:
-        MetaErasePersonOperator(task_id="erase", **values).execute({})  # type: ignore[typeddict-item]
+        MetaErasePersonOperator(task_id="erase", **values).execute({})
     assert "\n" not in str(caught.value)
     assert not (folder / "data").exists()
     return str(caught.value)

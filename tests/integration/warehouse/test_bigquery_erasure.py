@@ -32,7 +32,7 @@ def to_both(number):
 
 
 def test_rows_that_do_not_fit_into_one_request_are_changed_before(dataset, files, monkeypatch):
-    monkeypatch.setattr(erasure, "_LARGEST_REQUEST", 500)
+    monkeypatch.setattr(erasure, "LARGEST_REQUEST", 500)
     warehouse = dataset.warehouse()
     warehouse.load([files(*map(to_both, range(3)), message(3, sender_id="7"))])
     assert warehouse.remaining(["7"], [], OWN) == warehouse.erase(["7"], [], OWN) == counts(messages=4)

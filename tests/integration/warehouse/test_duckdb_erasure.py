@@ -199,7 +199,7 @@ def test_a_full_disk_is_reported_before_anything_is_erased(loaded, monkeypatch):
 
 
 def test_a_copy_that_fails_says_that_the_bytes_are_left(loaded, monkeypatch):
-    monkeypatch.setattr(compaction, "_different_counts", lambda *_: ["numbers of rows"])
+    monkeypatch.setattr(compaction, "different_counts", lambda *_: ["numbers of rows"])
     with pytest.raises(WarehouseError) as caught:
         erase(loaded)
     assert str(caught.value) == (
@@ -214,6 +214,7 @@ def test_a_copy_that_fails_says_that_the_bytes_are_left(loaded, monkeypatch):
 
 KILLED = """
 import os, sys
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, connection, erasure, warehouse
 
 def kill_after(owner, name):
@@ -236,7 +237,7 @@ with DuckDBWarehouse(sys.argv[1]) as opened:
         ("erasure.run", {ID, TEXT, WORDS}),
         ("warehouse.write_copy", {ID, TEXT, WORDS}),
         ("os.fchmod", {ID, TEXT, WORDS}),
-        ("connection._sync_folder", set()),
+        ("connection.sync_folder", set()),
     ],
 )
 def test_an_erasure_that_is_killed_can_be_repeated(loaded, moment, left):
@@ -252,6 +253,7 @@ def test_an_erasure_that_is_killed_can_be_repeated(loaded, moment, left):
 
 ERASER = """
 import sys
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 for _ in range(8):
     with DuckDBWarehouse(sys.argv[1]) as warehouse:
