@@ -111,6 +111,7 @@ class Attempt:
         partiality: Partiality,
         incomplete_before: Callable[[str], bool] = lambda _: False,
         suppressed: SuppressionList | None = None,
+        dropped_fields: Collection[str] = (),
     ) -> None:
         self._context = context
         self._state = state
@@ -130,7 +131,7 @@ class Attempt:
         self._finished = 0
         self._opened_known = False
         self._is_probed = False
-        self.fields = Fields(context.platform, state.left_out_fields)
+        self.fields = Fields(context.platform, state.left_out_fields, dropped_fields)
 
     @property
     def current_list(self) -> int | None:

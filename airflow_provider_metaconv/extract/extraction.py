@@ -250,6 +250,7 @@ class _Extraction:
             Partiality(self._settings.accept_partial, self._known_ids, self._settings.clock),
             self._incomplete_before(),
             self._settings.suppressed,
+            self._privacy.policy.dropped_fields,
         )
         try:
             return self._run()

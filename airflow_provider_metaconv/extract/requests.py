@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -103,15 +103,17 @@ def asked_messages(request: Request) -> int:
 
 
 class Fields:
-    """The fields that calls request: all fields of the tables, except those that Meta has refused."""
+    """The fields that calls request: all fields of the tables, except those that Meta refuses and those to drop."""
 
-    def __init__(self, platform: str, left_out: list[str]) -> None:
+    def __init__(self, platform: str, left_out: list[str], dropped: Collection[str] = ()) -> None:
         self._platform = platform
         self._left_out = left_out
+        self._dropped = dropped
 
     def of(self, table: Table) -> tuple[str, ...]:
         """Return the fields to request for the nodes of a table."""
-        return tuple(field for field in table.graph_fields(self._platform) if field_name(field) not in self._left_out)
+        wanted = (field for field in table.graph_fields(self._platform) if field not in self._dropped)
+        return tuple(field for field in wanted if field_name(field) not in self._left_out)
 
     def with_messages(self, limit: int) -> tuple[str, ...]:
         """Return the fields to request for a conversation with its newest messages."""

@@ -122,6 +122,16 @@ class PrivacyPolicy:
             for column in _columns().values()
         )
 
+    @property
+    def dropped_fields(self) -> frozenset[str]:
+        """The Graph fields that are not even requested, because every column that comes from them is dropped."""
+        columns: dict[str, list[str]] = {}
+        for column in _columns().values():
+            columns.setdefault(column.graph_field, []).append(column.name)
+        return frozenset(
+            field for field, names in columns.items() if field and all(self.of(name) is _DROP for name in names)
+        )
+
     def of(self, column: str) -> Treatment:
         """Return the treatment of a column."""
         return self.treatments.get(column, Treatment.KEEP)

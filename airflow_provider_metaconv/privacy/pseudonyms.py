@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from functools import lru_cache
 
 from airflow_provider_metaconv.privacy.policy import PolicyError
 
@@ -12,6 +13,10 @@ SHORTEST_KEY = 32
 
 LENGTH = 32
 """Hexadecimal digits of a pseudonym: 128 bits, so that no two of a trillion IDs share one by chance."""
+
+
+MOST_KNOWN = 65_536
+"""Pseudonyms that are remembered: a page of messages has few people, and one conversation."""
 
 
 class Pseudonyms:
@@ -30,11 +35,16 @@ class Pseudonyms:
         self._seal_key = base64.urlsafe_b64encode(hmac.digest(key.encode(), b"metaconv seal", "sha256"))
         self.key_id = hmac.digest(key.encode(), b"metaconv key id", "sha256").hex()[:16]
         """A fingerprint, which reveals nothing about the key."""
+        self._known = lru_cache(MOST_KNOWN)(self.of_one)
 
     def of(self, identifier: str) -> str:
-        """Return the pseudonym of an identifier."""
+        """Return the pseudonym of an identifier that occurs often, such as that of a person."""
+        return self._known(identifier)
+
+    def of_one(self, identifier: str) -> str:
+        """Return the pseudonym of an identifier that occurs once or twice, such as that of a message."""
         # The replacement character takes the place of what no file can hold, so it must not change the pseudonym.
-        return hmac.digest(self._key, identifier.encode("utf-8", "replace"), "sha256").hex()[:LENGTH]
+        return hmac.digest(self._key, identifier.encode("utf-8", "replace"), "sha256")[: LENGTH // 2].hex()
 
     def seal(self, data: bytes) -> bytes:
         """Encrypt and authenticate data with a key derived from the key of the pseudonyms."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from airflow_provider_metaconv.privacy.policy import PolicyError, PrivacyPolicy, Treatment
@@ -114,10 +115,11 @@ class RowPrivacy:
                 return lambda value: value if value == MORE_PARTICIPANTS else None
             case Sensitivity.LINK:
                 return lambda _: None
-        return self._hashed if treatment is Treatment.HASH else _scalar
-
-    def _hashed(self, value: Any) -> str | None:
-        return self._pseudonym(str(value)) if _scalar(value) not in (None, "") else None
+        if treatment is not Treatment.HASH:
+            return _scalar
+        assert self.pseudonyms is not None  # noqa: S101 (checked on creation)
+        is_frequent = sensitivity in (Sensitivity.PERSON_ID, Sensitivity.CONVERSATION_ID)
+        return partial(_hashed, self.pseudonyms.of if is_frequent else self.pseudonyms.of_one)
 
     def _scrubbed(self, value: Any) -> str | None:
         if not isinstance(value, str) or self._scrub is None:
@@ -130,6 +132,10 @@ class RowPrivacy:
     def _pseudonym(self, identifier: str) -> str:
         assert self.pseudonyms is not None  # noqa: S101 (checked on creation)
         return self.pseudonyms.of(identifier)
+
+
+def _hashed(pseudonym: Callable[[str], str], value: Any) -> str | None:
+    return pseudonym(str(value)) if _scalar(value) not in (None, "") else None
 
 
 def _texts(value: Any) -> list[str]:

@@ -32,8 +32,8 @@ class RecordedPseudonyms(Pseudonyms):
         super().__init__("k" * 32)
         self.originals: dict[str, str] = {}
 
-    def of(self, identifier: str) -> str:
-        pseudonym = super().of(identifier)
+    def of_one(self, identifier: str) -> str:
+        pseudonym = super().of_one(identifier)
         self.originals[pseudonym] = identifier
         return pseudonym
 

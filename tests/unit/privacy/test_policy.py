@@ -117,3 +117,10 @@ def test_every_json_column_is_classified_by_position() -> None:
         if column.type is ColumnType.JSON and isinstance(column.sensitivity, Sensitivity)
     }
     assert flat == {"tags", "left_out_fields"}
+
+
+def test_what_is_dropped_is_not_even_requested() -> None:
+    assert PrivacyPolicy.parse("full").dropped_fields == frozenset()
+    assert PrivacyPolicy.parse("pseudonymous").dropped_fields == {"sticker"}
+    metadata = PrivacyPolicy.parse("metadata").dropped_fields
+    assert {field.partition("{")[0] for field in metadata} == {"message", "shares", "sticker"}
