@@ -5,14 +5,13 @@ import time
 
 import pytest
 
-from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS
-from airflow_provider_metaconv.warehouse import WarehouseBusyError, WarehouseRefusedError
+from airflow_provider_metaconv.warehouse import ErasureScope, WarehouseBusyError, WarehouseRefusedError
 from airflow_provider_metaconv.warehouse.bigquery import erasure, merge
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset
 from tests.integration.warehouse.warehouse_contract import counts, message, window
 
-OWN = Scope.OWN
+OWN = ErasureScope.OWN
 ANN, BOB = {"id": "7"}, {"id": "8"}
 
 
@@ -32,7 +31,7 @@ def to_both(number):
 
 
 def test_rows_that_do_not_fit_into_one_request_are_changed_before(dataset, files, monkeypatch):
-    monkeypatch.setattr(erasure, "LARGEST_REQUEST", 500)
+    monkeypatch.setattr(erasure, "_LARGEST_REQUEST", 500)
     warehouse = dataset.warehouse()
     warehouse.load([files(*map(to_both, range(3)), message(3, sender_id="7"))])
     assert warehouse.remaining(["7"], [], OWN) == warehouse.erase(["7"], [], OWN) == counts(messages=4)
@@ -44,8 +43,7 @@ def test_rows_that_do_not_fit_into_one_request_are_changed_before(dataset, files
 
 def test_a_row_that_a_load_changes_meanwhile_is_read_again(dataset, files, monkeypatch):
     """Without conflicting transactions: the load ends between the reading of the row and the erasure."""
-    changes = erasure.Erasure.changes_of
-    loaded: list[object] = []
+    changes, loaded = erasure.Erasure._changes, []
 
     def changes_then_load(self, table):
         found = list(changes(self, table))
@@ -55,7 +53,7 @@ def test_a_row_that_a_load_changes_meanwhile_is_read_again(dataset, files, monke
 
     warehouse = dataset.warehouse()
     warehouse.load([files(to_both(1), message(2, sender_id="7"))])
-    monkeypatch.setattr(erasure.Erasure, "changes_of", changes_then_load)
+    monkeypatch.setattr(erasure.Erasure, "_changes", changes_then_load)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     assert warehouse.erase(["7"], [], OWN) == counts(messages=2)
     [row] = dataset.rows("messages")
@@ -88,7 +86,7 @@ def test_an_erasure_that_keeps_conflicting_gives_up_and_changes_nothing(dataset,
     warehouse = dataset.warehouse()
     warehouse.load([files(to_both(1), message(2, sender_id="7"))])
     # What is read is never what the row has then.
-    monkeypatch.setattr(erasure.Erasure, "changes_of", lambda *_: iter(()))
+    monkeypatch.setattr(erasure.Erasure, "_changes", lambda *_: iter(()))
     with pytest.raises(WarehouseBusyError, match=r"other loads changed the tables in .*, 2 times in a row"):
         warehouse.erase(["7"], [], OWN)
     assert len(dataset.rows("messages")) == 2
