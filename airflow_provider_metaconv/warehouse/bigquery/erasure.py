@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
+from google.api_core.exceptions import Conflict
 from google.cloud.bigquery import ArrayQueryParameter, QueryJob, ScalarQueryParameter
 
 from airflow_provider_metaconv.privacy.suppression import Scope
@@ -14,7 +15,7 @@ from airflow_provider_metaconv.privacy.traces import without_people
 from airflow_provider_metaconv.schema import TABLES, Table
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import is_concurrent_update
-from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, raise_if_failed, wait
+from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, get_job, raise_if_failed, wait
 from airflow_provider_metaconv.warehouse.bigquery.load_state import JobReference
 from airflow_provider_metaconv.warehouse.bigquery.merge import AnyParameter, pause_after_conflict, run_script, selected
 from airflow_provider_metaconv.warehouse.bigquery.sql import TRACES, erasure_script
@@ -40,10 +41,12 @@ class Erasure:
         conversations: Collection[str] = (),
         scope: Scope = Scope.CONVERSATION,
     ) -> None:
-        self._connection, self._location, self._existing, self._scope = connection, location, existing, scope
+        self._connection, self._location, self._existing = connection, location, existing
+        self._scope = ErasureScope(scope)
         # An empty ID is that of everybody's windows, and no person's.
         self._people = sorted(frozenset(people) - {""})
-        self._conversations = sorted(frozenset(conversations) - {""}) if scope is Scope.CONVERSATION else []
+        deletes_more = self._scope is ErasureScope.CONVERSATION
+        self._conversations = sorted(frozenset(conversations) - {""}) if deletes_more else []
 
     def policies(self) -> frozenset[tuple[str, str]]:
         """Return the privacy policies of all windows, each with its key's fingerprint, or "" without one."""
@@ -116,14 +119,21 @@ class Erasure:
         job_id = f"metaconv_erase_{uuid.uuid4().hex}"
         project = str(self._connection.client.project)
         try:
-            job = run_script(self._connection, script, job_id, self._location, parameters or [])
+            job = self._sent(script, job_id, parameters or [])
             wait(self._connection, job)
-        except Exception:
+        except Exception:  # not only one of a killed task
             raise
         except BaseException:
             cancel_all(self._connection, [JobReference(project, self._location, job_id)])
             raise
         return job
+
+    def _sent(self, script: str, job_id: str, parameters: list[AnyParameter]) -> QueryJob:
+        try:
+            return run_script(self._connection, script, job_id, self._location, parameters)
+        except Conflict:
+            # The response to the first request was lost.
+            return cast(QueryJob, get_job(self._connection, job_id, self._location))
 
 
 def _lists(people: list[str], conversations: list[str]) -> list[AnyParameter]:

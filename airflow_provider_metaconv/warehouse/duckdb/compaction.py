@@ -13,6 +13,8 @@ from airflow_provider_metaconv.warehouse.errors import WarehouseError, Warehouse
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
+
 _COPY, _PROBE = "metaconv_copy", "metaconv_probe"
 _SIDE_FILES = (".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB writes beside a database. None of them exists after a checkpoint."""
@@ -83,35 +85,38 @@ def check_copyable(connection: DuckDBPyConnection, path: Path) -> None:
         )
 
 
-def write_copy(connection: DuckDBPyConnection, path: Path) -> Path:
-    """Copy the database into a new file with only its live rows, and return that file's path.
+def compact(database: OpenDatabase, connection: DuckDBPyConnection, path: Path) -> None:
+    """Replace the file by a copy that holds only its live rows, atomically. The connection is closed then.
 
-    Afterwards, all of the database is in its file, and nothing in a file beside it. Raises ``WarehouseError`` if the
-    copy differs, and leaves none behind then.
+    Raises ``WarehouseError``, which says that the erased rows' bytes are still there, if that is not possible.
     """
+    try:
+        try:
+            copy = write_copy(connection, path)
+        except BaseException:
+            remove_leftovers(path)
+            raise
+        database.replace(copy)
+    except (import_duckdb().Error, OSError) as error:
+        problem = disk_error(path, error)
+        raise _not_compacted(path, str(problem).partition(":")[0] if problem else type(error).__name__) from None
+
+
+def write_copy(connection: DuckDBPyConnection, path: Path) -> Path:
+    """Copy the live rows into a new file, and return its path. The database has no other file than its own then."""
     copy, name = copy_path(path), _name(connection)
     connection.execute("CHECKPOINT")
-    beside = [f"{path}{ending}" for ending in _SIDE_FILES if Path(f"{path}{ending}").exists()]
+    beside = [ending for ending in _SIDE_FILES if Path(f"{path}{ending}").exists()]
     if beside:
-        raise WarehouseError(f"DuckDB did not finish its checkpoint and left {beside[0]}: run the task again")
+        raise _not_compacted(path, f"its {beside[0]} file is in use")
+    connection.execute(f"ATTACH {literal(str(copy))} AS {_COPY} ({_storage_options(connection, name)})")
     try:
-        connection.execute(f"ATTACH {literal(str(copy))} AS {_COPY} ({_storage_options(connection, name)})")
-        try:
-            connection.execute(f"COPY FROM DATABASE {identifier(name)} TO {_COPY}")
-            different = _differences(connection, name, _COPY) or different_counts(connection, name, _COPY)
-        finally:
-            connection.execute(f"DETACH {_COPY}")
-    except import_duckdb().Error as error:
-        remove_leftovers(path)
-        problem = disk_error(path, error)
-        reason = str(problem).partition(":")[0] if problem else f"DuckDB cannot copy it: {type(error).__name__}"
-        raise WarehouseError(_not_compacted(path, reason)) from None
-    except BaseException:
-        remove_leftovers(path)
-        raise
+        connection.execute(f"COPY FROM DATABASE {identifier(name)} TO {_COPY}")
+        different = _differences(connection, name, _COPY) or _different_counts(connection, name, _COPY)
+    finally:
+        connection.execute(f"DETACH {_COPY}")
     if different:
-        remove_leftovers(path)
-        raise WarehouseError(_not_compacted(path, f"the copy has other {', '.join(different)}"))
+        raise _not_compacted(path, f"the copy has other {', '.join(different)}")
     return copy
 
 
@@ -119,8 +124,8 @@ def _cannot(path: Path) -> str:
     return f"nothing was erased, because erasing copies the DuckDB file {path}, and DuckDB cannot copy"
 
 
-def _not_compacted(path: Path, reason: str) -> str:
-    return (
+def _not_compacted(path: Path, reason: str) -> WarehouseError:
+    return WarehouseError(
         f"the rows are erased from the tables, but their bytes are still in the DuckDB file {path} ({reason}): "
         "run the task again, which copies the file again"
     )

@@ -91,11 +91,16 @@ class OpenDatabase:
                 os.fchown(descriptor, found.st_uid, found.st_gid)
             os.fsync(descriptor)
             finished.rename(path)
-            sync_folder(path.parent)
-            self._connection.close()
+            self._is_replaced = True
+            try:
+                _sync_folder(path.parent)
+            finally:
+                self._connection.close()
+        except BaseException:
+            finished.unlink(missing_ok=True)
+            raise
         finally:
             os.close(descriptor)
-        self._is_replaced = True
 
     def interrupt(self) -> None:
         """Interrupt the statement that another thread is running."""

@@ -15,9 +15,9 @@ from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS, TABLES, Table
 from airflow_provider_metaconv.warehouse.base import LoadResult, SourceFile, TableResult
 from airflow_provider_metaconv.warehouse.duckdb.compaction import (
     check_copyable,
+    compact,
     remove_leftovers,
     writable_paths,
-    write_copy,
 )
 from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
@@ -128,7 +128,7 @@ class DuckDBWarehouse:
                 if erasure and any(counts.values()):
                     erasure.run()
             # Also if nothing was found: an earlier erasure may have been killed before it replaced the file.
-            self._opened().replace(write_copy(connection, self._path))
+            compact(self._opened(), connection, self._path)
         return dict(counts)
 
     def remaining(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
@@ -164,7 +164,7 @@ class DuckDBWarehouse:
                 yield
         except OSError as error:
             raise disk_error(self._path, error) or WarehouseError(
-                f"cannot replace the DuckDB file {self._path} ({error.strerror}): check its folder, then run again"
+                f"cannot erase from the DuckDB file {self._path} ({error.strerror}): check its folder, then run again"
             ) from None
 
     def _check_policies(self, connection: DuckDBPyConnection, is_staged: bool) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import CONVERSATIONS
-from airflow_provider_metaconv.warehouse import WarehouseError, WarehouseRefusedError
-from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, compaction
+from airflow_provider_metaconv.warehouse import ErasureScope, WarehouseError, WarehouseRefusedError
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, compaction, connection
 from tests.integration.warehouse.test_duckdb import LOADER, rows_in
 from tests.integration.warehouse.warehouse_contract import Files, conversation, counts, message
 
@@ -110,8 +110,8 @@ def test_what_a_killed_load_left_beside_the_file_is_gone(loaded):
 
 def test_everything_else_in_the_database_stays(loaded, tmp_path):
     def catalog():
-        with duckdb.connect(str(loaded)) as connection:
-            found = [sorted(map(repr, connection.execute(sql).fetchall())) for sql in CATALOG]
+        with duckdb.connect(str(loaded)) as opened:
+            found = [sorted(map(repr, opened.execute(sql).fetchall())) for sql in CATALOG]
             queries = (
                 "SELECT * FROM theirs.notes",
                 "FROM theirs.more",
@@ -119,15 +119,15 @@ def test_everything_else_in_the_database_stays(loaded, tmp_path):
                 "SELECT twice(2)",
                 "SELECT nextval('theirs.numbers')",
             )
-            return found, [connection.execute(query).fetchall() for query in queries], sorted(rows(connection))
+            return found, [opened.execute(query).fetchall() for query in queries], sorted(rows(opened))
 
-    def rows(connection):
-        return connection.execute("SELECT * FROM messages WHERE sender_id IS NULL").fetchall()
+    def rows(opened):
+        return opened.execute("SELECT * FROM messages WHERE sender_id IS NULL").fetchall()
 
     csv = tmp_path / "lines.csv"
     csv.write_text("a,b\n1,2\n")
-    with duckdb.connect(str(loaded)) as connection:
-        connection.execute(OTHERS.format(csv=csv, reference=REFERENCE if COPIES_FOREIGN_KEYS else ""))
+    with duckdb.connect(str(loaded)) as opened:
+        opened.execute(OTHERS.format(csv=csv, reference=REFERENCE if COPIES_FOREIGN_KEYS else ""))
     csv.unlink()
     loaded.chmod(0o640)
     before = catalog()
@@ -141,15 +141,15 @@ def test_everything_else_in_the_database_stays(loaded, tmp_path):
 @pytest.mark.parametrize("options", ["STORAGE_VERSION 'v1.2.0'", "BLOCK_SIZE 16384"])
 def test_the_copy_has_the_format_of_the_file(path, files, options):
     def form():
-        with duckdb.connect(str(path)) as connection:
-            return connection.execute(
+        with duckdb.connect(str(path)) as opened:
+            return opened.execute(
                 "SELECT tags, block_size FROM duckdb_databases() JOIN pragma_database_size() USING (database_name)"
                 " WHERE database_name = 'meta'"
             ).fetchall()
 
     path.parent.mkdir()
-    with duckdb.connect() as connection:
-        connection.execute(f"ATTACH '{path}' AS made ({options}); CREATE TABLE made.other (x INTEGER)")
+    with duckdb.connect() as opened:
+        opened.execute(f"ATTACH '{path}' AS made ({options}); CREATE TABLE made.other (x INTEGER)")
     before = form()
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([files(message(1, sender_id=ID))])
@@ -184,8 +184,8 @@ def test_an_object_that_cannot_be_copied_is_reported_before_anything_is_erased(l
 
 @pytest.mark.skipif(COPIES_FOREIGN_KEYS, reason="this version can")
 def test_foreign_keys_are_reported_before_anything_is_erased(loaded):
-    with duckdb.connect(str(loaded)) as connection:
-        connection.execute("CREATE TABLE a (x INTEGER PRIMARY KEY); CREATE TABLE b (y INTEGER REFERENCES a (x))")
+    with duckdb.connect(str(loaded)) as opened:
+        opened.execute("CREATE TABLE a (x INTEGER PRIMARY KEY); CREATE TABLE b (y INTEGER REFERENCES a (x))")
     with pytest.raises(WarehouseRefusedError, match="cannot copy its foreign keys: drop them, or install DuckDB 2"):
         erase(loaded)
     assert len(rows_in(loaded, "messages")) == 2
@@ -198,24 +198,55 @@ def test_a_full_disk_is_reported_before_anything_is_erased(loaded, monkeypatch):
     assert len(rows_in(loaded, "messages")) == 2
 
 
-def test_a_copy_that_fails_says_that_the_bytes_are_left(loaded, monkeypatch):
-    monkeypatch.setattr(compaction, "different_counts", lambda *_: ["numbers of rows"])
-    with pytest.raises(WarehouseError) as caught:
-        erase(loaded)
-    assert str(caught.value) == (
-        f"the rows are erased from the tables, but their bytes are still in the DuckDB file {loaded} "
-        "(the copy has other numbers of rows): run the task again, which copies the file again"
-    )
-    assert [file.name for file in loaded.parent.iterdir()] == [loaded.name]
-    monkeypatch.undo()
-    assert erase(loaded) == counts()
+def _fails_with(error):
+    def failing(*_):
+        raise error
+
+    return failing
+
+
+NOT_SUPPORTED = OSError(95, "Operation not supported")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "failure", "reason"),
+    [
+        (compaction, "_different_counts", lambda *_: ["numbers of rows"], "the copy has other numbers of rows"),
+        (compaction, "_storage_options", lambda *_: "NO_OPTION", "BinderException"),
+        (os, "fchmod", _fails_with(NOT_SUPPORTED), "OSError"),
+        (Path, "rename", _fails_with(PermissionError(13, "Permission denied")), "cannot write the DuckDB file {path} "),
+    ],
+)
+def test_a_copy_that_fails_says_that_the_bytes_are_left(loaded, monkeypatch, owner, name, failure, reason):
+    with DuckDBWarehouse(loaded) as warehouse:
+        monkeypatch.setattr(owner, name, failure)
+        with pytest.raises(WarehouseError) as caught:
+            warehouse.erase([ID], ["t_1"], ErasureScope.CONVERSATION)
+        assert str(caught.value).startswith(
+            f"the rows are erased from the tables, but their bytes are still in the DuckDB file {loaded} "
+            f"({reason.format(path=loaded)}"
+        )
+        assert str(caught.value).endswith("): run the task again, which copies the file again")
+        assert [file.name for file in loaded.parent.iterdir()] == [loaded.name]
+        monkeypatch.undo()
+        assert warehouse.erase([ID], ["t_1"], ErasureScope.CONVERSATION) == counts()
     assert traces_in(loaded.parent) == set()
+
+
+def test_what_fails_after_the_replacement_leaves_the_new_file(loaded, files, monkeypatch):
+    with DuckDBWarehouse(loaded) as warehouse:
+        monkeypatch.setattr(connection, "_sync_folder", _fails_with(NOT_SUPPORTED))
+        with pytest.raises(WarehouseError, match="run the task again"):
+            warehouse.erase([ID], ["t_1"], ErasureScope.CONVERSATION)
+        warehouse.load([files(message(3))])
+    assert traces_in(loaded.parent) == set()
+    assert [row["message_id"] for row in rows_in(loaded, "messages")] == ["m_2", "m_3"]
 
 
 KILLED = """
 import os, sys
-from airflow_provider_metaconv.privacy.suppression import Scope
-from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, connection, erasure, warehouse
+from airflow_provider_metaconv.warehouse import ErasureScope
+from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, compaction, connection, erasure
 
 def kill_after(owner, name):
     original = getattr(owner, name)
@@ -225,7 +256,7 @@ def kill_after(owner, name):
     setattr(owner, name, killed)
 
 owner, name = sys.argv[2].split(".")
-kill_after({"erasure": erasure.Erasure, "warehouse": warehouse, "connection": connection, "os": os}[owner], name)
+kill_after({"erasure": erasure.Erasure, "compaction": compaction, "connection": connection, "os": os}[owner], name)
 with DuckDBWarehouse(sys.argv[1]) as opened:
     opened.erase([sys.argv[3]], ["t_1"], Scope.CONVERSATION)
 """
@@ -235,7 +266,7 @@ with DuckDBWarehouse(sys.argv[1]) as opened:
     ("moment", "left"),
     [
         ("erasure.run", {ID, TEXT, WORDS}),
-        ("warehouse.write_copy", {ID, TEXT, WORDS}),
+        ("compaction.write_copy", {ID, TEXT, WORDS}),
         ("os.fchmod", {ID, TEXT, WORDS}),
         ("connection.sync_folder", set()),
     ],
