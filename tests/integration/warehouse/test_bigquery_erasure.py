@@ -6,7 +6,7 @@ import time
 import pytest
 
 from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS
-from airflow_provider_metaconv.warehouse import ErasureScope, WarehouseBusyError, WarehouseRefusedError
+from airflow_provider_metaconv.warehouse import ErasureScope, LoadResult, WarehouseBusyError, WarehouseRefusedError
 from airflow_provider_metaconv.warehouse.bigquery import erasure, merge
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset
 from tests.integration.warehouse.warehouse_contract import counts, message, window
@@ -46,7 +46,8 @@ def test_rows_that_do_not_fit_into_one_request_are_changed_before(dataset, files
 
 def test_a_row_that_a_load_changes_meanwhile_is_read_again(dataset, files, monkeypatch):
     """Without conflicting transactions: the load ends between the reading of the row and the erasure."""
-    changes, loaded = erasure.Erasure._changes, []
+    changes = erasure.Erasure._changes
+    loaded: list[LoadResult] = []
 
     def changes_then_load(self, table):
         found = list(changes(self, table))

@@ -95,7 +95,7 @@ def without(world, erased, conversations, scope):
 
 def with_times(world):
     """The world with the time range of each conversation's messages, as an extraction of everything finds it."""
-    times = {}
+    times: dict[str, list[str]] = {}
     for row in world["messages"]:
         times.setdefault(row["conversation_id"], []).append(row["created_time"])
 
