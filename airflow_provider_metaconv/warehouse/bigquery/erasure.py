@@ -42,10 +42,10 @@ class Erasure:
         scope: Scope = Scope.CONVERSATION,
     ) -> None:
         self._connection, self._location, self._existing = connection, location, existing
-        self._scope = ErasureScope(scope)
+        self._scope = Scope(scope)
         # An empty ID is that of everybody's windows, and no person's.
         self._people = sorted(frozenset(people) - {""})
-        deletes_more = self._scope is ErasureScope.CONVERSATION
+        deletes_more = self._scope is Scope.CONVERSATION
         self._conversations = sorted(frozenset(conversations) - {""}) if deletes_more else []
 
     def policies(self) -> frozenset[tuple[str, str]]:

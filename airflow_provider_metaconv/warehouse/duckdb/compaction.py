@@ -112,7 +112,7 @@ def write_copy(connection: DuckDBPyConnection, path: Path) -> Path:
     connection.execute(f"ATTACH {literal(str(copy))} AS {_COPY} ({_storage_options(connection, name)})")
     try:
         connection.execute(f"COPY FROM DATABASE {identifier(name)} TO {_COPY}")
-        different = _differences(connection, name, _COPY) or _different_counts(connection, name, _COPY)
+        different = _differences(connection, name, _COPY) or different_counts(connection, name, _COPY)
     finally:
         connection.execute(f"DETACH {_COPY}")
     if different:

@@ -93,7 +93,7 @@ class OpenDatabase:
             finished.rename(path)
             self._is_replaced = True
             try:
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             finally:
                 self._connection.close()
         except BaseException:

@@ -31,10 +31,10 @@ class Erasure:
         conversations: Collection[str] = (),
         scope: Scope = Scope.CONVERSATION,
     ) -> None:
-        self._connection, self._schema, self._scope = connection, schema, ErasureScope(scope)
+        self._connection, self._schema, self._scope = connection, schema, Scope(scope)
         # An empty ID is that of everybody's windows, and no person's.
         self._people = frozenset(people) - {""}
-        deleted = frozenset(conversations) - {""} if self._scope is ErasureScope.CONVERSATION else frozenset()
+        deleted = frozenset(conversations) - {""} if self._scope is Scope.CONVERSATION else frozenset()
         for table in TABLES:
             ensure_table(connection, table, schema)
         for variable, ids in (("erased_people", self._people), ("erased_conversations", deleted)):

@@ -5,13 +5,14 @@ import time
 
 import pytest
 
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS
-from airflow_provider_metaconv.warehouse import ErasureScope, LoadResult, WarehouseBusyError, WarehouseRefusedError
+from airflow_provider_metaconv.warehouse import LoadResult, WarehouseBusyError, WarehouseRefusedError
 from airflow_provider_metaconv.warehouse.bigquery import erasure, merge
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset
 from tests.integration.warehouse.warehouse_contract import counts, message, window
 
-OWN = ErasureScope.OWN
+OWN = Scope.OWN
 ANN, BOB = {"id": "7"}, {"id": "8"}
 
 
@@ -31,7 +32,7 @@ def to_both(number):
 
 
 def test_rows_that_do_not_fit_into_one_request_are_changed_before(dataset, files, monkeypatch):
-    monkeypatch.setattr(erasure, "_LARGEST_REQUEST", 500)
+    monkeypatch.setattr(erasure, "LARGEST_REQUEST", 500)
     warehouse = dataset.warehouse()
     warehouse.load([files(*map(to_both, range(3)), message(3, sender_id="7"))])
     assert warehouse.remaining(["7"], [], OWN) == counts(messages=4)
@@ -46,7 +47,7 @@ def test_rows_that_do_not_fit_into_one_request_are_changed_before(dataset, files
 
 def test_a_row_that_a_load_changes_meanwhile_is_read_again(dataset, files, monkeypatch):
     """Without conflicting transactions: the load ends between the reading of the row and the erasure."""
-    changes = erasure.Erasure._changes
+    changes = erasure.Erasure.changes_of
     loaded: list[LoadResult] = []
 
     def changes_then_load(self, table):
@@ -57,7 +58,7 @@ def test_a_row_that_a_load_changes_meanwhile_is_read_again(dataset, files, monke
 
     warehouse = dataset.warehouse()
     warehouse.load([files(to_both(1), message(2, sender_id="7"))])
-    monkeypatch.setattr(erasure.Erasure, "_changes", changes_then_load)
+    monkeypatch.setattr(erasure.Erasure, "changes_of", changes_then_load)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     assert warehouse.erase(["7"], [], OWN) == counts(messages=2)
     [row] = dataset.rows("messages")
@@ -90,7 +91,7 @@ def test_an_erasure_that_keeps_conflicting_gives_up_and_changes_nothing(dataset,
     warehouse = dataset.warehouse()
     warehouse.load([files(to_both(1), message(2, sender_id="7"))])
     # What is read is never what the row has then.
-    monkeypatch.setattr(erasure.Erasure, "_changes", lambda *_: iter(()))
+    monkeypatch.setattr(erasure.Erasure, "changes_of", lambda *_: iter(()))
     with pytest.raises(WarehouseBusyError, match=r"other loads changed the tables in .*, 2 times in a row"):
         warehouse.erase(["7"], [], OWN)
     assert len(dataset.rows("messages")) == 2

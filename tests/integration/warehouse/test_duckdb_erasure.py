@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import CONVERSATIONS
-from airflow_provider_metaconv.warehouse import ErasureScope, WarehouseError, WarehouseRefusedError
+from airflow_provider_metaconv.warehouse import WarehouseError, WarehouseRefusedError
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, compaction, connection
 from tests.integration.warehouse.test_duckdb import LOADER, rows_in
 from tests.integration.warehouse.warehouse_contract import Files, conversation, counts, message
@@ -211,7 +211,7 @@ NOT_SUPPORTED = OSError(95, "Operation not supported")
 @pytest.mark.parametrize(
     ("owner", "name", "failure", "reason"),
     [
-        (compaction, "_different_counts", lambda *_: ["numbers of rows"], "the copy has other numbers of rows"),
+        (compaction, "different_counts", lambda *_: ["numbers of rows"], "the copy has other numbers of rows"),
         (compaction, "_storage_options", lambda *_: "NO_OPTION", "BinderException"),
         (os, "fchmod", _fails_with(NOT_SUPPORTED), "OSError"),
         (Path, "rename", _fails_with(PermissionError(13, "Permission denied")), "cannot write the DuckDB file {path} "),
@@ -221,7 +221,7 @@ def test_a_copy_that_fails_says_that_the_bytes_are_left(loaded, monkeypatch, own
     with DuckDBWarehouse(loaded) as warehouse:
         monkeypatch.setattr(owner, name, failure)
         with pytest.raises(WarehouseError) as caught:
-            warehouse.erase([ID], ["t_1"], ErasureScope.CONVERSATION)
+            warehouse.erase([ID], ["t_1"], Scope.CONVERSATION)
         assert str(caught.value).startswith(
             f"the rows are erased from the tables, but their bytes are still in the DuckDB file {loaded} "
             f"({reason.format(path=loaded)}"
@@ -229,15 +229,15 @@ def test_a_copy_that_fails_says_that_the_bytes_are_left(loaded, monkeypatch, own
         assert str(caught.value).endswith("): run the task again, which copies the file again")
         assert [file.name for file in loaded.parent.iterdir()] == [loaded.name]
         monkeypatch.undo()
-        assert warehouse.erase([ID], ["t_1"], ErasureScope.CONVERSATION) == counts()
+        assert warehouse.erase([ID], ["t_1"], Scope.CONVERSATION) == counts()
     assert traces_in(loaded.parent) == set()
 
 
 def test_what_fails_after_the_replacement_leaves_the_new_file(loaded, files, monkeypatch):
     with DuckDBWarehouse(loaded) as warehouse:
-        monkeypatch.setattr(connection, "_sync_folder", _fails_with(NOT_SUPPORTED))
+        monkeypatch.setattr(connection, "sync_folder", _fails_with(NOT_SUPPORTED))
         with pytest.raises(WarehouseError, match="run the task again"):
-            warehouse.erase([ID], ["t_1"], ErasureScope.CONVERSATION)
+            warehouse.erase([ID], ["t_1"], Scope.CONVERSATION)
         warehouse.load([files(message(3))])
     assert traces_in(loaded.parent) == set()
     assert [row["message_id"] for row in rows_in(loaded, "messages")] == ["m_2", "m_3"]
@@ -245,7 +245,6 @@ def test_what_fails_after_the_replacement_leaves_the_new_file(loaded, files, mon
 
 KILLED = """
 import os, sys
-from airflow_provider_metaconv.warehouse import ErasureScope
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, compaction, connection, erasure
 
 def kill_after(owner, name):

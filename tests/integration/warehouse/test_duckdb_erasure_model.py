@@ -6,9 +6,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.privacy.traces import without_people
 from airflow_provider_metaconv.schema import TABLES
-from airflow_provider_metaconv.warehouse import ErasureScope
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.warehouse.test_duckdb import whole_rows_in
 from tests.integration.warehouse.warehouse_contract import AVAILABLE, UNAVAILABLE, Files, at, conversation, gap, message
@@ -67,7 +67,7 @@ def worlds(draw):
 
 def without(world, erased, conversations, scope):
     """The world without these people."""
-    whole = scope is ErasureScope.CONVERSATION
+    whole = scope is Scope.CONVERSATION
     deleted = set(conversations) if whole else set()
 
     def names_one(value):
@@ -122,7 +122,7 @@ def loaded(folder, name, world):
 
 
 @settings(max_examples=200 if IS_THOROUGH else 15)
-@given(worlds(), st.sets(people, min_size=1, max_size=2), st.sets(threads, max_size=2), st.sampled_from(ErasureScope))
+@given(worlds(), st.sets(people, min_size=1, max_size=2), st.sets(threads, max_size=2), st.sampled_from(Scope))
 def test_erasing_is_like_never_having_loaded(world, erased, conversations, scope):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
