@@ -245,6 +245,7 @@ def test_what_fails_after_the_replacement_leaves_the_new_file(loaded, files, mon
 
 KILLED = """
 import os, sys
+from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse, compaction, connection, erasure
 
 def kill_after(owner, name):
