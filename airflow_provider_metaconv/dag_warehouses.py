@@ -91,5 +91,7 @@ def parse_warehouse(text: str, *, alone: bool) -> tuple[DagWarehouse, str | None
         raise SettingsError(f"warehouse has no {WAREHOUSES[scheme].setting}: {_ADVICE}.")
     # A relative path would depend on each worker's working directory.
     if scheme == "duckdb" and (not place.startswith("/") or place.startswith("//")):
-        raise SettingsError("warehouse must have an absolute path after duckdb://, such as duckdb:///data/meta.duckdb.")
+        raise SettingsError(
+            "warehouse must have three slashes, then an absolute path, such as duckdb:///data/meta.duckdb."
+        )
     return WAREHOUSES[scheme], place

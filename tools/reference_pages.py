@@ -160,11 +160,27 @@ GENERATED: dict[str, Callable[[], list[str]]] = {
     "decisions": decision_table,
     "policies": policy_table,
 }
-"""What replaces ``<!-- generated: NAME -->`` in a page, by name."""
+"""What stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in a page, by name."""
 
-MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- generated: (\w+) -->$(?:.*?^<!-- end -->$)?", re.MULTILINE | re.DOTALL)
 
 
 def with_generated(markdown: str) -> str:
-    """A page with its markers replaced; raises ``KeyError`` for an unknown name."""
-    return MARKER.sub(lambda match: "\n".join(GENERATED[match[1]]()), markdown)
+    """A page with current tables between its markers; raises ``KeyError`` for an unknown name."""
+
+    def table(match: re.Match[str]) -> str:
+        return "\n".join([f"<!-- generated: {match[1]} -->", "", *GENERATED[match[1]](), "", "<!-- end -->"])
+
+    return MARKER.sub(table, markdown)
+
+
+def main() -> None:
+    """Write the tables into the pages: they are also read where nothing generates them."""
+    for page in DECISIONS.parent.rglob("*.md"):
+        before = page.read_text("utf-8")
+        if (after := with_generated(before)) != before:
+            page.write_text(after, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

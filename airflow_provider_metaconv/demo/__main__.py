@@ -118,7 +118,10 @@ class _Demo:
         emulator.let_messages_arrive(NEW_MESSAGES, now)
         until = datetime.now(UTC).replace(microsecond=0)
         new = sum(row["messages"] for row in emulator.ground_truth(now, until).values())
-        self._console.print(f"Meanwhile, {new} new messages have arrived. The next run fetches only these:")
+        self._console.print(
+            f"Meanwhile, {new} new messages have arrived. The next run fetches these, and reads the ten minutes before "
+            "again, because Meta lists some messages late:"
+        )
         if not self._extract(now, until):
             return 1
         status = self._compare(emulator, [(None, now), (now, until)])

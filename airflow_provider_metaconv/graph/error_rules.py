@@ -78,7 +78,9 @@ def _invalid(meaning: str, advice: str, text: str = "", scope: ErrorScope = Erro
 
 
 def _too_much(meaning: str, text: str = "") -> ErrorRule:
-    return ErrorRule(TooMuchDataError, ErrorScope.CALL, Action.ASK_LESS, meaning, "Lower the page sizes.", text)
+    return ErrorRule(
+        TooMuchDataError, ErrorScope.CALL, Action.ASK_LESS, meaning, "The task requests less by itself.", text
+    )
 
 
 def _transient(meaning: str) -> ErrorRule:
@@ -172,7 +174,7 @@ ERROR_RULES: ErrorRules = {
             ErrorScope.CALL,
             Action.ASK_LESS,
             "The limit is too high.",
-            "Lower the page sizes.",
+            "The task requests less by itself.",
             "limit",
         ),
         _invalid("A parameter is invalid.", "Check page_id, folder, user_id and api_version."),

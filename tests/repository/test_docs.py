@@ -172,3 +172,10 @@ def test_every_page_is_linked_from_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text("utf-8")
     pages = [page.relative_to(REPOSITORY).as_posix() for page in PAGES if page.parent.name != "adr"]
     assert [page for page in pages if page not in readme] == []
+
+
+def test_the_generated_tables_are_current() -> None:
+    """After a change of columns, codes, policies or decisions: python -m tools.reference_pages."""
+    pages = list((REPOSITORY / "docs").rglob("*.md"))
+    stale = [page.name for page in pages if with_generated(text := page.read_text("utf-8")) != text]
+    assert stale == []
