@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
 .PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
-	benchmark-gcp soak simulate fuzz docs trial trial-requirements help clean
+	benchmark-gcp benchmark-privacy soak simulate fuzz docs trial trial-requirements help clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -85,6 +85,10 @@ benchmark-coverage: $(VENV)/installed-google
 benchmark-loading: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.loading_growth
 
+# An extraction under each privacy policy, and the erasure of one person from a million messages.
+benchmark-privacy: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.privacy
+
 benchmark-gcp: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.google
 
@@ -119,7 +123,7 @@ help:
 	@echo "make fuzz            mutated external input; MINUTES=1, TARGET=manifest"
 	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
 	@echo "make test-google, test-scheduler, test-ui, test-celery, test-matrix    parts of test-all, minutes each"
-	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, soak    measurements"
+	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, benchmark-privacy, soak    measurements"
 	@echo "make clean           remove the environments and the demo"
 
 $(VENV)/installed: pyproject.toml constraints.txt

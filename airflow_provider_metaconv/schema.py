@@ -6,7 +6,7 @@ are all derived from these tuples, so they cannot diverge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -103,6 +103,15 @@ Positions = Mapping[str, "Sensitivity | Positions"]
 """The sensitivity of each key of a JSON object, or of the objects of a list. Keys that are not listed are unknown."""
 
 
+def flat_sensitivities(sensitivity: Sensitivity | Positions) -> Iterator[Sensitivity]:
+    """Yield the sensitivity of a value, or of each of its positions."""
+    if isinstance(sensitivity, Sensitivity):
+        yield sensitivity
+    else:
+        for inner in sensitivity.values():
+            yield from flat_sensitivities(inner)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table.
@@ -134,6 +143,12 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """The names of all columns, in the order of the files and the warehouse."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def identifying_columns(self) -> tuple[str, ...]:
+        """The columns that have IDs of people or conversations."""
+        wanted = {Sensitivity.PERSON_ID, Sensitivity.CONVERSATION_ID}
+        return tuple(column.name for column in self.columns if wanted & set(flat_sensitivities(column.sensitivity)))
 
     def graph_fields(self, platform: str) -> tuple[str, ...]:
         """Return the fields to request from Graph, without duplicates, in column order."""

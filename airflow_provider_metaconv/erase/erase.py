@@ -122,8 +122,9 @@ def erase(root: Storage, erasure: Erasure, open_warehouse: OpenWarehouse | None 
     found = _found(root, erasure, open_warehouse)
     change_suppressed(root, lambda before: before.with_people(erasure.people, erasure.scope))
     done = _Done()
-    for _ in range(PASSES):
-        found |= _found(root, erasure, open_warehouse)
+    for number in range(PASSES):
+        if number:
+            found |= _found(root, erasure, open_warehouse)
         wanted = erasure.wanted(found)
         if wanted.is_whole:
             change_suppressed(root, _with_conversations(wanted, erasure))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from airflow_provider_metaconv.files.coverage_record import COVERAGE_NAME
 from airflow_provider_metaconv.files.errors import NotPublishedError
+from airflow_provider_metaconv.files.ledger_rows import WindowCounts
 from airflow_provider_metaconv.files.manifest import (
     MANIFEST_NAME,
     MOST_MANIFEST_BYTES,
@@ -189,13 +190,17 @@ class _Window:
                 self._times = self._remaining_times(files)
         counts = self._counts(files)
         files = [file for file in files if file.table != EXTRACTION_WINDOWS.name]
-        rows = [row | counts for row in windows]
+        shown = {
+            "conversations": counts.conversations,
+            "messages": counts.messages,
+            "messages_unavailable": counts.messages_unavailable,
+        }
+        rows = [row | shown | {"incomplete_conversations": counts.incomplete_conversations} for row in windows]
         files += write_rows(self._folder, EXTRACTION_WINDOWS, _format(manifest), rows)
-        incomplete = self._incomplete(files)
-        stats = manifest.stats | {name: counts[name] for name in ("conversations", "messages", "messages_unavailable")}
+        stats = manifest.stats | shown
         stats |= {
-            "incomplete": sum(incomplete.values()) + len(manifest.gaps),
-            "incomplete_by_status": dict(incomplete),
+            "incomplete": counts.incomplete_conversations + len(manifest.gaps),
+            "incomplete_by_status": dict(counts.incomplete_by_status),
         }
         changed = replace(manifest, files=tuple(files), stats=stats)
         self._folder.publish_bytes(changed.to_bytes(), MANIFEST_NAME)
@@ -208,7 +213,9 @@ class _Window:
     def _rewritten_parts(self, files: Sequence[ManifestFile], affected: set[str]) -> list[ManifestFile]:
         kept = []
         for file in files:
-            if file.path not in affected and not self._dropped:
+            # Only conversations that lost some messages, and not all, are counted again.
+            is_counted = file.table != MESSAGES.name and self._dropped and not self._wanted.is_whole
+            if file.path not in affected and not is_counted:
                 kept.append(file)
                 continue
             kept += write_rows(self._folder, table_named(file.table), file.file_format, self._remaining_rows(file))
@@ -252,21 +259,17 @@ class _Window:
             counts["messages_known"] = max(row["messages_known"] - available - unavailable, 0)
         return row | counts
 
-    def _counts(self, files: Sequence[ManifestFile]) -> dict[str, int]:
-        """Return the counts of the window's row, from the rows that are left."""
-        statuses = [
-            (row["status"], row["messages_unavailable"]) for row in _rows(self._folder, files, CONVERSATIONS.name)
-        ]
-        return {
-            "conversations": len(statuses),
-            "messages": sum(file.rows for file in files if file.table == MESSAGES.name),
-            "messages_unavailable": sum(unavailable for _, unavailable in statuses),
-            "incomplete_conversations": sum(status != ConversationStatus.COMPLETE for status, _ in statuses),
-        }
-
-    def _incomplete(self, files: Sequence[ManifestFile]) -> Counter[str]:
-        rows = _rows(self._folder, files, CONVERSATIONS.name)
-        return Counter(row["status"] for row in rows if row["status"] != ConversationStatus.COMPLETE)
+    def _counts(self, files: Sequence[ManifestFile]) -> WindowCounts:
+        """Return the counts of the window, from the rows that are left."""
+        conversations = unavailable = 0
+        incomplete: Counter[str] = Counter()
+        for row in _rows(self._folder, files, CONVERSATIONS.name):
+            conversations += 1
+            unavailable += row["messages_unavailable"]
+            if row["status"] != ConversationStatus.COMPLETE:
+                incomplete[row["status"]] += 1
+        messages = sum(file.rows for file in files if file.table == MESSAGES.name)
+        return WindowCounts(conversations, messages, unavailable, dict(incomplete))
 
 
 def _format(manifest: Manifest) -> str:

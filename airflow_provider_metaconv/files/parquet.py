@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from airflow_provider_metaconv.files.encoding import encode_json, sanitized_text
@@ -99,15 +100,47 @@ def read_parquet(stream: BinaryIO, table: Table) -> Iterator[Row]:
 
     Raises ``pyarrow.ArrowInvalid`` (a ``ValueError``) or ``OSError`` if the file is damaged.
     """
+    for batch in _batches(stream):
+        yield from _batch_rows(batch, table)
+
+
+def read_parquet_naming(
+    stream: BinaryIO, table: Table, columns: Collection[str], identifiers: Collection[str]
+) -> Iterator[Row]:
+    """Yield the rows of a Parquet file in which one of these columns contains one of the identifiers.
+
+    The other rows are not converted. Raises as ``read_parquet`` does.
+    """
+    pyarrow, _ = _pyarrow()
+    from pyarrow import compute
+
+    if not identifiers:
+        return
+    forms = {form for each in identifiers for form in (each, encode_json(each)[1:-1].decode())}
+    pattern = "|".join(re.escape(each) for each in sorted(forms))
+    for batch in _batches(stream):
+        mask = pyarrow.array([False] * batch.num_rows)
+        for name in columns:
+            if name in batch.schema.names:
+                found = compute.match_substring_regex(batch.column(name), pattern)
+                mask = compute.or_(mask, compute.fill_null(found, False))
+        if compute.any(mask).as_py():
+            yield from _batch_rows(batch.filter(mask), table)
+
+
+def _batches(stream: BinaryIO) -> Iterator[Any]:
     _, parquet = _pyarrow()
-    types = {column.name: column.type for column in table.columns}
     file = parquet.ParquetFile(stream)
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
         fitting = max(READ_BYTES * group.num_rows // max(group.total_byte_size, 1), 1)
-        for batch in file.iter_batches(min(fitting, READ_ROWS), row_groups=[number]):
-            for row in batch.to_pylist():
-                yield {name: _read_value(types[name], value) for name, value in row.items()}
+        yield from file.iter_batches(min(fitting, READ_ROWS), row_groups=[number])
+
+
+def _batch_rows(batch: Any, table: Table) -> Iterator[Row]:
+    types = {column.name: column.type for column in table.columns}
+    for row in batch.to_pylist():
+        yield {name: _read_value(types[name], value) for name, value in row.items()}
 
 
 def read_columns(stream: BinaryIO, table: Table, names: Sequence[str]) -> Iterator[list[Any]]:

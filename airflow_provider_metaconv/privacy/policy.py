@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from airflow_provider_metaconv.schema import TABLES, Column, ColumnType, Positions, Sensitivity
+from airflow_provider_metaconv.schema import TABLES, Column, ColumnType, Sensitivity, flat_sensitivities
 
 FULL = "full"
 PSEUDONYMOUS = "pseudonymous"
@@ -208,12 +208,4 @@ def _showing(sensitivity: Sensitivity) -> list[str]:
 
 def _sensitivities(column: Column) -> list[Sensitivity]:
     """Return all that a column's values reveal; empty if nothing."""
-    return [each for each in _flat(column.sensitivity) if each is not Sensitivity.NONE]
-
-
-def _flat(sensitivity: Sensitivity | Positions) -> Iterator[Sensitivity]:
-    if isinstance(sensitivity, Sensitivity):
-        yield sensitivity
-    else:
-        for inner in sensitivity.values():
-            yield from _flat(inner)
+    return [each for each in flat_sensitivities(column.sensitivity) if each is not Sensitivity.NONE]
