@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -295,21 +295,26 @@ def check_loaded(
     return {"manifests": result.manifests, "incomplete": result.incomplete}
 
 
+def stored_variable(name: str | None) -> str | None:
+    """Return the text of a Variable; None if no name is given, or it does not exist or cannot be read."""
+    from airflow.sdk import Variable
+
+    if name is None:
+        return None
+    with contextlib.suppress(PermissionError):  # from a secrets backend that denies access
+        # Read as text, because invalid JSON would be reported as a missing Variable.
+        return cast(str | None, Variable.get(name, default=None))
+    return None
+
+
 def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) -> None:
     """Add the tasks: settings, one extract per Page and platform, one load of them all, and the check."""
 
     @task(multiple_outputs=True)
     def settings(*, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
         """The settings of this run and its window. Any problem is reported in one line."""
-        from airflow.sdk import Variable
-
-        stored = None
-        if plan.variable is not None:
-            with contextlib.suppress(PermissionError):  # from a secrets backend that denies access
-                # Read as text, because invalid JSON would be reported as a missing Variable.
-                stored = Variable.get(plan.variable, default=None)
         try:
-            return plan.settings(stored, dag_run, params)
+            return plan.settings(stored_variable(plan.variable), dag_run, params)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
 

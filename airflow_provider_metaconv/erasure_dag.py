@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 
-from airflow_provider_metaconv.dag import START_DATE
+from airflow_provider_metaconv.dag import START_DATE, stored_variable
 from airflow_provider_metaconv.dag_settings import (
     ALL_PAGES,
     SettingsError,
@@ -183,7 +183,5 @@ def _places(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(arguments: Mapping[str, Any], variable: str | None, warehouse: str) -> dict[str, Any]:
     """Return the settings of a run; raises ``SettingsError`` for an invalid one."""
-    from airflow.sdk import Variable
-
-    stored = {} if variable is None else variable_settings(Variable.get(variable, default=None), variable)
+    stored = {} if variable is None else variable_settings(stored_variable(variable), variable)
     return merged_settings(arguments, stored, {}, warehouse=warehouse, variable=variable)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from airflow_provider_metaconv.privacy.suppression import Scope
+from airflow_provider_metaconv.privacy.traces import TRACES
 from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.warehouse.bigquery import sql as bigquery
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
@@ -55,7 +56,7 @@ def duckdb_statements() -> Iterator[tuple[str, str]]:
     for name in ("erase_rows", "erase_time_ranges", "erasure_counts", "erasure_conversations", "window_policies"):
         for scope in Scope:
             yield f"{name}_{scope}.sql", duckdb.erasure_statements(f"{name}.sql", "main", scope)
-    for table in duckdb.TRACES:
+    for table in TRACES:
         for name in ("erase_traces", "erasure_traces"):
             statement = duckdb.erasure_statements(f"{name}.sql", "main", Scope.OWN, table)
             yield f"{name}_{table.name}.sql", statement
@@ -83,7 +84,7 @@ def bigquery_statements() -> Iterator[tuple[str, str]]:
     for name in ("erase", "erasure_counts", "erasure_conversations", "window_policies"):
         for scope in Scope:
             yield f"{name}_{scope}.sql", bigquery.erasure_script(f"{name}.sql", dataset, scope)
-    for table in bigquery.TRACES:
+    for table in TRACES:
         script = bigquery.erasure_script("erasure_traces.sql", dataset, Scope.OWN, table=table)
         yield f"erasure_traces_{table.name}.sql", script
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -28,6 +28,7 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.privacy.policy import PolicyError
 from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
 from airflow_provider_metaconv.privacy.suppression import SUPPRESSION_NAME, Scope, SuppressionList
+from airflow_provider_metaconv.warehouse import Warehouse
 from airflow_provider_metaconv.window import iso
 
 logger = logging.getLogger(__name__)
@@ -41,26 +42,7 @@ class NotErasedError(FilesError):
     """Something of the people is still there, because other tasks keep writing it."""
 
 
-class ErasableWarehouse(Protocol):
-    """What an erasure needs of a warehouse."""
-
-    def policies(self) -> frozenset[tuple[str, str]]:
-        """Return the privacy policies of the tables, each with its key's fingerprint or ""."""
-
-    def conversations_of(self, people: frozenset[str]) -> frozenset[str]:
-        """Return the conversations, as they are stored, in which one of these people takes part."""
-
-    def erase(self, people: frozenset[str], conversations: frozenset[str], scope: Scope) -> dict[str, int]:
-        """Erase them in one transaction, and return how many rows of each table were removed or changed."""
-
-    def remaining(self, people: frozenset[str], conversations: frozenset[str], scope: Scope) -> dict[str, int]:
-        """Return how many rows of each table still have a trace of them."""
-
-    def limits(self) -> tuple[str, ...]:
-        """Return what this does not erase, one sentence each."""
-
-
-OpenWarehouse = Callable[[], AbstractContextManager[ErasableWarehouse]]
+OpenWarehouse = Callable[[], AbstractContextManager[Warehouse]]
 
 
 @dataclass(frozen=True, slots=True)

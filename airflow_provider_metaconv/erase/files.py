@@ -15,6 +15,7 @@ from airflow_provider_metaconv.files.coverage_record import COVERAGE_NAME
 from airflow_provider_metaconv.files.errors import NotPublishedError
 from airflow_provider_metaconv.files.ledger_rows import WindowCounts
 from airflow_provider_metaconv.files.manifest import (
+    CHECKPOINT_NAME,
     MANIFEST_NAME,
     MOST_MANIFEST_BYTES,
     Manifest,
@@ -25,7 +26,7 @@ from airflow_provider_metaconv.files.reading import read_part, rows_naming
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.privacy.policy import PolicyError
 from airflow_provider_metaconv.privacy.suppression import Scope
-from airflow_provider_metaconv.privacy.traces import without_people
+from airflow_provider_metaconv.privacy.traces import TRACES, without_people
 from airflow_provider_metaconv.schema import (
     CONVERSATION_GAPS,
     CONVERSATIONS,
@@ -37,8 +38,7 @@ from airflow_provider_metaconv.schema import (
     table_named,
 )
 
-CHECKPOINT_NAME = "_checkpoint.json"
-_NESTED = {MESSAGES.name: ("recipients", "reactions"), CONVERSATIONS.name: ("participants",)}
+_NESTED = {table.name: columns for table, columns in TRACES.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,12 @@ from airflow_provider_metaconv.extract.rows import Batch
 from airflow_provider_metaconv.extract.state import ExtractionState
 from airflow_provider_metaconv.extract.stats import EarlierAttempts
 from airflow_provider_metaconv.files.errors import NotPublishedError, UnusableFileError
-from airflow_provider_metaconv.files.manifest import ManifestFile
+from airflow_provider_metaconv.files.manifest import CHECKPOINT_NAME, ManifestFile
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_NAME = "_checkpoint.json"
 CHECKPOINT_VERSION = 8
 
 FEWEST_CALLS = 2

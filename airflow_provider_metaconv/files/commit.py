@@ -23,6 +23,7 @@ from airflow_provider_metaconv.files.errors import (
 from airflow_provider_metaconv.files.evidence import WindowEvidence
 from airflow_provider_metaconv.files.ledger_rows import WindowHeader, shown_counts, write_ledger
 from airflow_provider_metaconv.files.manifest import (
+    CHECKPOINT_NAME,
     MANIFEST_NAME,
     MOST_MANIFEST_BYTES,
     Manifest,
@@ -159,7 +160,7 @@ def clean_up(storage: Storage, manifest: Manifest, checkpointed: Sequence[Manife
     """Remove all files but those of the manifest and, after a partial result, the checkpoint and its parts."""
     kept = {MANIFEST_NAME, *(file.path for file in (*manifest.files, *checkpointed))}
     # The checkpoint is deleted last, because it shows the next attempt that this one had finished.
-    for name in sorted(storage.names(), key=lambda name: name == "_checkpoint.json"):
+    for name in sorted(storage.names(), key=lambda name: name == CHECKPOINT_NAME):
         is_checkpoint = not manifest.complete and name.startswith("_checkpoint")
         if name not in kept and not is_checkpoint:
             storage.delete(name)

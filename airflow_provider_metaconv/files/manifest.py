@@ -17,6 +17,9 @@ from airflow_provider_metaconv.schema import TABLES
 MANIFEST_NAME = "_manifest.json"
 MANIFEST_VERSION = 1
 
+CHECKPOINT_NAME = "_checkpoint.json"
+"""The checkpoint of an extraction, beside the manifest until the window is complete."""
+
 MOST_MANIFEST_BYTES = 16 * 1024 * 1024
 """Enough for a manifest of 60,000 parts."""
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
 
-from airflow_provider_metaconv.erase.erase import ErasableWarehouse, Erasure, OpenWarehouse, erase, preview
+from airflow_provider_metaconv.erase.erase import Erasure, OpenWarehouse, erase, preview
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.privacy_key import pseudonyms
 from airflow_provider_metaconv.operators.validation import checked_place, one_of
 from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
+from airflow_provider_metaconv.warehouse import Warehouse
 
 _PERSON_ID = re.compile(r"[0-9]{1,40}")
 
@@ -107,7 +108,7 @@ class MetaErasePersonOperator(BaseOperator):
             raise ValueError('warehouse must be "duckdb:///data/conversations.duckdb" or "bigquery://project.dataset".')
 
         @contextlib.contextmanager
-        def opened() -> Iterator[ErasableWarehouse]:
+        def opened() -> Iterator[Warehouse]:
             if scheme == "duckdb":
                 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 

@@ -43,8 +43,7 @@ class Pseudonyms:
 
     def of_one(self, identifier: str) -> str:
         """Return the pseudonym of an identifier that occurs once or twice, such as that of a message."""
-        # The replacement character takes the place of what no file can hold, so it must not change the pseudonym.
-        return hmac.digest(self._key, identifier.encode("utf-8", "replace"), "sha256")[: LENGTH // 2].hex()
+        return hmac.digest(self._key, identifier.encode("utf-8", "surrogatepass"), "sha256")[: LENGTH // 2].hex()
 
     def seal(self, data: bytes) -> bytes:
         """Encrypt and authenticate data with a key derived from the key of the pseudonyms."""

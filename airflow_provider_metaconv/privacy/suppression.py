@@ -105,7 +105,7 @@ class SuppressionList:
 
     def hash_of(self, identifier: str) -> str:
         """Return the hash under which somebody is on the list."""
-        return hmac.digest(self.salt.encode(), identifier.encode("utf-8", "replace"), "sha256").hex()
+        return hmac.digest(self.salt.encode(), identifier.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def scope_of(self, identifier: object) -> Scope | None:
         """Return how much of somebody is left out; None if they are not on the list."""

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
+
+from airflow_provider_metaconv.schema import TABLES, ColumnType, Sensitivity, Table, flat_sensitivities
+
+TRACES: Mapping[Table, tuple[str, ...]] = {
+    table: columns
+    for table in TABLES
+    if (
+        columns := tuple(
+            column.name
+            for column in table.columns
+            if column.type is ColumnType.JSON and Sensitivity.PERSON_ID in flat_sensitivities(column.sensitivity)
+        )
+    )
+}
+"""The columns with people in nested values, by table."""
 
 
 def without_people(value: Any, people: Container[str]) -> Any:

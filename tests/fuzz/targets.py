@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME, Checkpoint, Identity
+from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Identity
 from airflow_provider_metaconv.files.coverage import Coverage, claimed_since, covered_until, with_claim, with_window
 from airflow_provider_metaconv.files.errors import ManifestError
-from airflow_provider_metaconv.files.manifest import Manifest
+from airflow_provider_metaconv.files.manifest import CHECKPOINT_NAME, Manifest
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError
 from airflow_provider_metaconv.graph.limits import LONGEST_WAIT_SECONDS, Pacer, read_usage

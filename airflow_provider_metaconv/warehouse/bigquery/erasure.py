@@ -11,14 +11,14 @@ from google.api_core.exceptions import Conflict
 from google.cloud.bigquery import ArrayQueryParameter, QueryJob, ScalarQueryParameter
 
 from airflow_provider_metaconv.privacy.suppression import Scope
-from airflow_provider_metaconv.privacy.traces import without_people
+from airflow_provider_metaconv.privacy.traces import TRACES, without_people
 from airflow_provider_metaconv.schema import TABLES, Table
 from airflow_provider_metaconv.warehouse.bigquery.connection import Connection
 from airflow_provider_metaconv.warehouse.bigquery.errors import is_concurrent_update
 from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, get_job, raise_if_failed, wait
 from airflow_provider_metaconv.warehouse.bigquery.load_state import JobReference
 from airflow_provider_metaconv.warehouse.bigquery.merge import AnyParameter, pause_after_conflict, run_script, selected
-from airflow_provider_metaconv.warehouse.bigquery.sql import TRACES, erasure_script
+from airflow_provider_metaconv.warehouse.bigquery.sql import erasure_script
 
 LARGEST_REQUEST = 4_000_000
 """In characters of changed rows. BigQuery refuses a request of 10 MB."""

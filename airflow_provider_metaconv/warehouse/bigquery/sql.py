@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_metaconv.privacy.suppression import Scope
+from airflow_provider_metaconv.privacy.traces import TRACES
 from airflow_provider_metaconv.schema import (
     CONVERSATION_GAPS,
     CONVERSATIONS,
@@ -86,10 +87,6 @@ def missing_script(
         for table, stagings in staged.items()
     ]
     return render(__package__, "missing.sql", tables=tables, existing=existing)
-
-
-TRACES = {MESSAGES: ("recipients", "reactions"), CONVERSATIONS: ("participants",)}
-"""The columns with people in nested values."""
 
 
 def erasure_script(

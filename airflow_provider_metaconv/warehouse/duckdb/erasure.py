@@ -7,9 +7,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from airflow_provider_metaconv.privacy.suppression import Scope
-from airflow_provider_metaconv.privacy.traces import without_people
+from airflow_provider_metaconv.privacy.traces import TRACES, without_people
 from airflow_provider_metaconv.schema import TABLES, Table
-from airflow_provider_metaconv.warehouse.duckdb.sql import LEDGER_STEPS, TRACES, erasure_statements, load_statements
+from airflow_provider_metaconv.warehouse.duckdb.sql import LEDGER_STEPS, erasure_statements, load_statements
 from airflow_provider_metaconv.warehouse.duckdb.staging import drop_staging
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_metaconv.privacy.suppression import Scope
+from airflow_provider_metaconv.privacy.traces import TRACES
 from airflow_provider_metaconv.schema import (
     CONVERSATION_GAPS,
     CONVERSATIONS,
@@ -73,9 +74,6 @@ def load_statements(template: str, schema: str) -> str:
 
 LEDGER_STEPS = ("count_gaps.sql", "close_gaps.sql", "total_conversations.sql")
 """The templates that follow the merges. Each uses the results of those before it."""
-
-TRACES = {MESSAGES: ("recipients", "reactions"), CONVERSATIONS: ("participants",)}
-"""The columns with people in nested values."""
 
 _PATHS_TO_PEOPLE = {
     "recipients": ("$[*].id",),

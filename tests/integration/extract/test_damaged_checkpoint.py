@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME, Checkpoint, Identity
+from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Identity
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files import LocalStorage
+from airflow_provider_metaconv.files.manifest import CHECKPOINT_NAME
 from tests.integration.extract.scene import Scene, scene, threads
 
 SIZES = Sizes(5, 2, 3)

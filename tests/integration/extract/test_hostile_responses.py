@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME
 from airflow_provider_metaconv.extract.extraction import Settings, extract_conversations
 from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.files.manifest import CHECKPOINT_NAME
 from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.client import GraphClient
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge

@@ -12,9 +12,9 @@ import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.emulator.settings import DEFAULT_NOW
-from airflow_provider_metaconv.extract.checkpoint import CHECKPOINT_NAME
 from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.errors import PolicyChangedError
+from airflow_provider_metaconv.files.manifest import CHECKPOINT_NAME
 from airflow_provider_metaconv.graph.errors import GraphError
 from airflow_provider_metaconv.privacy.policy import PrivacyPolicy
 from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
