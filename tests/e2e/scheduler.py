@@ -50,8 +50,17 @@ class Scheduler:
     prefix: tuple[str, ...] = ()
     """The words before each part's command."""
 
-    def __init__(self, home: Path, dags: Path, environment: dict[str, str], *, workers: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        environment: dict[str, str],
+        *,
+        workers: int,
+        parts: tuple[tuple[str, ...], ...] = PARTS,
+    ) -> None:
         port = free_port()
+        self._parts_to_start = parts
         self._home = home
         self._url = f"http://127.0.0.1:{port}"
         self._environment = {
@@ -87,10 +96,26 @@ class Scheduler:
 
         ``fail`` is polled for a running task to mark as failed, as a person would.
         """
-        body = {"logical_date": None}
+        return self.wait_for(self.trigger(dag_id), seconds, fail)
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Starts a run of the DAG with these params; returns its path in the REST API."""
+        body = {"logical_date": None, "conf": conf or {}}
         response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
         response.raise_for_status()
-        run = f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
+        return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
+
+    def respond(self, run: str, task_id: str, option: str, seconds: float) -> dict[str, Any]:
+        """Waits until the task asks a person, and chooses an option; returns what Airflow shows to that person."""
+        path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
+        self._wait(seconds, lambda: self._answers(path))
+        shown = self._get(path)
+        body = {"chosen_options": [option]}
+        requests.patch(f"{self._url}/api/v2/{path}", json=body, timeout=10).raise_for_status()
+        return shown
+
+    def wait_for(self, run: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
+        """Waits until a run has ended; returns as ``run`` does."""
         seen: list[Seen] = []
         last: dict[str, tuple[str | None, int]] = {}
 
@@ -136,7 +161,7 @@ class Scheduler:
 
     def _launch_parts(self) -> None:
         """Starts the parts that run until ``stop()``."""
-        self._lasting += [self._launch(*arguments) for arguments in PARTS]
+        self._lasting += [self._launch(*arguments) for arguments in self._parts_to_start]
 
     def _launch(self, *arguments: str, name: str = "", **environment: str) -> subprocess.Popen[bytes]:
         output = self._outputs.enter_context((self._home / f"{name or arguments[0]}.log").open("wb"))
