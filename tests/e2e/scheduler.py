@@ -98,9 +98,9 @@ class Scheduler:
         """
         return self.wait_for(self.trigger(dag_id), seconds, fail)
 
-    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Starts a run of the DAG with these params; returns its path in the REST API."""
-        body = {"logical_date": None, "conf": conf or {}}
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """Triggers a run and returns its path in the API."""
+        body = {"logical_date": None, "conf": conf}
         response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
         response.raise_for_status()
         return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"

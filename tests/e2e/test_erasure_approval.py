@@ -82,7 +82,7 @@ def runs(home: Path) -> dict[str, Answered]:
         scheduler.start(DAG_ID)
         answered = {}
         for option in ("Reject", "Approve"):
-            run = scheduler.trigger(DAG_ID, {"person_id": ANA})
+            run = scheduler.trigger(DAG_ID, person_id=ANA)
             shown = scheduler.respond(run, "approve", option, SECONDS_FOR_A_RUN)
             answered[option] = outcome(home, shown, scheduler.wait_for(run, SECONDS_FOR_A_RUN))
     finally:
