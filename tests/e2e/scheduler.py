@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -108,7 +109,10 @@ class Scheduler:
     def respond(self, run: str, task_id: str, option: str, seconds: float) -> dict[str, Any]:
         """Waits until the task asks a person, and chooses an option; returns what Airflow shows to that person."""
         path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
-        self._wait(seconds, lambda: self._answers(path))
+        # Until the scheduler knows that the task waits, Airflow takes a task that continues for one that was lost.
+        waits = re.compile(rf"TaskInstance Finished: .*task_id={task_id}, run_id={re.escape(run.rpartition('/')[2])}")
+        log = self._home / "scheduler.log"
+        self._wait(seconds, lambda: bool(waits.search(log.read_text())) and self._answers(path))
         shown = self._get(path)
         body = {"chosen_options": [option]}
         requests.patch(f"{self._url}/api/v2/{path}", json=body, timeout=10).raise_for_status()
