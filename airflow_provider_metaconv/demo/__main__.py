@@ -197,10 +197,10 @@ class _Demo:
         if not self._run_succeeded(airflow):
             return 1
         erased = erasure.erased(self._place, before, erasure.rows_with(self._place, person))
-        if erased.is_complete:
-            self._show(f"[green]{erased.line}[/green]")
-        else:
-            self._console.print(f"[red]The erasure is not complete:[/red] {erased.line}")
+        if not erased.is_complete:
+            self._console.print("[red]The erasure is not complete:[/red]")
+        self._show(f"[green]{erased.line}[/green]" if erased.is_complete else erased.line)
+        self._show(erased.proof)
         self._console.print(f"Receipt:  {erased.receipt}", highlight=False)
         return 0 if erased.is_complete else 1
 

@@ -70,7 +70,7 @@ def test_airflow_finds_the_installed_provider_and_its_dags(wheel: Path, tmp_path
     assert Path(where).is_relative_to(site)
     providers = json.loads(output("-m", "airflow", "providers", "list", "--output", "json").splitlines()[-1])
     assert "airflow-provider-metaconv" in {provider["package_name"] for provider in providers}
-    code = f"from {PACKAGE}.example_dags import meta_conversations, meta_token_expiry; print(meta_conversations.dag)"
+    code = f"from {PACKAGE}.example_dags import meta_conversations, meta_erasure, meta_token_expiry; print(meta_conversations.dag)"
     assert output("-c", code).splitlines()[-1] == "<DAG: meta_conversations>"
 
 
