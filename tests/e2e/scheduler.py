@@ -81,6 +81,7 @@ class Scheduler:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             **environment,
         }
+        self._api = requests.Session()
         self._parts: list[subprocess.Popen[bytes]] = []
         self._lasting: list[subprocess.Popen[bytes]] = []
         self._outputs = ExitStack()
@@ -90,7 +91,7 @@ class Scheduler:
         migration = self._launch("db", "migrate")
         assert migration.wait(SECONDS_TO_MIGRATE) == 0, self._printed()
         self._launch_parts()
-        self._wait(SECONDS_TO_START, lambda: self._answers(f"dags/{dag_id}"))
+        self._wait(SECONDS_TO_START, lambda: self._is_logged_in() and self._answers(f"dags/{dag_id}"))
 
     def run(self, dag_id: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
         """Runs the DAG once, to its end; returns the states of its task instances, in order.
@@ -102,7 +103,7 @@ class Scheduler:
     def trigger(self, dag_id: str, **conf: Any) -> str:
         """Triggers a run and returns its path in the API."""
         body = {"logical_date": None, "conf": conf}
-        response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
+        response = self._api.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
         response.raise_for_status()
         return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
 
@@ -115,7 +116,7 @@ class Scheduler:
         self._wait(seconds, lambda: bool(waits.search(log.read_text())) and self._answers(path))
         shown = self._get(path)
         body = {"chosen_options": [option]}
-        requests.patch(f"{self._url}/api/v2/{path}", json=body, timeout=10).raise_for_status()
+        self._api.patch(f"{self._url}/api/v2/{path}", json=body, timeout=10).raise_for_status()
         return shown
 
     def wait_for(self, run: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
@@ -130,7 +131,7 @@ class Scheduler:
             except requests.RequestException:  # a busy machine; the next poll may succeed
                 return False
             if task_id := fail():
-                patched = requests.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=10)
+                patched = self._api.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=10)
                 patched.raise_for_status()
             for each in map(Seen.from_row, rows):
                 if last.get(each.task_id) != (each.state, each.try_number):
@@ -189,14 +190,24 @@ class Scheduler:
             assert time.monotonic() < deadline, f"timed out after {seconds} s\n{describe()}\n{self._printed()}"
             time.sleep(SECONDS_BETWEEN_POLLS)
 
+    def _is_logged_in(self) -> bool:
+        """Airflow 3.1 wants a token even where everybody is an administrator; others have users, who log in."""
+        try:
+            response = self._api.get(f"{self._url}/auth/token", timeout=10)
+        except requests.RequestException:
+            return False
+        if response.ok:
+            self._api.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+        return True
+
     def _answers(self, path: str) -> bool:
         try:
-            return requests.get(f"{self._url}/api/v2/{path}", timeout=10).ok
+            return self._api.get(f"{self._url}/api/v2/{path}", timeout=10).ok
         except requests.RequestException:
             return False
 
     def _get(self, path: str) -> dict[str, Any]:
-        response = requests.get(f"{self._url}/api/v2/{path}", timeout=10)
+        response = self._api.get(f"{self._url}/api/v2/{path}", timeout=10)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer

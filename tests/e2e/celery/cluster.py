@@ -78,7 +78,7 @@ class Cluster(Scheduler):
     def refused_backfill(self, dag_id: str, start: datetime, end: datetime) -> str:
         """Requests a backfill and returns why it was refused; "" if it was not."""
         body = {"dag_id": dag_id, "from_date": start.isoformat(), "to_date": end.isoformat()}
-        response = requests.post(f"{self._url}/api/v2/backfills", json=body, timeout=10)
+        response = self._api.post(f"{self._url}/api/v2/backfills", json=body, timeout=10)
         return "" if response.ok else str(response.json()["detail"])
 
     def run_of(self, path: str) -> dict[str, Any]:
