@@ -57,7 +57,7 @@ test-all: check test test-google
 	@$(MAKE) --jobs=2 --output-sync=target test-celery test-scheduler test-ui test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
-	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_trial_roles.py
+	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py
 
 # PICTURES=docs retakes the README's screenshots.
 test-ui: $(VENV)/installed-ui
@@ -72,9 +72,10 @@ test-celery: $(VENV)/installed-celery
 test-matrix: $(VENV)/installed
 	$(BIN)/python -m tools.matrix $(AIRFLOW)
 
-# Comparison with facebook-business, python-facebook-api, airbyte-cdk and dlt, each in its own environment.
+# Comparison with facebook-business, python-facebook-api, airbyte-cdk and dlt, each in its own environment; then privacy.
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.peers
+	$(BIN)/python -m tests.benchmarks.privacy
 
 benchmark: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.extraction

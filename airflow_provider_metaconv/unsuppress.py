@@ -9,6 +9,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from airflow.providers.common.compat.sdk import AirflowException
+
 from airflow_provider_metaconv.erase.erase import change_suppressed, read_suppressed
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         listed = [person for person in people if person in before]
         if listed:
             change_suppressed(root, lambda found: found.without(listed))
-    except (FilesError, PolicyError, ValueError) as error:
+    except (AirflowException, FilesError, ImportError, PolicyError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"{len(listed)} of {len(people)} were on the list, and are no longer.\n")

@@ -23,6 +23,9 @@ TESTS = (
     "tests/e2e/test_observability.py",
     "tests/e2e/test_sample_dag.py",
 )
+SCHEDULER_TESTS = ("tests/e2e/test_erasure_approval.py",)
+"""A person's approval needs a scheduler, a triggerer and the REST API."""
+
 INSTALL_SECONDS = 900
 TEST_SECONDS = 900
 
@@ -68,17 +71,22 @@ def _run_tests(cell: Cell) -> tuple[str, float]:
     started = time.monotonic()
     try:
         _install(cell)
-        subprocess.run(
-            [cell.folder / "bin" / "python", "-m", "pytest", "--numprocesses=2", "--dist=loadfile", *TESTS],
-            check=True,
-            cwd=REPOSITORY,
-            env=_environment(),
-            timeout=TEST_SECONDS,
-        )
+        _run_pytest(cell, "--numprocesses=2", "--dist=loadfile", *TESTS)
+        _run_pytest(cell, "-m", "scheduler", *SCHEDULER_TESTS)
     except (PythonMissing, subprocess.SubprocessError) as error:
         print(error)
         return "failed", time.monotonic() - started
     return "passed", time.monotonic() - started
+
+
+def _run_pytest(cell: Cell, *arguments: str) -> None:
+    subprocess.run(
+        [cell.folder / "bin" / "python", "-m", "pytest", *arguments],
+        check=True,
+        cwd=REPOSITORY,
+        env=_environment(),
+        timeout=TEST_SECONDS,
+    )
 
 
 def _install(cell: Cell) -> None:

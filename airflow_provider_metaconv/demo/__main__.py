@@ -19,7 +19,7 @@ try:
 except ImportError:
     sys.exit("The demo has extra requirements: pip install 'airflow-provider-metaconv[demo]'")
 
-from airflow_provider_metaconv.demo import results, screen
+from airflow_provider_metaconv.demo import erasure, results, screen
 from airflow_provider_metaconv.demo.google import GooglePlace
 from airflow_provider_metaconv.demo.places import COUNTS, LEDGER, LocalPlace, Place
 from airflow_provider_metaconv.demo.source import Emulator, RealPages, running_emulator
@@ -67,7 +67,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="folder for all files (default: .demo)")
-    parser.add_argument("--dags", type=Path, default=_dags_folder(), help="folder of meta_conversations.py")
+    parser.add_argument(
+        "--dags", type=Path, default=_dags_folder(), help="folder of meta_conversations.py and meta_erasure.py"
+    )
     parser.add_argument("--picture", type=Path, help="also draw the summary as an SVG file")
     parser.add_argument("--google", action="store_true", help="use Cloud Storage and BigQuery, not files and DuckDB")
     parser.add_argument("--messages", type=int, default=50_000, help="number of messages in the emulated world")
@@ -126,6 +128,7 @@ class _Demo:
             return 1
         status = self._compare(emulator, [(None, now), (now, until)])
         self._show_ledger()
+        status = self._erase() or status
         self._show_places()
         self._show_real_pages_hint()
         return status
@@ -165,17 +168,41 @@ class _Demo:
             return list(results.windows_until(until, self._place.manifests())), counts
 
         airflow = self._airflow()
-        airflow.start_run(datetime.now(UTC).isoformat(), params)
+        airflow.start_run("meta_conversations", datetime.now(UTC).isoformat(), params)
         screen.watch(self._console, airflow.is_running, figures)
-        if not airflow.states() or airflow.states()[-1] != "success":
-            self._console.print(f"[red]Airflow's run did not succeed:[/red] see {self._workspace.log}.")
-            for reason in results.failures(self._workspace.log):
-                self._console.print(f"  {reason}", markup=False, highlight=False)
+        if not self._run_succeeded(airflow):
             return False
         extractions, _ = figures()
         title = f"Extracted: {screen.day(since) if since else 'from the first message'} to {screen.day(until)}"
         self._show(screen.extraction_table(title, extractions))
         return True
+
+    def _run_succeeded(self, airflow: Airflow) -> bool:
+        if airflow.states()[-1:] == ["success"]:
+            return True
+        self._console.print(f"[red]Airflow's run did not succeed:[/red] see {self._workspace.log}.")
+        for reason in results.failures(self._workspace.log):
+            self._console.print(f"  {reason}", markup=False, highlight=False)
+        return False
+
+    def _erase(self) -> int:
+        """Erase one person with the DAG meta_erasure, and search the tables for them."""
+        self._console.rule("An erasure")
+        person = erasure.person(self._place)
+        before = erasure.rows_with(self._place, person)
+        airflow = self._airflow()
+        airflow.start_run("meta_erasure", datetime.now(UTC).isoformat(), {"person_id": person})
+        with self._console.status("Airflow runs the DAG meta_erasure"):
+            screen.wait(airflow.is_running)
+        if not self._run_succeeded(airflow):
+            return 1
+        erased = erasure.erased(self._place, before, erasure.rows_with(self._place, person))
+        if not erased.is_complete:
+            self._console.print("[red]The erasure is not complete:[/red]")
+        self._show(f"[green]{erased.line}[/green]" if erased.is_complete else erased.line)
+        self._show(erased.proof)
+        self._console.print(f"Receipt:  {erased.receipt}", highlight=False)
+        return 0 if erased.is_complete else 1
 
     def _airflow(self) -> Airflow:
         """Return the demo's Airflow, started on first use."""

@@ -24,6 +24,7 @@ class GooglePlace:
     """A new bucket folder and a new dataset for each demo, so that no existing data are replaced."""
 
     command = "make demo-gcp"
+    row_as_text = "TO_JSON_STRING(each_row)"
 
     def __init__(self, project: str, bucket: str, *, real: bool, stamp: str, location: str | None = None) -> None:
         self._project, self._bucket, self._location = project, bucket, location
@@ -94,6 +95,12 @@ class GooglePlace:
             self._listed = time.monotonic()
         for name in sorted(self._manifests):
             yield self._manifests[name]
+
+    def receipts(self) -> Iterator[tuple[str, bytes]]:
+        """Yield where each receipt of an erasure is, and its content."""
+        bucket = self._storage.bucket(self._bucket)
+        for blob in bucket.list_blobs(prefix=f"{self._prefix}/_erasures/", timeout=SECONDS_FOR_AN_ANSWER):
+            yield f"gs://{self._bucket}/{blob.name}", blob.download_as_bytes(timeout=SECONDS_FOR_AN_ANSWER)
 
     def ask(self, query: str) -> Answer:
         """Return BigQuery's result."""

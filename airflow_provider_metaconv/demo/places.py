@@ -36,6 +36,8 @@ class Place(Protocol):
     """The files and tables of one demo; ``command`` is the command that starts it."""
 
     command: str
+    row_as_text: str
+    """SQL for all columns of the row ``each_row`` as one text."""
 
     @property
     def variable(self) -> dict[str, Any]:
@@ -59,6 +61,9 @@ class Place(Protocol):
     def manifests(self) -> Iterator[bytes]:
         """Yield the manifests of all finished windows."""
 
+    def receipts(self) -> Iterator[tuple[str, bytes]]:
+        """Yield where each receipt of an erasure is, and its content."""
+
     def ask(self, query: str) -> Answer:
         """Run a query, or the warehouse's own query under the name ``COUNTS``."""
 
@@ -67,6 +72,7 @@ class LocalPlace:
     """Files in a folder, tables in a DuckDB file."""
 
     command = "make demo"
+    row_as_text = "CAST(each_row AS VARCHAR)"
     environment: Mapping[str, str] = {"META_CONVERSATIONS_WAREHOUSE": "duckdb"}
 
     def __init__(self, folder: Path) -> None:
@@ -92,6 +98,11 @@ class LocalPlace:
         """Yield the manifests of all finished windows."""
         for path in sorted(self._files.glob("platform=*/page_id=*/window=*/_manifest.json")):
             yield path.read_bytes()
+
+    def receipts(self) -> Iterator[tuple[str, bytes]]:
+        """Yield where each receipt of an erasure is, and its content."""
+        for path in sorted(self._files.glob("_erasures/*.json")):
+            yield str(path), path.read_bytes()
 
     def ask(self, query: str) -> Answer:
         """Return DuckDB's result."""

@@ -44,6 +44,13 @@ def watch(console: Console, is_running: Callable[[], bool], figures: Figures) ->
                 console.print("; ".join(lines), highlight=False)
 
 
+def wait(is_running: Callable[[], bool]) -> None:
+    """Return when a run has ended, which takes seconds."""
+    started = time.monotonic()
+    while is_running() and time.monotonic() - started < LONGEST_RUN_SECONDS:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
 def _progress(finished: list[Extracted], counts: dict[str, Any], *, seconds: float) -> list[str]:
     messages = sum(extracted.stats["messages"] for extracted in finished)
     lines = [f"{seconds:4.0f} s: {len(finished)} windows extracted, {messages:,} messages"]

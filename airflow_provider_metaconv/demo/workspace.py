@@ -83,17 +83,18 @@ def process(
 
 
 class Airflow:
-    """An Airflow process that runs the sample DAG, and its results so far."""
+    """An Airflow process that runs the sample DAGs, and its results so far."""
 
     def __init__(self, child: subprocess.Popen[bytes], results: Path) -> None:
         self._child = child
         self._results = results
 
-    def start_run(self, logical_date: str, params: Mapping[str, Any]) -> None:
-        """Start a run of the DAG with these params."""
+    def start_run(self, dag: str, logical_date: str, params: Mapping[str, Any]) -> None:
+        """Start a run of the DAG in the module of that name, with these params."""
         assert self._child.stdin is not None  # noqa: S101  (it was started with a pipe)
         self._asked = len(self.states()) + 1
-        self._child.stdin.write(json.dumps({"logical_date": logical_date, "conf": dict(params)}).encode() + b"\n")
+        request = {"dag": dag, "logical_date": logical_date, "conf": dict(params)}
+        self._child.stdin.write(json.dumps(request).encode() + b"\n")
         self._child.stdin.flush()
 
     def is_running(self) -> bool:

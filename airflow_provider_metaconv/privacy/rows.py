@@ -24,6 +24,8 @@ from airflow_provider_metaconv.schema import (
 
 Transform = Callable[[Any], Any]
 
+_NO_KEY = "privacy needs a key: set privacy_conn_id to a connection whose password is the key."
+
 
 class RowPrivacy:
     """What one extraction stores of its rows. Not thread-safe.
@@ -39,7 +41,7 @@ class RowPrivacy:
         self.pseudonyms = None if self.policy.is_full else pseudonyms
         self.replaced: Counter[str] = Counter()
         if not self.policy.is_full and pseudonyms is None:
-            raise PolicyError("privacy needs a key: set privacy_conn_id to a connection whose password is the key.")
+            raise PolicyError(_NO_KEY)
         if self.policy.scrubs and scrub is None:
             raise PolicyError("privacy scrubs text, but there is no scrubber.")
         self._scrub = scrub
@@ -117,9 +119,8 @@ class RowPrivacy:
                 return lambda _: None
         if treatment is not Treatment.HASH:
             return _scalar
-        assert self.pseudonyms is not None  # noqa: S101 (checked on creation)
         is_frequent = sensitivity in (Sensitivity.PERSON_ID, Sensitivity.CONVERSATION_ID)
-        return partial(_hashed, self.pseudonyms.of if is_frequent else self.pseudonyms.of_one)
+        return partial(_hashed, self._keyed.of if is_frequent else self._keyed.of_one)
 
     def _scrubbed(self, value: Any) -> str | None:
         if not isinstance(value, str) or self._scrub is None:
@@ -130,8 +131,13 @@ class RowPrivacy:
         return text
 
     def _pseudonym(self, identifier: str) -> str:
-        assert self.pseudonyms is not None  # noqa: S101 (checked on creation)
-        return self.pseudonyms.of(identifier)
+        return self._keyed.of(identifier)
+
+    @property
+    def _keyed(self) -> Pseudonyms:
+        if self.pseudonyms is None:
+            raise PolicyError(_NO_KEY)
+        return self.pseudonyms
 
 
 def _hashed(pseudonym: Callable[[str], str], value: Any) -> str | None:

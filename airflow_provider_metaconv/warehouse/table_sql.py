@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from airflow_provider_metaconv.schema import Column, Table
+from airflow_provider_metaconv.privacy.suppression import Scope
+from airflow_provider_metaconv.schema import (
+    CONVERSATION_GAPS,
+    CONVERSATIONS,
+    EXTRACTION_WINDOWS,
+    MESSAGES,
+    Column,
+    Table,
+)
 from airflow_provider_metaconv.warehouse.derived import compared_columns
 
 
@@ -64,6 +72,23 @@ class TableSql:
 
     def _joined(self, names: tuple[str, ...]) -> str:
         return ", ".join(self.quoted(name) for name in names)
+
+
+def erased_rows(
+    scope: Scope, in_conversation: str, is_person: Mapping[str, str], holds: Mapping[str, str]
+) -> dict[Table, list[str]]:
+    """Return the conditions of the rows that an erasure deletes, by table; a row needs to meet one of them.
+
+    ``in_conversation`` selects the rows of erased conversations; by column, ``is_person`` selects those with one of the
+    people there, and ``holds`` those whose JSON names one. Every condition is a SQL fragment of the warehouse.
+    """
+    deletes_more = scope is Scope.CONVERSATION
+    return {
+        MESSAGES: [in_conversation, is_person["sender_id"], *([holds["recipients"]] if deletes_more else [])],
+        CONVERSATIONS: [in_conversation, *([holds["participants"]] if deletes_more else [])],
+        CONVERSATION_GAPS: [in_conversation, is_person["user_id"]],
+        EXTRACTION_WINDOWS: [is_person["user_id"]],
+    }
 
 
 def render(package: str, template: str, **names: Any) -> str:

@@ -119,39 +119,40 @@ def _contents(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
         yield "target of the link", str(path.readlink()).encode()
     elif path.is_file():
         content = path.read_bytes()
-        yield from _unpacked("bytes", content)
+        yield from unpacked("bytes", content)
         if content.startswith(b"SQLite format 3\0"):
             yield from _sqlite_values(path)
         elif content[8:12] == b"DUCK":
             yield from _duckdb_values(path)
 
 
-def _unpacked(where: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+def unpacked(where: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """The content, and everything that is packed in it, each with its location."""
     yield where, content
     if content.startswith(b"\x1f\x8b"):
-        yield from _unpacked(f"{where}, gzip", _inflated(content, 16 + zlib.MAX_WBITS))
+        yield from unpacked(f"{where}, gzip", _inflated(content, 16 + zlib.MAX_WBITS))
     elif content.startswith(ZLIB):
-        yield from _unpacked(f"{where}, zlib", _inflated(content, zlib.MAX_WBITS))
+        yield from unpacked(f"{where}, zlib", _inflated(content, zlib.MAX_WBITS))
     elif content.startswith(b"PAR1"):
         yield f"{where}, Parquet", _parquet_values(content)
     elif content.startswith(b"PK\3\4"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for name in archive.namelist():
                 yield f"{where}, zip, name", name.encode()
-                yield from _unpacked(f"{where}, zip, {name}", archive.read(name))
+                yield from unpacked(f"{where}, zip, {name}", archive.read(name))
 
 
 def _inflated(content: bytes, window_bits: int) -> bytes:
     """All members in order; of an incomplete file, as a killed task leaves it, the readable part."""
-    unpacked = b""
+    inflated = b""
     while content:
         member = zlib.decompressobj(window_bits)
         try:
-            unpacked += member.decompress(content)
+            inflated += member.decompress(content)
         except zlib.error:
             break
         content = member.unused_data
-    return unpacked
+    return inflated
 
 
 def _parquet_values(content: bytes) -> bytes:
@@ -168,7 +169,7 @@ def _sqlite_values(path: Path) -> Iterator[tuple[str, bytes]]:
         for (table,) in tables:
             for row in connection.execute(f'SELECT * FROM "{table}"'):
                 for value in row:
-                    yield from _unpacked(f"table {table}", _bytes(value))
+                    yield from unpacked(f"table {table}", _bytes(value))
 
 
 def _duckdb_values(path: Path) -> Iterator[tuple[str, bytes]]:

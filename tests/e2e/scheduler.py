@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -50,8 +51,17 @@ class Scheduler:
     prefix: tuple[str, ...] = ()
     """The words before each part's command."""
 
-    def __init__(self, home: Path, dags: Path, environment: dict[str, str], *, workers: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        environment: dict[str, str],
+        *,
+        workers: int,
+        parts: tuple[tuple[str, ...], ...] = PARTS,
+    ) -> None:
         port = free_port()
+        self._parts_to_start = parts
         self._home = home
         self._url = f"http://127.0.0.1:{port}"
         self._environment = {
@@ -71,6 +81,7 @@ class Scheduler:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             **environment,
         }
+        self._api = requests.Session()
         self._parts: list[subprocess.Popen[bytes]] = []
         self._lasting: list[subprocess.Popen[bytes]] = []
         self._outputs = ExitStack()
@@ -80,17 +91,36 @@ class Scheduler:
         migration = self._launch("db", "migrate")
         assert migration.wait(SECONDS_TO_MIGRATE) == 0, self._printed()
         self._launch_parts()
-        self._wait(SECONDS_TO_START, lambda: self._answers(f"dags/{dag_id}"))
+        self._wait(SECONDS_TO_START, lambda: self._is_logged_in() and self._answers(f"dags/{dag_id}"))
 
     def run(self, dag_id: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
         """Runs the DAG once, to its end; returns the states of its task instances, in order.
 
         ``fail`` is polled for a running task to mark as failed, as a person would.
         """
-        body = {"logical_date": None}
-        response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
+        return self.wait_for(self.trigger(dag_id), seconds, fail)
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """Triggers a run and returns its path in the API."""
+        body = {"logical_date": None, "conf": conf}
+        response = self._api.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
         response.raise_for_status()
-        run = f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
+        return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
+
+    def respond(self, run: str, task_id: str, option: str, seconds: float) -> dict[str, Any]:
+        """Waits until the task asks a person, and chooses an option; returns what Airflow shows to that person."""
+        path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
+        # Until the scheduler knows that the task waits, Airflow takes a task that continues for one that was lost.
+        waits = re.compile(rf"TaskInstance Finished: .*task_id={task_id}, run_id={re.escape(run.rpartition('/')[2])}")
+        log = self._home / "scheduler.log"
+        self._wait(seconds, lambda: bool(waits.search(log.read_text())) and self._answers(path))
+        shown = self._get(path)
+        body = {"chosen_options": [option]}
+        self._api.patch(f"{self._url}/api/v2/{path}", json=body, timeout=10).raise_for_status()
+        return shown
+
+    def wait_for(self, run: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
+        """Waits until a run has ended; returns as ``run`` does."""
         seen: list[Seen] = []
         last: dict[str, tuple[str | None, int]] = {}
 
@@ -101,7 +131,7 @@ class Scheduler:
             except requests.RequestException:  # a busy machine; the next poll may succeed
                 return False
             if task_id := fail():
-                patched = requests.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=10)
+                patched = self._api.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=10)
                 patched.raise_for_status()
             for each in map(Seen.from_row, rows):
                 if last.get(each.task_id) != (each.state, each.try_number):
@@ -136,7 +166,7 @@ class Scheduler:
 
     def _launch_parts(self) -> None:
         """Starts the parts that run until ``stop()``."""
-        self._lasting += [self._launch(*arguments) for arguments in PARTS]
+        self._lasting += [self._launch(*arguments) for arguments in self._parts_to_start]
 
     def _launch(self, *arguments: str, name: str = "", **environment: str) -> subprocess.Popen[bytes]:
         output = self._outputs.enter_context((self._home / f"{name or arguments[0]}.log").open("wb"))
@@ -160,14 +190,24 @@ class Scheduler:
             assert time.monotonic() < deadline, f"timed out after {seconds} s\n{describe()}\n{self._printed()}"
             time.sleep(SECONDS_BETWEEN_POLLS)
 
+    def _is_logged_in(self) -> bool:
+        """Airflow 3.1 wants a token even where everybody is an administrator; others have users, who log in."""
+        try:
+            response = self._api.get(f"{self._url}/auth/token", timeout=10)
+        except requests.RequestException:
+            return False
+        if response.ok:
+            self._api.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+        return True
+
     def _answers(self, path: str) -> bool:
         try:
-            return requests.get(f"{self._url}/api/v2/{path}", timeout=10).ok
+            return self._api.get(f"{self._url}/api/v2/{path}", timeout=10).ok
         except requests.RequestException:
             return False
 
     def _get(self, path: str) -> dict[str, Any]:
-        response = requests.get(f"{self._url}/api/v2/{path}", timeout=10)
+        response = self._api.get(f"{self._url}/api/v2/{path}", timeout=10)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer

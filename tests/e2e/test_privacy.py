@@ -14,15 +14,10 @@ import pytest
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
 from tests.e2e.conftest import Airflow
+from tests.e2e.hidden import HIDDEN, KEY, NEVER_SHOWN, Hidden
 from tests.e2e.leftovers import contents, leaks
-from tests.integration.extract.personal_data import personal_data
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-KEY = "5f0c66f1-the-key-of-the-pseudonyms-2b8e"
-ALWAYS_HIDDEN = ("person", "name", "link")
-HIDDEN = {"pseudonymous": ALWAYS_HIDDEN, "metadata": (*ALWAYS_HIDDEN, "conversation", "message", "text")}
-MOST = 400
-"""Of each kind, this many values are searched for."""
 
 DAG = """\
 from airflow_provider_metaconv.dag import meta_conversations_dag
@@ -57,8 +52,7 @@ class Stage:
     def __init__(self, folder: Path, world: World, airflow: Airflow) -> None:
         self.folder = folder
         self.world = world
-        self.erased: set[str] = set()
-        self.hidden = personal_data(world)
+        self.hidden = Hidden.of(world)
         self.airflow = airflow
 
     def value(self, policy: str, query: str) -> Any:
@@ -66,21 +60,9 @@ class Stage:
             [row] = connection.execute(query).fetchall()
             return row
 
-    def shown(self, kinds: tuple[str, ...], *folders: Path) -> set[tuple[str, str]]:
+    def shown(self, kinds: tuple[str, ...], folder: Path) -> set[tuple[str, str]]:
         """The kind and the file of everything that the policy hides and a file shows."""
-        wanted = [
-            (kind, form.encode(errors="replace"))
-            for kind in kinds
-            for value in sorted(self.hidden[kind] - self.erased)[:MOST]
-            for form in {value, json.dumps(value)[1:-1]}
-        ]
-        return {
-            (kind, str(path))
-            for folder in folders
-            for path, _, content in contents(folder)
-            for kind, form in wanted
-            if form in content
-        }
+        return self.hidden.shown(kinds, ((str(path), content) for path, _, content in contents(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +102,7 @@ def test_files_and_tables_show_nothing_that_is_hidden(stage: Stage, policy: str)
 
 def test_logs_xcom_and_the_metadata_database_show_nobody(stage: Stage, policy: str) -> None:
     """Everything of Airflow's own, whichever policies have run: no ID, no name, no text and no link."""
-    kinds = ("person", "name", "link", "conversation", "message", "text")
-    assert stage.shown(kinds, stage.folder / "home") == set()
+    assert stage.shown(NEVER_SHOWN, stage.folder / "home") == set()
 
 
 def test_the_key_is_nowhere(stage: Stage, policy: str) -> None:
@@ -163,7 +144,7 @@ def test_an_erased_person_is_in_no_byte_of_files_and_tables(stage: Stage, policy
 
     assert shown()
     # Airflow keeps the params of the run until somebody deletes it, as the documentation says.
-    stage.erased.add(person)
+    stage.hidden.erased.add(person)
     result = stage.airflow.run(None, file=f"erase_{policy}", person_id=person)
     assert result["state"] == "success", stage.airflow.log.read_text()[-3000:]
     assert shown() == set()

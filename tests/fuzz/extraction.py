@@ -17,7 +17,7 @@ from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
 from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from tests.simulation.attempts import LOGS, SECRETS, _RandomUuids
 from tests.simulation.clock import VirtualClock
-from tests.simulation.core import AttemptOutcome, Task, run_attempt
+from tests.simulation.core import Attempt, AttemptOutcome, Task
 from tests.simulation.faults import FaultSchedule
 from tests.simulation.result import Result, read_result
 from tests.simulation.scenario import PAGE_ID, START, ConversationPlan, WorldPlan
@@ -189,7 +189,7 @@ def _attempt(disk: Disk, session: ChangingSession, process: Process, clock: Virt
     task = Task("MESSENGER", PAGE_ID, (None,), _moment(SINCE), _moment(UNTIL), (3, 4, 10), accepts_partial=False)
     storage = MemoryStorage(disk, FOLDER, process)
     try:
-        return run_attempt(task, session, storage, clock, USER_TOKEN, "2026-11-22T00:00:00+00:00", RowPrivacy())
+        return Attempt(task, session, storage, clock, USER_TOKEN, "2026-11-22T00:00:00+00:00", RowPrivacy()).run()
     except EndlessError:
         return AttemptOutcome("endless")
 

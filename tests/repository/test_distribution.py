@@ -70,8 +70,9 @@ def test_airflow_finds_the_installed_provider_and_its_dags(wheel: Path, tmp_path
     assert Path(where).is_relative_to(site)
     providers = json.loads(output("-m", "airflow", "providers", "list", "--output", "json").splitlines()[-1])
     assert "airflow-provider-metaconv" in {provider["package_name"] for provider in providers}
-    code = f"from {PACKAGE}.example_dags import meta_conversations, meta_token_expiry; print(meta_conversations.dag)"
-    assert output("-c", code).splitlines()[-1] == "<DAG: meta_conversations>"
+    code = f"from {PACKAGE}.example_dags import meta_conversations, meta_erasure, meta_token_expiry; "
+    code += "print(meta_conversations.dag, meta_erasure.dag)"
+    assert output("-c", code).splitlines()[-1] == "<DAG: meta_conversations> <DAG: meta_erasure>"
 
 
 def test_the_metadata_has_version_and_links(wheel: Path) -> None:

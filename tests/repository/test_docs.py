@@ -116,9 +116,9 @@ def test_the_arguments_of_the_dag_are_documented() -> None:
     assert [name for name in arguments if f"`{name}`" not in page] == []
 
 
-def test_the_picture_of_the_demo_shows_the_ledger() -> None:
+def test_the_picture_of_the_demo_shows_the_ledger_and_an_erasure() -> None:
     picture = (REPOSITORY / "docs" / "summary.svg").read_text("utf-8")
-    assert {"extraction_windows", "conversation_gaps"} <= set(re.findall(r"\w+", picture))
+    assert {"extraction_windows", "conversation_gaps", "Erased"} <= set(re.findall(r"\w+", picture))
 
 
 def test_every_known_code_is_documented_with_its_advice() -> None:

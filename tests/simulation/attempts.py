@@ -20,7 +20,7 @@ from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
 from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from tests.simulation import budgets, erasures
 from tests.simulation.clock import VirtualClock
-from tests.simulation.core import PHASES, AttemptOutcome, Task, run_attempt
+from tests.simulation.core import PHASES, Attempt, AttemptOutcome, Task
 from tests.simulation.damage import CHECKPOINT, MANIFEST, damage
 from tests.simulation.faults import FaultSchedule
 from tests.simulation.findings import Finding
@@ -332,7 +332,7 @@ class _Simulation:
         extracted = datetime.fromtimestamp(int(self._clock.now), UTC).isoformat()
         try:
             privacy = RowPrivacy() if self._pseudonyms is None else self._pseudonyms.row_privacy()
-            return run_attempt(task, session, storage, self._clock, TOKENS[world.token], extracted, privacy)
+            return Attempt(task, session, storage, self._clock, TOKENS[world.token], extracted, privacy).run()
         except Killed:
             return AttemptOutcome("killed")
         except EndlessError:

@@ -154,67 +154,76 @@ def _recorded_phases() -> Iterator[list[str]]:
         list_walk.next_request = original
 
 
-def run_attempt(
-    task: Task,
-    session: SimulatedSession,
-    storage: Storage,
-    clock: VirtualClock,
-    token: str,
-    extracted_time: str,
-    privacy: RowPrivacy,
-) -> AttemptOutcome:
-    """Runs one attempt in this thread; does not catch ``BaseException``."""
-    try:
-        result = _extract(task, session, storage, clock, token, extracted_time, privacy)
-    except (GraphError, FilesError) as error:
-        return _failed(error)
-    except Exception as error:  # noqa: BLE001  (any other exception is a finding)
-        return AttemptOutcome("broken", f"{type(error).__name__}: {error}")
-    return _finished(task, result)
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a task, in this thread."""
 
+    task: Task
+    session: SimulatedSession
+    storage: Storage
+    clock: VirtualClock
+    token: str
+    extracted_time: str
+    privacy: RowPrivacy
 
-def _extract(
-    task: Task,
-    session: SimulatedSession,
-    storage: Storage,
-    clock: VirtualClock,
-    token: str,
-    extracted_time: str,
-    privacy: RowPrivacy,
-) -> ExtractionResult:
-    pacer = Pacer(clock=clock, sleep=clock.sleep)
-    client = GraphClient(session, Credentials(token), base_url=ORIGIN, pacer=pacer, clock=clock, sleep=clock.sleep)
-    storage.check_writable()
-    root = storage.parent()
-    session.note_phase(TOKEN)
-    identity = page_identity(client.get, task.page_id, with_instagram=task.platform == "INSTAGRAM")
-    client.use_page(identity)
-    if not privacy.policy.is_full:
-        client.hide_people()
-    edges = [ConversationsEdge(client.get, task.page_id, task.platform, folder) for folder in task.folders]
-    usernames = frozenset(filter(None, [identity.instagram_username]))
-    window = Window(task.since, task.until)
-    with _recorded_phases() as planned:
-        return extract_conversations(
-            edges,
-            ExtractionContext(
-                task.platform, task.page_id, identity.own_ids, window, extracted_time, own_usernames=usernames
-            ),
-            storage,
-            client,
-            Settings(
-                sizes=None if task.sizes is None else Sizes(*task.sizes),
-                workers=WORKERS,
-                accept_partial=task.accepts_partial,
-                privacy=privacy,
-                suppressed=read_suppressed(root),
-                reload_suppressed=partial(read_suppressed, root),
-                clock=clock,
-                sleep=clock.sleep,
-                dispatcher=partial(OneThread, session.note_phase, planned),
-            ),
-            known_ids=lambda: known_conversations(storage),
+    def run(self) -> AttemptOutcome:
+        """Runs the attempt; does not catch ``BaseException``."""
+        try:
+            result = self._extract()
+        except (GraphError, FilesError) as error:
+            return _failed(error)
+        except Exception as error:  # noqa: BLE001  (any other exception is a finding)
+            return AttemptOutcome("broken", f"{type(error).__name__}: {error}")
+        return _finished(self.task, result)
+
+    def _extract(self) -> ExtractionResult:
+        pacer = Pacer(clock=self.clock, sleep=self.clock.sleep)
+        client = GraphClient(
+            self.session,
+            Credentials(self.token),
+            base_url=ORIGIN,
+            pacer=pacer,
+            clock=self.clock,
+            sleep=self.clock.sleep,
         )
+        self.storage.check_writable()
+        root = self.storage.parent()
+        self.session.note_phase(TOKEN)
+        identity = page_identity(client.get, self.task.page_id, with_instagram=self.task.platform == "INSTAGRAM")
+        client.use_page(identity)
+        if not self.privacy.policy.is_full:
+            client.hide_people()
+        edges = [
+            ConversationsEdge(client.get, self.task.page_id, self.task.platform, folder) for folder in self.task.folders
+        ]
+        usernames = frozenset(filter(None, [identity.instagram_username]))
+        window = Window(self.task.since, self.task.until)
+        with _recorded_phases() as planned:
+            return extract_conversations(
+                edges,
+                ExtractionContext(
+                    self.task.platform,
+                    self.task.page_id,
+                    identity.own_ids,
+                    window,
+                    self.extracted_time,
+                    own_usernames=usernames,
+                ),
+                self.storage,
+                client,
+                Settings(
+                    sizes=None if self.task.sizes is None else Sizes(*self.task.sizes),
+                    workers=WORKERS,
+                    accept_partial=self.task.accepts_partial,
+                    privacy=self.privacy,
+                    suppressed=read_suppressed(root),
+                    reload_suppressed=partial(read_suppressed, root),
+                    clock=self.clock,
+                    sleep=self.clock.sleep,
+                    dispatcher=partial(OneThread, self.session.note_phase, planned),
+                ),
+                known_ids=lambda: known_conversations(self.storage),
+            )
 
 
 def _finished(task: Task, result: ExtractionResult) -> AttemptOutcome:

@@ -21,7 +21,7 @@ from airflow_provider_metaconv.schema import (
 )
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 from airflow_provider_metaconv.warehouse.derived import TOUCHING
-from airflow_provider_metaconv.warehouse.table_sql import TableSql, render
+from airflow_provider_metaconv.warehouse.table_sql import TableSql, erased_rows, render
 
 COLUMN_TYPES = {
     ColumnType.TEXT: "STRING",
@@ -102,19 +102,13 @@ def erasure_script(
     of a table's rows to delete, ``traces`` that of rows with traces to remove, and ``found`` of both.
     """
     existing = {each: each.column_names for each in TABLES} if existing is None else existing
-    deletes_more = scope is Scope.CONVERSATION
     # Variables in the script that erases, because a transaction's steps use them many times.
     at = "" if template == "erase.sql" else "@"
     holds = {name: f"names_one({name}, {at}erased_people)" for name in ("recipients", "participants")}
     holds["reactions"] = f"has_reaction_of_one(reactions, {at}erased_people)"
     is_person = {name: f"{name} IN UNNEST({at}erased_people)" for name in ("sender_id", "user_id")}
     in_conversation = f"conversation_id IN UNNEST({at}erased_conversations)"
-    erased = {
-        MESSAGES: [in_conversation, is_person["sender_id"], *([holds["recipients"]] if deletes_more else [])],
-        CONVERSATIONS: [in_conversation, *([holds["participants"]] if deletes_more else [])],
-        CONVERSATION_GAPS: [in_conversation, is_person["user_id"]],
-        EXTRACTION_WINDOWS: [is_person["user_id"]],
-    }
+    erased = erased_rows(scope, in_conversation, is_person, holds)
     traces = {each: [holds[name] for name in TRACES.get(each, ())] for each in TABLES}
     conversations_of = {
         MESSAGES: [is_person["sender_id"], holds["recipients"]],

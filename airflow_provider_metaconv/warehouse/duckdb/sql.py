@@ -5,9 +5,6 @@ from __future__ import annotations
 from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.privacy.traces import TRACES
 from airflow_provider_metaconv.schema import (
-    CONVERSATION_GAPS,
-    CONVERSATIONS,
-    EXTRACTION_WINDOWS,
     MESSAGES,
     TABLES,
     Column,
@@ -17,7 +14,7 @@ from airflow_provider_metaconv.schema import (
     Table,
 )
 from airflow_provider_metaconv.warehouse.derived import TOUCHING
-from airflow_provider_metaconv.warehouse.table_sql import TableSql, render
+from airflow_provider_metaconv.warehouse.table_sql import TableSql, erased_rows, render
 
 COLUMN_TYPES = {
     ColumnType.TEXT: "VARCHAR",
@@ -87,16 +84,10 @@ def erasure_statements(template: str, schema: str, scope: Scope, table: Table = 
 
     ``erased`` is the condition of a table's rows to delete, ``traces`` that of other rows with traces to remove.
     """
-    deletes_more = scope is Scope.CONVERSATION
     holds = {name: _holds_one(name) for name in _PATHS_TO_PEOPLE}
     is_person = {name: _is_one(name, "erased_people") for name in ("sender_id", "user_id")}
     in_conversation = _is_one("conversation_id", "erased_conversations")
-    erased = {
-        MESSAGES: [in_conversation, is_person["sender_id"], *([holds["recipients"]] if deletes_more else [])],
-        CONVERSATIONS: [in_conversation, *([holds["participants"]] if deletes_more else [])],
-        CONVERSATION_GAPS: [in_conversation, is_person["user_id"]],
-        EXTRACTION_WINDOWS: [is_person["user_id"]],
-    }
+    erased = erased_rows(scope, in_conversation, is_person, holds)
     return render(
         __package__,
         template,

@@ -75,17 +75,10 @@ class Cluster(Scheduler):
         logs = [self._home / f"worker-{worker}.log" for worker in WORKERS]
         self._wait(SECONDS_TO_BE_READY, lambda: all(b" ready." in log.read_bytes() for log in logs))
 
-    def trigger(self, dag_id: str, **conf: Any) -> str:
-        """Triggers a run and returns its path in the API."""
-        body = {"logical_date": None, "conf": conf}
-        response = requests.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
-        response.raise_for_status()
-        return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
-
     def refused_backfill(self, dag_id: str, start: datetime, end: datetime) -> str:
         """Requests a backfill and returns why it was refused; "" if it was not."""
         body = {"dag_id": dag_id, "from_date": start.isoformat(), "to_date": end.isoformat()}
-        response = requests.post(f"{self._url}/api/v2/backfills", json=body, timeout=10)
+        response = self._api.post(f"{self._url}/api/v2/backfills", json=body, timeout=10)
         return "" if response.ok else str(response.json()["detail"])
 
     def run_of(self, path: str) -> dict[str, Any]:

@@ -77,6 +77,13 @@ def test_the_command_refuses_a_damaged_list(tmp_path: Path, capsys: pytest.Captu
     assert "_suppressed.json in the destination is damaged" in capsys.readouterr().err
 
 
+def test_the_command_names_a_missing_google_connection_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gs://bucket/meta", ANA, "--gcp-conn-id", "absent"]) == 1
+    written = capsys.readouterr().err
+    assert written.startswith(("Connection 'absent' does not exist", "Google's provider is not installed"))
+    assert written.count("\n") == 1
+
+
 def test_the_dag_waits_for_an_approval_before_it_erases() -> None:
     dag = meta_erasure_dag("erasure", destination="/data/meta", warehouse="duckdb:///data/meta.duckdb")
     assert {name: sorted(task.downstream_task_ids) for name, task in dag.task_dict.items()} == {
