@@ -140,7 +140,7 @@ def test_an_invalid_argument_fails_in_one_line_at_parse_time(wrong: dict[str, An
 
 def test_every_setting_is_an_argument() -> None:
     arguments = set(inspect.signature(meta_conversations_dag).parameters)
-    assert set(SETTINGS) - arguments == {"database", "dataset"}
+    assert set(SETTINGS) - arguments == {"database", "dataset", "retention_days"}
 
 
 def test_an_unknown_argument_is_a_type_error() -> None:
