@@ -328,7 +328,8 @@ def remove_old_messages(settings: Mapping[str, Any], now: datetime, warehouse: D
     name = f"{warehouse.setting}={settings[warehouse.setting]}"
     with fail_fast():
         root = GoogleCloud(settings["gcp_conn_id"]).open_storage(settings["destination"])
-        return remove_old(root, retention, now, partial(warehouse.open, settings), name).as_dict()
+        cutoff = retention_cutoff(retention, now)
+        return remove_old(root, cutoff, retention, partial(warehouse.open, settings), name).as_dict()
 
 
 def stored_variable(name: str | None) -> str | None:

@@ -20,7 +20,7 @@ from airflow_provider_metaconv.erase.erase import OpenWarehouse
 from airflow_provider_metaconv.erase.old_files import remove_old_from_files
 from airflow_provider_metaconv.files.errors import NotPublishedError, UnusableFileError
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.window import iso, retention_cutoff
+from airflow_provider_metaconv.window import iso
 
 logger = logging.getLogger(__name__)
 
@@ -48,17 +48,17 @@ class Removed:
 
 def remove_old(
     root: Storage,
+    cutoff: datetime,
     retention: timedelta,
-    now: datetime,
     open_warehouse: OpenWarehouse | None = None,
     warehouse_name: str = "",
 ) -> Removed:
-    """Remove messages that are older than ``retention`` at ``now`` from a destination and a warehouse, once a day.
+    """Remove messages before ``cutoff`` from a destination and a warehouse, once for each cutoff.
 
-    ``warehouse_name`` tells several warehouses of one destination apart. Raises ``StorageError``, ``ManifestError`` or
+    The cutoff is that of ``retention``, which a warehouse may need to expire messages by itself. ``warehouse_name``
+    tells several warehouses of one destination apart. Raises ``StorageError``, ``ManifestError`` or
     ``WarehouseError`` if files or tables cannot be changed now. Run it again then.
     """
-    cutoff = retention_cutoff(retention, now)
     record = _Record(root, warehouse_name)
     before = record.read()
     if before == (iso(cutoff), True):

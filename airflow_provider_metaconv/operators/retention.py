@@ -13,7 +13,7 @@ from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleClou
 from airflow_provider_metaconv.operators.validation import checked_place, present
 from airflow_provider_metaconv.operators.warehouse_address import warehouse_opener
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
-from airflow_provider_metaconv.window import checked_retention
+from airflow_provider_metaconv.window import checked_retention, retention_cutoff
 
 
 class MetaRetentionOperator(BaseOperator):
@@ -63,4 +63,5 @@ class MetaRetentionOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         with fail_fast():
             root = cloud.open_storage(self.destination)
-            return remove_old(root, retention, present(context), open_warehouse, self.warehouse or "").as_dict()
+            cutoff = retention_cutoff(retention, present(context))
+            return remove_old(root, cutoff, retention, open_warehouse, self.warehouse or "").as_dict()

@@ -16,8 +16,13 @@ def before(hours):
     return (CUTOFF - timedelta(hours=hours)).isoformat()
 
 
+def unreadable(number, **values):
+    return conversation(number, status="unreadable", reason_code="refused", reason="why", **values)
+
+
 def files_of_the_world(files):
-    """A conversation that stays, one that loses messages, one that goes, one of which nothing could be read."""
+    """A conversation that stays, one that loses messages, one that goes, and some of which nothing could be read."""
+    extracted = {"extracted_time": at(23)}
     messages = [
         message("new", conversation_id="t_new", created_time=at(12)),
         message("first", conversation_id="t_both", created_time=MIDNIGHT),
@@ -29,13 +34,13 @@ def files_of_the_world(files):
         conversation("new", updated_time=at(12), oldest_message_time=at(12), newest_message_time=at(12)),
         conversation("both", updated_time=MIDNIGHT, oldest_message_time=before(30), newest_message_time=MIDNIGHT),
         conversation("old", updated_time=before(48), oldest_message_time=before(48), newest_message_time=before(48)),
-        conversation("refused", updated_time=at(13), status="unreadable"),
-        conversation("refused old", updated_time=before(1), status="unreadable"),
-        conversation("unknown", updated_time=None, window_until=at(1), status="unreadable"),
-        conversation("unknown old", updated_time=None, window_until=before(1), status="unreadable"),
+        unreadable("refused", updated_time=at(13)),
+        unreadable("refused old", updated_time=before(1)),
+        unreadable("unknown", updated_time=None, window_until=at(1)),
+        unreadable("unknown old", updated_time=None, window_until=before(1)),
     ]
-    history = {"window_id": "begin_1", "window_until": at(20)}
-    earlier = {"window_id": "earlier", "window_since": before(50), "window_until": MIDNIGHT}
+    history = extracted | {"window_id": "begin_1", "window_until": at(20)}
+    earlier = extracted | {"window_id": "earlier", "window_since": before(50), "window_until": MIDNIGHT}
     unavailable = {"status": "complete", "reason_code": "content_unavailable", "messages_unavailable": 1}
     gaps = [
         gap("both", **history, **unavailable),
@@ -47,12 +52,12 @@ def files_of_the_world(files):
         gap("unknown old", **earlier),
     ]
     windows = [
-        window(1, window_id="begin_1", window_until=at(20)),
-        window(window_id="earlier", window_since=before(50), window_until=MIDNIGHT),
-        window(window_id="partial", window_since=before(50), window_until=before(40), status="partial"),
-        window(window_id="person", user_id="7", window_since=before(50), window_until=before(40)),
-        window(window_id="person now", user_id="7", window_since=before(50), window_until=at(2)),
-        window(window_id="new", window_since=at(1), window_until=at(2)),
+        window(**history),
+        window(**earlier),
+        window(**extracted, window_id="partial", window_since=before(50), window_until=before(40), status="partial"),
+        window(**extracted, window_id="person", user_id="7", window_since=before(50), window_until=before(40)),
+        window(**extracted, window_id="person now", user_id="7", window_since=before(50), window_until=at(2)),
+        window(**extracted, window_id="new", window_since=at(1), window_until=at(2)),
     ]
     tables = {CONVERSATIONS: threads, CONVERSATION_GAPS: gaps, EXTRACTION_WINDOWS: windows}
     return [files(*messages), *(files(*rows, table=table) for table, rows in tables.items())]
@@ -98,19 +103,20 @@ class RetentionContract:
         assert read_all() == expected
 
     def test_a_gap_is_closed_by_a_window_that_reads_all_that_is_kept(self, warehouse, files, read_all):
-        history, later = {"window_id": "begin_1", "window_until": at(20)}, {"window_since": MIDNIGHT}
+        history = {"window_id": "begin_1", "window_until": at(20), "extracted_time": at(20)}
+        later = {"window_id": "kept", "window_since": MIDNIGHT, "window_until": at(21)}
         warehouse.load(
             [
-                files(conversation("refused", updated_time=at(13), status="unreadable"), table=CONVERSATIONS),
+                files(unreadable("refused", updated_time=at(13)), table=CONVERSATIONS),
                 files(gap("refused", **history), table=CONVERSATION_GAPS),
-                files(window(1, **history), table=EXTRACTION_WINDOWS),
+                files(window(**history), table=EXTRACTION_WINDOWS),
             ]
         )
         again = conversation("refused", updated_time=at(13))
         warehouse.load(
             [
                 files(again, table=CONVERSATIONS),
-                files(window(window_id="kept", window_until=at(21), **later), table=EXTRACTION_WINDOWS),
+                files(window(**later), table=EXTRACTION_WINDOWS),
             ]
         )
         assert read_all()["conversation_gaps"]["begin_1/t_refused"]["closed_by_window"] is None
