@@ -99,8 +99,10 @@ def _has_ended(folder: Storage, cutoff: datetime) -> bool:
 def _remove_window(folder: Storage, erased: FilesErased) -> None:
     with folder.lock():
         folder.remove_temporaries()
+        manifest = None
         with contextlib.suppress(ManifestError, UnusableFileError):
-            erased.add_window(manifest_of(folder))
+            manifest = manifest_of(folder)
+        erased.add_window(manifest)
         remove_other_files(folder, None)
     if _name(folder.parent()).startswith(_OF_A_PERSON):
         remove_folder_of_a_person(folder)

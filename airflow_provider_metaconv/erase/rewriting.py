@@ -45,7 +45,7 @@ class FilesErased:
     rows: Counter[str] = field(default_factory=Counter)
 
     def add_window(self, manifest: Manifest | None) -> None:
-        """Count a window that goes as a whole; None if it has only a checkpoint."""
+        """Count a window that goes as a whole; None if it has no usable manifest."""
         self.windows += 1
         for file in () if manifest is None else manifest.files:
             self.rows[file.table] += file.rows

@@ -111,9 +111,9 @@ class Warehouse(Protocol):
         """Delete messages before ``cutoff`` in one transaction, and what only they concern.
 
         ``cutoff`` is a midnight in UTC, and at that time at least ``retention`` ago. Conversations leave if they have
-        no message left and were last updated before it, gaps if their window ended before it or their conversation
-        leaves, and windows that ended before it if they are partial or were read for one person. What is left of a
-        window or gap begins at the cutoff. Derived counts, statuses and times are derived again.
+        no message left and were last updated an hour or more before it, gaps with their conversation, or if their
+        window ended before it, and windows that ended before it if they are partial or were read for one person. What
+        is left of a window or gap begins at the cutoff. Derived counts, statuses and times are derived again.
 
         ``was_interrupted`` says that an earlier call may have been killed. Returns how many rows were deleted, by table
         name; 0 for tables that do not exist, and for all tables the second time.

@@ -37,6 +37,12 @@ dag = meta_conversations_dag(
 """
 
 
+WITH_RETENTION = f"from datetime import timedelta\n\n{BY_ARGUMENTS}".replace(
+    '"by_arguments",', '"with_retention",'
+).replace("    warehouse=", "    retention=timedelta(seconds=SECONDS),\n    warehouse=")
+CUTOFF = datetime(2026, 11, 6, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Stage:
     """An emulator, an Airflow that reads from it, and the folder of its results."""
@@ -128,6 +134,23 @@ def test_a_dag_configured_by_arguments_needs_no_variable(stage: Stage, first: di
     with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
         found = {row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()}
     assert found == stage.ground_truth(("100",), None, NOW)
+
+
+def test_old_messages_leave_and_no_run_brings_them_back(stage: Stage, first: dict[str, Any]) -> None:
+    stage.airflow.run(file="by_arguments", since="begin", until=NOW.isoformat())
+    seconds = (datetime.now(UTC) - CUTOFF - timedelta(hours=1)).total_seconds()
+    file = WITH_RETENTION.replace("FOLDER", str(stage.folder)).replace("SECONDS", f"{seconds:.0f}")
+    (stage.folder / "dags" / "with_retention.py").write_text(file, "utf-8")
+    results = [stage.airflow.run(file="with_retention", since="begin", until=NOW.isoformat()) for _ in range(2)]
+    assert [{task["state"] for task in result["tasks"].values()} for result in results] == [{"success"}] * 2
+    expected = stage.ground_truth(("100",), CUTOFF, NOW)
+    with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
+        assert {row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()} == expected
+    removed = [result["returned"]["retention"] for result in results]
+    assert [(each["cutoff"], each["windows"]) for each in removed] == [(CUTOFF.isoformat(), 2), (CUTOFF.isoformat(), 0)]
+    assert removed[0]["tables"]["messages"] == len(stage.ground_truth(("100",), None, CUTOFF)) > 0
+    windows = sorted(path.name for path in stage.folder.glob("by_arguments/platform=*/page_id=*/window=*"))
+    assert windows == ["window=20261106T000000Z_20261120T120000Z"] * 2 + ["window=begin_20261120T120000Z"] * 2
 
 
 def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first: dict[str, Any]) -> None:

@@ -12,10 +12,14 @@ import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpec, PageSpec, ThreadSpec, build_world
 from airflow_provider_metaconv.erase.retention import Removed, remove_old
+from airflow_provider_metaconv.extract.page_sizes import Sizes
 from airflow_provider_metaconv.files.coverage_record import read_coverage, record_window
 from airflow_provider_metaconv.files.errors import StorageError
+from airflow_provider_metaconv.files.manifest import Manifest
+from airflow_provider_metaconv.files.reading import rows_of
 from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.errors import GraphError
+from airflow_provider_metaconv.schema import CONVERSATIONS, EXTRACTION_WINDOWS, MESSAGES, Row, Table
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.e2e.leftovers import contents
 from tests.integration.extract.extraction import extract, written
@@ -53,6 +57,13 @@ def remove(root: Path, cutoff: datetime = CUTOFF) -> Removed:
     return remove_old(LocalStorage(root), cutoff, RETENTION)
 
 
+def rows(folder: Path, table: Table) -> list[Row]:
+    """The rows of a window's table."""
+    storage = LocalStorage(folder)
+    manifest = Manifest.from_bytes(storage.read("_manifest.json"))
+    return list(rows_of(storage, manifest.files, table))
+
+
 def folders(root: Path) -> set[str]:
     """The folders with files, relative to the destination."""
     return {str(path.parent.relative_to(root)) for path in root.rglob("*") if path.is_file()}
@@ -69,18 +80,17 @@ def test_messages_before_the_cutoff_leave_and_others_stay(
     server: EmulatorServer, tmp_path: Path, file_format: str
 ) -> None:
     extract(server, tmp_path / HISTORY, until=UNTIL, file_format=file_format)
-    before = written(tmp_path / HISTORY)
+    before = rows(tmp_path / HISTORY, MESSAGES)
     removed = remove(tmp_path)
-    after = written(tmp_path / HISTORY)
-    kept = [row for row in before.messages if datetime.fromisoformat(row["created_time"]) >= CUTOFF]
-    assert after.messages == kept
-    assert len(kept) == 4
+    after = rows(tmp_path / HISTORY, MESSAGES)
+    assert after == [row for row in before if datetime.fromisoformat(row["created_time"]) >= CUTOFF]
+    assert len(after) == 4
     assert removed == Removed(CUTOFF.isoformat(), 1, {"conversations": 1, "messages": 4}, {})
     assert days_in(tmp_path) == {3, 2.5, 1, 0.5}
-    [first] = [row for row in after.conversations if row["conversation_id"] == "t_0"]
+    [first] = [row for row in rows(tmp_path / HISTORY, CONVERSATIONS) if row["conversation_id"] == "t_0"]
     assert (first["messages_extracted"], first["oldest_message_time"]) == (2, CUTOFF.isoformat())
-    [window] = after.windows
-    for counts in (after.manifest["stats"], window):
+    [window] = rows(tmp_path / HISTORY, EXTRACTION_WINDOWS)
+    for counts in (json.loads((tmp_path / HISTORY / "_manifest.json").read_bytes())["stats"], window):
         assert (counts["messages"], counts["conversations"]) == (4, 2)
 
 
@@ -114,13 +124,14 @@ def test_the_lookback_of_a_window_leaves(server: EmulatorServer, tmp_path: Path)
 
 
 def test_a_checkpoint_with_old_messages_leaves(server: EmulatorServer, tmp_path: Path) -> None:
-    server.add_fault(Fault("190", route="conversations", first_call=2))
     for folder, since in ((HISTORY, None), (YOUNG, CUTOFF)):
+        server.add_fault(Fault("190", after_calls=4))
         with pytest.raises(GraphError):
-            extract(server, tmp_path / folder, since=since, until=UNTIL)
-    kept = {folder for folder in folders(tmp_path) if folder == YOUNG}
+            extract(server, tmp_path / folder, since=since, until=UNTIL, sizes=Sizes(1, 1), rows_per_part=1)
+        server.clear_faults()
+    assert folders(tmp_path) == {HISTORY, YOUNG}
     remove(tmp_path)
-    assert folders(tmp_path) == {*kept, "_retention"}
+    assert folders(tmp_path) == {YOUNG, "_retention"}
 
 
 def test_it_works_once_for_each_cutoff(server: EmulatorServer, tmp_path: Path) -> None:

@@ -35,9 +35,10 @@ def files_of_the_world(files):
         conversation("both", updated_time=MIDNIGHT, oldest_message_time=before(30), newest_message_time=MIDNIGHT),
         conversation("old", updated_time=before(48), oldest_message_time=before(48), newest_message_time=before(48)),
         unreadable("refused", updated_time=at(13)),
-        unreadable("refused old", updated_time=before(1)),
+        unreadable("refused old", updated_time=before(2)),
+        unreadable("refused just before", updated_time=before(0.5)),
         unreadable("unknown", updated_time=None, window_until=at(1)),
-        unreadable("unknown old", updated_time=None, window_until=before(1)),
+        unreadable("unknown old", updated_time=None, window_until=before(2)),
     ]
     history = extracted | {"window_id": "begin_1", "window_until": at(20)}
     earlier = extracted | {"window_id": "earlier", "window_since": before(50), "window_until": MIDNIGHT}

@@ -11,7 +11,8 @@ BEGIN TRANSACTION;
 {% include "lock.sql" %}
 
 -- Conversations without a message since the cutoff and without news since. Those without a time of their own stay until
--- the last window that has them is too old.
+-- the last window that has them is too old. An extraction that begins at the cutoff also lists conversations of the
+-- minutes before, and its rows stay for its check.
 CREATE TEMP TABLE gone_conversation AS
 SELECT conversation.platform, conversation.page_id, conversation.conversation_id
 FROM {{ conversations.target }} AS conversation
@@ -23,7 +24,8 @@ LEFT JOIN (
     AND kept.page_id = conversation.page_id
     AND kept.conversation_id = conversation.conversation_id
 WHERE kept.conversation_id IS NULL
-    AND COALESCE(conversation.updated_time, conversation.window_until, {{ first_moment }}) < cutoff;
+    AND COALESCE(conversation.updated_time, conversation.window_until, {{ first_moment }})
+        < TIMESTAMP_SUB(cutoff, INTERVAL 1 HOUR);
 
 -- These rows stand in for a load's: the ledger's steps then count again what they have touched. BigQuery may already
 -- have dropped the messages, so the conversations that had one are found by their own time.

@@ -1,5 +1,6 @@
 -- Conversations without a message since the cutoff and without news since. Those without a time of their own stay until
--- the last window that has them is too old.
+-- the last window that has them is too old. An extraction that begins at the cutoff also lists conversations of the
+-- minutes before, and its rows stay for its check.
 CREATE OR REPLACE TEMP TABLE gone_conversation AS
 SELECT {{ conversations.key }}
 FROM {{ conversations.target }}
@@ -8,7 +9,7 @@ ANTI JOIN (
     FROM {{ messages.target }}
     WHERE created_time >= getvariable('cutoff') OR created_time IS NULL
 ) AS kept USING ({{ conversations.key }})
-WHERE coalesce(updated_time, window_until, '-infinity'::TIMESTAMPTZ) < getvariable('cutoff');
+WHERE coalesce(updated_time, window_until, '-infinity'::TIMESTAMPTZ) < getvariable('cutoff') - INTERVAL 1 HOUR;
 
 -- These rows stand in for a load's: the ledger's steps then count again what they have touched.
 CREATE OR REPLACE TEMP TABLE {{ messages.source }} AS
