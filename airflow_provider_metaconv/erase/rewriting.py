@@ -116,6 +116,9 @@ class _Rewriting:
         self._manifest = manifest
         self._change = change
         self._erased = erased
+        # A lifecycle rule may have deleted parts. They stay in the manifest, so that a load still reports them.
+        names = frozenset(folder.names())
+        self._missing = frozenset(file for file in manifest.files if file.path not in names)
         self._dropped: Counter[tuple[str, bool]] = Counter()
         self._times: dict[str, tuple[str, str]] = {}
 
@@ -152,6 +155,8 @@ class _Rewriting:
         return changed
 
     def _is_affected(self, file: ManifestFile) -> bool:
+        if file in self._missing:
+            return False
         rows = self._change.candidates(self._folder, file)
         return any(self._change.row_left(row, file.table) is not row for row in rows)
 
@@ -159,7 +164,7 @@ class _Rewriting:
         kept = []
         for file in files:
             is_counted = file.table != MESSAGES.name and self._change.counts_again(bool(self._dropped))
-            if file.path not in affected and not is_counted:
+            if file in self._missing or (file.path not in affected and not is_counted):
                 kept.append(file)
                 continue
             kept += write_rows(self._folder, table_named(file.table), file.file_format, self._remaining_rows(file))
@@ -182,7 +187,7 @@ class _Rewriting:
         conversations = {conversation_id for conversation_id, _ in self._dropped}
         times: dict[str, tuple[str, str]] = {}
         for file in files if conversations else ():
-            if file.table == MESSAGES.name:
+            if file.table == MESSAGES.name and file not in self._missing:
                 for row in rows_naming(self._folder, file, conversations):
                     time = row["created_time"]
                     oldest, newest = times.get(row["conversation_id"], (time, time))

@@ -134,6 +134,16 @@ def test_a_checkpoint_with_old_messages_leaves(server: EmulatorServer, tmp_path:
     assert folders(tmp_path) == {YOUNG, "_retention"}
 
 
+def test_parts_that_a_lifecycle_rule_has_deleted_are_no_obstacle(server: EmulatorServer, tmp_path: Path) -> None:
+    extract(server, tmp_path / HISTORY, until=UNTIL, sizes=Sizes(1, 1), rows_per_part=1)
+    parts = sorted((tmp_path / HISTORY).glob("messages-*"))
+    parts[0].unlink()
+    assert remove(tmp_path).files["messages"] in (3, 4)
+    assert days_in(tmp_path) <= {3, 2.5, 1, 0.5}
+    listed = {file["path"] for file in json.loads((tmp_path / HISTORY / "_manifest.json").read_bytes())["files"]}
+    assert listed - {path.name for path in (tmp_path / HISTORY).iterdir()} == {parts[0].name}
+
+
 def test_it_works_once_for_each_cutoff(server: EmulatorServer, tmp_path: Path) -> None:
     extract(server, tmp_path / HISTORY, until=UNTIL)
     assert remove(tmp_path).windows == 1
