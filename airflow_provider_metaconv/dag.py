@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, cast
 
 import pendulum
@@ -30,18 +31,22 @@ from airflow_provider_metaconv.dag_settings import (
     ALL_PAGES,
     SETTINGS,
     argument_settings,
+    check_retention,
+    days_of,
     merged_settings,
+    retention_of,
     run_params,
     variable_settings,
 )
 from airflow_provider_metaconv.dag_warehouses import DagWarehouse, parse_warehouse
+from airflow_provider_metaconv.erase.retention import remove_old
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 from airflow_provider_metaconv.operators.extract import MetaConversationsToStorageOperator
 from airflow_provider_metaconv.operators.validation import OnIncomplete, manifest_uris
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 from airflow_provider_metaconv.schema import INSTAGRAM
-from airflow_provider_metaconv.window import Window
+from airflow_provider_metaconv.window import Window, retention_cutoff
 
 MESSAGES = Asset("meta_conversations_messages")
 CONVERSATIONS = Asset("meta_conversations_conversations")
@@ -78,6 +83,7 @@ def meta_conversations_dag(
     on_incomplete: OnIncomplete = None,
     project_id: str | None = None,
     location: str | None = None,
+    retention: timedelta | None = None,
     privacy: str | Mapping[str, str] = "full",
     privacy_conn_id: str | None = None,
     scrubber: str | None = None,
@@ -118,6 +124,8 @@ def meta_conversations_dag(
             return in full cause a warning. ``warn`` and ``fail`` apply to both.
         project_id: The project that pays for the BigQuery jobs; None means the connection's.
         location: The location of the BigQuery dataset.
+        retention: How long messages are kept. Older ones are not extracted, and leave files and tables in a daily task.
+            At least a day; None keeps them for ever. In a Variable it is ``retention_days``, a number.
         privacy: What is stored: ``full``, ``pseudonymous``, ``metadata``, or a treatment per column.
         privacy_conn_id: The connection whose password is the key of the pseudonyms; needed by all but ``full``.
         scrubber: The path of a function, ``package.module:function``, that scrubs text in place of the built-in one.
@@ -128,7 +136,8 @@ def meta_conversations_dag(
         allowed_databases: The same for DuckDB files.
         allowed_datasets: The same for BigQuery datasets.
         variable: An Airflow Variable: JSON with settings named like these arguments (``database`` or ``dataset``
-            instead of ``warehouse``). It is read in each run, must exist, and overrides the arguments.
+            instead of ``warehouse``, ``retention_days`` instead of ``retention``). It is read in each run, must exist,
+            and overrides the arguments.
         extract_pool: The pool of the extract tasks.
         warehouse_pool: The pool of the load and check tasks. Only one process at a time can open a DuckDB file, so DAGs
             that load into the same file must share a pool with one slot.
@@ -152,6 +161,7 @@ def meta_conversations_dag(
         "on_incomplete": on_incomplete,
         "project_id": project_id,
         "location": location,
+        "retention_days": days_of(retention),
         "privacy": privacy,
         "privacy_conn_id": privacy_conn_id,
         "meta_conn_id": meta_conn_id,
@@ -194,6 +204,11 @@ class ConversationsPlan:
     allow_policy_change: bool = False
 
     @property
+    def has_retention(self) -> bool:
+        """Whether the DAG has a task that removes old messages."""
+        return self.arguments["retention_days"] is not None
+
+    @property
     def params(self) -> dict[str, Param]:
         """The params of a run. All may be null, because Airflow's form requires a value for any other param."""
         text, texts = ["null", "string"], ["null", "array"]
@@ -231,11 +246,15 @@ class ConversationsPlan:
         merged = merged_settings(
             self.arguments, variable, asked, warehouse=self.warehouse.setting, variable=self.variable
         )
+        check_retention(merged, self.arguments, self.variable)
+        if (retention := retention_of(merged)) is not None:
+            now = _start(dag_run)
+            Window.parse(since or "begin", until, now=now).not_before(retention_cutoff(retention, now))
         return {**merged, "since": since, "until": until}
 
     def window(self, params: Mapping[str, Any], dag_run: Any) -> tuple[str | None, str]:
         """Return the run's window from its params or interval; None as start means from the first message."""
-        now = dag_run.start_date or pendulum.now("UTC")
+        now = _start(dag_run)
         start, end = self._interval(dag_run, now)
         since, until = params.get("since", start.isoformat()), params.get("until", end.isoformat())
         Window.parse(since, until, now=now)
@@ -254,6 +273,11 @@ class ConversationsPlan:
         return now - WITHOUT_INTERVAL, now
 
 
+def _start(dag_run: Any) -> datetime:
+    start: datetime = dag_run.start_date or pendulum.now("UTC")
+    return start
+
+
 def extract_arguments(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one set of extract operator arguments per Page and platform."""
     keys = (
@@ -263,6 +287,7 @@ def extract_arguments(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = {
         "folder": settings["folders"],
         "lookback": timedelta(minutes=settings["lookback_minutes"]),
+        "retention": retention_of(settings),
         **{key: settings[key] for key in keys},
     }
     return [{"page_id": page_id, "platform": platform, **shared} for page_id, platform in pages_and_platforms(settings)]
@@ -293,6 +318,18 @@ def check_loaded(
         on_partial="warn" if settings["on_incomplete"] == "warn" else "fail",
     )
     return {"manifests": result.manifests, "incomplete": result.incomplete}
+
+
+def remove_old_messages(settings: Mapping[str, Any], now: datetime, warehouse: DagWarehouse) -> dict[str, Any]:
+    """Remove messages that the settings do not keep at ``now`` from the run's files and tables, once a day."""
+    if not settings:
+        raise AirflowFailException("No message was removed: see the log of the settings task.")
+    retention = timedelta(days=settings["retention_days"])
+    name = f"{warehouse.setting}={settings[warehouse.setting]}"
+    with fail_fast():
+        root = GoogleCloud(settings["gcp_conn_id"]).open_storage(settings["destination"])
+        cutoff = retention_cutoff(retention, now)
+        return remove_old(root, cutoff, retention, partial(warehouse.open, settings), name).as_dict()
 
 
 def stored_variable(name: str | None) -> str | None:
@@ -328,16 +365,24 @@ def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) 
         return wanted
 
     @task(pool=warehouse_pool, trigger_rule=TriggerRule.ALL_DONE)
-    def check(manifests: Any, expected: Any, settings: Any) -> dict[str, Any]:
+    def retention(settings: Any, dag_run: Any = None) -> dict[str, Any]:
+        """Removes old messages from files and tables, once a day, even if no Page could be read."""
+        return remove_old_messages(settings, _start(dag_run), plan.warehouse)
+
+    @task(pool=warehouse_pool, trigger_rule=TriggerRule.ALL_DONE)
+    def check(manifests: Any, expected: Any, settings: Any, removed: Any = None) -> dict[str, Any]:
         """Fails unless every Page and platform was fully extracted and every row is in the warehouse."""
         from airflow_provider_metaconv.load.load import LoadError
 
         if not expected:
             raise AirflowFailException("Nothing was extracted: see the logs of the settings and targets tasks.")
         try:
-            return check_loaded(manifests, expected, settings, plan.warehouse)
+            result = check_loaded(manifests, expected, settings, plan.warehouse)
         except LoadError as error:
             raise AirflowFailException(str(error)) from None
+        if plan.has_retention and not removed:
+            raise AirflowFailException("Old messages were not removed: see the log of the retention task.")
+        return result
 
     chosen = settings()
     wanted = targets(chosen)
@@ -358,7 +403,10 @@ def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) 
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         outlets=[MESSAGES, CONVERSATIONS],
     )
-    load >> check(extract.output, wanted, chosen)
+    # Before the check, which then finds every row of the run after it, and fails the run if old messages are left.
+    removed: Any = retention(chosen) if plan.has_retention else None
+    checked: Any = check(extract.output, wanted, chosen, removed)
+    load >> ([removed, checked] if plan.has_retention else checked)
 
 
 def _with_intervals(schedule: Any) -> Any:

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +23,7 @@ from airflow_provider_metaconv.files.storage.gcs_names import normalised, parse_
 from airflow_provider_metaconv.operators.validation import ON_INCOMPLETE, checked_place, plain_text
 from airflow_provider_metaconv.privacy.policy import FULL, PolicyError, PrivacyPolicy
 from airflow_provider_metaconv.schema import PLATFORMS
+from airflow_provider_metaconv.window import LONGEST_RETENTION, SHORTEST_RETENTION, checked_retention
 
 ALL_PAGES = "all"
 ARGUMENTS = "the DAG's arguments"
@@ -51,6 +53,31 @@ def argument_settings(given: Mapping[str, Any], *, warehouse: str, complete: boo
         _check_places(settings, warehouse, ARGUMENTS)
         _check_privacy(settings, ARGUMENTS)
     return settings
+
+
+def days_of(retention: timedelta | None) -> float | None:
+    """Return the argument ``retention`` as the setting ``retention_days``; raises ``SettingsError`` if invalid."""
+    if retention is None:
+        return None
+    try:
+        return checked_retention(f"retention in {ARGUMENTS}", retention) / timedelta(days=1)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def retention_of(settings: Mapping[str, Any]) -> timedelta | None:
+    """Return how long settings keep messages; None means for ever."""
+    days = settings["retention_days"]
+    return None if days is None else timedelta(days=days)
+
+
+def check_retention(settings: Mapping[str, Any], arguments: Mapping[str, Any], variable: str | None) -> None:
+    """Raise ``SettingsError`` if the Variable has a retention and the DAG no task for it, or the other way round."""
+    if (settings["retention_days"] is None) != (arguments["retention_days"] is None):
+        raise SettingsError(
+            f"retention_days in the Variable {variable} does not apply to this DAG: set it only if the DAG has the "
+            "argument retention, which adds the task (sample DAG: META_CONVERSATIONS_RETENTION_DAYS)."
+        )
 
 
 def variable_settings(text: str | None, name: str) -> dict[str, Any]:
@@ -281,6 +308,15 @@ def _minutes(where: str, value: Any) -> float:
     return float(value)
 
 
+def _retention_days(where: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    least, most = SHORTEST_RETENTION.days, LONGEST_RETENTION.days
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{where} must be a number of days from {least} to {most:,}.")
+    return float(value)
+
+
 def _privacy(where: str, value: Any) -> str | dict[str, str]:
     try:
         PrivacyPolicy.parse(value)
@@ -319,6 +355,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "file_format": _file_format,
     "lookback_minutes": _minutes,
     "on_incomplete": _on_incomplete,
+    "retention_days": _retention_days,
     "privacy": _privacy,
     "privacy_conn_id": _optional_connection,
     "meta_conn_id": _connection,

@@ -78,6 +78,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_metaconv.operators.erase",
                     "airflow_provider_metaconv.operators.extract",
                     "airflow_provider_metaconv.operators.load",
+                    "airflow_provider_metaconv.operators.retention",
                     "airflow_provider_metaconv.operators.token",
                 ],
             }

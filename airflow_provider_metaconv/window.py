@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -116,9 +116,44 @@ class Window:
         """The time from which messages are read: ``since`` minus the lookback."""
         return None if self.since is None else _earlier(self.since, self.lookback)
 
+    def not_before(self, cutoff: datetime) -> Window:
+        """Return the part of the window from ``cutoff`` on, which its lookback does not cross either.
+
+        Raises ``WindowError`` if nothing is left.
+        """
+        if self.until <= cutoff:
+            raise WindowError(
+                f"until={iso(self.until)} must be after {iso(cutoff)}, because retention keeps no older messages: "
+                "choose a later until, or a longer retention."
+            )
+        since = cutoff if self.since is None else max(self.since, cutoff)
+        return replace(self, since=since, lookback=min(self.lookback, since - cutoff))
+
     def listing_bound(self, margin: timedelta) -> str:
         """Return the ``updated_time`` below which no conversation has messages of the window; ``""`` if unbounded."""
         return "" if self.reads_since is None else iso(_earlier(self.reads_since, margin))
+
+
+SHORTEST_RETENTION, LONGEST_RETENTION = timedelta(days=1), timedelta(days=36_500)
+
+
+def checked_retention(name: str, retention: object) -> timedelta:
+    """Return how long messages are kept; raises ``WindowError``, with the setting's name, for an invalid value."""
+    if not isinstance(retention, timedelta) or not SHORTEST_RETENTION <= retention <= LONGEST_RETENTION:
+        raise WindowError(
+            f"{name} must be a timedelta from {SHORTEST_RETENTION.days} to {LONGEST_RETENTION.days:,} days."
+        )
+    return retention
+
+
+def retention_cutoff(retention: timedelta, now: datetime) -> datetime:
+    """Return the time before which messages are too old to be kept: a midnight in UTC, so that it moves once a day.
+
+    >>> retention_cutoff(timedelta(days=2), datetime(2026, 11, 20, 15, tzinfo=UTC)).isoformat()
+    '2026-11-18T00:00:00+00:00'
+    """
+    oldest = now.astimezone(UTC) - retention
+    return datetime(oldest.year, oldest.month, oldest.day, tzinfo=UTC)
 
 
 def _earlier(moment: datetime, by: timedelta) -> datetime:

@@ -81,6 +81,7 @@ def bigquery_statements() -> Iterator[tuple[str, str]]:
     yield "load_one_table.sql", bigquery.load_script(dataset, {TABLES[0]: both[TABLES[0]]})
     yield "missing.sql", bigquery.missing_script(dataset, both, columns)
     yield "missing_without_tables.sql", bigquery.missing_script(dataset, both, {})
+    yield "remove_old.sql", bigquery.retention_script(dataset)
     for name in ("erase", "erasure_counts", "erasure_conversations", "window_policies"):
         for scope in Scope:
             yield f"{name}_{scope}.sql", bigquery.erasure_script(f"{name}.sql", dataset, scope)

@@ -1,1 +1,1 @@
-"""Erasing a person: from files and tables, with a suppression list for later runs and a receipt."""
+"""Erasing people and old messages from files and tables: erasures with a suppression list and a receipt, retention."""

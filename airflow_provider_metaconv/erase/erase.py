@@ -17,12 +17,12 @@ from typing import Any
 import orjson
 
 from airflow_provider_metaconv.erase.files import (
-    FilesErased,
     Wanted,
     conversations_in_files,
     erase_from_files,
     remaining_in_files,
 )
+from airflow_provider_metaconv.erase.rewriting import FilesErased
 from airflow_provider_metaconv.files.errors import ChangedMeanwhileError, FilesError
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.privacy.policy import PolicyError

@@ -5,9 +5,12 @@ and ``database`` (DuckDB) or ``dataset`` (BigQuery); it may have any other setti
 settings that are needed to parse the file come from the environment.
 """
 
+from datetime import timedelta
 from os import environ
 
 from airflow_provider_metaconv.dag import meta_conversations_dag
+
+DAYS = environ.get("META_CONVERSATIONS_RETENTION_DAYS")
 
 dag = meta_conversations_dag(
     "meta_conversations",
@@ -15,6 +18,8 @@ dag = meta_conversations_dag(
     schedule=environ.get("META_CONVERSATIONS_SCHEDULE", "@hourly"),
     warehouse=environ.get("META_CONVERSATIONS_WAREHOUSE", "duckdb"),  # or "bigquery"
     variable="meta_conversations",
+    # Older messages leave files and tables; the Variable may set another number of days.
+    retention=timedelta(days=float(DAYS)) if DAYS else None,
     extract_pool=environ.get("META_CONVERSATIONS_EXTRACT_POOL", "default_pool"),
     # Only one process at a time can open a DuckDB file: set a pool with one slot if other DAGs use the same file.
     warehouse_pool=environ.get("META_CONVERSATIONS_WAREHOUSE_POOL", "default_pool"),

@@ -108,6 +108,13 @@ def covered_until(coverage: Coverage, start: datetime) -> datetime | None:
     return min(end, start)
 
 
+def kept_from(coverage: Coverage, cutoff: datetime) -> Coverage:
+    """Return the coverage as if no window had begun before ``cutoff``: older messages are not kept, so not missing."""
+    if coverage.asked_since is None or coverage.asked_since >= cutoff:
+        return coverage
+    return replace(coverage, asked_since=cutoff)
+
+
 def claimed_since(coverage: Coverage, since: datetime, until: datetime) -> datetime | None:
     """Return where an earlier attempt of this run started to read, if that was before ``since``."""
     return next((claim.since for claim in coverage.claims if claim.until == until and claim.since < since), None)

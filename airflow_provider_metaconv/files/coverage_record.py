@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from airflow_provider_metaconv.files.coverage import Coverage, claimed_since, covered_until, with_claim, with_window
+from airflow_provider_metaconv.files.coverage import (
+    BEGINNING,
+    Coverage,
+    claimed_since,
+    covered_until,
+    kept_from,
+    with_claim,
+    with_window,
+)
 from airflow_provider_metaconv.files.errors import (
     ChangedMeanwhileError,
     ManifestError,
@@ -42,10 +50,14 @@ _UNTIL_WRITTEN = Retrying(
 
 @dataclass(frozen=True, slots=True)
 class StoredCoverage:
-    """A coverage and the version of its file, which is None if the file does not exist yet."""
+    """A coverage and the version of its file, which is None if the file does not exist yet.
+
+    ``is_rebuilt`` says that it comes from the manifests, because there is no usable file.
+    """
 
     coverage: Coverage
     version: str | None
+    is_rebuilt: bool = field(default=False, compare=False)
 
 
 def read_coverage(storage: Storage) -> StoredCoverage:
@@ -56,17 +68,28 @@ def read_coverage(storage: Storage) -> StoredCoverage:
     """
     found = storage.read_versioned(COVERAGE_NAME)
     if found is None:
-        return StoredCoverage(_rebuilt(storage), None)
+        return StoredCoverage(_rebuilt(storage), None, is_rebuilt=True)
     data, version = found
     try:
         return StoredCoverage(Coverage.from_bytes(data), version)
     except ValueError as error:
         logger.warning("%s is unusable (%s) and is rebuilt from the manifests", storage.uri(COVERAGE_NAME), error)
-        return StoredCoverage(_rebuilt(storage), version)
+        return StoredCoverage(_rebuilt(storage), version, is_rebuilt=True)
 
 
-def claim_window(storage: Storage, since: datetime, until: datetime) -> tuple[datetime, StoredCoverage]:
+def store_coverage(storage: Storage) -> None:
+    """Store the coverage if there is no usable record, so that manifests can be removed. Raises ``StorageError``."""
+    stored = read_coverage(storage)
+    if stored.is_rebuilt:
+        _update(storage, lambda coverage: coverage, stored)
+
+
+def claim_window(
+    storage: Storage, since: datetime, until: datetime, not_before: datetime = BEGINNING
+) -> tuple[datetime, StoredCoverage]:
     """Return where the scheduled run of this interval must start to leave no gap before it; never after ``since``.
+
+    Time before ``not_before``, which must not be after ``since``, is no gap: its messages are not kept.
 
     An earlier start is stored by ``until`` before it is returned, so that all attempts of a run get the same one.
     Otherwise a run repeated after its commit would find the gap closed, and would extract a window without the rows
@@ -74,15 +97,15 @@ def claim_window(storage: Storage, since: datetime, until: datetime) -> tuple[da
     decided.
     """
     stored = read_coverage(storage)
-    begin = _run_start(stored.coverage, since, until)
+    begin = _run_start(stored.coverage, since, until, not_before)
     if begin == since or claimed_since(stored.coverage, since, until) is not None:
         return begin, stored
 
     def claim(coverage: Coverage) -> Coverage:
-        return with_claim(coverage, _run_start(coverage, since, until), until)
+        return with_claim(coverage, _run_start(coverage, since, until, not_before), until)
 
     stored = _update(storage, claim, stored)
-    return _run_start(stored.coverage, since, until), stored
+    return _run_start(stored.coverage, since, until, not_before), stored
 
 
 def record_window(
@@ -101,8 +124,9 @@ def record_window(
     _update(storage, lambda coverage: with_window(coverage, since, until, complete=complete), known)
 
 
-def _run_start(coverage: Coverage, since: datetime, until: datetime) -> datetime:
-    return claimed_since(coverage, since, until) or covered_until(coverage, since) or since
+def _run_start(coverage: Coverage, since: datetime, until: datetime, not_before: datetime) -> datetime:
+    claimed = claimed_since(coverage, since, until)
+    return max(claimed or covered_until(kept_from(coverage, not_before), since) or since, not_before)
 
 
 def _update(storage: Storage, change: Callable[[Coverage], Coverage], known: StoredCoverage | None) -> StoredCoverage:

@@ -180,6 +180,21 @@ def window_id(since: datetime | None, until: datetime) -> str:
     return f"{'begin' if since is None else _compact(since)}_{_compact(until)}"
 
 
+def window_times(folder_name: str) -> tuple[datetime | None, datetime] | None:
+    """Return since and until of a window's folder by its name; None if it is not the name of one.
+
+    >>> window_times("window=begin_20261120T000000Z")
+    (None, datetime.datetime(2026, 11, 20, 0, 0, tzinfo=datetime.timezone.utc))
+    """
+    begin, _, end = folder_name.removeprefix(WINDOW_PREFIX).partition("_")
+    if not folder_name.startswith(WINDOW_PREFIX):
+        return None
+    try:
+        return None if begin == "begin" else _moment(begin), _moment(end)
+    except ValueError:
+        return None
+
+
 def next_part_number(names: Iterable[str]) -> int:
     """Return one more than the highest part number in these file names; 0 if there are no parts.
 
@@ -195,6 +210,13 @@ def _compact(moment: datetime) -> str:
     # Windows that differ only in fractions of a second must not share a folder.
     # strftime is unsuitable, because it does not pad the year 1 to four digits.
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat().replace("-", "").replace(":", "") + "Z"
+
+
+def _moment(compact: str) -> datetime:
+    moment = datetime.fromisoformat(compact)
+    if _compact(moment) != compact:
+        raise ValueError(compact)
+    return moment
 
 
 def _parse(data: bytes, source: str) -> dict[str, Any]:

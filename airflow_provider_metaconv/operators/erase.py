@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
@@ -14,9 +13,9 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.privacy_key import pseudonyms
 from airflow_provider_metaconv.operators.validation import checked_place, one_of
+from airflow_provider_metaconv.operators.warehouse_address import warehouse_opener
 from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
-from airflow_provider_metaconv.warehouse import Warehouse
 
 _PERSON_ID = re.compile(r"[0-9]{1,40}")
 
@@ -93,35 +92,13 @@ class MetaErasePersonOperator(BaseOperator):
             one_of("scope", self.scope, [scope.value for scope in Scope])
             checked_place("destination", self.destination)
             cloud = GoogleCloud(self.gcp_conn_id)
-            open_warehouse = None if self.warehouse is None else self._warehouse_opener(cloud)
+            open_warehouse = warehouse_opener(self.warehouse, cloud, self.project_id, self.location)
             with fail_fast():
                 key = None if self.privacy_conn_id is None else pseudonyms(self.privacy_conn_id)
                 root = cloud.open_storage(self.destination)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         return root, Erasure(people, Scope(self.scope), key), open_warehouse
-
-    def _warehouse_opener(self, cloud: GoogleCloud) -> OpenWarehouse:
-        scheme, separator, place = str(self.warehouse).partition("://")
-        if not separator or not place or scheme not in ("duckdb", "bigquery"):
-            # The text is not quoted, because it may contain a password.
-            raise ValueError('warehouse must be "duckdb:///data/conversations.duckdb" or "bigquery://project.dataset".')
-
-        @contextlib.contextmanager
-        def opened() -> Iterator[Warehouse]:
-            if scheme == "duckdb":
-                from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
-
-                with DuckDBWarehouse(place) as database:
-                    yield database
-                return
-            client = cloud.bigquery_client(self.project_id, self.location)
-            from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
-
-            with BigQueryWarehouse(client, place, location=self.location) as dataset:
-                yield dataset
-
-        return opened
 
 
 def checked_person_ids(person_ids: Sequence[str] | str) -> tuple[str, ...]:

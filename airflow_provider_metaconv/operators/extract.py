@@ -24,6 +24,7 @@ from airflow_provider_metaconv.extract.extraction import (
     known_conversations,
 )
 from airflow_provider_metaconv.extract.rows import ExtractionContext
+from airflow_provider_metaconv.files.coverage import BEGINNING
 from airflow_provider_metaconv.files.coverage_record import StoredCoverage, claim_window, record_window
 from airflow_provider_metaconv.files.errors import FilesError
 from airflow_provider_metaconv.files.manifest import FILE_FORMATS, MANIFEST_NAME
@@ -64,7 +65,7 @@ from airflow_provider_metaconv.retry_policy import (
 )
 from airflow_provider_metaconv.schema import PLATFORMS
 from airflow_provider_metaconv.stop import Stop
-from airflow_provider_metaconv.window import Window
+from airflow_provider_metaconv.window import Window, checked_retention, retention_cutoff
 
 
 class MetaConversationsExtractOperator(StoppableOperator):
@@ -91,6 +92,9 @@ class MetaConversationsExtractOperator(StoppableOperator):
     column. All but ``full`` need ``privacy_conn_id``, a Connection whose password is the key. ``scrubber`` is the path
     of a function, ``package.module:function``, that scrubs text in place of the built-in one. A window that was
     extracted under another policy or key is replaced only with ``allow_policy_change``.
+
+    With ``retention``, a timedelta, nothing older is extracted: the window, its lookback and the gap before it start no
+    earlier than the midnight (UTC) before ``retention`` ago.
 
     Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n, "complete": true,
     "gaps": []}``.
@@ -133,6 +137,7 @@ class MetaConversationsExtractOperator(StoppableOperator):
         privacy_conn_id: str | None = None,
         scrubber: str | None = None,
         allow_policy_change: bool = False,
+        retention: timedelta | None = None,
         meta_conn_id: str = MetaGraphHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -153,6 +158,7 @@ class MetaConversationsExtractOperator(StoppableOperator):
         self.privacy_conn_id = privacy_conn_id
         self.scrubber = scrubber
         self.allow_policy_change = allow_policy_change
+        self.retention = retention
         self.meta_conn_id = meta_conn_id
         if HAS_RETRY_POLICY and self.retry_policy is None:
             # This operator reschedules by itself, so the errors that reach the policy should use up a retry.
@@ -174,7 +180,8 @@ class MetaConversationsExtractOperator(StoppableOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Extract the window and commit its files and manifest; the class documents the return value."""
         try:
-            window = self._checked_window(present(context))
+            asked = self._checked_window(present(context))
+            window = self._kept(asked, present(context))
             with fail_fast():
                 privacy = row_privacy(self.privacy, self.privacy_conn_id, self.scrubber)
             folder = self._folder_of(window, privacy)
@@ -187,7 +194,9 @@ class MetaConversationsExtractOperator(StoppableOperator):
                 if self._folder_of(window, privacy) != folder:
                     storage = self.open_storage(self._folder_of(window, privacy))
                 self.extraction = self._extract(window, storage, privacy, context, stop)
-                self._record(window, self.extraction.complete, storage.parent(), known)
+                # Somebody who asks for everything and gets all that is kept has a full history.
+                since = None if asked.since is None else window.since
+                self._record(since, window.until, self.extraction.complete, storage.parent(), known)
         except Exception as error:
             self._reschedule_or_return(error, context)
             raise
@@ -211,7 +220,15 @@ class MetaConversationsExtractOperator(StoppableOperator):
             one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
         for name in self.places:
             checked_place(name, getattr(self, name))
+        if self.retention is not None:
+            checked_retention("retention", self.retention)
         return Window.parse(self.since, self.until, now=now, lookback=self.lookback)
+
+    def _kept(self, window: Window, now: datetime) -> Window:
+        return window if self.retention is None else window.not_before(self._cutoff(now))
+
+    def _cutoff(self, now: datetime) -> datetime:
+        return BEGINNING if self.retention is None else retention_cutoff(self.retention, now)
 
     def _folder_of(self, window: Window, privacy: RowPrivacy) -> str:
         user_id = privacy.person(self.user_id) if self.user_id else None
@@ -223,16 +240,24 @@ class MetaConversationsExtractOperator(StoppableOperator):
         """Return this run's window, the same in each attempt, and the stored coverage of earlier windows."""
         if not self.fill_gaps or window.since is None or not is_scheduled(context):
             return window, None
-        since, known = claim_window(coverage, window.since, window.until)
+        now = present(context)
+        since, known = claim_window(coverage, window.since, window.until, self._cutoff(now))
         if since < window.since:
             self.log.info("Reading from %s: the time before %s is not covered yet.", since, window.since)
-            window = replace(window, since=since)
+            window = self._kept(replace(window, since=since), now)
         return window, known
 
-    def _record(self, window: Window, complete: bool, coverage: Storage, known: StoredCoverage | None) -> None:
+    def _record(
+        self,
+        since: datetime | None,
+        until: datetime,
+        complete: bool,
+        coverage: Storage,
+        known: StoredCoverage | None,
+    ) -> None:
         """Record what the committed window covers, for later scheduled runs."""
         try:
-            record_window(coverage, window.since, window.until, complete=complete, known=known)
+            record_window(coverage, since, until, complete=complete, known=known)
         except FilesError as error:
             # The files are committed, so failing now would only extract them again. The next run does that anyway.
             self.log.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -105,6 +106,18 @@ class Warehouse(Protocol):
 
     def remaining(self, people: Collection[str], conversations: Collection[str], scope: Scope) -> dict[str, int]:
         """Return how many rows ``erase`` would delete or change, by table name. Writes nothing."""
+
+    def remove_old(self, cutoff: datetime, retention: timedelta, *, was_interrupted: bool = False) -> dict[str, int]:
+        """Delete messages before ``cutoff`` in one transaction, and what only they concern.
+
+        ``cutoff`` is a midnight in UTC, and at that time at least ``retention`` ago. Conversations leave if they have
+        no message left and were last updated an hour or more before it, gaps with their conversation, or if their
+        window ended before it, and windows that ended before it if they are partial or were read for one person. What
+        is left of a window or gap begins at the cutoff. Derived counts, statuses and times are derived again.
+
+        ``was_interrupted`` says that an earlier call may have been killed. Returns how many rows were deleted, by table
+        name; 0 for tables that do not exist, and for all tables the second time.
+        """
 
     def limits(self) -> tuple[str, ...]:
         """Return where erased rows can remain that ``erase`` cannot reach, in one sentence each."""

@@ -37,6 +37,11 @@ dag = meta_conversations_dag(
 """
 
 
+WITH_RETENTION = f"from datetime import timedelta\n\n{BY_ARGUMENTS}".replace(
+    '"by_arguments",', '"with_retention",'
+).replace("    warehouse=", "    retention=timedelta(days=14),\n    warehouse=")
+
+
 @dataclass(frozen=True)
 class Stage:
     """An emulator, an Airflow that reads from it, and the folder of its results."""
@@ -73,7 +78,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
         }
         (folder / "dags").mkdir()
         shutil.copy(REPOSITORY / "dags" / "meta_conversations.py", folder / "dags")
-        (folder / "dags" / "by_arguments.py").write_text(BY_ARGUMENTS.replace("FOLDER", str(folder)), "utf-8")
+        for file, text in {"by_arguments": BY_ARGUMENTS, "with_retention": WITH_RETENTION}.items():
+            (folder / "dags" / f"{file}.py").write_text(text.replace("FOLDER", str(folder)), "utf-8")
         environment = {
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
@@ -128,6 +134,21 @@ def test_a_dag_configured_by_arguments_needs_no_variable(stage: Stage, first: di
     with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
         found = {row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()}
     assert found == stage.ground_truth(("100",), None, NOW)
+
+
+def test_old_messages_leave_and_no_run_brings_them_back(stage: Stage, first: dict[str, Any]) -> None:
+    runs = ["by_arguments", "with_retention", "with_retention"]
+    results = [stage.airflow.run(file=file, since="begin", until=NOW.isoformat()) for file in runs]
+    assert [{task["state"] for task in result["tasks"].values()} for result in results] == [{"success"}] * 3
+    removed, nothing = (result["returned"]["retention"] for result in results[1:])
+    cutoff = datetime.fromisoformat(removed["cutoff"])
+    expected = stage.ground_truth(("100",), cutoff, NOW)
+    with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
+        assert {row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()} == expected
+    assert removed["tables"]["messages"] == len(stage.ground_truth(("100",), None, cutoff)) > 0
+    assert (removed["windows"], nothing["windows"]) == (2, 0)
+    windows = sorted(path.name for path in stage.folder.glob("by_arguments/platform=*/page_id=*/window=*"))
+    assert windows == [f"window={cutoff:%Y%m%dT%H%M%SZ}_20261120T120000Z"] * 2 + ["window=begin_20261120T120000Z"] * 2
 
 
 def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from airflow_provider_metaconv.emulator.service import GraphService
 from airflow_provider_metaconv.emulator.settings import EmulatorSettings
 from airflow_provider_metaconv.emulator.tokens import USER_TOKEN
 from airflow_provider_metaconv.privacy.rows import RowPrivacy
-from tests.simulation import budgets, erasures
+from tests.simulation import budgets, erasures, retention
 from tests.simulation.clock import VirtualClock
 from tests.simulation.core import PHASES, Attempt, AttemptOutcome, Task
 from tests.simulation.damage import CHECKPOINT, MANIFEST, damage
@@ -27,7 +27,7 @@ from tests.simulation.findings import Finding
 from tests.simulation.oracle import Observed, Oracle
 from tests.simulation.privacy import RecordedPseudonyms, shown_ids
 from tests.simulation.result import Result, read_result
-from tests.simulation.scenario import PAGE_ID, START, ErasurePlan, Scenario
+from tests.simulation.scenario import PAGE_ID, START, ErasurePlan, RetentionPlan, Scenario
 from tests.simulation.storage import Disk, Killed, MemoryStorage, Process, temporaries
 from tests.simulation.transport import EndlessError, SimulatedSession, Wire
 from tests.simulation.world import OTHER_PAGE_ID, LiveWorld
@@ -185,6 +185,8 @@ class _Simulation:
         self._run_healthy()
         if self._scenario.erasure is not None and not self.report.findings:
             self._erase(self._scenario.erasure)
+        if self._scenario.retention is not None and not self.report.findings:
+            self._remove_old(self._scenario.retention)
 
     def _erase(self, plan: ErasurePlan) -> None:
         """Erases a person, and extracts the window again, which must not bring them back."""
@@ -199,6 +201,24 @@ class _Simulation:
         world = self._scenario.world
         self._attempt(AGAIN, Process(trace=self._trace), world.since, world.until)
         found += [Finding("erasure", f"brought back: {each}") for each in self._traces(person, plan)]
+        self.report.findings += found
+
+    def _remove_old(self, plan: RetentionPlan) -> None:
+        """Removes old messages, and extracts a full history, which must not bring them back."""
+        disk = self._disk
+        before = self._result(disk.copy(WINDOW))
+        if before is None:
+            return
+        changed = retention.remove_all_old(plan, disk, self._trace)
+        after = self._result(disk.copy(WINDOW))
+        found = [*retention.check(before, after, plan), *retention.old_messages(plan, disk, self._live)]
+        found += [Finding("retention", f"the second time: {each}") for each in changed]
+        self._trace("--- a full history, after the removal")
+        self._attempt(AGAIN, Process(trace=self._trace), None, self._scenario.world.until, retention.cutoff_of(plan))
+        found += retention.old_messages(plan, disk, self._live)
+        again = self._result(disk.copy(AGAIN))
+        if after is not None:
+            found += retention.brought_back(again, after, plan, self._live.lost)
         self.report.findings += found
 
     def _traces(self, person: str, plan: ErasurePlan) -> list[str]:
@@ -316,7 +336,9 @@ class _Simulation:
         self.report.findings += self._oracle.check(self._seen)
         return outcome
 
-    def _attempt(self, folder: str, process: Process, since: int | None, until: int) -> AttemptOutcome:
+    def _attempt(
+        self, folder: str, process: Process, since: int | None, until: int, not_before: datetime | None = None
+    ) -> AttemptOutcome:
         world = self._scenario.world
         task = Task(
             world.platform,
@@ -326,6 +348,7 @@ class _Simulation:
             _moment(until),
             self._scenario.sizes,
             self._scenario.accepts_partial,
+            not_before,
         )
         storage = MemoryStorage(self._disk, folder, process)
         session = SimulatedSession(self._wire, process)

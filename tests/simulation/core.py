@@ -68,7 +68,7 @@ _FINAL = (ManifestError, StorageRefusedError)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An operator's arguments; ``accepts_partial`` is ``on_incomplete="warn"``."""
+    """An operator's arguments; ``accepts_partial`` is ``on_incomplete="warn"``, ``not_before`` the cutoff."""
 
     platform: str
     page_id: str
@@ -77,6 +77,7 @@ class Task:
     until: datetime
     sizes: tuple[int, int, int] | None
     accepts_partial: bool = True
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,8 @@ class Attempt:
         ]
         usernames = frozenset(filter(None, [identity.instagram_username]))
         window = Window(self.task.since, self.task.until)
+        if self.task.not_before is not None:
+            window = window.not_before(self.task.not_before)
         with _recorded_phases() as planned:
             return extract_conversations(
                 edges,

@@ -19,6 +19,7 @@ from tests.simulation.scenario import (
     DamagePlan,
     ErasurePlan,
     FaultPlan,
+    RetentionPlan,
     Scenario,
     StorageFaultPlan,
     UnsentPlan,
@@ -59,14 +60,25 @@ def scenario(seed: int) -> Scenario:
         return dataclasses.replace(plain, faults=alone(random, world))
     # Drawn last, so that earlier draws stay the same.
     damages = _damages(random, one.crashes)
-    return dataclasses.replace(one, damages=damages, hashes_ids=random.random() < 0.2, erasure=_erasure(random))
+    one = dataclasses.replace(one, damages=damages, hashes_ids=random.random() < 0.2, erasure=_erasure(random))
+    return dataclasses.replace(one, retention=_retention(random, one))
 
 
 def _erasure(random: Random) -> ErasurePlan | None:
     if random.random() < 0.7:
         return None
-    kills = tuple(random.randint(1, 12) for _ in range(random.choice((0, 1, 1, 3))))
-    return ErasurePlan(random.randint(0, 50), random.choice(("conversation", "conversation", "own")), kills)
+    return ErasurePlan(random.randint(0, 50), random.choice(("conversation", "conversation", "own")), _kills(random))
+
+
+def _retention(random: Random, one: Scenario) -> RetentionPlan | None:
+    if one.erasure is not None or random.random() < 0.6:
+        return None
+    # The end of the window is the latest: a window that ends before it leaves by its name, which is another here.
+    return RetentionPlan(random.randint(0, one.world.until - 1), _kills(random))
+
+
+def _kills(random: Random) -> tuple[int, ...]:
+    return tuple(random.randint(1, 12) for _ in range(random.choice((0, 1, 1, 3))))
 
 
 def _any_scenario(random: Random, seed: int) -> Scenario:

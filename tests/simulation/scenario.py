@@ -148,6 +148,14 @@ class ErasurePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionPlan:
+    """Messages before a second leave once the window is complete. ``kills`` as in ``ErasurePlan``."""
+
+    cutoff: int
+    kills: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """The whole input of one run of the simulation."""
 
@@ -163,6 +171,7 @@ class Scenario:
     accepts_partial: bool = False
     hashes_ids: bool = False
     erasure: ErasurePlan | None = None
+    retention: RetentionPlan | None = None
 
     def to_json(self) -> str:
         """The scenario as one JSON object, without default values."""
@@ -185,8 +194,9 @@ class Scenario:
         }
         for name, kind in plans.items():
             content[name] = tuple(kind(**_tuples(row)) for row in content.get(name, ()))
-        if content.get("erasure") is not None:
-            content["erasure"] = ErasurePlan(**_tuples(content["erasure"]))
+        for name, plan in {"erasure": ErasurePlan, "retention": RetentionPlan}.items():
+            if content.get(name) is not None:
+                content[name] = plan(**_tuples(content[name]))
         return Scenario(**_tuples(content))
 
 

@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "location": None,
     "file_format": "ndjson",
     "lookback_minutes": 10,
+    "retention_days": None,
     "on_incomplete": None,
     "privacy": "full",
     "privacy_conn_id": None,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_metaconv.window import Window, WindowError, iso, row_time
+from airflow_provider_metaconv.window import Window, WindowError, iso, retention_cutoff, row_time
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, 999, tzinfo=UTC)
 PRESENT = NOW.replace(microsecond=0)
@@ -82,3 +82,35 @@ def test_row_times_sort_chronologically(moment: datetime, minutes: int) -> None:
 @pytest.mark.parametrize("value", [None, "", 17, "soon", [], "2026-13-01T00:00:00+0000", "0001-01-01T00:00:00+0900"])
 def test_an_invalid_time_is_none(value: object) -> None:
     assert row_time(value) is None
+
+
+DAY = timedelta(days=1)
+CUTOFF = datetime(2026, 11, 19, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("since", "lookback", "expected"),
+    [
+        (None, 0 * DAY, (CUTOFF, 0 * DAY)),
+        (CUTOFF - DAY, DAY, (CUTOFF, 0 * DAY)),
+        (CUTOFF, DAY, (CUTOFF, 0 * DAY)),
+        (CUTOFF + DAY / 4, DAY, (CUTOFF + DAY / 4, DAY / 4)),
+        (CUTOFF + DAY, DAY / 2, (CUTOFF + DAY, DAY / 2)),
+    ],
+)
+def test_neither_a_window_nor_its_lookback_begins_before_the_cutoff(
+    since: datetime | None, lookback: timedelta, expected: tuple[datetime, timedelta]
+) -> None:
+    kept = Window(since, PRESENT, lookback=lookback).not_before(CUTOFF)
+    assert (kept.since, kept.lookback) == expected
+
+
+def test_nothing_is_left_of_a_window_that_ended_before_the_cutoff() -> None:
+    with pytest.raises(WindowError, match="must be after 2026-11-19T00:00:00"):
+        Window(None, CUTOFF).not_before(CUTOFF)
+
+
+@pytest.mark.parametrize("hours", [0, 9, 23])
+def test_the_cutoff_moves_once_a_day(hours: int) -> None:
+    now = datetime(2026, 11, 21, hours, 59, tzinfo=UTC).astimezone(timezone(timedelta(hours=9)))
+    assert retention_cutoff(2 * DAY, now) == CUTOFF

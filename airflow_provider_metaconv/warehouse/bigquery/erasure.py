@@ -114,26 +114,32 @@ class Erasure:
         return [dict(row.items()) for row in found]
 
     def _job(self, template: str, table: Table = TABLES[0], parameters: list[AnyParameter] | None = None) -> QueryJob:
-        """Run a script to its end, and cancel it if this task is killed meanwhile."""
         script = erasure_script(template, self._connection.quoted, self._scope, self._existing, table)
-        job_id = f"metaconv_erase_{uuid.uuid4().hex}"
-        project = str(self._connection.client.project)
-        try:
-            job = self._sent(script, job_id, parameters or [])
-            wait(self._connection, job)
-        except Exception:  # not only one of a killed task
-            raise
-        except BaseException:
-            cancel_all(self._connection, [JobReference(project, self._location, job_id)])
-            raise
-        return job
+        return run_to_end(self._connection, self._location, script, "erase", parameters or [])
 
-    def _sent(self, script: str, job_id: str, parameters: list[AnyParameter]) -> QueryJob:
-        try:
-            return run_script(self._connection, script, job_id, self._location, parameters)
-        except Conflict:
-            # The response to the first request was lost.
-            return cast(QueryJob, get_job(self._connection, job_id, self._location))
+
+def run_to_end(
+    connection: Connection, location: str, script: str, purpose: str, parameters: list[AnyParameter]
+) -> QueryJob:
+    """Run a script to its end, and cancel it if this task is killed meanwhile. The job may have failed."""
+    job_id = f"metaconv_{purpose}_{uuid.uuid4().hex}"
+    try:
+        job = _sent(connection, location, script, job_id, parameters)
+        wait(connection, job)
+    except Exception:  # not only one of a killed task
+        raise
+    except BaseException:
+        cancel_all(connection, [JobReference(str(connection.client.project), location, job_id)])
+        raise
+    return job
+
+
+def _sent(connection: Connection, location: str, script: str, job_id: str, parameters: list[AnyParameter]) -> QueryJob:
+    try:
+        return run_script(connection, script, job_id, location, parameters)
+    except Conflict:
+        # The response to the first request was lost.
+        return cast(QueryJob, get_job(connection, job_id, location))
 
 
 def _lists(people: list[str], conversations: list[str]) -> list[AnyParameter]:

@@ -144,6 +144,24 @@ def erasure_script(
     )
 
 
+def retention_script(dataset: str) -> str:
+    """Return the script that deletes messages before its parameter ``cutoff`` in one transaction.
+
+    It selects the number of deleted rows, by table name.
+    """
+    tables = {each: _table_sql(dataset, each, (), is_merged=True) for each in TABLES}
+    return render(
+        __package__,
+        "remove_old.sql",
+        tables=list(tables.values()),
+        touching={each.name: ", ".join(columns) for each, columns in TOUCHING.items()},
+        lock=f"{dataset}.{identifier(LOCK_TABLE)}",
+        conversation_status_ranks=_ranks(ConversationStatus),
+        **_MOMENTS,
+        **{each.name: sql for each, sql in tables.items()},
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BigQueryTableSql(TableSql):
     """The parts of a table that only the BigQuery templates use. Every property is a SQL fragment."""

@@ -8,13 +8,16 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.bigquery import Dataset, SchemaField, TimePartitioning
 from google.cloud.bigquery import Table as BigQueryTable
 
-from airflow_provider_metaconv.schema import TABLES, Column, Table
+from airflow_provider_metaconv.schema import MESSAGES, TABLES, Column, Table
 from airflow_provider_metaconv.warehouse.bigquery.connection import LABELS, Connection
 from airflow_provider_metaconv.warehouse.bigquery.sql import COLUMN_TYPES, PARTITION_COLUMNS
 from airflow_provider_metaconv.warehouse.errors import SchemaConflictError, WarehouseBusyError, WarehouseRefusedError
 
 _CLUSTERING = ("page_id", "platform", "conversation_id")
 _DEFAULT_TIME_TRAVEL_HOURS = 168
+_EXPIRES_LATER = timedelta(days=2)
+"""One day because BigQuery counts from a day's first moment, one so that a run across midnight finds its rows."""
+
 _TYPE_ALIASES = {"INT64": "INTEGER"}
 _ATTEMPTS_TO_ADD = 5
 
@@ -90,6 +93,33 @@ def existing_columns(connection: Connection) -> dict[Table, frozenset[str]]:
     }
 
 
+def expire_partitions(connection: Connection, retention: timedelta) -> bool:
+    """Let BigQuery drop each day of messages by itself, a day after all of it is older than ``retention``.
+
+    Returns False, and changes nothing, if the table is not partitioned by the day of the messages.
+    """
+    for _ in range(_ATTEMPTS_TO_ADD):
+        held = existing_table(connection, MESSAGES)
+        partitions = None if held is None else held.time_partitioning
+        if held is None or partitions is None:
+            return False
+        if (partitions.type_, partitions.field) != ("DAY", PARTITION_COLUMNS[MESSAGES.name]):
+            return False
+        milliseconds = _milliseconds(retention + _EXPIRES_LATER)
+        if partitions.expiration_ms == milliseconds:
+            return True
+        partitions.expiration_ms = milliseconds
+        held.time_partitioning = partitions
+        try:
+            connection.client.update_table(
+                held, ["time_partitioning"], retry=connection.retry, timeout=connection.seconds_per_answer
+            )
+        except PreconditionFailed:
+            continue
+        return True
+    raise _keeps_changing(connection, MESSAGES)
+
+
 def field(column: Column, required: bool) -> SchemaField:
     """Return the column as a BigQuery schema field."""
     mode = "REQUIRED" if required else "NULLABLE"
@@ -102,7 +132,7 @@ def _make(connection: Connection, table: Table, partition_expiration: timedelta 
     wanted.labels = LABELS
     wanted.clustering_fields = [name for name in _CLUSTERING if name in table.column_names]
     if (partition_column := PARTITION_COLUMNS.get(table.name)) is not None:
-        expiration = None if partition_expiration is None else round(partition_expiration.total_seconds() * 1000)
+        expiration = None if partition_expiration is None else _milliseconds(partition_expiration)
         wanted.time_partitioning = TimePartitioning("DAY", field=partition_column, expiration_ms=expiration)
     made = connection.client.create_table(
         wanted, exists_ok=True, retry=connection.retry, timeout=connection.seconds_per_answer
@@ -140,7 +170,15 @@ def _add_columns(connection: Connection, table: Table, held: BigQueryTable | Non
             held = existing_table(connection, table)
         else:
             return
-    raise WarehouseBusyError(f"table {connection.name}.{table.name} keeps changing: let the task retry")
+    raise _keeps_changing(connection, table)
+
+
+def _keeps_changing(connection: Connection, table: Table) -> WarehouseBusyError:
+    return WarehouseBusyError(f"table {connection.name}.{table.name} keeps changing: let the task retry")
+
+
+def _milliseconds(time: timedelta) -> int:
+    return round(time.total_seconds() * 1000)
 
 
 def _check(table: Table, held: BigQueryTable, place: str) -> None:

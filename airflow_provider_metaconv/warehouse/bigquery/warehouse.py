@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -22,15 +23,19 @@ from airflow_provider_metaconv.warehouse.bigquery.jobs import cancel_all, raise_
 from airflow_provider_metaconv.warehouse.bigquery.load_files import LoadFiles, load_files
 from airflow_provider_metaconv.warehouse.bigquery.load_state import BigQueryStep, Staging
 from airflow_provider_metaconv.warehouse.bigquery.merge import finish_merge, run_script, selected, submit_merge
+from airflow_provider_metaconv.warehouse.bigquery.retention import remove_old
 from airflow_provider_metaconv.warehouse.bigquery.sql import missing_script
 from airflow_provider_metaconv.warehouse.bigquery.staging import by_table, drop, stage, staged_rows
 from airflow_provider_metaconv.warehouse.bigquery.tables import (
     dataset_location,
     ensure_tables,
     existing_columns,
+    expire_partitions,
     time_travel,
 )
 from airflow_provider_metaconv.warehouse.errors import WarehouseRefusedError
+
+logger = logging.getLogger(__name__)
 
 
 class BigQueryWarehouse:
@@ -165,6 +170,22 @@ class BigQueryWarehouse:
         with self._one_line_errors():
             erasure, _ = self._erasure(people, conversations, scope)
             return erasure.counts()
+
+    def remove_old(self, cutoff: datetime, retention: timedelta, *, was_interrupted: bool = False) -> dict[str, int]:
+        """Delete old messages in one transaction; see ``Warehouse``.
+
+        If the table is partitioned by the day of the messages, BigQuery drops later days by itself from then on, should
+        this not be called for a day.
+        """
+        with self._one_line_errors():
+            location = dataset_location(self._connection, self._location, create=False)
+            if not existing_columns(self._connection):
+                return {table.name: 0 for table in TABLES}
+            ensure_tables(self._connection, self._create_tables, self._partition_expiration)
+            counts = remove_old(self._connection, location, cutoff)
+            if not expire_partitions(self._connection, retention):
+                logger.info("messages is not partitioned by day, so that BigQuery cannot drop old days by itself")
+            return counts
 
     def limits(self) -> tuple[str, ...]:
         """Return where erased rows can remain that ``erase`` cannot reach, in one sentence each."""

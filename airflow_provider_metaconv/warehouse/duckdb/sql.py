@@ -59,10 +59,14 @@ def column_definition(column: Column) -> str:
 
 
 def load_statements(template: str, schema: str) -> str:
-    """Render a template that merges a table or updates the ledger. Every table is available under its name."""
+    """Render a template that merges a table, updates the ledger or removes old rows. Tables are available by name.
+
+    ``touching`` has the columns of deleted rows that stand in for a load's.
+    """
     return render(
         __package__,
         template,
+        touching={each.name: ", ".join(columns) for each, columns in TOUCHING.items()},
         content_statuses=", ".join(map(literal, ContentStatus)),
         conversation_statuses=", ".join(map(literal, ConversationStatus)),
         **{table.name: _table_sql(table, schema) for table in TABLES},

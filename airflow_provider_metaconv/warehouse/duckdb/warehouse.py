@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -23,6 +23,7 @@ from airflow_provider_metaconv.warehouse.duckdb.connection import OpenDatabase
 from airflow_provider_metaconv.warehouse.duckdb.database_path import database_path
 from airflow_provider_metaconv.warehouse.duckdb.erasure import Erasure, has_tables
 from airflow_provider_metaconv.warehouse.duckdb.errors import disk_error, import_duckdb, one_line_errors
+from airflow_provider_metaconv.warehouse.duckdb.retention import remove_old
 from airflow_provider_metaconv.warehouse.duckdb.sql import (
     LEDGER_STEPS,
     load_statements,
@@ -135,6 +136,22 @@ class DuckDBWarehouse:
         """Return how many rows ``erase`` would delete or change, by table name. Writes nothing."""
         with self._erasing(people, conversations, scope, keep=False) as erasure:
             return erasure.counts() if erasure else dict(_NO_ROWS)
+
+    def remove_old(self, cutoff: datetime, retention: timedelta, *, was_interrupted: bool = False) -> dict[str, int]:
+        """Delete old messages in one transaction, then replace the file by a copy of its live rows if any were deleted.
+
+        If it raises, nothing was deleted, or the message says that the old file is still there: then call it again.
+        """
+        with self._file_errors():
+            connection = self._restricted(writable_paths(self._path))
+            remove_leftovers(self._path)
+            check_copyable(connection, self._path)
+            with self._transaction(writable_paths(self._path)) as connection:
+                exist = has_tables(connection, self._schema)
+                counts = remove_old(connection, self._schema, cutoff) if exist else dict(_NO_ROWS)
+            if any(counts.values()) or was_interrupted:
+                compact(self._opened(), connection, self._path)
+        return counts
 
     def limits(self) -> tuple[str, ...]:
         """Return where erased rows can remain that ``erase`` cannot reach, in one sentence each."""

@@ -19,7 +19,7 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.timetables.interval import DeltaDataIntervalTimetable
 
-from airflow_provider_metaconv.dag import meta_conversations_dag, pages_and_platforms
+from airflow_provider_metaconv.dag import extract_arguments, meta_conversations_dag, pages_and_platforms
 from airflow_provider_metaconv.dag_settings import SETTINGS, SettingsError
 from airflow_provider_metaconv.graph.errors import UnexpectedResponseError
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
@@ -29,6 +29,7 @@ HOUR = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = HOUR.replace(hour=14, minute=25)
 VARIABLE = {"pages": ["100"], "destination": "/data/meta", "database": "/data/meta.duckdb"}
 ARGUMENTS: dict[str, Any] = {"pages": "all", "destination": "/data/meta", "warehouse": "duckdb:///data/meta.duckdb"}
+KEPT = {"retention": timedelta(days=30)}
 DECLARED = ("pages", "platforms", "since", "until", "destination", "database", "file_format")
 UNDECLARED = {
     "meta_conn_id": "other",
@@ -37,6 +38,7 @@ UNDECLARED = {
     "page": ["100"],
     "project_id": "example-project",
     "lookback_minutes": 0,
+    "retention_days": 1,
     "allowed_destinations": ["/"],
     "anything": None,
 }
@@ -97,6 +99,53 @@ def test_the_duckdb_dag_loads_only_into_duckdb() -> None:
     }
 
 
+def test_a_retention_adds_a_task_between_load_and_check() -> None:
+    assert graph(meta_conversations_dag(**ARGUMENTS, retention=timedelta(days=30))) == {
+        "settings": set(),
+        "targets": {"settings"},
+        "extract": {"targets"},
+        "load_into_duckdb": {"settings", "extract"},
+        "retention": {"settings", "load_into_duckdb"},
+        "check": {"settings", "targets", "extract", "load_into_duckdb", "retention"},
+    }
+
+
+def test_extract_tasks_know_the_retention() -> None:
+    settings = run_settings(meta_conversations_dag(**ARGUMENTS | KEPT), context())
+    [arguments] = extract_arguments({**settings, "pages": ["100"], "platforms": ["MESSENGER"]})
+    assert arguments["retention"] == timedelta(days=30)
+
+
+def test_a_variable_changes_the_retention_of_a_dag_that_has_one(settings_of: Settings) -> None:
+    assert settings_of({**VARIABLE, "retention_days": 1.5}, **KEPT)["retention_days"] == 1.5
+    for stored, arguments in (({"retention_days": 7}, {}), ({"retention_days": None}, KEPT)):
+        with pytest.raises(AirflowFailException, match="retention_days in the Variable conversations does not apply"):
+            settings_of({**VARIABLE, **stored}, **arguments)
+
+
+@pytest.mark.parametrize("days", [0.5, -1, True, "30", 40_000])
+def test_an_invalid_number_of_days_is_refused(settings_of: Settings, days: Any) -> None:
+    with pytest.raises(AirflowFailException, match="must be a number of days from 1 to 36,500") as caught:
+        settings_of({**VARIABLE, "retention_days": days}, **KEPT)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_window_that_is_no_longer_kept_fails_first(settings_of: Settings) -> None:
+    window = {"since": "2026-01-01T00:00Z", "until": "2026-02-01T00:00Z"}
+    with pytest.raises(AirflowFailException, match=r"until=.* must be after 2026-10-21T00:00:00.*: choose a later"):
+        settings_of(VARIABLE, window, **KEPT)
+    assert settings_of(VARIABLE, {"since": "begin"}, **KEPT)["since"] is None
+
+
+def test_the_check_fails_if_old_messages_were_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_metaconv.dag.check_loaded", lambda *_: {"manifests": 0, "incomplete": 0})
+    check = meta_conversations_dag(**ARGUMENTS | KEPT).get_task("check")
+    assert isinstance(check, PythonOperator)
+    with pytest.raises(AirflowFailException, match="Old messages were not removed: see the log of the retention task"):
+        check.python_callable([], [{}], {}, None)
+    assert check.python_callable([], [{}], {}, {"windows": 0}) == {"manifests": 0, "incomplete": 0}
+
+
 @pytest.mark.parametrize("warehouse", ["bigquery://meta", "bigquery://example-project.meta"])
 def test_the_bigquery_dag_loads_only_into_bigquery(warehouse: str) -> None:
     dag = meta_conversations_dag(**{**ARGUMENTS, "warehouse": warehouse, "destination": "gs://example-bucket/meta"})
@@ -127,6 +176,12 @@ def test_the_bigquery_dag_loads_only_into_bigquery(warehouse: str) -> None:
         ({"warehouse": "duckdb:////data/meta.duckdb"}, "warehouse must have three slashes, then an absolute path"),
         ({"warehouse": "postgresql://name:password@host/x"}, "warehouse is unknown"),
         ({"warehouse": ""}, "warehouse is unknown"),
+        (
+            {"retention": timedelta(hours=23)},
+            "retention in the DAG's arguments must be a timedelta from 1 to 36,500 days.",
+        ),
+        ({"retention": 30}, "retention in the DAG's arguments must be a timedelta from 1 to 36,500 days."),
+        ({"retention": timedelta.max}, "retention in the DAG's arguments must be a timedelta from 1 to 36,500 days."),
         ({"allowed_databases": ["/other"]}, "database is not among allowed_databases"),
     ],
 )
@@ -140,7 +195,7 @@ def test_an_invalid_argument_fails_in_one_line_at_parse_time(wrong: dict[str, An
 
 def test_every_setting_is_an_argument() -> None:
     arguments = set(inspect.signature(meta_conversations_dag).parameters)
-    assert set(SETTINGS) - arguments == {"database", "dataset"}
+    assert set(SETTINGS) - arguments == {"database", "dataset", "retention_days"}
 
 
 def test_an_unknown_argument_is_a_type_error() -> None:
@@ -261,6 +316,7 @@ def test_a_variable_alone_configures_a_scheduled_run(settings_of: Settings) -> N
         "folders": ["inbox", "page_done", "spam", "other"],
         "file_format": "ndjson",
         "lookback_minutes": 10,
+        "retention_days": None,
         "on_incomplete": None,
         "dataset": None,
         "project_id": None,

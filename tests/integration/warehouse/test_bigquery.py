@@ -7,6 +7,7 @@ from airflow_provider_metaconv.warehouse import SourceFile, SourceFileError
 from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset
 from tests.integration.warehouse.erasure_contract import ErasureContract
 from tests.integration.warehouse.ledger_contract import LedgerContract
+from tests.integration.warehouse.retention_contract import RetentionContract
 from tests.integration.warehouse.warehouse_contract import Files, WarehouseContract, conversation, message, result
 
 
@@ -40,7 +41,7 @@ class BigQueryContract:
         return dataset.ask
 
 
-class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract, ErasureContract):
+class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract, ErasureContract, RetentionContract):
     @pytest.fixture
     def files(self, tmp_path, storage_server):
         return BucketFiles(tmp_path, storage_server)

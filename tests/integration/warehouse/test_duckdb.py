@@ -29,6 +29,7 @@ from tests.integration.warehouse.committed import copy_of
 from tests.integration.warehouse.documented_queries import documented_queries
 from tests.integration.warehouse.erasure_contract import ErasureContract
 from tests.integration.warehouse.ledger_contract import LedgerContract
+from tests.integration.warehouse.retention_contract import RetentionContract
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
     NOON,
@@ -86,7 +87,7 @@ def files(tmp_path):
     return Files(tmp_path)
 
 
-class TestDuckDB(WarehouseContract, LedgerContract, ErasureContract):
+class TestDuckDB(WarehouseContract, LedgerContract, ErasureContract, RetentionContract):
     @pytest.fixture
     def warehouse(self, path):
         with DuckDBWarehouse(path) as warehouse:

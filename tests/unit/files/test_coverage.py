@@ -16,6 +16,7 @@ from airflow_provider_metaconv.files.coverage import (
     Coverage,
     claimed_since,
     covered_until,
+    kept_from,
     with_claim,
     with_window,
 )
@@ -227,3 +228,10 @@ def test_any_replaced_value_is_refused_or_harmless(key: str | None, value: objec
     damaged = value if key is None else content | {key: value}
     with contextlib.suppress(ValueError):
         assert Coverage.from_bytes(json.dumps(damaged).encode()) == coverage
+
+
+def test_time_that_is_not_kept_is_no_gap() -> None:
+    with_a_gap = coverage_of((1, 2), (8, 10), (12, 13))
+    kept_until = [covered_until(kept_from(with_a_gap, at(hour)), START) for hour in (0, 1, 5, 9, 11)]
+    assert kept_until == [at(2), at(2), at(5), at(10), at(11)]
+    assert kept_from(Coverage(), START) == Coverage()

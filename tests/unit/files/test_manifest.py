@@ -14,6 +14,7 @@ from airflow_provider_metaconv.files import (
     window_folder,
     window_id,
 )
+from airflow_provider_metaconv.files.manifest import window_times
 
 FILE = ManifestFile("messages-00000.ndjson.gz", "messages", 3, 120, "ab" * 32)
 MANIFEST = Manifest("100", "MESSENGER", "2026-11-20T00:00:00+00:00", "2026-11-21T00:00:00+00:00", (FILE,), {"calls": 7})
@@ -181,3 +182,16 @@ def test_list_filters_cannot_escape_the_destination():
 def test_years_have_four_digits_so_windows_sort():
     first, second = (datetime(year, 1, 1, tzinfo=UTC) for year in (1, 999))
     assert window_id(first, second) == "00010101T000000Z_09990101T000000Z"
+
+
+@pytest.mark.parametrize("since", [None, datetime(1, 1, 1, tzinfo=UTC), datetime(2026, 11, 20, 1, 2, 3, 4, tzinfo=UTC)])
+def test_the_times_of_a_window_are_in_its_folders_name(since: datetime | None) -> None:
+    until = datetime(2026, 11, 21, tzinfo=UTC)
+    assert window_times(window_folder("MESSENGER", "100", since, until).split("/")[-1]) == (since, until)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "window=", "window=begin", "window=begin_20261120", "begin_20261120T000000Z", "x"]
+)
+def test_other_folders_are_no_windows(name: str) -> None:
+    assert window_times(name) is None

@@ -7,7 +7,10 @@ FROM (
     SELECT
         touched.platform, touched.page_id, touched.conversation_id,
         MIN(message.created_time) AS first_time, MAX(message.created_time) AS last_time
-    FROM (SELECT DISTINCT platform, page_id, conversation_id FROM {{ messages.source }}) AS touched
+    FROM (
+        SELECT platform, page_id, conversation_id FROM {{ messages.source }}
+        UNION DISTINCT SELECT platform, page_id, conversation_id FROM {{ conversations.source }}
+    ) AS touched
     LEFT JOIN {{ messages.target }} AS message ON message.platform = touched.platform
         AND message.page_id = touched.page_id
         AND message.conversation_id = touched.conversation_id

@@ -5,7 +5,10 @@ SET
     newest_message_time = left_over.last_time
 FROM (
     SELECT {{ conversations.key }}, min(message.created_time) AS first_time, max(message.created_time) AS last_time
-    FROM (SELECT DISTINCT {{ conversations.key }} FROM {{ messages.source }}) AS touched
+    FROM (
+        SELECT {{ conversations.key }} FROM {{ messages.source }}
+        UNION SELECT {{ conversations.key }} FROM {{ conversations.source }}
+    ) AS touched
     LEFT JOIN {{ messages.target }} AS message USING ({{ conversations.key }})
     GROUP BY {{ conversations.key }}
 ) AS left_over
