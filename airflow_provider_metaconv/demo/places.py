@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,7 +72,8 @@ class Place(Protocol):
 class LocalPlace:
     """Files in a folder, tables in a DuckDB file."""
 
-    command = "make demo"
+    # Make sets MAKELEVEL; an installed wheel has no Makefile.
+    command = "make demo" if "MAKELEVEL" in os.environ else "python -m airflow_provider_metaconv.demo"
     row_as_text = "CAST(each_row AS VARCHAR)"
     environment: Mapping[str, str] = {"META_CONVERSATIONS_WAREHOUSE": "duckdb"}
 
