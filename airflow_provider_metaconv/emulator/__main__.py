@@ -57,18 +57,26 @@ def _parser() -> _Parser:
     parser = _Parser(prog="emulator", description="A local emulator of Meta's Graph API for conversations.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the generated world")
-    parser.add_argument("--pages", type=int, default=4, help="number of Pages")
-    parser.add_argument("--messages", type=int, default=50_000, help="number of messages on all Pages together")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the generated world (default: %(default)s)")
+    parser.add_argument("--pages", type=int, default=4, help="number of Pages (default: %(default)s)")
+    parser.add_argument(
+        "--messages", type=int, default=50_000, help="number of messages on all Pages (default: %(default)s)"
+    )
     parser.add_argument("--now", help="ISO 8601 time at which the world ends (default: the current minute)")
-    parser.add_argument("--days", type=float, default=30, help="number of days the world covers")
+    parser.add_argument("--days", type=float, default=30, help="days that the world covers (default: %(default)s)")
     parser.add_argument("--faults", help="faults to inject: JSON, or @file with JSON")
-    parser.add_argument("--calls-per-second", type=float, help="per Page and platform; calls beyond it get error 613")
-    parser.add_argument("--messenger-limit", help="N/SECONDS per Page; calls beyond it get error 80006")
-    parser.add_argument("--app-limit", help="N/SECONDS for the app; calls beyond it get error 4")
+    parser.add_argument(
+        "--calls-per-second",
+        type=float,
+        help="per Page and platform; calls beyond it get error 613 (default: no limit)",
+    )
+    parser.add_argument("--messenger-limit", help="N/SECONDS per Page; calls beyond it get error 80006 (default: none)")
+    parser.add_argument("--app-limit", help="N/SECONDS for the app; calls beyond it get error 4 (default: none)")
     parser.add_argument("--require-proof", action="store_true", help="require appsecret_proof")
-    parser.add_argument("--latency-ms", type=float, default=0, help="delay of every response")
-    parser.add_argument("--arrivals-per-minute", type=float, default=0, help="messages that arrive per minute")
+    parser.add_argument("--latency-ms", type=float, default=0, help="delay of every response (default: %(default)s)")
+    parser.add_argument(
+        "--arrivals-per-minute", type=float, default=0, help="messages that arrive per minute (default: %(default)s)"
+    )
     parser.add_argument("--ready-file", type=Path, help="file to write as JSON once connections are accepted")
     return parser
 
