@@ -36,6 +36,7 @@ class Airflow:
         self._results = home / "results.jsonl"
         self._process: subprocess.Popen[str] | None = None
         self._output: IO[str] | None = None
+        self._asked = 0
 
     def start(self) -> None:
         """Starts the process, which waits for requests."""
@@ -61,16 +62,17 @@ class Airflow:
         """Runs the DAG in that file with these params; returns the state, the tasks and their return values."""
         assert self._process is not None
         assert self._process.stdin is not None
-        before = self._results_so_far()
+        # Counted, so that the result of a run that took too long is never taken for that of the next.
+        self._asked += 1
         request = {"file": file, "logical_date": logical_date, "conf": conf, "warehouse": warehouse}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         deadline = time.monotonic() + SECONDS_FOR_A_RUN
-        while len(results := self._results_so_far()) == len(before):
+        while len(results := self._results_so_far()) < self._asked:
             assert self._process.poll() is None, self.log.read_text()[-3000:]
             assert time.monotonic() < deadline, self.log.read_text()[-3000:]
             time.sleep(0.05)
-        result: dict[str, Any] = json.loads(results[-1])
+        result: dict[str, Any] = json.loads(results[self._asked - 1])
         return result
 
     def _results_so_far(self) -> list[str]:
