@@ -28,9 +28,11 @@ def repair_loads(storage_url: str) -> None:
 
     def hive(config: JobConfigurationLoad) -> dict[str, str]:
         # DuckDB turns folders named like page_id=100 into columns even if the job does not request it.
-        return requested(config) or {"hive_partitioning": "false"}
+        by_name = {"union_by_name": "true"} if config.sourceFormat == "PARQUET" else {}
+        return (requested(config) or {"hive_partitioning": "false"}) | by_name
 
     requested, load._hive = load._hive, hive
+    load._reader = filled(load._reader)
     load.paths = paths
     runner.HANDLERS["load"] = checked(load.run)
     merge.run = within_transactions(merge.run)
@@ -60,6 +62,22 @@ def within_transactions(run: Callable[..., Any]) -> Callable[..., Any]:
         return run(OpenTransaction(cursor) if len(times) == 1 else cursor, *arguments)
 
     return run_within
+
+
+def filled(read: Callable[..., str]) -> Callable[..., str]:
+    """Return a reader that reads columns of the schema as NULL if no Parquet file has them."""
+
+    def read_filled(
+        cursor: duckdb.DuckDBPyConnection, files: str, config: JobConfigurationLoad, fields: list[Any]
+    ) -> str:
+        reader = read(cursor, files, config, fields)
+        if config.sourceFormat != "PARQUET" or not fields:
+            return reader
+        found = {name.casefold() for name in cursor.sql(f"SELECT * FROM {reader} LIMIT 0").columns}
+        nulls = [f'NULL AS "{field.name}"' for field in fields if field.name.casefold() not in found]
+        return f"(SELECT *, {', '.join(nulls)} FROM {reader})" if nulls else reader
+
+    return read_filled
 
 
 def checked(

@@ -102,6 +102,23 @@ def test_parquet_can_be_loaded(client: bigquery.Client, dataset: str, bucket: st
     assert rows == [("1", created), ("2", None)]
 
 
+def test_columns_that_parquet_files_lack_are_null(
+    client: bigquery.Client, dataset: str, bucket: storage.Bucket
+) -> None:
+    created = datetime(2026, 1, 2, tzinfo=UTC)
+    times = pa.array([created], pa.timestamp("us", "UTC"))
+    for name, columns in (("a", {"id": ["1"]}), ("b", {"created": times, "id": ["2"]})):
+        buffer = io.BytesIO()
+        pyarrow.parquet.write_table(pa.table(columns), buffer)
+        bucket.blob(f"{name}.parquet").upload_from_string(buffer.getvalue())
+    uris = [f"gs://{bucket.name}/a.parquet", f"gs://{bucket.name}/b.parquet"]
+    load(client, uris, f"{dataset}.both", source_format="PARQUET", schema=SCHEMA[:2])
+    load(client, uris[:1], f"{dataset}.one", source_format="PARQUET", schema=SCHEMA[:2])
+    for table, expected in (("both", [("1", None), ("2", created)]), ("one", [("1", None)])):
+        rows = client.query(f"SELECT id, created FROM `{dataset}.{table}` ORDER BY id").result(timeout=TIMEOUT)
+        assert [tuple(row) for row in rows] == expected
+
+
 @pytest.mark.parametrize("name", ["nothing.jsonl.gz", "nothing/*.gz"])
 def test_loading_a_missing_object_fails(
     client: bigquery.Client, dataset: str, bucket: storage.Bucket, name: str
