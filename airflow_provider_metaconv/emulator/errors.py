@@ -33,14 +33,17 @@ PAGE_TOKEN_NEEDED = "(#190) This method must be called with a Page Access Token"
 MESSAGE_GONE = "This Message has been deleted by the user or the business."
 NO_SUCH_FIELD = "(#100) Tried accessing nonexisting field ({field}) on node type ({node})"
 DEPRECATED_FIELD = "(#12) {field} field is deprecated for versions v2.4 and higher"
+FORBIDDEN_FIELD = "(#{code}) Insufficient permission to access field ({{field}}) on node type ({{node}})"
 LIMIT_TOO_LARGE = "(#100) The 'limit' parameter should not exceed {limit}"
 REDUCE = "Please reduce the amount of data you're asking for, then retry your request"
 # Errors whose text depends on the call.
 TEMPLATES = {
+    "10/field": FORBIDDEN_FIELD.format(code=10),
     "12": DEPRECATED_FIELD,
     "100/33": UNSUPPORTED_GET,
     "100/field": NO_SUCH_FIELD,
     "100/limit": LIMIT_TOO_LARGE,
+    "200/field": FORBIDDEN_FIELD.format(code=200),
 }
 JSON_TYPE = "application/json; charset=UTF-8"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -107,6 +110,7 @@ ERRORS: dict[str, ErrorAnswer] = {
         "(#10) To use 'Page Public Content Access', your use of this endpoint must be reviewed and approved by "
         "Facebook.",
     ),
+    "10/field": _row(400, 10, FORBIDDEN_FIELD.format(code=10).format(field="x", node="UnifiedThread")),
     "10/2018336": _row(
         400,
         10,
@@ -183,6 +187,7 @@ ERRORS: dict[str, ErrorAnswer] = {
         error_subcode=493,
     ),
     "200": _row(403, 200, NO_PERMISSION),
+    "200/field": _row(403, 200, FORBIDDEN_FIELD.format(code=200).format(field="x", node="UnifiedThread")),
     "200/2534041": _row(
         403,
         200,

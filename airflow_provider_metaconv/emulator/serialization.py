@@ -42,9 +42,7 @@ CHILDREN: Mapping[str, tuple[str, frozenset[str]]] = {
     "attachments": ("MessageAttachment", ATTACHMENT_FIELDS),
     "shares": ("MessageShare", SHARE_FIELDS),
 }
-CONTENT_FIELDS = frozenset(
-    {"attachments", "shares", "story", "reactions", "reply_to", "sticker", "is_unsupported", "thread_id"}
-)
+CONTENT_FIELDS = frozenset({"attachments", "shares", "story", "reactions", "reply_to", "sticker", "is_unsupported"})
 DEFAULT_THREAD_FIELDS = parse_fields("id,updated_time")
 SNIPPET_LENGTH = 80
 PEOPLE_EDGES = frozenset({"participants", "senders", "former_participants"})
@@ -181,7 +179,7 @@ MESSAGE_FIELDS: Mapping[str, MessageRender] = {
     "sticker": _carried,
     "tags": _tags,
     "is_unsupported": _carried,
-    "thread_id": lambda *_: "",
+    "thread_id": lambda thread, *_: f'"{thread.id}"' if thread.is_instagram else "",
 }
 
 

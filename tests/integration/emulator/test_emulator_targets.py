@@ -131,6 +131,8 @@ def test_an_error_can_depend_on_the_limit_of_the_messages_edge(small: EmulatorSe
         ("100/field", "folder", "(#100) Tried accessing nonexisting field (folder) on node type (UnifiedThread)"),
         ("100/field", "tags", "(#100) Tried accessing nonexisting field (tags) on node type (UnifiedMessage)"),
         ("100/field", "email", "(#100) Tried accessing nonexisting field (email) on node type (User)"),
+        ("200/field", "folder", "(#200) Insufficient permission to access field (folder) on node type (UnifiedThread)"),
+        ("10/field", "tags", "(#10) Insufficient permission to access field (tags) on node type (UnifiedMessage)"),
         ("12", "tags", "(#12) tags field is deprecated for versions v2.4 and higher"),
     ],
 )
