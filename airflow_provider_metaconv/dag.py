@@ -84,6 +84,7 @@ def meta_conversations_dag(
     project_id: str | None = None,
     location: str | None = None,
     retention: timedelta | None = None,
+    extra_fields: Sequence[str] = (),
     privacy: str | Mapping[str, str] = "full",
     privacy_conn_id: str | None = None,
     scrubber: str | None = None,
@@ -126,6 +127,8 @@ def meta_conversations_dag(
         location: The location of the BigQuery dataset.
         retention: How long messages are kept. Older ones are not extracted, and leave files and tables in a daily task.
             At least a day; None keeps them for ever. In a Variable it is ``retention_days``, a number.
+        extra_fields: Further Graph fields for the column ``extra``: names of fields of messages, and of conversations
+            as ``conversations.<name>``.
         privacy: What is stored: ``full``, ``pseudonymous``, ``metadata``, or a treatment per column.
         privacy_conn_id: The connection whose password is the key of the pseudonyms; needed by all but ``full``.
         scrubber: The path of a function, ``package.module:function``, that scrubs text in place of the built-in one.
@@ -162,6 +165,7 @@ def meta_conversations_dag(
         "project_id": project_id,
         "location": location,
         "retention_days": days_of(retention),
+        "extra_fields": extra_fields,
         "privacy": privacy,
         "privacy_conn_id": privacy_conn_id,
         "meta_conn_id": meta_conn_id,
@@ -282,7 +286,7 @@ def extract_arguments(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one set of extract operator arguments per Page and platform."""
     keys = (
         *("since", "until", "destination", "file_format", "on_incomplete"),
-        *("privacy", "privacy_conn_id", "meta_conn_id", "gcp_conn_id"),
+        *("extra_fields", "privacy", "privacy_conn_id", "meta_conn_id", "gcp_conn_id"),
     )
     shared = {
         "folder": settings["folders"],

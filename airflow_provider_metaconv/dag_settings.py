@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
+from airflow_provider_metaconv.extract.extra_fields import ExtraFields
 from airflow_provider_metaconv.files.errors import StorageRefusedError
 from airflow_provider_metaconv.files.manifest import FILE_FORMATS
 from airflow_provider_metaconv.files.storage import local_path
@@ -46,7 +47,7 @@ def argument_settings(given: Mapping[str, Any], *, warehouse: str, complete: boo
 
     ``complete`` means that there is no other source of settings. Raises ``SettingsError`` for missing or invalid ones.
     """
-    given = {"privacy": FULL, **given}
+    given = {"privacy": FULL, "extra_fields": (), **given}
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
     settings = _checked({name: settings.get(name) for name in SETTINGS}, lambda _: ARGUMENTS)
     if complete:
@@ -317,6 +318,13 @@ def _retention_days(where: str, value: Any) -> float | None:
     return float(value)
 
 
+def _extra_fields(where: str, value: Any) -> list[str]:
+    try:
+        return ExtraFields.parse(() if value is None else value).names
+    except ValueError as error:
+        raise ValueError(f"{where} {error}") from None
+
+
 def _privacy(where: str, value: Any) -> str | dict[str, str]:
     try:
         PrivacyPolicy.parse(value)
@@ -356,6 +364,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "lookback_minutes": _minutes,
     "on_incomplete": _on_incomplete,
     "retention_days": _retention_days,
+    "extra_fields": _extra_fields,
     "privacy": _privacy,
     "privacy_conn_id": _optional_connection,
     "meta_conn_id": _connection,

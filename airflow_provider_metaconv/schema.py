@@ -23,6 +23,7 @@ class ColumnType(StrEnum):
 
     TEXT = "text"
     INTEGER = "integer"
+    BOOLEAN = "boolean"
     TIMESTAMP = "timestamp"
     """A time in UTC: an ISO 8601 string with the offset ``+00:00`` in NDJSON, a UTC timestamp in Parquet."""
     JSON = "json"
@@ -94,6 +95,8 @@ class Sensitivity(StrEnum):
     """What a person wrote."""
     LINK = "link"
     """Leads to media, a story, a profile or a shared page."""
+    UNKNOWN = "unknown"
+    """Can be anything: fields that a user chose."""
 
 
 MORE_PARTICIPANTS = "(more, whom Meta does not return)"
@@ -146,8 +149,8 @@ class Table:
 
     @property
     def identifying_columns(self) -> tuple[str, ...]:
-        """The columns that have IDs of people or conversations."""
-        wanted = {Sensitivity.PERSON_ID, Sensitivity.CONVERSATION_ID}
+        """The columns that have, or can have, IDs of people or conversations."""
+        wanted = {Sensitivity.PERSON_ID, Sensitivity.CONVERSATION_ID, Sensitivity.UNKNOWN}
         return tuple(column.name for column in self.columns if wanted & set(flat_sensitivities(column.sensitivity)))
 
     def graph_fields(self, platform: str) -> tuple[str, ...]:
@@ -156,8 +159,17 @@ class Table:
         return tuple(dict.fromkeys(wanted))
 
 
-_TEXT, _INTEGER, _TIMESTAMP, _JSON = ColumnType
-_NONE, _PERSON, _CONVERSATION, _MESSAGE, _OBJECT, _NAME, _CONTENT, _LINK = Sensitivity
+def field_name(field: str) -> str:
+    """Return the name of a Graph field without its arguments and subfields.
+
+    >>> field_name("shares{link,name}")
+    'shares'
+    """
+    return field.partition("{")[0].partition(".")[0]
+
+
+_TEXT, _INTEGER, _BOOLEAN, _TIMESTAMP, _JSON = ColumnType
+_NONE, _PERSON, _CONVERSATION, _MESSAGE, _OBJECT, _NAME, _CONTENT, _LINK, _UNKNOWN = Sensitivity
 
 _PEOPLE: Positions = {"id": _PERSON, "name": _NAME}
 _SIZES: Positions = dict.fromkeys(
@@ -243,6 +255,7 @@ MESSAGES = Table(
         ),
         Column("sticker", _TEXT, "Link to the sticker's image.", "sticker", (MESSENGER,), sensitivity=_LINK),
         Column("tags", _JSON, "List of Meta's tag names, such as inbox, read, source:web.", "tags", (MESSENGER,)),
+        Column("extra", _JSON, "The fields of extra_fields: {field: value}; null without any.", sensitivity=_UNKNOWN),
         Column(
             "content_status",
             _TEXT,
@@ -276,6 +289,36 @@ CONVERSATIONS = Table(
             sensitivity=_PEOPLE,
         ),
         Column("message_count", _INTEGER, "Number of messages over all time, according to Meta.", "message_count"),
+        Column(
+            "unread_count",
+            _INTEGER,
+            "Number of messages that nobody has read in the Page's inbox, when it was extracted.",
+            "unread_count",
+            (MESSENGER,),
+        ),
+        Column("can_reply", _BOOLEAN, "Whether the Page could reply when it was extracted.", "can_reply", (MESSENGER,)),
+        Column(
+            "is_subscribed",
+            _BOOLEAN,
+            "Whether the Page was subscribed to it when it was extracted.",
+            "is_subscribed",
+            (MESSENGER,),
+        ),
+        Column(
+            "link",
+            _TEXT,
+            "Path of the conversation in the Page's inbox, below https://www.facebook.com.",
+            "link",
+            (MESSENGER,),
+            sensitivity=_LINK,
+        ),
+        Column(
+            "folder",
+            _TEXT,
+            "Messenger folder whose list had it last; null: read from no list of a named folder.",
+        ),
+        Column("folder_time", _TIMESTAMP, "When the extraction that read that list began, in UTC."),
+        Column("extra", _JSON, "The fields of extra_fields: {field: value}; null without any.", sensitivity=_UNKNOWN),
         Column(
             "messages_extracted",
             _INTEGER,

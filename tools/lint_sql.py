@@ -34,7 +34,7 @@ extended_capitalisation_policy = upper
 ignore_words = status, sender, body, attachments, shares, story, nested, ids
 
 [sqlfluff:rules:capitalisation.functions]
-ignore_words = completeness_rank, listed, names_one, has_reaction_of_one
+ignore_words = completeness_rank, listed, names_one, has_reaction_of_one, mentions_one
 """
 
 

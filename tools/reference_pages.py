@@ -43,6 +43,7 @@ WHAT_THE_TASK_DOES: dict[type[GraphError], str] = {
 _TYPES = {
     ColumnType.TEXT: ("string", "string", "VARCHAR", "STRING"),
     ColumnType.INTEGER: ("number", "int64", "BIGINT", "INTEGER"),
+    ColumnType.BOOLEAN: ("true or false", "bool", "BOOLEAN", "BOOLEAN"),
     ColumnType.TIMESTAMP: ("ISO 8601 string", "timestamp (UTC)", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
     ColumnType.JSON: ("JSON value", "string with JSON", "JSON", "JSON"),
 }

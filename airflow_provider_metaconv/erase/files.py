@@ -52,7 +52,8 @@ class Wanted:
         changes = {
             name: left
             for name in _NESTED.get(table, ())
-            if (left := without_people(row[name], self.people)) is not row[name]
+            # Files of earlier releases lack columns.
+            if (left := without_people(row.get(name), self.people)) is not row.get(name)
         }
         return row | changes if changes else row
 

@@ -70,6 +70,9 @@ CLOCK_MARGIN = timedelta(hours=1)
 MOST_PASSED = 1_000
 """How many conversations without messages in the window are stored for a restart: the first ones, from the top."""
 
+MOST_REFUSED_AGAIN = 8
+"""How often a field may be refused that is left out already: more than the calls that were in flight with it."""
+
 PROBE = ListRequest({}, 1, 0, PATIENTLY)
 """Sent before conversations are called unreadable. If even this fails, the conversations are not the cause."""
 
@@ -131,7 +134,8 @@ class Attempt:
         self._finished = 0
         self._opened_known = False
         self._is_probed = False
-        self.fields = Fields(context.platform, state.left_out_fields, dropped_fields)
+        self._refused_again: Counter[str] = Counter()
+        self.fields = Fields(context.platform, state.left_out_fields, dropped_fields, context.extra_fields)
 
     @property
     def current_list(self) -> int | None:
@@ -237,15 +241,26 @@ class Attempt:
     def _is_avoidable(self, request: Request, error: GraphError) -> bool:
         """Whether the refusal can be avoided by leaving out a field, or by a smaller limit from now on."""
         if isinstance(error, FieldRefusedError):
-            named = self.fields.named_in(error.field_text)
-            if names := [name for name in named if name not in self._state.left_out_fields]:
-                logger.warning("Meta refuses the fields %s, whose columns will be null: %s", ", ".join(names), error)
-                self._state.left_out_fields.extend(names)
-            return bool(named)
+            return self._leave_out(error)
         if isinstance(error, LimitTooHighError) and not self._is_verification(request):
             nested = request.nested_messages if isinstance(request, ListRequest) else 0
             return self._state.page_sizes.limit_refused(max(request.limit, nested), error.maximum)
         return False
+
+    def _leave_out(self, error: FieldRefusedError) -> bool:
+        """Leave out the optional fields that Meta refuses from now on; returns False if it refuses something else."""
+        left_out = self._state.left_out_fields
+        names = self.fields.named_in(error.field_text)
+        if names and set(names) <= set(left_out):
+            self._refused_again.update(names)
+            if all(self._refused_again[name] <= MOST_REFUSED_AGAIN for name in names):
+                # The call was in flight when the field was left out.
+                return True
+            names = self.fields.named_in(error.field_text, as_subfield=True)
+        if new := [name for name in names if name not in left_out]:
+            logger.warning("Meta refuses the fields %s, whose columns will be null: %s", ", ".join(new), error)
+            left_out.extend(new)
+        return bool(new)
 
     def _is_verification(self, request: Request) -> bool:
         """Whether the request asked for more than usual, to verify whether anything follows a page."""
@@ -276,18 +291,19 @@ class Attempt:
         if _text_length(nodes) <= BYTES_PER_CALL:
             # With long messages, only one page is held in memory, and the next request's size depends on their length.
             once_planned()
-        batch = Batch()
+        batch, folder = Batch(), self._folders[number]
         nodes.reverse()
         while nodes:
             # Removed from the page, so that the page is not fully in memory when the next response arrives.
-            self._register(nodes.pop(), request.nested_messages, batch)
+            self._register(nodes.pop(), request.nested_messages, folder, batch)
         return batch
 
-    def _register(self, node: Node, nested: int, batch: Batch) -> None:
+    def _register(self, node: Node, nested: int, folder: str | None, batch: Batch) -> None:
         conversation_id, time = str(node["id"]), effective_time(node)
         if conversation_id not in self._known:
             self._known[conversation_id] = time
-            self._open(ConversationState(conversation_id, row_time(node.get("updated_time"))), node, nested, batch)
+            updated_time = row_time(node.get("updated_time"))
+            self._open(ConversationState(conversation_id, updated_time, folder=folder), node, nested, batch)
         elif time is not None and (self._known[conversation_id] or "") < time:
             self._known[conversation_id] = time
             reference = self._state.reference
@@ -295,7 +311,7 @@ class Attempt:
             if is_wanted and conversation_id not in self._state.conversations:
                 # It has moved since it was read: its new messages count if the window is still open.
                 newer_than = "" if self._known.stored_id(conversation_id) in self._passed else reference
-                again = ConversationState(conversation_id, time, newer_than=newer_than)
+                again = ConversationState(conversation_id, time, newer_than=newer_than, folder=folder)
                 self._state.conversations[conversation_id] = again
 
     def _open(self, conversation: ConversationState, node: Node, nested: int, batch: Batch) -> None:
@@ -384,7 +400,7 @@ class Attempt:
         if conversation.tracked_ids is not None:
             state.reread.add(conversation.id)
         if conversation.deferred or depends_on_refusal(conversation):
-            state.doubtful.add(conversation.id)
+            state.doubtful[conversation.id] = conversation.folder
         if conversation.unplaced:
             before_it = state.unplaced.get(conversation.id, 0) if conversation.newer_than else 0
             state.unplaced[conversation.id] = before_it + conversation.unplaced

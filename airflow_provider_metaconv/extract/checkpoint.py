@@ -32,7 +32,7 @@ from airflow_provider_metaconv.privacy.pseudonyms import Pseudonyms
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_VERSION = 8
+CHECKPOINT_VERSION = 9
 
 FEWEST_CALLS = 2
 SHARE_OF_CALLS = 0.01
@@ -56,6 +56,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file_format: str
     privacy: str = ""
     suppressed: str = ""
+    extra_fields: list[str] = []
 
 
 class _Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

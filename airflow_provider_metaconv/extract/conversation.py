@@ -155,7 +155,7 @@ class ConversationReader:
         return self._read_page(conversation, {}, page, request.limit)
 
     def _describe(self, conversation: ConversationState, node: Mapping[str, Any]) -> None:
-        describe(conversation, node)
+        describe(conversation, node, self._context.extra_fields.conversations)
         set_expected_count(conversation, node)
         self._suppress_people(conversation)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_metaconv.extract.rows import count, effective_time, people
+from airflow_provider_metaconv.extract.rows import count, effective_time, extra, flag, people, text
 from airflow_provider_metaconv.extract.state import ConversationState, Count
 from airflow_provider_metaconv.graph.errors import (
     Action,
@@ -36,14 +36,23 @@ def add_participants(conversation: ConversationState, page: ResultPage) -> None:
     conversation.more_participants = dict(page.next_parameters or {}) if new else {}
 
 
-def describe(conversation: ConversationState, node: Mapping[str, Any]) -> None:
-    """Copy the facts from a conversation node."""
+def describe(conversation: ConversationState, node: Mapping[str, Any], extra_fields: Sequence[str] = ()) -> None:
+    """Copy the facts from a conversation node; those that it lacks stay."""
     conversation.updated_time = row_time(node.get("updated_time")) or conversation.updated_time
     edge = node.get("participants")
     if (participants := people(edge)) is not None:
         conversation.participants, conversation.more_participants = participants, _more(edge)
-    message_count = count(node.get("message_count"))
-    conversation.message_count = conversation.message_count if message_count is None else message_count
+    found = {
+        "message_count": count(node.get("message_count")),
+        "unread_count": count(node.get("unread_count")),
+        "can_reply": flag(node.get("can_reply")),
+        "is_subscribed": flag(node.get("is_subscribed")),
+        "link": text(node.get("link")),
+        "extra": extra(node, extra_fields),
+    }
+    for name, value in found.items():
+        if value is not None:
+            setattr(conversation, name, value)
 
 
 def set_expected_count(conversation: ConversationState, node: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from airflow_provider_metaconv import __version__
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.attempt import Attempt, Partiality
 from airflow_provider_metaconv.extract.checkpoint import Checkpoint, Identity, Saved
+from airflow_provider_metaconv.extract.extra_fields import NO_EXTRA_FIELDS
 from airflow_provider_metaconv.extract.known import KnownConversations
 from airflow_provider_metaconv.extract.ledger import amended
 from airflow_provider_metaconv.extract.page_sizes import PageSizes, Sizes
@@ -54,6 +55,7 @@ from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.freed_memory import release_freed_memory
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.graph.errors import GraphError, RateLimitError
+from airflow_provider_metaconv.privacy.policy import Treatment
 from airflow_provider_metaconv.privacy.rows import RowPrivacy
 from airflow_provider_metaconv.privacy.suppression import SuppressionList
 from airflow_provider_metaconv.privacy.traces import without_people
@@ -195,7 +197,7 @@ class _Extraction:
         observe: Observer,
     ) -> None:
         self._edges = edges
-        self._context = context
+        self._context = _asked(context, settings.privacy)
         self._storage = storage
         self._client = client
         self._settings = settings
@@ -399,8 +401,10 @@ class _Extraction:
         for row in batch.messages:
             row["recipients"] = without_people(row["recipients"], suppressed)
             row["reactions"] = without_people(row["reactions"], suppressed)
+            row["extra"] = without_people(row["extra"], suppressed)
         for row in batch.conversations:
             row["participants"] = without_people(row["participants"], suppressed)
+            row["extra"] = without_people(row["extra"], suppressed)
 
     def _publish_parts(self) -> None:
         for writer in self._writers:
@@ -483,6 +487,12 @@ class _Extraction:
         )
 
 
+def _asked(context: ExtractionContext, privacy: RowPrivacy) -> ExtractionContext:
+    """Return the context with the extra fields to request: those without a column, unless the policy drops them."""
+    is_dropped = privacy.policy.of("extra") is Treatment.DROP
+    return replace(context, extra_fields=NO_EXTRA_FIELDS if is_dropped else context.extra_fields.on(context.platform))
+
+
 def _page_sizes(settings: Settings, context: ExtractionContext) -> PageSizes:
     if settings.sizes is not None:
         return PageSizes.starting(settings.sizes)
@@ -501,6 +511,7 @@ def _identity(edges: Sequence[ConversationsEdge], context: ExtractionContext, se
         file_format=settings.file_format,
         privacy=settings.privacy.identity,
         suppressed=settings.suppressed.digest,
+        extra_fields=context.extra_fields.names,
     )
 
 

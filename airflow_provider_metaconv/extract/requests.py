@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any, Protocol
 
 import msgspec
 
+from airflow_provider_metaconv.extract.extra_fields import CONVERSATION_PREFIX, NO_EXTRA_FIELDS, ExtraFields
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge, nested_messages
 from airflow_provider_metaconv.graph.errors import Action, GraphError
 from airflow_provider_metaconv.graph.pagination import ResultPage
-from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, Table
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, Table, field_name
 
 IDS_ONLY = ("id", "updated_time")
 MESSAGE_IDS_ONLY = ("id", "created_time")
 
+REQUIRED_FIELDS = frozenset({*IDS_ONLY, *MESSAGE_IDS_ONLY, "from", "to", "message"})
+"""Fields that are never left out. Without them, messages would seem complete but say nothing."""
+
 _NAMED_FIELD = (re.compile(r"field \(?['\"]?(\w+)"), re.compile(r"(\w+)['\"]? field"), re.compile(r"['\"(](\w+)['\")]"))
 """How Meta names a refused field, most reliable pattern first: names such as *from* are also ordinary words."""
+
+_NODE_TYPE = re.compile(r"on node type \(\w*?(Thread|Conversation|Message|)\)")
+_NODE_TYPES = {"Thread": CONVERSATIONS, "Conversation": CONVERSATIONS, "Message": MESSAGES}
 
 Position = dict[str, str]
 """The parameters of a position in a list, such as ``{"after": "QVFI…"}``; empty means the top."""
@@ -103,40 +110,62 @@ def asked_messages(request: Request) -> int:
 
 
 class Fields:
-    """The fields that calls request: all fields of the tables, except those that Meta refuses and those to drop."""
+    """The fields that calls request: those of the tables and ``extra`` ones, except those to drop and the refused ones.
 
-    def __init__(self, platform: str, left_out: list[str], dropped: Collection[str] = ()) -> None:
+    ``left_out`` are the refused fields, and grows. A field is named as in the setting ``extra_fields`` if it is an
+    extra one, and otherwise by its plain name.
+    """
+
+    def __init__(
+        self,
+        platform: str,
+        left_out: list[str],
+        dropped: Collection[str] = (),
+        extra: ExtraFields = NO_EXTRA_FIELDS,
+    ) -> None:
         self._platform = platform
         self._left_out = left_out
         self._dropped = dropped
+        self._extra = extra
 
     def of(self, table: Table) -> tuple[str, ...]:
         """Return the fields to request for the nodes of a table."""
-        wanted = (field for field in table.graph_fields(self._platform) if field not in self._dropped)
-        return tuple(field for field in wanted if field_name(field) not in self._left_out)
+        return tuple(field for name, field in self._named(table) if name not in self._left_out)
 
     def with_messages(self, limit: int) -> tuple[str, ...]:
         """Return the fields to request for a conversation with its newest messages."""
         return (*self.of(CONVERSATIONS), nested_messages(self.of(MESSAGES), limit))
 
-    def named_in(self, text: str) -> list[str]:
-        """Return the optional fields that a text from Meta names as refused."""
-        tables = (CONVERSATIONS, MESSAGES)
-        names = {field_name(field) for table in tables for field in table.graph_fields(self._platform)}
-        names -= {*IDS_ONLY, *MESSAGE_IDS_ONLY}
+    def named_in(self, text: str, *, as_subfield: bool = False) -> list[str]:
+        """Return the optional fields that a text from Meta names as refused.
+
+        A name on another type of node, such as a shared object, is that of a subfield, and its field is left out. With
+        ``as_subfield``, it is one in any case.
+        """
+        node_type = match[1] if (match := _NODE_TYPE.search(text)) else None
+        tables = [_NODE_TYPES[node_type]] if node_type else [CONVERSATIONS, MESSAGES]
+        fields = [each for table in tables for each in self._named(table)]
         for pattern in _NAMED_FIELD:
-            if found := names & set(pattern.findall(text)):
-                return sorted(found)
+            words = set(pattern.findall(text))
+            found = {name for name, field in fields if field_name(field) in words}
+            if node_type == "" or as_subfield:
+                found = {name for name, field in fields if not words.isdisjoint(_subfields(field))} or found
+            if found:
+                # Nothing else in the text counts if it names a required field.
+                return sorted(found - REQUIRED_FIELDS)
         return []
 
+    def _named(self, table: Table) -> Iterator[tuple[str, str]]:
+        """Yield each field of a table's nodes, with the name under which it is left out."""
+        for field in table.graph_fields(self._platform):
+            if field not in self._dropped:
+                yield field_name(field), field
+        prefix = CONVERSATION_PREFIX if table == CONVERSATIONS else ""
+        yield from ((prefix + field, field) for field in self._extra.of(table))
 
-def field_name(field: str) -> str:
-    """Return the name of a field without its arguments and subfields.
 
-    >>> field_name("shares{link,name}")
-    'shares'
-    """
-    return field.partition("{")[0].partition(".")[0]
+def _subfields(field: str) -> list[str]:
+    return field.partition("{")[2].rstrip("}").split(",")
 
 
 def fetch(request: Request, edge: ConversationsEdge, fields: Fields) -> Callable[[], Response]:

@@ -37,15 +37,15 @@ def resume(state: ExtractionState, rows: Iterable[Mapping[str, Any]], known: Kno
         list_walk.resumed(each)
     for conversation in list(state.conversations.values()):
         if depends_on_refusal(conversation):
-            state.doubtful.add(conversation.id)
+            state.doubtful[conversation.id] = conversation.folder
         else:
             resumed(conversation)
-    for conversation_id in sorted(state.doubtful):
+    for conversation_id, folder in sorted(state.doubtful.items()):
         # Its rows are kept, and the commit reduces them to the most complete version of each message.
         state.reread.add(conversation_id)
         state.amendments.pop(conversation_id, None)
         state.unplaced.pop(conversation_id, None)
-        state.conversations[conversation_id] = ConversationState(conversation_id)
+        state.conversations[conversation_id] = ConversationState(conversation_id, folder=folder)
     state.doubtful.clear()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_metaconv.extract.extra_fields import NO_EXTRA_FIELDS, ExtraFields
 from airflow_provider_metaconv.schema import ContentStatus, Row
 from airflow_provider_metaconv.window import Window, iso, row_time
 
@@ -24,7 +25,7 @@ class ExtractionContext:
     """The values that all rows of an extraction share: the Page, the window, and the extraction time.
 
     ``since`` and ``until`` bound the messages that are read, including the lookback. ``own_ids`` and ``own_usernames``
-    are those under which the business itself sends messages.
+    are those under which the business itself sends messages. ``extra_fields`` fill the column ``extra``.
     """
 
     platform: str
@@ -33,6 +34,7 @@ class ExtractionContext:
     window: Window
     extracted_time: str = field(default_factory=lambda: iso(datetime.now(UTC)))
     own_usernames: frozenset[str] = frozenset()
+    extra_fields: ExtraFields = NO_EXTRA_FIELDS
     since: str = field(init=False)
     until: str = field(init=False)
 
@@ -65,6 +67,11 @@ def identifier(value: Any) -> str | None:
 def count(value: Any) -> int | None:
     """Convert a value for an integer column; None if it is not a count."""
     return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def flag(value: Any) -> bool | None:
+    """Convert a value for a boolean column; None if it is neither true nor false."""
+    return value if type(value) is bool else None
 
 
 def effective_time(node: Mapping[str, Any]) -> str | None:
@@ -120,6 +127,12 @@ def _nested(edge: Any) -> list[Any] | None:
     return None if edge is None else _without_paging(_rows(edge))
 
 
+def extra(node: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
+    """Return the values of these fields by name; None if the node has none of them."""
+    found = {name: _without_paging(value) for name in names if (value := node.get(name)) is not None}
+    return found or None
+
+
 def _content_status(node: Mapping[str, Any]) -> str:
     if "is_unsupported" in node and str(node["is_unsupported"]).lower() == "true":
         return _UNSUPPORTED
@@ -153,6 +166,7 @@ def message_row(
         "reply_to": _without_paging(get("reply_to")),
         "sticker": text(get("sticker")),
         "tags": None if tags is None else [tag.get("name") if isinstance(tag, dict) else tag for tag in tags],
+        "extra": extra(node, context.extra_fields.messages) if context.extra_fields.messages else None,
         "content_status": _content_status(node),
         "extracted_time": context.extracted_time,
     }

@@ -181,6 +181,7 @@ class ConversationState(_State):
       are on the page that is being verified, and will be repeated. ``lacks_newest`` means that one of the unplaced
       messages is among the newest, which Instagram returns.
     * ``first_undated`` holds the first ID without a time of each page, to recognise repeated pages.
+    * ``folder`` is the one whose list has it, and ``extra`` its further fields.
     * ``suppressed`` conversations are of a person on the suppression list: nothing of them is written.
     * ``short_page`` and ``imposed_size`` are as in ``ListState``.
     """
@@ -190,6 +191,12 @@ class ConversationState(_State):
     participants: list[dict[str, Any]] | None = None
     more_participants: Position = {}
     message_count: int | None = None
+    unread_count: int | None = None
+    can_reply: bool | None = None
+    is_subscribed: bool | None = None
+    link: str | None = None
+    folder: str | None = None
+    extra: dict[str, Any] | None = None
     counted: Count | None = None
     position: Position = {}
     by_itself: bool = True
@@ -247,10 +254,10 @@ class ExtractionState(_State):
     """The extraction of one window. ``lists`` are read in order; ``conversations`` are the open ones.
 
     ``reference`` is a time by Meta's clock, and ``recent_ids`` the messages since then, with their conversations:
-    they may be repeated while the window is still open. ``doubtful`` conversations have a ledger row that is based
-    on a refusal, and are read again by the next attempt. ``reread`` conversations may have duplicate rows, which
-    the commit removes. ``passed`` conversations, by stored ID, have nothing in the window and so no ledger row;
-    their times are kept for as many as a catch-up pass may meet again. ``unplaced`` counts messages of finished
+    they may be repeated while the window is still open. ``doubtful`` conversations, each with its folder, have a ledger
+    row that is based on a refusal, and are read again by the next attempt. ``reread`` conversations may have duplicate
+    rows, which the commit removes. ``passed`` conversations, by stored ID, have nothing in the window and so no ledger
+    row; their times are kept for as many as a catch-up pass may meet again. ``unplaced`` counts messages of finished
     conversations without a known window.
     """
 
@@ -259,7 +266,7 @@ class ExtractionState(_State):
     conversations: dict[str, ConversationState] = {}
     reference: str = ""
     recent_ids: set[tuple[str, str]] = set()
-    doubtful: set[str] = set()
+    doubtful: dict[str, str | None] = {}
     reread: set[str] = set()
     passed: dict[str, str | None] = {}
     amendments: dict[str, Amendment] = {}

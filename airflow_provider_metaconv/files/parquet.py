@@ -156,7 +156,7 @@ def read_columns(stream: BinaryIO, table: Table, names: Sequence[str]) -> Iterat
 
 
 def _read_value(type_: ColumnType, value: Any) -> Any:
-    if value is None or type_ in {ColumnType.TEXT, ColumnType.INTEGER}:
+    if value is None or type_ in {ColumnType.TEXT, ColumnType.INTEGER, ColumnType.BOOLEAN}:
         return value
     return value.isoformat() if type_ is ColumnType.TIMESTAMP else json.loads(value)
 
@@ -166,6 +166,8 @@ def _arrow_type(type_: ColumnType) -> Any:
     match type_:
         case ColumnType.INTEGER:
             return pyarrow.int64()
+        case ColumnType.BOOLEAN:
+            return pyarrow.bool_()
         case ColumnType.TIMESTAMP:
             return pyarrow.timestamp("us", tz="UTC")
         case ColumnType.TEXT | ColumnType.JSON:
@@ -201,6 +203,8 @@ def _array(column: Column, rows: Sequence[Row], budget: _ByteBudget) -> Any:
             return _text_array(values)
         case ColumnType.INTEGER:
             return pyarrow.array(values, pyarrow.int64())
+        case ColumnType.BOOLEAN:
+            return pyarrow.array(values, pyarrow.bool_())
         case ColumnType.TIMESTAMP:
             texts = pyarrow.array(values, pyarrow.string())
             return texts.cast(pyarrow.timestamp("us", tz="UTC"))

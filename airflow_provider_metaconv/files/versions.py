@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from airflow_provider_metaconv.schema import (
     CONVERSATIONS,
+    MESSAGES,
     ContentStatus,
     ConversationStatus,
     ReasonCode,
@@ -33,7 +34,8 @@ def completeness_rank(message: Row) -> int:
 
 def message_rank(message: Row) -> tuple[int, int]:
     """Return the rank, with the number of empty columns as a tie-breaker."""
-    return completeness_rank(message), sum(value is None for value in message.values())
+    # Rows of earlier releases lack columns.
+    return completeness_rank(message), sum(message.get(name) is None for name in MESSAGES.column_names)
 
 
 def is_less_complete(now: Row, before: Row) -> bool:

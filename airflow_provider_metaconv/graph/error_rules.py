@@ -92,7 +92,7 @@ def _unavailable(meaning: str, text: str = "") -> ErrorRule:
 
 
 def _field(meaning: str, text: str = "") -> ErrorRule:
-    advice = "Raise api_version in the connection's extra, or leave the field out."
+    advice = "If it persists: raise api_version in the connection's extra, and check the app's permissions."
     return ErrorRule(FieldRefusedError, ErrorScope.CALL, Action.FAIL, meaning, advice, text)
 
 
@@ -137,6 +137,7 @@ ERROR_RULES: ErrorRules = {
         ),
     ),
     (10, None): (
+        _field("The app may not read a field.", "field"),
         _permission(
             "The app may not read the Page itself.",
             "Grant pages_read_engagement.",
@@ -163,6 +164,7 @@ ERROR_RULES: ErrorRules = {
     (100, None): (
         ErrorRule(CursorError, ErrorScope.CALL, Action.RETRY, "The cursor is invalid.", text="cursor"),
         _field("A field does not exist in this version of the API.", "nonexisting field"),
+        _field("The app may not read a field.", "access field"),
         _invalid(
             "The app requires an app secret proof, or the one sent is wrong.",
             "Set app_secret in the connection's extra to the secret of the app that issued the token.",
@@ -208,6 +210,7 @@ ERROR_RULES: ErrorRules = {
     ),
     **{(code, subcode): (row,) for code in (190, 102) for subcode, row in _SESSION_SUBCODES.items()},
     (200, None): (
+        _field("The app may not read a field.", "field"),
         _permission(
             "A permission is missing, or the user has no suitable role on the Page.",
             "Grant pages_messaging (Messenger) or instagram_manage_messages (Instagram), and the Messages task.",

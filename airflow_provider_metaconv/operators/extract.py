@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow.sdk import literal
 
 from airflow_provider_metaconv.erase.erase import read_suppressed
+from airflow_provider_metaconv.extract.extra_fields import ExtraFields
 from airflow_provider_metaconv.extract.extraction import (
     ExtractionResult,
     PartialWindowError,
@@ -96,6 +97,9 @@ class MetaConversationsExtractOperator(StoppableOperator):
     With ``retention``, a timedelta, nothing older is extracted: the window, its lookback and the gap before it start no
     earlier than the midnight (UTC) before ``retention`` ago.
 
+    ``extra_fields`` are further Graph fields, for the column ``extra``: names of fields of messages, and of
+    conversations as ``conversations.<name>``. They are not requested if ``privacy`` drops that column.
+
     Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n, "complete": true,
     "gaps": []}``.
     """
@@ -133,6 +137,7 @@ class MetaConversationsExtractOperator(StoppableOperator):
         on_incomplete: OnIncomplete = None,
         fill_gaps: bool = False,
         lookback: timedelta = LOOKBACK,
+        extra_fields: Sequence[str] = (),
         privacy: str | Mapping[str, str] = "full",
         privacy_conn_id: str | None = None,
         scrubber: str | None = None,
@@ -154,6 +159,7 @@ class MetaConversationsExtractOperator(StoppableOperator):
         self.on_incomplete = on_incomplete
         self.fill_gaps = fill_gaps
         self.lookback = lookback
+        self.extra_fields = extra_fields
         self.privacy = privacy
         self.privacy_conn_id = privacy_conn_id
         self.scrubber = scrubber
@@ -218,6 +224,7 @@ class MetaConversationsExtractOperator(StoppableOperator):
         one_of("on_rate_limit", self.on_rate_limit, ON_RATE_LIMIT)
         if self.on_incomplete is not None:
             one_of("on_incomplete", self.on_incomplete, ON_INCOMPLETE)
+        self._extra_fields()
         for name in self.places:
             checked_place(name, getattr(self, name))
         if self.retention is not None:
@@ -229,6 +236,12 @@ class MetaConversationsExtractOperator(StoppableOperator):
 
     def _cutoff(self, now: datetime) -> datetime:
         return BEGINNING if self.retention is None else retention_cutoff(self.retention, now)
+
+    def _extra_fields(self) -> ExtraFields:
+        try:
+            return ExtraFields.parse(self.extra_fields)
+        except ValueError as error:
+            raise ValueError(f"extra_fields {error}") from None
 
     def _folder_of(self, window: Window, privacy: RowPrivacy) -> str:
         user_id = privacy.person(self.user_id) if self.user_id else None
@@ -286,7 +299,14 @@ class MetaConversationsExtractOperator(StoppableOperator):
             raise AirflowFailException("user_id is on the suppression list of the destination: their data was erased.")
         return extract_conversations(
             edges,
-            ExtractionContext(self.platform, self.page_id, page.identity.own_ids, window, own_usernames=usernames),
+            ExtractionContext(
+                self.platform,
+                self.page_id,
+                page.identity.own_ids,
+                window,
+                own_usernames=usernames,
+                extra_fields=self._extra_fields(),
+            ),
             storage,
             page.client,
             Settings(

@@ -52,6 +52,8 @@ BUILT_IN: Mapping[str, Mapping[str, Treatment]] = {
         "story": _HASH,
         "reply_to": _SCRUB,
         "sticker": _DROP,
+        "link": _DROP,
+        "extra": _DROP,
     },
     METADATA: {
         **_PEOPLE_HASHED,
@@ -64,6 +66,8 @@ BUILT_IN: Mapping[str, Mapping[str, Treatment]] = {
         "shares": _DROP,
         "story": _HASH,
         "sticker": _DROP,
+        "link": _DROP,
+        "extra": _DROP,
     },
 }
 """The policies that have a name."""
@@ -73,6 +77,8 @@ _IDENTIFIERS = frozenset(
 )
 _NAMES_OF_PEOPLE = "sender_name"
 _ONE_PERSON = "user_id"
+_REVEALING = ("link", "extra")
+"""A conversation's address identifies it, and fields that a user chose can show anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,12 @@ class PrivacyPolicy:
         for name, known in BUILT_IN.items():
             if known == treatments:
                 return cls(name, known)
-        # Two settings that treat all columns alike are the same policy.
-        canonical = json.dumps(dict(sorted(treatments.items())))
+        # Two settings that treat all columns alike are the same policy. What is dropped unless it is kept counts only
+        # if it is kept, so that policies of releases without these columns keep their names.
+        implied = _implied(treatments)
+        stated = {name: each for name, each in treatments.items() if name not in implied}
+        stated |= {name: Treatment.KEEP for name in implied if name not in treatments}
+        canonical = json.dumps(dict(sorted(stated.items())))
         return cls(f"custom-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}", treatments)
 
     @property
@@ -160,8 +170,23 @@ def _checked(setting: Mapping[Any, Any]) -> dict[str, Treatment]:
     if any(treatments.get(name) is _HASH for name in _showing(Sensitivity.PERSON_ID)):
         # The only column that is filled from a setting, which few people use.
         treatments.setdefault(_ONE_PERSON, _HASH)
+    for name in _implied(treatments):
+        treatments.setdefault(name, _DROP)
     _check_consistent(treatments)
     return {name: treatment for name, treatment in treatments.items() if treatment is not Treatment.KEEP}
+
+
+def _implied(treatments: Mapping[str, Treatment]) -> tuple[str, ...]:
+    """Return the columns that a policy drops unless it keeps them, because they can show what it hides."""
+    if all(each is Treatment.KEEP for name, each in treatments.items() if name not in _REVEALING):
+        return ()
+    return _REVEALING if _hashed_identifier(treatments) else ("extra",)
+
+
+def _hashed_identifier(treatments: Mapping[str, Treatment]) -> str | None:
+    """Return a column of people or conversations that is hashed; None if there is none."""
+    columns = (*_showing(Sensitivity.PERSON_ID), *_showing(Sensitivity.CONVERSATION_ID))
+    return next((name for name in columns if treatments.get(name) is _HASH), None)
 
 
 def allowed_treatments(column: Column) -> tuple[Treatment, ...]:
@@ -170,7 +195,7 @@ def allowed_treatments(column: Column) -> tuple[Treatment, ...]:
     allowed = [Treatment.KEEP]
     if found & _IDENTIFIERS:
         allowed.append(_HASH)
-    if Sensitivity.CONTENT in found or (found and column.type is ColumnType.JSON):
+    if Sensitivity.CONTENT in found or (found - {Sensitivity.UNKNOWN} and column.type is ColumnType.JSON):
         allowed.append(_SCRUB)
     if found and not any(same.required for table in TABLES for same in table.columns if same.name == column.name):
         allowed.append(_DROP)
@@ -191,6 +216,13 @@ def _check_consistent(treatments: Mapping[str, Treatment]) -> None:
             )
         if sensitivity is Sensitivity.PERSON_ID and treatments.get(_NAMES_OF_PEOPLE) is not _DROP:
             raise PolicyError(f"privacy hashes {hidden}, but {_NAMES_OF_PEOPLE} would name the same people: drop it.")
+    hidden = _hashed_identifier(treatments)
+    shown = [name for name in _REVEALING if treatments.get(name, Treatment.KEEP) is Treatment.KEEP]
+    if hidden is not None and shown:
+        raise PolicyError(
+            f"privacy hashes {hidden}, but {' and '.join(shown)} can show who it is: drop {' and '.join(shown)}, or "
+            "leave them out."
+        )
     if treatments.get(_NAMES_OF_PEOPLE) is _DROP:
         names = [
             name for name in _showing(Sensitivity.PERSON_ID) if Sensitivity.NAME in _sensitivities(_columns()[name])

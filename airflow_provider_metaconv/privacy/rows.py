@@ -157,5 +157,5 @@ def _apply(transforms: Mapping[str, Transform], rows: Iterable[Row]) -> None:
     if transforms:
         for row in rows:
             for name, transform in transforms.items():
-                if row[name] is not None:
+                if row.get(name) is not None:
                     row[name] = transform(row[name])

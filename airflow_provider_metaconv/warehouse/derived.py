@@ -24,7 +24,8 @@ _DERIVED = {
     CONVERSATIONS.name: ("messages_extracted", "messages_unavailable", "status", "reason_code", "reason"),
     CONVERSATION_GAPS.name: ("messages_known", "messages_extracted", "messages_unavailable", "closed_by_window"),
 }
-_MERGED_AS_RANGE = {CONVERSATIONS.name: ("oldest_message_time", "newest_message_time")}
+_MERGED_SEPARATELY = {CONVERSATIONS.name: ("oldest_message_time", "newest_message_time", "folder", "folder_time")}
+"""A range that grows, and the folder that was seen last: not every version has one."""
 
 
 def compared_columns(table: Table) -> tuple[Column, ...]:
@@ -33,7 +34,7 @@ def compared_columns(table: Table) -> tuple[Column, ...]:
     The extraction time of a message is not compared, so a message that is read again unchanged is not rewritten. In the
     ledger tables it is compared, because the time at which a window was read decides which gaps it closes.
     """
-    skipped = {*table.key, *_DERIVED.get(table.name, ()), *_MERGED_AS_RANGE.get(table.name, ())}
+    skipped = {*table.key, *_DERIVED.get(table.name, ()), *_MERGED_SEPARATELY.get(table.name, ())}
     if table.name == MESSAGES.name:
         skipped.add(VERSION_COLUMN)
     return tuple(column for column in table.columns if column.name not in skipped)

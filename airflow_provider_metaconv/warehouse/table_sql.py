@@ -62,6 +62,12 @@ class TableSql:
         return ", ".join(f"{name} = source.{name}" for name in values)
 
     @property
+    def compared_values(self) -> str:
+        """The assignments that copy the compared columns from the source."""
+        values = (self.quoted(column.name) for column in compared_columns(self.table))
+        return ", ".join(f"{name} = source.{name}" for name in values)
+
+    @property
     def any_difference(self) -> str:
         """The condition that target and source differ in a compared column."""
         return " OR ".join(

@@ -57,7 +57,7 @@ def _comparable(table_name: str, rows: list[dict[str, Any]]) -> list[dict[str, A
     """The rows in one format and order, without the run's own times, which differ between runs."""
     table = table_named(table_name)
     for row in rows:
-        for name in ("extracted_time", "started_time", "finished_time"):
+        for name in ("extracted_time", "folder_time", "started_time", "finished_time"):
             row.pop(name, None)
         for column in table.columns:
             if column.type is ColumnType.JSON:

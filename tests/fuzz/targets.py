@@ -198,6 +198,7 @@ def _settings(stored_text: str, conf: dict[str, Any], place: str) -> None:
         "folders": ["inbox"],
         "file_format": "ndjson",
         "lookback_minutes": 10,
+        "privacy": "full",
         "meta_conn_id": "meta_graph_default",
         "gcp_conn_id": "google_cloud_default",
     }

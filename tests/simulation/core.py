@@ -13,6 +13,7 @@ from typing import Any, Literal
 from airflow_provider_metaconv.erase.erase import read_suppressed
 from airflow_provider_metaconv.extract import list_walk
 from airflow_provider_metaconv.extract.attempt import PROBE
+from airflow_provider_metaconv.extract.extra_fields import ExtraFields
 from airflow_provider_metaconv.extract.extraction import (
     ExtractionResult,
     Settings,
@@ -61,6 +62,8 @@ LIST_PHASES = tuple(
 )
 PHASES = (TOKEN, *LIST_PHASES, "probe", "conversation", "messages", "ids", "step over", "people", "last time")
 """The purposes of the core's calls."""
+
+EXTRA_FIELDS = ExtraFields.parse(["thread_id", "conversations.is_owner"])
 
 # As in retry_policy.py, which needs Airflow.
 _FINAL = (ManifestError, StorageRefusedError)
@@ -211,6 +214,7 @@ class Attempt:
                     window,
                     self.extracted_time,
                     own_usernames=usernames,
+                    extra_fields=EXTRA_FIELDS,
                 ),
                 self.storage,
                 client,

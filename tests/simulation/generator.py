@@ -44,7 +44,11 @@ GENERATED_FAULTS = tuple(name for name in FAULTS if name not in UNDETECTABLE and
 LEADING_NOWHERE = LEADING_BACK | {"empty_page"}
 """Faults that hide the messages after a page for as long as they last."""
 
-OPTIONAL_FIELDS = ("message_count", "participants", "from", "to", "attachments", "shares", "tags", "story")
+OPTIONAL_FIELDS = (
+    *("message_count", "participants", "unread_count", "can_reply", "is_subscribed", "link", "is_owner"),
+    *("attachments", "shares", "tags", "story", "reactions", "reply_to", "thread_id"),
+)
+FIELD_REFUSALS = ("100/field", "12", "10/field", "200/field")
 ROUTES = (None, "conversations", "conversation", "messages", "page")
 
 
@@ -269,8 +273,7 @@ def _refused_field(random: Random, _: WorldPlan) -> tuple[FaultPlan, ...]:
     fields = random.sample(OPTIONAL_FIELDS, random.choice((1, 1, 2)))
     first_call = random.choice((1, 1, 4, 10))
     return tuple(
-        FaultPlan(random.choice(("100/field", "12")), first_call=first_call, options=(("field", field),))
-        for field in fields
+        FaultPlan(random.choice(FIELD_REFUSALS), first_call=first_call, options=(("field", field),)) for field in fields
     )
 
 

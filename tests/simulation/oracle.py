@@ -78,7 +78,7 @@ class Oracle:
     faults_so_far: bool = False
 
     def __post_init__(self) -> None:
-        self.truth = Truth(self.scenario.world, self.live)
+        self.truth = Truth(self.scenario.world, self.live, self.scenario.accepts_partial, self.scenario.hashes_ids)
 
     def check(self, seen: Observed) -> list[Finding]:
         """The findings after an attempt."""

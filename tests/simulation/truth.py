@@ -41,10 +41,15 @@ class Refusals:
 
 @dataclass
 class Truth:
-    """The content of one world, and the messages that the window must contain."""
+    """The content of one world, and the messages that the window must contain.
+
+    Without ``accepts_partial`` every conversation comes from a list. ``hides`` means that a policy drops extra fields.
+    """
 
     world: WorldPlan
     live: LiveWorld
+    accepts_partial: bool = False
+    hides: bool = False
     required: dict[str, set[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,6 +84,7 @@ class Truth:
             if row["status"] != "complete":
                 yield from self._check_gap(identifier, row, result, refusals)
             yield from self._check_people(identifier, row, result, refusals)
+            yield from self._check_facts(identifier, row, result, refusals)
 
     def incomplete(self, result: Result) -> Iterator[str]:
         """The incomplete conversations of which Meta withholds nothing."""
@@ -156,7 +162,7 @@ class Truth:
             return
         message = known[1]
         expected = "outbound" if message.from_page else "inbound"
-        if row["direction"] != expected and not (row["sender_id"] is None and "from" in left_out):
+        if row["direction"] != expected:
             yield Finding("G1", f"{identifier} is {expected}, but its row says {row['direction']}")
         actual = message.content.get("attachments")
         extracted = row["attachments"]
@@ -165,6 +171,9 @@ class Truth:
                 yield Finding("G1", f"{identifier} has no attachments, but its row has {extracted}")
         elif extracted is None and "attachments" not in left_out:
             yield Finding("G1", f"{identifier} lacks its attachments")
+        extra = {"thread_id": row["conversation_id"]} if known[0].is_instagram and not self.hides else None
+        if row["extra"] != extra and not (row["extra"] is None and "thread_id" in left_out):
+            yield Finding("G1", f"{identifier} has the extra fields {row['extra']}")
 
     def _check_counts(self, result: Result) -> Iterator[Finding]:
         per_conversation: Counter[str] = Counter()
@@ -235,6 +244,30 @@ class Truth:
                 yield Finding("G2", f"{identifier} lacks participants because of a response to an earlier attempt")
         elif missing := people_of(thread) - {each["id"] for each in people}:
             yield Finding("G1", f"{len(missing)} participants of {identifier} are missing without a note")
+
+    def _check_facts(
+        self, identifier: str, row: dict[str, Any], result: Result, refusals: Refusals
+    ) -> Iterator[Finding]:
+        """A conversation's facts, and its folder, are those of Meta, or null because Meta refused something."""
+        thread = self.live.world.threads.get(identifier)
+        if thread is None:
+            return
+        facts: dict[str, Any] = {"extra": None if self.hides else {"is_owner": True}}
+        if not thread.is_instagram:
+            link = None if self.hides else f"/{thread.page.id}/inbox/{thread.number + 1}/"
+            facts |= {"can_reply": thread.folder != "spam", "is_subscribed": True, "link": link}
+            if row["unread_count"] is not None:
+                facts["unread_count"] = row["unread_count"]
+        expected = dict.fromkeys(("unread_count", "can_reply", "is_subscribed", "link")) | facts
+        left_out = {name.removeprefix("conversations.") for name in result.left_out_fields}
+        for name, value in expected.items():
+            field = "is_owner" if name == "extra" else name
+            may_lack = field in left_out or identifier in refusals.ever
+            if row[name] != value and not (row[name] is None and may_lack):
+                yield Finding("G1", f"{identifier} has {name} {row[name]!r}, but it is {value!r}")
+        folder = thread.folder if thread.folder in self.world.folders else None
+        if row["folder"] != folder and not (row["folder"] is None and self.accepts_partial):
+            yield Finding("G1", f"{identifier} has the folder {row['folder']}, but it is in {folder}")
 
     def _is_withheld(self, identifier: str, row: dict[str, Any]) -> bool:
         """Whether Meta never shows more of a conversation."""

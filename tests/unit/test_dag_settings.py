@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "lookback_minutes": 10,
     "retention_days": None,
     "on_incomplete": None,
+    "extra_fields": [],
     "privacy": "full",
     "privacy_conn_id": None,
     "meta_conn_id": "meta_graph_default",
@@ -192,6 +193,10 @@ def test_these_tests_cover_every_setting() -> None:
         ({"file_format": None}, "must be ndjson or parquet"),
         ({"on_incomplete": "ignore"}, "on_incomplete in the Variable conversations must be null, warn or fail"),
         ({"on_incomplete": ["warn"]}, "must be null, warn or fail"),
+        ({"extra_fields": "is_owner"}, "extra_fields in the Variable conversations must be a list of names"),
+        ({"extra_fields": ["replies{id}"]}, "extra_fields in the Variable conversations must have only plain names"),
+        ({"extra_fields": ["{{ conn.x }}"]}, "must have only plain names"),
+        ({"extra_fields": ["conversations.snippet"]}, "must not have snippet"),
         ({"lookback_minutes": -1}, "lookback_minutes in the Variable conversations must be a number of minutes"),
         ({"lookback_minutes": "10"}, "must be a number of minutes"),
         ({"lookback_minutes": True}, "must be a number of minutes"),
@@ -299,3 +304,11 @@ def test_databases_are_allowed_by_file_or_folder() -> None:
 def test_the_variable_of_demo_and_trial_is_accepted() -> None:
     text = json.dumps({"pages": "all", "destination": "gs://example-bucket/x", "dataset": "meta", "location": None})
     assert settings(variable_settings(text, "conversations"))["dataset"] == "meta"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, []), ([], []), (["thread_id", "conversations.is_owner"], ["conversations.is_owner", "thread_id"])],
+)
+def test_extra_fields_come_from_the_variable(given: Any, expected: list[str]) -> None:
+    assert settings({**STORED, "extra_fields": given})["extra_fields"] == expected

@@ -26,6 +26,7 @@ from airflow_provider_metaconv.warehouse.table_sql import TableSql, erased_rows,
 COLUMN_TYPES = {
     ColumnType.TEXT: "STRING",
     ColumnType.INTEGER: "INTEGER",
+    ColumnType.BOOLEAN: "BOOLEAN",
     ColumnType.TIMESTAMP: "TIMESTAMP",
     ColumnType.JSON: "JSON",
 }
@@ -106,10 +107,13 @@ def erasure_script(
     at = "" if template == "erase.sql" else "@"
     holds = {name: f"names_one({name}, {at}erased_people)" for name in ("recipients", "participants")}
     holds["reactions"] = f"has_reaction_of_one(reactions, {at}erased_people)"
+    holds["extra"] = f"mentions_one(extra, {at}erased_people)"
     is_person = {name: f"{name} IN UNNEST({at}erased_people)" for name in ("sender_id", "user_id")}
     in_conversation = f"conversation_id IN UNNEST({at}erased_conversations)"
     erased = erased_rows(scope, in_conversation, is_person, holds)
-    traces = {each: [holds[name] for name in TRACES.get(each, ())] for each in TABLES}
+    # Tables of an earlier release lack a column until they are loaded or erased from.
+    held = {each: existing.get(each, each.column_names) for each in TABLES}
+    traces = {each: [holds[name] for name in TRACES.get(each, ()) if name in held[each]] for each in TABLES}
     conversations_of = {
         MESSAGES: [is_person["sender_id"], holds["recipients"]],
         CONVERSATIONS: [holds["participants"]],

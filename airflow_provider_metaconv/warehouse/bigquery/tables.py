@@ -18,7 +18,7 @@ _DEFAULT_TIME_TRAVEL_HOURS = 168
 _EXPIRES_LATER = timedelta(days=2)
 """One day because BigQuery counts from a day's first moment, one so that a run across midnight finds its rows."""
 
-_TYPE_ALIASES = {"INT64": "INTEGER"}
+_TYPE_ALIASES = {"INT64": "INTEGER", "BOOL": "BOOLEAN"}
 _ATTEMPTS_TO_ADD = 5
 
 

@@ -19,6 +19,7 @@ from airflow_provider_metaconv.warehouse.table_sql import TableSql, erased_rows,
 COLUMN_TYPES = {
     ColumnType.TEXT: "VARCHAR",
     ColumnType.INTEGER: "BIGINT",
+    ColumnType.BOOLEAN: "BOOLEAN",
     ColumnType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     ColumnType.JSON: "JSON",
 }
@@ -88,7 +89,7 @@ def erasure_statements(template: str, schema: str, scope: Scope, table: Table = 
 
     ``erased`` is the condition of a table's rows to delete, ``traces`` that of other rows with traces to remove.
     """
-    holds = {name: _holds_one(name) for name in _PATHS_TO_PEOPLE}
+    holds = {name: _holds_one(name) for name in (*_PATHS_TO_PEOPLE, "extra")}
     is_person = {name: _is_one(name, "erased_people") for name in ("sender_id", "user_id")}
     in_conversation = _is_one("conversation_id", "erased_conversations")
     erased = erased_rows(scope, in_conversation, is_person, holds)
@@ -112,6 +113,8 @@ def _is_one(column: str, variable: str) -> str:
 
 def _holds_one(column: str) -> str:
     """Return the condition that a JSON column names one of the people."""
+    if column == "extra":
+        return r"coalesce(list_has_any(regexp_extract_all(extra::VARCHAR, '\w+'), getvariable('erased_people')), FALSE)"
     found = (f"json_extract_string({column}, {literal(path)})" for path in _PATHS_TO_PEOPLE[column])
     conditions = (f"list_has_any({ids}, getvariable('erased_people'))" for ids in found)
     return f"coalesce({' OR '.join(conditions)}, FALSE)"
@@ -124,6 +127,7 @@ def stage_statement(file_format: str, table: Table) -> str:
         f"stage_{file_format}.sql",
         staging=staging_name(table),
         columns=", ".join(identifier(name) for name in table.column_names),
+        typed_nulls=", ".join(f"NULL::{_parquet_type(each)} AS {identifier(each.name)}" for each in table.columns),
         converted_columns=", ".join(map(_converted, table.columns)),
         column_types=", ".join(f"{literal(each.name)}: {literal(COLUMN_TYPES[each.type])}" for each in table.columns),
     )
@@ -136,6 +140,10 @@ def missing_statement(table: Table, schema: str, table_exists: bool) -> str:
 
 def _table_sql(table: Table, schema: str) -> TableSql:
     return TableSql(table, target_name(table, schema), staging_name(table), identifier)
+
+
+def _parquet_type(column: Column) -> str:
+    return "VARCHAR" if column.type is ColumnType.JSON else COLUMN_TYPES[column.type]
 
 
 def _converted(column: Column) -> str:

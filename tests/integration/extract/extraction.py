@@ -16,6 +16,7 @@ import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer
 from airflow_provider_metaconv.erase.erase import read_suppressed
+from airflow_provider_metaconv.extract.extra_fields import ExtraFields
 from airflow_provider_metaconv.extract.extraction import (
     WORKERS,
     ExtractionResult,
@@ -96,6 +97,7 @@ def extract(
     allow_policy_change: bool = False,
     suppressed: SuppressionList | None = None,
     suppressed_in: Storage | None = None,
+    extra_fields: Sequence[str] = (),
 ) -> ExtractionResult:
     """Extracts Page 100's messages of this window into this folder or storage."""
     clock = clock or SkippedTime()
@@ -105,7 +107,8 @@ def extract(
     edges = [ConversationsEdge(client.get, "100", platform, list_folder, user_id) for list_folder in list_folders]
     usernames = frozenset(filter(None, [identity.instagram_username]))
     window = Window(since, until, lookback=lookback)
-    context = ExtractionContext(platform, "100", identity.own_ids, window, extracted_time, usernames)
+    extra = ExtraFields.parse(extra_fields)
+    context = ExtractionContext(platform, "100", identity.own_ids, window, extracted_time, usernames, extra)
     storage = LocalStorage(folder) if isinstance(folder, Path) else folder
     privacy = privacy or RowPrivacy()
     if not privacy.policy.is_full:

@@ -61,6 +61,7 @@ TIMES = st.datetimes().map(lambda moment: moment.isoformat() + "+00:00")
 VALUES = {
     ColumnType.TEXT: TEXTS,
     ColumnType.INTEGER: st.integers(-(2**63), 2**63 - 1),
+    ColumnType.BOOLEAN: st.booleans(),
     ColumnType.TIMESTAMP: TIMES,
     ColumnType.JSON: JSON,
 }

@@ -321,6 +321,7 @@ def test_a_variable_alone_configures_a_scheduled_run(settings_of: Settings) -> N
         "dataset": None,
         "project_id": None,
         "location": None,
+        "extra_fields": [],
         "privacy": "full",
         "privacy_conn_id": None,
         "meta_conn_id": "meta_graph_default",

@@ -103,6 +103,9 @@ def test_lower_case_platforms_are_accepted(server: EmulatorServer, tmp_path: Pat
         ({"on_rate_limit": "sleep"}, "on_rate_limit must be reschedule or retry"),
         ({"on_incomplete": "ignore"}, "on_incomplete must be warn or fail"),
         ({"folder": "../spam"}, "folder must contain only"),
+        ({"extra_fields": "is_owner"}, "extra_fields must be a list of names"),
+        ({"extra_fields": ["{{ var.value.x }}"]}, "extra_fields must have only plain names"),
+        ({"extra_fields": ["conversations.snippet"]}, "extra_fields must not have snippet"),
     ],
 )
 def test_an_invalid_argument_fails_before_any_call_or_file(

@@ -48,11 +48,19 @@ def rows_of_a_person(person):
 def files_of_the_world(files):
     own_gap = {"window_id": "begin_1", "window_until": at(20)}
     messages = [row for person in ERASED for row in rows_of_a_person(person).values()]
-    messages.append(message("bob", conversation_id="t_other", sender_id="77", recipients=[PAGE], reactions=[love(BOB)]))
+    by_bob = {"sender_id": "77", "recipients": [PAGE], "reactions": [love(BOB)]}
+    messages.append(message("bob", conversation_id="t_other", **by_bob, extra={"seen": {"by": [BOB, {"id": PIA}]}}))
+    messages.append(message("bob too", conversation_id="t_other", **by_bob, extra={"seen": {"by": [BOB]}}))
     threads = [
         *(conversation(conversation_id=thread(person), participants=[user(person), PAGE]) for person in ERASED),
         conversation("group", participants=[BOB, *map(user, ERASED), PAGE]),
-        conversation("other", participants=[BOB, PAGE], oldest_message_time=at(8), newest_message_time=at(12)),
+        conversation(
+            "other",
+            participants=[BOB, PAGE],
+            oldest_message_time=at(8),
+            newest_message_time=at(12),
+            extra={"link": f"/u/{PIA}/"},
+        ),
     ]
     gaps = [
         *(gap(conversation_id=thread(person), **own_gap) for person in ERASED),
@@ -100,7 +108,7 @@ class ErasureContract:
             del expected["extraction_windows"]["", person, "begin_1"]
         del expected["conversations"]["t_group",]
         self._other_lost_messages(expected)
-        self._check(world, conversations, WHOLE, expected, counts(messages=14, conversations=3, conversation_gaps=4))
+        self._check(world, conversations, WHOLE, expected, counts(messages=15, conversations=4, conversation_gaps=4))
 
     def test_only_their_own_messages_are_erased(self, world):
         warehouse, rows = world
@@ -128,7 +136,7 @@ class ErasureContract:
         expected["conversations"]["t_group",] |= times | {"participants": [BOB, PAGE], "messages_extracted": 2}
         self._other_lost_messages(expected)
         ignored = ["t_other"]
-        self._check(world, ignored, OWN, expected, counts(messages=14, conversations=3, conversation_gaps=2))
+        self._check(world, ignored, OWN, expected, counts(messages=15, conversations=4, conversation_gaps=2))
 
     def test_without_tables_there_is_nobody_to_erase(self, warehouse_without_tables):
         warehouse = warehouse_without_tables
@@ -141,11 +149,12 @@ class ErasureContract:
 
     @staticmethod
     def _other_lost_messages(expected):
-        """What is derived from the messages of t_other, which loses one of each person."""
-        read = {"messages_known": 3, "messages_extracted": 3}
+        """What is derived from the messages of t_other, which loses one of each person, and their traces in it."""
+        read = {"messages_known": 4, "messages_extracted": 4}
         expected["conversation_gaps"]["", "", "begin_1", "t_other"] |= read
         times = {"oldest_message_time": at(12), "newest_message_time": at(12)}
-        expected["conversations"]["t_other",] |= times | {"messages_extracted": 3}
+        expected["conversations"]["t_other",] |= times | {"messages_extracted": 4, "extra": None}
+        expected["messages"]["m_bob",] |= {"extra": None}
 
     @staticmethod
     def _check(world, conversations, scope, expected, found):

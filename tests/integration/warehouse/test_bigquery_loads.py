@@ -70,7 +70,7 @@ def count(server, part):
 def test_tables_match_the_schema(dataset, table):
     assert LoadResult.nothing() == dataset.warehouse(partition_expiration=timedelta(days=30)).load([])
     made = dataset.client.get_table(f"{dataset.name}.{table.name}")
-    types = {"text": "STRING", "integer": "INTEGER", "timestamp": "TIMESTAMP", "json": "JSON"}
+    types = {"text": "STRING", "integer": "INTEGER", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP", "json": "JSON"}
     expected = [
         (column.name, types[column.type], column.description, "REQUIRED" if column.required else "NULLABLE")
         for column in table.columns
@@ -104,7 +104,7 @@ def test_an_earlier_releases_ledger_is_upgraded(dataset, files):
     dataset.client.create_dataset(dataset.name)
     lacking = ("messages_unavailable", "reason_code")
     old = [column for column in CONVERSATIONS.columns if column.name not in lacking]
-    kinds = {"text": "STRING", "integer": "INT64", "timestamp": "TIMESTAMP", "json": "JSON"}
+    kinds = {"text": "STRING", "integer": "INT64", "boolean": "BOOL", "timestamp": "TIMESTAMP", "json": "JSON"}
     columns = ", ".join(f"{column.name} {kinds[column.type]}" for column in old)
     dataset.query(f"CREATE TABLE {{dataset}}.conversations ({columns})")
     dataset.query(

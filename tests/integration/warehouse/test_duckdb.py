@@ -45,7 +45,7 @@ SHORTLY = timedelta(seconds=0.2)
 
 
 def _value(column, value):
-    if value is None or column.type in {ColumnType.TEXT, ColumnType.INTEGER}:
+    if value is None or column.type in {ColumnType.TEXT, ColumnType.INTEGER, ColumnType.BOOLEAN}:
         return value
     if column.type is ColumnType.JSON:
         return json.loads(value)
@@ -167,7 +167,8 @@ def test_an_invalid_schema_name_is_rejected(path, schema):
 def test_tables_match_the_schema(path, table):
     with DuckDBWarehouse(path) as warehouse:
         warehouse.load([])
-    types = {"text": "VARCHAR", "integer": "BIGINT", "timestamp": "TIMESTAMP WITH TIME ZONE", "json": "JSON"}
+    types = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "json": "JSON"}
+    types |= {"timestamp": "TIMESTAMP WITH TIME ZONE"}
     with duckdb.connect(str(path)) as connection:
         columns = connection.execute(
             "SELECT column_name, data_type, comment, NOT is_nullable FROM duckdb_columns() WHERE table_name = ?",

@@ -117,7 +117,8 @@ def _write_parquet(path, table, rows):
     import pyarrow
     import pyarrow.parquet
 
-    types = {ColumnType.INTEGER: pyarrow.int64(), ColumnType.TIMESTAMP: pyarrow.timestamp("us", tz="UTC")}
+    types = {ColumnType.INTEGER: pyarrow.int64(), ColumnType.BOOLEAN: pyarrow.bool_()}
+    types |= {ColumnType.TIMESTAMP: pyarrow.timestamp("us", tz="UTC")}
     arrays = {}
     for column in table.columns:
         values = [row[column.name] for row in rows]
@@ -169,6 +170,7 @@ class WarehouseContract:
             "attachments": [{"size": 12345678901234567890123, "ratio": 1.0, "none": None}],
             "tags": [],
             "reply_to": {"mid": "m_0", "is_self_reply": False},
+            "extra": {"thread_id": "t_1", "nested": [True, None]},
             "created_time": "2026-11-20T12:00:00.123456+00:00",
         }
         row = message(**values)
@@ -274,6 +276,23 @@ class WarehouseContract:
         for row, seen in ((first, first), (older, first | {"oldest_message_time": at(3)}), (newer, expected)):
             warehouse.load([files(row, table=CONVERSATIONS)])
             assert rows_of("conversations") == [seen]
+
+    @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)], ids=str)
+    def test_the_folder_that_was_seen_last_is_kept(self, warehouse, files, rows_of, order):
+        """In any order, also by a later version that was read from no folder's list, in one load or several."""
+        versions = [
+            {"updated_time": at(10), "folder": "inbox", "folder_time": at(10)},
+            {"updated_time": at(11), "folder": "page_done", "folder_time": at(11), "can_reply": True},
+            {"updated_time": at(12), "unread_count": 1, "can_reply": False, "is_subscribed": True, "link": "/1/"},
+        ]
+        groups = [
+            [files(*(conversation(number, **versions[n]) for number in (1, 2)), table=CONVERSATIONS)] for n in order
+        ]
+        for group in [groups[0] + groups[1], groups[2], groups[2]]:
+            outcome = warehouse.load(group).tables["conversations"]
+        assert (outcome.inserted, outcome.updated) == (0, 0)
+        kept = versions[2] | {"folder": "page_done", "folder_time": at(11)}
+        assert rows_of("conversations") == [conversation(number, **kept) for number in (1, 2)]
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
     @pytest.mark.parametrize("order", [1, -1], ids=["older first", "newer first"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from airflow_provider_metaconv.privacy.policy import BUILT_IN, PolicyError, PrivacyPolicy, Treatment
 from airflow_provider_metaconv.schema import TABLES, ColumnType, Sensitivity
 
+TEXT_DROPPED = b'{"text": "drop"}'
 PEOPLE = {"sender_id": "hash", "recipients": "hash", "participants": "hash", "reactions": "hash", "sender_name": "drop"}
 
 
@@ -100,6 +102,7 @@ def test_a_column_that_is_not_needed_may_be_dropped_alone() -> None:
 def test_every_column_that_comes_from_graph_says_what_it_reveals() -> None:
     """A new column is classified, or nobody notices that it names people."""
     harmless = {"created_time", "direction", "tags", "content_status", "updated_time", "message_count"}
+    harmless |= {"unread_count", "can_reply", "is_subscribed"}
     unclassified = {
         column.name
         for table in TABLES
@@ -116,11 +119,37 @@ def test_every_json_column_is_classified_by_position() -> None:
         for column in table.columns
         if column.type is ColumnType.JSON and isinstance(column.sensitivity, Sensitivity)
     }
-    assert flat == {"tags", "left_out_fields"}
+    assert flat == {"tags", "left_out_fields", "extra"}
 
 
 def test_what_is_dropped_is_not_even_requested() -> None:
     assert PrivacyPolicy.parse("full").dropped_fields == frozenset()
-    assert PrivacyPolicy.parse("pseudonymous").dropped_fields == {"sticker"}
+    assert PrivacyPolicy.parse("pseudonymous").dropped_fields == {"sticker", "link"}
     metadata = PrivacyPolicy.parse("metadata").dropped_fields
-    assert {field.partition("{")[0] for field in metadata} == {"message", "shares", "sticker"}
+    assert {field.partition("{")[0] for field in metadata} == {"message", "shares", "sticker", "link"}
+
+
+@pytest.mark.parametrize("name", ["pseudonymous", "metadata"])
+def test_a_named_policy_drops_what_can_show_anything(name: str) -> None:
+    policy = PrivacyPolicy.parse(name)
+    assert [policy.of(column) for column in ("link", "extra")] == [Treatment.DROP, Treatment.DROP]
+
+
+def test_a_policy_of_an_earlier_release_drops_extra_fields_and_keeps_its_name() -> None:
+    policy = PrivacyPolicy.parse({"text": "drop"})
+    assert (policy.of("extra"), policy.of("link")) == (Treatment.DROP, Treatment.KEEP)
+    assert policy.name == f"custom-{hashlib.sha256(TEXT_DROPPED).hexdigest()[:8]}"
+    assert policy == PrivacyPolicy.parse({"text": "drop", "extra": "drop"})
+    assert policy.name != PrivacyPolicy.parse({"text": "drop", "extra": "keep"}).name
+
+
+def test_extra_fields_and_links_show_nobody_who_is_hashed() -> None:
+    policy = PrivacyPolicy.parse({"conversation_id": "hash"})
+    assert (policy.of("extra"), policy.of("link")) == (Treatment.DROP, Treatment.DROP)
+    assert "but extra can show who it is: drop extra" in refused({**PEOPLE, "extra": "keep"})
+    assert "but link can show who it is: drop link" in refused({"conversation_id": "hash", "link": "keep"})
+
+
+def test_full_keeps_extra_fields() -> None:
+    assert PrivacyPolicy.parse("full").of("extra") is Treatment.KEEP
+    assert PrivacyPolicy.parse({"text": "keep"}).of("extra") is Treatment.KEEP

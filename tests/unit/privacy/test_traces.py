@@ -39,7 +39,7 @@ def test_people_are_removed(value: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "1", 1, {"id": "1"}, [PAGE, BOB], ["1", 1, None], [love(), love(BOB)], [{"id": True}, {"id": None}]]
+    "value", [None, "1", 1, {"id": "2"}, [PAGE, BOB], ["1", 1, None], [love(), love(BOB)], [{"id": True}, {"id": None}]]
 )
 def test_anything_else_stays(value: Any) -> None:
     assert without_people(value, {"1", "True", "None"}) == value
@@ -47,3 +47,9 @@ def test_anything_else_stays(value: Any) -> None:
 
 def test_an_identifier_is_compared_whole() -> None:
     assert without_people([{"id": "11"}, {"id": "1'\"--"}], {"1", "1'\"--"}) == [{"id": "11"}]
+
+
+@pytest.mark.parametrize("value", [{"a": "1"}, {"a": 1}, {"a": {"1": 2}}, {"a": ["x/1/y"]}, {"a": "é1"}])
+def test_extra_fields_that_name_somebody_are_removed(value: Any) -> None:
+    assert without_people(value, {"1"}) is None
+    assert without_people(value, {"11"}) is value

@@ -15,3 +15,10 @@ CREATE TEMP FUNCTION has_reaction_of_one(nested JSON, ids ARRAY<STRING>) AS (
         WHERE names_one(JSON_QUERY(reaction, '$.users'), ids) OR names_one(JSON_QUERY(reaction, '$.users.data'), ids)
     )
 );
+CREATE TEMP FUNCTION mentions_one(nested JSON, ids ARRAY<STRING>) AS (
+    EXISTS (
+        SELECT 1
+        FROM UNNEST(REGEXP_EXTRACT_ALL(TO_JSON_STRING(nested), r'\w+')) AS word
+        WHERE word IN UNNEST(ids)
+    )
+);

@@ -1,10 +1,13 @@
 -- Select the staged version of each conversation that was updated last, or else extracted last. Its oldest and newest
--- message times cover all staged versions, because each window sees only its own messages.
+-- message times cover all staged versions, because each window sees only its own messages. Its folder is the one that
+-- was seen last, because not every version was read from the list of a folder.
 CREATE TEMP TABLE source_conversations AS
 SELECT
     version.* REPLACE (
         MIN(oldest_message_time) OVER (PARTITION BY {{ conversations.key }}) AS oldest_message_time,
-        MAX(newest_message_time) OVER (PARTITION BY {{ conversations.key }}) AS newest_message_time
+        MAX(newest_message_time) OVER (PARTITION BY {{ conversations.key }}) AS newest_message_time,
+        FIRST_VALUE(folder) OVER (PARTITION BY {{ conversations.key }} ORDER BY folder_time DESC NULLS LAST) AS folder,
+        MAX(folder_time) OVER (PARTITION BY {{ conversations.key }}) AS folder_time
     )
 FROM {{ conversations.staged }} AS version
 WHERE TRUE
@@ -40,14 +43,10 @@ WHEN MATCHED
         {{ conversations.any_difference }}
         OR source.oldest_message_time < COALESCE(target.oldest_message_time, {{ last_moment }})
         OR source.newest_message_time > COALESCE(target.newest_message_time, {{ first_moment }})
+        OR source.folder_time > COALESCE(target.folder_time, {{ first_moment }})
     )
     THEN UPDATE SET
-        updated_time = source.updated_time,
-        participants = source.participants,
-        message_count = source.message_count,
-        window_since = source.window_since,
-        window_until = source.window_until,
-        extracted_time = source.extracted_time,
+        {{ conversations.compared_values }},
         oldest_message_time = COALESCE(
             LEAST(target.oldest_message_time, source.oldest_message_time),
             target.oldest_message_time,
@@ -57,11 +56,16 @@ WHEN MATCHED
             GREATEST(target.newest_message_time, source.newest_message_time),
             target.newest_message_time,
             source.newest_message_time
+        ),
+        folder = IF(source.folder_time > COALESCE(target.folder_time, {{ first_moment }}), source.folder, target.folder),
+        folder_time = COALESCE(
+            GREATEST(target.folder_time, source.folder_time), target.folder_time, source.folder_time
         )
 WHEN MATCHED
     AND (
         source.oldest_message_time < COALESCE(target.oldest_message_time, {{ last_moment }})
         OR source.newest_message_time > COALESCE(target.newest_message_time, {{ first_moment }})
+        OR source.folder_time > COALESCE(target.folder_time, {{ first_moment }})
     )
     THEN UPDATE SET
         oldest_message_time = COALESCE(
@@ -73,6 +77,10 @@ WHEN MATCHED
             GREATEST(target.newest_message_time, source.newest_message_time),
             target.newest_message_time,
             source.newest_message_time
+        ),
+        folder = IF(source.folder_time > COALESCE(target.folder_time, {{ first_moment }}), source.folder, target.folder),
+        folder_time = COALESCE(
+            GREATEST(target.folder_time, source.folder_time), target.folder_time, source.folder_time
         )
 WHEN NOT MATCHED THEN INSERT ({{ conversations.columns }}) VALUES ({{ conversations.source_columns }});
 SET conversations_updated = @@row_count - conversations_inserted;

@@ -1,9 +1,19 @@
 -- Keep the staged version of each conversation that was updated last, or else extracted last. Its oldest and newest
--- message times cover all staged versions, because each window sees only its own messages.
+-- message times cover all staged versions, because each window sees only its own messages. Its folder is the one that
+-- was seen last, because not every version was read from the list of a folder.
 UPDATE {{ conversations.source }} AS source
-SET oldest_message_time = reach.oldest, newest_message_time = reach.newest
+SET
+    oldest_message_time = reach.oldest,
+    newest_message_time = reach.newest,
+    folder = reach.folder,
+    folder_time = reach.folder_time
 FROM (
-    SELECT {{ conversations.key }}, min(oldest_message_time) AS oldest, max(newest_message_time) AS newest
+    SELECT
+        {{ conversations.key }},
+        min(oldest_message_time) AS oldest,
+        max(newest_message_time) AS newest,
+        arg_max(folder, folder_time) AS folder,
+        max(folder_time) AS folder_time
     FROM {{ conversations.source }}
     GROUP BY {{ conversations.key }}
     HAVING count(*) > 1
@@ -38,22 +48,27 @@ WHEN MATCHED
         {{ conversations.any_difference }}
         OR least(target.oldest_message_time, source.oldest_message_time) IS DISTINCT FROM target.oldest_message_time
         OR greatest(target.newest_message_time, source.newest_message_time) IS DISTINCT FROM target.newest_message_time
+        OR source.folder_time > coalesce(target.folder_time, '-infinity'::TIMESTAMPTZ)
     )
     THEN UPDATE SET
-        updated_time = source.updated_time,
-        participants = source.participants,
-        message_count = source.message_count,
-        window_since = source.window_since,
-        window_until = source.window_until,
-        extracted_time = source.extracted_time,
+        {{ conversations.compared_values }},
         oldest_message_time = least(target.oldest_message_time, source.oldest_message_time),
-        newest_message_time = greatest(target.newest_message_time, source.newest_message_time)
+        newest_message_time = greatest(target.newest_message_time, source.newest_message_time),
+        folder = if(
+            source.folder_time > coalesce(target.folder_time, '-infinity'::TIMESTAMPTZ), source.folder, target.folder
+        ),
+        folder_time = greatest(target.folder_time, source.folder_time)
 WHEN MATCHED
     AND (
         least(target.oldest_message_time, source.oldest_message_time) IS DISTINCT FROM target.oldest_message_time
         OR greatest(target.newest_message_time, source.newest_message_time) IS DISTINCT FROM target.newest_message_time
+        OR source.folder_time > coalesce(target.folder_time, '-infinity'::TIMESTAMPTZ)
     )
     THEN UPDATE SET
         oldest_message_time = least(target.oldest_message_time, source.oldest_message_time),
-        newest_message_time = greatest(target.newest_message_time, source.newest_message_time)
+        newest_message_time = greatest(target.newest_message_time, source.newest_message_time),
+        folder = if(
+            source.folder_time > coalesce(target.folder_time, '-infinity'::TIMESTAMPTZ), source.folder, target.folder
+        ),
+        folder_time = greatest(target.folder_time, source.folder_time)
 WHEN NOT MATCHED THEN INSERT ({{ conversations.columns }}) VALUES ({{ conversations.source_columns }});
