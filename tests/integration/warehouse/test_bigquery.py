@@ -28,6 +28,19 @@ class BigQueryContract:
         dataset.client.create_dataset(dataset.name)
         return warehouse
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def held(cls, bigquery_server, tmp_path_factory):
+        with TemporaryDataset(bigquery_server) as dataset, dataset.warehouse() as warehouse:
+            warehouse.load([Files(tmp_path_factory.mktemp("held"))(message(text="held"))])
+            yield dataset
+
+    @pytest.fixture
+    def holding(self, held):
+        """The same for all tests of the class: a load takes seconds."""
+        with held.warehouse() as warehouse:
+            yield warehouse, lambda name: [row | {"extracted_time": None} for row in held.rows(name)]
+
     @pytest.fixture
     def mixing_warehouse(self, dataset):
         return lambda: dataset.warehouse(allow_policy_change=True)
@@ -48,8 +61,8 @@ class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract, ErasureC
 
     @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
     @pytest.mark.parametrize("damage", ["cut", "rubbish", "empty", "missing"])
-    def test_a_broken_file_changes_nothing(self, warehouse, files, rows_of, file_format, damage):
-        warehouse.load([files(message(text="held"))])
+    def test_a_broken_file_changes_nothing(self, holding, files, file_format, damage):
+        warehouse, rows_of = holding
         good = files(message(2))
         whole = files(*(conversation(n) for n in range(50)), table=CONVERSATIONS, file_format=file_format)
         bad = files.damaged(whole, damage)

@@ -159,6 +159,12 @@ class WarehouseContract:
         return Files(folder)
 
     @pytest.fixture
+    def holding(self, warehouse, files, rows_of):
+        """A warehouse that holds one message, and ``rows_of`` for it. Loads that must change nothing can share it."""
+        warehouse.load([files(message(text="held"))])
+        return warehouse, rows_of
+
+    @pytest.fixture
     def texts(self, rows_of):
         return lambda: {row["message_id"]: row["text"] for row in rows_of("messages")}
 
@@ -251,18 +257,26 @@ class WarehouseContract:
             warehouse.load(group)
         assert texts() == {f"m_{n}": expected for n, (_, _, expected) in enumerate(cases)}
 
-    def test_a_poorer_version_erases_nothing(self, warehouse, files, rows_of):
-        rich = message(attachments=[{"id": "1"}], sender_id="7", reactions=[{"reaction": "love"}])
-        warehouse.load([files(rich)])
-        poor = files(message(content_status=UNAVAILABLE, text=None))
-        assert warehouse.load([poor]).tables["messages"] == result(1, unchanged=1)
-        assert rows_of("messages") == [rich]
-
-    def test_between_equal_versions_the_new_row_replaces_the_old(self, warehouse, files, rows_of):
-        warehouse.load([files(message(reactions=[{"reaction": "love"}]))])
-        new = message(reactions=None, text="edited")
-        assert warehouse.load([files(new)]).tables["messages"] == result(1, updated=1)
-        assert rows_of("messages") == [new]
+    def test_a_message_is_replaced_only_by_an_equal_or_richer_version(self, warehouse, files, read_rows):
+        """All cases in the same two loads, one message each."""
+        love = [{"reaction": "love"}]
+        rich = {"attachments": [{"id": "1"}], "sender_id": "7", "reactions": love}
+        cases = {
+            "a poorer one": (rich, {"content_status": UNAVAILABLE, "text": None}, False),
+            "an equal one": ({"reactions": love}, {"reactions": None, "text": "edited"}, True),
+            "one without attachments": ({"text": "", "attachments": [{"id": "1"}]}, {"text": ""}, False),
+            "an identical one": ({}, {}, False),
+        }
+        before, after = (
+            [message(name, extracted_time=at(hour), **case[n]) for name, case in cases.items()]
+            for n, hour in ((0, 10), (1, 11))
+        )
+        warehouse.load([files(*before)])
+        outcome = warehouse.load([files(*after)]).tables
+        assert outcome == results(messages=result(4, updated=1, unchanged=3))
+        is_replaced = [case[2] for case in cases.values()]
+        expected = [new if replaced else old for old, new, replaced in zip(before, after, is_replaced, strict=True)]
+        assert sorted(read_rows("messages"), key=_message_id) == sorted(expected, key=_message_id)
 
     def test_the_later_conversation_wins_and_its_time_range_grows(self, warehouse, files, rows_of):
         first = conversation(
@@ -295,28 +309,20 @@ class WarehouseContract:
         assert rows_of("conversations") == [conversation(number, **kept) for number in (1, 2)]
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
-    @pytest.mark.parametrize("order", [1, -1], ids=["older first", "newer first"])
-    def test_between_equal_versions_the_later_extraction_wins(self, warehouse, files, read_rows, order, at_once):
-        times = [at(10), at(11)]
-        sources = [
-            [
-                files(message(text=text, extracted_time=time)),
-                files(conversation(message_count=len(text), extracted_time=time), table=CONVERSATIONS),
-            ]
-            for text, time in zip(("first", "second"), times, strict=True)
-        ][::order]
+    def test_between_equal_versions_the_later_extraction_wins(self, warehouse, files, read_rows, at_once):
+        """Of the first message and conversation the older version is loaded first, of the second the newer one."""
+
+        def read_at(hours):
+            messages = (message(n, text=f"at {hour}", extracted_time=at(hour)) for n, hour in hours.items())
+            threads = (conversation(n, message_count=hour, extracted_time=at(hour)) for n, hour in hours.items())
+            return [files(*messages), files(*threads, table=CONVERSATIONS)]
+
+        sources = [read_at({1: 10, 2: 11}), read_at({1: 11, 2: 10})]
         for group in [[*sources[0], *sources[1]]] if at_once else sources:
             warehouse.load(group)
-        [[kept], [thread]] = read_rows("messages"), read_rows("conversations")
-        assert ("second", at(11)) == (kept["text"], kept["extracted_time"])
-        assert (6, at(11)) == (thread["message_count"], thread["extracted_time"])
-
-    def test_an_identical_message_is_not_rewritten(self, warehouse, files, read_rows):
-        row = message(extracted_time=at(10))
-        warehouse.load([files(row)])
-        outcome = warehouse.load([files(row | {"extracted_time": at(11)})]).tables
-        assert results(messages=result(1, unchanged=1)) == outcome
-        assert read_rows("messages") == [row]
+        kept = [(row["text"], row["extracted_time"]) for row in read_rows("messages")]
+        threads = [(row["message_count"], row["extracted_time"]) for row in read_rows("conversations")]
+        assert (kept, threads) == ([("at 11", at(11))] * 2, [(11, at(11))] * 2)
 
     def test_conversation_order_within_a_load_does_not_matter(self, warehouse, files, rows_of):
         rows = [
@@ -326,26 +332,19 @@ class WarehouseContract:
         assert (result(3, inserted=1), 2) == (outcome, outcome.duplicates)
         assert rows_of("conversations") == [rows[1] | {"oldest_message_time": at(3)}]
 
-    @pytest.mark.parametrize("updated_time", [at(12), None])
-    def test_between_conversations_of_equal_time_the_newly_loaded_wins(self, warehouse, files, rows_of, updated_time):
-        rows = [conversation(updated_time=updated_time, message_count=count) for count in (5, None)]
-        for row in rows:
-            warehouse.load([files(row, table=CONVERSATIONS)])
-        assert rows[1:] == rows_of("conversations")
-
-    def test_attachments_are_not_erased_by_a_version_without_them(self, warehouse, files, rows_of):
-        warehouse.load([files(message(text="", attachments=[{"id": "1"}]))])
-        warehouse.load([files(message(text="", attachments=None))])
-        [row] = rows_of("messages")
-        assert row["attachments"] is not None
-
     @pytest.mark.parametrize("at_once", [True, False], ids=["one load", "two loads"])
-    def test_a_conversation_without_a_time_does_not_replace_one_with_a_time(self, warehouse, files, rows_of, at_once):
-        rows = conversation(), conversation(updated_time=None, message_count=7)
-        sources = [files(row, table=CONVERSATIONS) for row in rows]
+    def test_a_conversation_is_replaced_only_by_a_version_as_new(self, warehouse, files, rows_of, at_once):
+        """Of versions with the same time, or both without one, the newly loaded wins."""
+        before = [conversation(1), conversation(2, updated_time=None), conversation(3)]
+        after = [
+            conversation(1, message_count=5),
+            conversation(2, updated_time=None, message_count=5),
+            conversation(3, updated_time=None, message_count=5),
+        ]
+        sources = [files(*rows, table=CONVERSATIONS) for rows in (before, after)]
         for group in [sources] if at_once else [[source] for source in sources]:
             warehouse.load(group)
-        assert rows_of("conversations") == [conversation()]
+        assert rows_of("conversations") == [after[0], after[1], before[2]]
 
     def test_each_full_key_is_stored_once(self, warehouse, files, rows_of):
         rows = [message(), message(platform="INSTAGRAM"), message(page_id="200"), message(2)]
@@ -355,8 +354,8 @@ class WarehouseContract:
 
     @pytest.mark.parametrize("claimed", [0, 1, 3])
     @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-    def test_a_wrong_row_count_changes_nothing(self, warehouse, files, rows_of, claimed, table):
-        warehouse.load([files(message(text="held"))])
+    def test_a_wrong_row_count_changes_nothing(self, holding, files, claimed, table):
+        warehouse, rows_of = holding
         sources = [
             files(
                 *(MAKE[each.name](number) for number in (1, 2)), table=each, claimed=claimed if each is table else None
@@ -369,8 +368,8 @@ class WarehouseContract:
 
     @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
     @pytest.mark.parametrize("damage", ["cut", "rubbish", "empty", "missing"])
-    def test_a_broken_file_changes_nothing(self, warehouse, files, rows_of, file_format, damage):
-        warehouse.load([files(message(text="held"))])
+    def test_a_broken_file_changes_nothing(self, holding, files, file_format, damage):
+        warehouse, rows_of = holding
         good = files(message(2))
         bad = files(*(conversation(n) for n in range(50)), table=CONVERSATIONS, file_format=file_format)
         _damage(bad.uri, damage)
@@ -383,8 +382,8 @@ class WarehouseContract:
     @pytest.mark.parametrize(
         "wrong", [{"created_time": "secret words"}, {"message_id": None}, {"content_status": None}]
     )
-    def test_an_invalid_row_changes_nothing_and_is_not_quoted(self, warehouse, files, rows_of, wrong):
-        warehouse.load([files(message(text="held"))])
+    def test_an_invalid_row_changes_nothing_and_is_not_quoted(self, holding, files, wrong):
+        warehouse, rows_of = holding
         with pytest.raises(SourceFileError) as caught:
             warehouse.load([files(message(2), message(3, text="secret words", **wrong))])
         assert rows_of("messages") == [message(text="held")]
@@ -428,6 +427,10 @@ class WarehouseContract:
         warehouse.load([other])
         assert counts(messages=0, conversations=1) == warehouse.missing([loaded, other, threads])
         assert (len(rows_of("messages")), rows_of("conversations")) == (4, [])
+
+
+def _message_id(row):
+    return row["message_id"]
 
 
 def _damage(path, damage):
