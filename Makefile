@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
-.PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-matrix bench benchmark benchmark-coverage benchmark-loading \
-	benchmark-gcp benchmark-privacy soak simulate fuzz docs trial trial-requirements help clean
+.PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-dbt test-matrix bench benchmark benchmark-coverage benchmark-loading \
+	benchmark-gcp benchmark-privacy benchmark-views soak simulate fuzz docs trial trial-requirements help clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m airflow_provider_metaconv.demo
@@ -50,7 +50,7 @@ test-google: $(VENV)/installed-google
 # Everything, then 2,000 random worlds and the oldest supported Airflow.
 # Also runs the cases that make test only samples.
 test-all: export METACONV_THOROUGH := 1
-test-all: check test test-google
+test-all: check test test-google test-dbt
 	$(BIN)/python -m tests.simulation --seeds 2000
 	@$(MAKE) $(VENV)/installed-ui $(VENV)/installed-celery
 	@# Each waits for Airflow most of the time, so two at a time.
@@ -67,6 +67,10 @@ test-ui: $(VENV)/installed-ui
 test-celery: $(VENV)/installed-celery
 	@$(BIN)/python -m tests.e2e.celery.programs
 	$(BIN)/python -m pytest -m celery tests/e2e/celery
+
+# The dbt example of the documentation, with dbt in an environment of its own.
+test-dbt: $(VENV)/installed .venv-dbt/installed
+	$(BIN)/python -m pytest -m dbt tests/integration/test_dbt.py
 
 # All versions, or one: make test-matrix AIRFLOW=3.1.8
 test-matrix: $(VENV)/installed
@@ -91,6 +95,10 @@ benchmark-loading: $(VENV)/installed-google
 # An extraction under each privacy policy, and the erasure of one person from a million messages.
 benchmark-privacy: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.privacy
+
+# Reading all views beside the load of a million messages into DuckDB.
+benchmark-views: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.views
 
 benchmark-gcp: $(VENV)/installed-google
 	$(BIN)/python -m tests.benchmarks.google
@@ -125,8 +133,8 @@ help:
 	@echo "make docs            the documentation as a site, in .site"
 	@echo "make fuzz            mutated external input; MINUTES=1, TARGET=manifest"
 	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
-	@echo "make test-google, test-scheduler, test-ui, test-celery, test-matrix    parts of test-all, minutes each"
-	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, benchmark-privacy, soak    measurements"
+	@echo "make test-google, test-scheduler, test-ui, test-celery, test-dbt, test-matrix    parts of test-all, minutes each"
+	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, benchmark-privacy, benchmark-views, soak    measurements"
 	@echo "make clean           remove the environments and the demo"
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -189,6 +197,13 @@ trial-requirements: $(VENV)/installed
 	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python --compile-bytecode \
 		--constraint constraints.txt --editable '.[demo,parquet,test]'
 	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python atheris || echo "atheris does not support this Python: fuzzing without coverage"
+	@touch $@
+
+# dbt's dependencies conflict with Airflow's.
+.venv-dbt/installed: docs/dbt/requirements.txt $(VENV)/installed
+	@echo "Installing dbt into .venv-dbt, once"
+	@test -x .venv-dbt/bin/python || $(PYTHON) -m venv .venv-dbt
+	@$(BIN)/uv pip install --quiet --python .venv-dbt/bin/python --compile-bytecode --requirement docs/dbt/requirements.txt
 	@touch $@
 
 .venv-audit/installed: $(VENV)/installed

@@ -46,6 +46,7 @@ from airflow_provider_metaconv.operators.extract import MetaConversationsToStora
 from airflow_provider_metaconv.operators.validation import OnIncomplete, manifest_uris
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 from airflow_provider_metaconv.schema import INSTAGRAM
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
 from airflow_provider_metaconv.window import Window, retention_cutoff
 
 MESSAGES = Asset("meta_conversations_messages")
@@ -89,6 +90,8 @@ def meta_conversations_dag(
     privacy_conn_id: str | None = None,
     scrubber: str | None = None,
     allow_policy_change: bool = False,
+    create_views: bool = True,
+    view_options: ViewOptions | Mapping[str, Any] | None = None,
     meta_conn_id: str = MetaGraphHook.default_conn_name,
     gcp_conn_id: str = GCP_CONN_ID,
     allowed_destinations: Sequence[str] | None = None,
@@ -133,6 +136,8 @@ def meta_conversations_dag(
         privacy_conn_id: The connection whose password is the key of the pseudonyms; needed by all but ``full``.
         scrubber: The path of a function, ``package.module:function``, that scrubs text in place of the built-in one.
         allow_policy_change: Whether files and tables of another policy or key may be replaced and mixed.
+        create_views: Whether the load also creates the analytics views, or replaces those that have changed.
+        view_options: ``ViewOptions`` of these views, or a mapping with some of its fields.
         meta_conn_id: The connection of type ``meta_graph``.
         gcp_conn_id: The connection for Google Cloud Storage and BigQuery.
         allowed_destinations: Destinations that a run may choose, including everything under them; None allows all.
@@ -168,6 +173,8 @@ def meta_conversations_dag(
         "extra_fields": extra_fields,
         "privacy": privacy,
         "privacy_conn_id": privacy_conn_id,
+        "create_views": create_views,
+        "view_options": view_options,
         "meta_conn_id": meta_conn_id,
         "gcp_conn_id": gcp_conn_id,
         "allowed_destinations": allowed_destinations,

@@ -24,6 +24,7 @@ from airflow_provider_metaconv.files.storage.gcs_names import normalised, parse_
 from airflow_provider_metaconv.operators.validation import ON_INCOMPLETE, checked_place, plain_text
 from airflow_provider_metaconv.privacy.policy import FULL, PolicyError, PrivacyPolicy
 from airflow_provider_metaconv.schema import PLATFORMS
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions, ViewOptionsError
 from airflow_provider_metaconv.window import LONGEST_RETENTION, SHORTEST_RETENTION, checked_retention
 
 ALL_PAGES = "all"
@@ -47,7 +48,7 @@ def argument_settings(given: Mapping[str, Any], *, warehouse: str, complete: boo
 
     ``complete`` means that there is no other source of settings. Raises ``SettingsError`` for missing or invalid ones.
     """
-    given = {"privacy": FULL, "extra_fields": (), **given}
+    given = {"privacy": FULL, "extra_fields": (), "create_views": True, **given}
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
     settings = _checked({name: settings.get(name) for name in SETTINGS}, lambda _: ARGUMENTS)
     if complete:
@@ -333,6 +334,19 @@ def _privacy(where: str, value: Any) -> str | dict[str, str]:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
+def _view_options(where: str, value: Any) -> dict[str, Any]:
+    try:
+        return ViewOptions.parse(value).as_dict()
+    except ViewOptionsError as error:
+        raise ValueError(f"{where}: {error}.") from None
+
+
+def _boolean(where: str, value: Any) -> bool:
+    if value is not True and value is not False:
+        raise ValueError(f"{where} must be true or false.")
+    return bool(value)
+
+
 def _optional_connection(where: str, value: Any) -> str | None:
     return None if value is None else _connection(where, value)
 
@@ -367,6 +381,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "extra_fields": _extra_fields,
     "privacy": _privacy,
     "privacy_conn_id": _optional_connection,
+    "create_views": _boolean,
+    "view_options": _view_options,
     "meta_conn_id": _connection,
     "gcp_conn_id": _connection,
     "allowed_destinations": _allowed,

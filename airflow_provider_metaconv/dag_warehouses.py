@@ -18,6 +18,9 @@ from airflow_provider_metaconv.operators.load import (
     MetaConversationsToDuckDBOperator,
 )
 
+_VIEWS = ("create_views", "view_options")
+"""The settings of the views, the same for every warehouse."""
+
 
 class DagWarehouse(Protocol):
     """The interface between the DAG and a warehouse."""
@@ -43,7 +46,8 @@ class DagDuckDB:
 
     def load_task(self, settings: Any, **arguments: Any) -> BaseOperator:
         """Return the task ``load_into_duckdb``."""
-        return MetaConversationsToDuckDBOperator(task_id="load_into_duckdb", database=settings["database"], **arguments)
+        chosen = {key: settings[key] for key in ("database", *_VIEWS)}
+        return MetaConversationsToDuckDBOperator(task_id="load_into_duckdb", **chosen, **arguments)
 
     def open(self, settings: Mapping[str, Any]) -> Any:
         """Return the warehouse of the setting ``database``."""
@@ -60,8 +64,8 @@ class DagBigQuery:
 
     def load_task(self, settings: Any, **arguments: Any) -> BaseOperator:
         """Return the task ``load_into_bigquery``."""
-        places = {key: settings[key] for key in ("dataset", "project_id", "location", "gcp_conn_id")}
-        return MetaConversationsToBigQueryOperator(task_id="load_into_bigquery", **places, **arguments)
+        chosen = {key: settings[key] for key in ("dataset", "project_id", "location", "gcp_conn_id", *_VIEWS)}
+        return MetaConversationsToBigQueryOperator(task_id="load_into_bigquery", **chosen, **arguments)
 
     def open(self, settings: Mapping[str, Any]) -> Any:
         """Return the warehouse of the setting ``dataset``; raises ``ImportError`` if the extra is not installed."""

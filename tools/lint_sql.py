@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from airflow_provider_metaconv.schema import TABLES
 from airflow_provider_metaconv.warehouse.bigquery import sql as bigquery
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 from airflow_provider_metaconv.warehouse.duckdb import sql as duckdb
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
+from airflow_provider_metaconv.warehouse.views import VIEWS
 
 _CONFIGURATION = """
 [sqlfluff]
@@ -22,9 +25,10 @@ templater = raw
 large_file_skip_byte_limit = 0
 # Excluded: rules about names and column lists, which are generated, quoted and on one line of any length; rules that
 # do not support USING or semi joins, which name a column once; rules about a variable that is selected under its own
-# name; and the rule about LIMIT 0.
+# name; the rule about LIMIT 0; and the rule that puts plain columns first, because views have them as documented.
 exclude_rules = layout.long_lines, layout.select_targets, layout.set_operators, layout.indent, layout.cte_newline,
     references.quoting, references.keywords, references.qualification, structure.using, structure.subquery,
+    structure.column_order,
     structure.join_condition_order, aliasing.required, aliasing.expression, aliasing.self_alias.column,
     ambiguous.order_by_limit
 
@@ -36,6 +40,12 @@ ignore_words = status, sender, body, attachments, shares, story, nested, ids
 [sqlfluff:rules:capitalisation.functions]
 ignore_words = completeness_rank, listed, names_one, has_reaction_of_one, mentions_one
 """
+
+VIEW_OPTIONS = (
+    ViewOptions(),
+    ViewOptions(time_zone="GMT", business_days=("mon",), business_from="09:00", business_to="17:00"),
+)
+"""Without and with business hours."""
 
 
 def main() -> int:
@@ -50,12 +60,16 @@ def main() -> int:
 def duckdb_statements() -> Iterator[tuple[str, str]]:
     """File names and statements for DuckDB."""
     for template in sorted(Path(duckdb.__file__).with_name("templates").glob("*.sql")):
-        if template.stem == "missing" or template.stem.startswith(("stage_", "eras", "window_")):
+        if template.stem in {"missing", "covered", "open_gaps"} or template.stem.startswith(
+            ("stage_", "eras", "window_", "view_")
+        ):
             continue
         yield template.name, duckdb.load_statements(template.name, "main")
     for name in ("erase_rows", "erase_time_ranges", "erasure_counts", "erasure_conversations", "window_policies"):
         for scope in Scope:
             yield f"{name}_{scope}.sql", duckdb.erasure_statements(f"{name}.sql", "main", scope)
+    for view, options in itertools.product(VIEWS, VIEW_OPTIONS):
+        yield f"view_{view.name}_{options.time_zone}.sql", duckdb.view_statement(view, "main", options)
     for table in TRACES:
         for name in ("erase_traces", "erasure_traces"):
             statement = duckdb.erasure_statements(f"{name}.sql", "main", Scope.OWN, table)
@@ -85,6 +99,9 @@ def bigquery_statements() -> Iterator[tuple[str, str]]:
     for name in ("erase", "erasure_counts", "erasure_conversations", "window_policies"):
         for scope in Scope:
             yield f"{name}_{scope}.sql", bigquery.erasure_script(f"{name}.sql", dataset, scope)
+    for view, options in itertools.product(VIEWS, VIEW_OPTIONS):
+        statement = bigquery.view_statement(view, dataset, options, {"source": "provider"})
+        yield f"view_{view.name}_{options.time_zone}.sql", statement
     for table in TRACES:
         script = bigquery.erasure_script("erasure_traces.sql", dataset, Scope.OWN, table=table)
         yield f"erasure_traces_{table.name}.sql", script

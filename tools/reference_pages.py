@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES, ErrorRule
@@ -23,6 +24,7 @@ from airflow_provider_metaconv.graph.errors import (
 )
 from airflow_provider_metaconv.privacy.policy import BUILT_IN, Treatment, allowed_treatments
 from airflow_provider_metaconv.schema import PLATFORMS, TABLES, Column, ColumnType, Table
+from airflow_provider_metaconv.warehouse.views import VIEWS, View
 
 DECISIONS = Path(__file__).parents[1] / "docs" / "adr"
 
@@ -144,6 +146,12 @@ def policy_table() -> list[str]:
     return markdown_table(("column", *(f"`{name}`" for name in BUILT_IN), "possible"), rows)
 
 
+def view_table(view: View) -> list[str]:
+    """One row per column of a view."""
+    rows = [(f"`{name}`", f"`{kind}`", text) for name, kind, text in view.columns]
+    return markdown_table(("column", "type", "description"), rows)
+
+
 def decision_table() -> list[str]:
     """One row per page of ``docs/adr``, ordered by number."""
     rows = []
@@ -160,6 +168,7 @@ GENERATED: dict[str, Callable[[], list[str]]] = {
     "codes": code_table,
     "decisions": decision_table,
     "policies": policy_table,
+    **{view.name: partial(view_table, view) for view in VIEWS},
 }
 """What stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in a page, by name."""
 

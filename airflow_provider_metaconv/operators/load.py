@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
@@ -33,6 +33,7 @@ from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger
 from airflow_provider_metaconv.warehouse.base import LoadResult
 from airflow_provider_metaconv.warehouse.errors import SourceFileError
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions, ViewOptionsError
 
 if TYPE_CHECKING:
     from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse
@@ -46,26 +47,47 @@ class MetaConversationsLoadOperator(StoppableOperator):
 
     ``manifests`` are the paths or URIs of manifests, or the extract operators' results from XCom (``extract.output``).
     Loading twice changes nothing. Without manifests, the task is skipped. Rows of different privacy policies or keys
-    are mixed in the tables only with ``allow_policy_change``. Returns the counts per table: rows
-    ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of assets in the task's ``outlets`` include the
-    rows written and their provenance.
+    are mixed in the tables only with ``allow_policy_change``. With ``create_views``, the analytics views are created
+    too, or replaced if they have changed; ``view_options`` are ``ViewOptions`` or a mapping with some of its fields.
+    Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of assets in the
+    task's ``outlets`` include the rows written and their provenance.
     """
 
-    template_fields: Sequence[str] = ("manifests",)
+    template_fields: Sequence[str] = ("manifests", "create_views", "view_options")
 
     uris: Sequence[str] = ()
     result: LoadResult | None = None
 
-    def __init__(self, *, manifests: Manifests, allow_policy_change: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        manifests: Manifests,
+        allow_policy_change: bool = False,
+        create_views: bool = False,
+        view_options: ViewOptions | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.manifests = manifests
         self.allow_policy_change = allow_policy_change
+        self.create_views = create_views
+        self.view_options = view_options
         if HAS_RETRY_POLICY and self.retry_policy is None:
             self.retry_policy = MetaGraphRetryPolicy()
 
     @abstractmethod
     def load(self, uris: list[str], context: Context, stop: Stop) -> LoadResult:
         """Merge the files of these manifests into the warehouse, until ``stop`` is requested."""
+
+    @property
+    def views(self) -> ViewOptions | None:
+        """The options of the views to create, or None; fails the task at once if they are invalid."""
+        if not isinstance(self.create_views, bool):  # a template renders a text
+            raise AirflowFailException("create_views must be True or False")
+        try:
+            return ViewOptions.parse(self.view_options) if self.create_views else None
+        except ViewOptionsError as error:
+            raise AirflowFailException(str(error)) from None
 
     @abstractmethod
     def storage_opener(self) -> StorageOpener:
@@ -131,7 +153,7 @@ class MetaConversationsToDuckDBOperator(MetaConversationsLoadOperator):
         from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 
         with DuckDBWarehouse(
-            self.database, schema=self.schema, allow_policy_change=self.allow_policy_change
+            self.database, schema=self.schema, allow_policy_change=self.allow_policy_change, views=self.views
         ) as warehouse:
             return load_through(
                 uris, lambda files: interruptible(partial(warehouse.load, files), warehouse.interrupt, stop)
@@ -262,6 +284,7 @@ class MetaConversationsToBigQueryOperator(MetaConversationsLoadOperator):
             create_tables=self.create_tables,
             partition_expiration=self.partition_expiration,
             allow_policy_change=self.allow_policy_change,
+            views=self.views,
             # The same in each attempt of this task instance, so that a retry finds the jobs of the one before.
             load_id=f"{instance.dag_id}.{instance.task_id}.{instance.run_id}.{instance.map_index}",
         )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from airflow_provider_metaconv.files import Manifest, PartsWriter
 from airflow_provider_metaconv.files.manifest import ManifestFile
 from airflow_provider_metaconv.files.storage import Storage
-from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, Row
+from airflow_provider_metaconv.schema import CONVERSATIONS, MESSAGES, Row, Table
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 MESSAGES_IN_A_CONVERSATION = 8
@@ -54,12 +54,16 @@ def conversations(count: int, read: datetime = DAY) -> Iterator[Row]:
 
 
 def write_window(
-    place: Storage, file_format: str, message_rows: Iterable[Row], conversation_rows: Iterable[Row] = ()
+    place: Storage,
+    file_format: str,
+    message_rows: Iterable[Row],
+    conversation_rows: Iterable[Row] = (),
+    ledger: Iterable[tuple[Table, Iterable[Row]]] = (),
 ) -> Manifest:
     """Writes the parts and the manifest of a finished run."""
     files: list[ManifestFile] = []
     with place.lock():
-        for table, rows in ((MESSAGES, message_rows), (CONVERSATIONS, conversation_rows)):
+        for table, rows in ((MESSAGES, message_rows), (CONVERSATIONS, conversation_rows), *ledger):
             with PartsWriter(place, table, file_format) as writer:
                 writer.write(rows)
             files += writer.published

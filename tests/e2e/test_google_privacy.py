@@ -34,6 +34,7 @@ dag = meta_conversations_dag(
     warehouse="bigquery://PROJECT.privacy_POLICY",
     privacy="POLICY",
     privacy_conn_id="meta_privacy_key",
+    create_views=False,  # they show a part of the tables
 )
 """
 

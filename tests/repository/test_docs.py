@@ -22,6 +22,7 @@ from airflow_provider_metaconv.extract.state import Phase
 from airflow_provider_metaconv.graph.error_rules import CODE_RANGES, ERROR_RULES
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
 from tests.airflow_commands import help_of
 from tools.reference_pages import with_generated
 
@@ -51,8 +52,8 @@ def test_every_code_block_has_a_tested_language() -> None:
 
 
 @pytest.mark.parametrize("code", blocks("sql"))
-def test_sql_blocks_run_on_the_tables(code: str, tmp_path: Path) -> None:
-    with DuckDBWarehouse(tmp_path / "x.duckdb") as warehouse:
+def test_sql_blocks_run_on_the_tables_and_views(code: str, tmp_path: Path) -> None:
+    with DuckDBWarehouse(tmp_path / "x.duckdb", views=ViewOptions()) as warehouse:
         warehouse.load([])
     with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
         assert connection.execute(code).fetchall() == []

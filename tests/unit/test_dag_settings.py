@@ -16,6 +16,7 @@ from airflow_provider_metaconv.dag_settings import (
     run_params,
     variable_settings,
 )
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
 
 DEFAULTS: dict[str, Any] = {
     "pages": None,
@@ -33,6 +34,8 @@ DEFAULTS: dict[str, Any] = {
     "extra_fields": [],
     "privacy": "full",
     "privacy_conn_id": None,
+    "create_views": True,
+    "view_options": None,
     "meta_conn_id": "meta_graph_default",
     "gcp_conn_id": "google_cloud_default",
     "allowed_destinations": None,
@@ -312,3 +315,18 @@ def test_the_variable_of_demo_and_trial_is_accepted() -> None:
 )
 def test_extra_fields_come_from_the_variable(given: Any, expected: list[str]) -> None:
     assert settings({**STORED, "extra_fields": given})["extra_fields"] == expected
+
+
+def test_view_options_are_stored_in_full():
+    chosen = settings(STORED | {"create_views": False, "view_options": {"time_zone": "Europe/Berlin"}})
+    assert chosen["create_views"] is False
+    assert ViewOptions.parse(chosen["view_options"]) == ViewOptions(time_zone="Europe/Berlin")
+
+
+def test_invalid_view_options_are_refused_in_one_line():
+    assert refused(STORED | {"view_options": {"time_zone": "Berlin"}}) == (
+        "view_options in the Variable conversations: time_zone must be an IANA name, such as Europe/Berlin."
+    )
+    assert refused(STORED | {"create_views": "yes"}) == (
+        "create_views in the Variable conversations must be true or false."
+    )

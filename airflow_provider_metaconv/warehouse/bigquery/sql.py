@@ -22,6 +22,8 @@ from airflow_provider_metaconv.schema import (
 from airflow_provider_metaconv.warehouse.bigquery.load_state import Staging
 from airflow_provider_metaconv.warehouse.derived import TOUCHING
 from airflow_provider_metaconv.warehouse.table_sql import TableSql, erased_rows, render
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
+from airflow_provider_metaconv.warehouse.views import VIEWS, View, digest, template_values
 
 COLUMN_TYPES = {
     ColumnType.TEXT: "STRING",
@@ -163,6 +165,29 @@ def retention_script(dataset: str) -> str:
         conversation_status_ranks=_ranks(ConversationStatus),
         **_MOMENTS,
         **{each.name: sql for each, sql in tables.items()},
+    )
+
+
+def view_definition(view: View, dataset: str, options: ViewOptions) -> str:
+    """Return the fingerprint of a view's definition."""
+    return digest(view_statement(view, dataset, options, {}))
+
+
+def view_statement(view: View, dataset: str, options: ViewOptions, labels: Mapping[str, str]) -> str:
+    """Return the statement that creates or replaces a view; ``dataset`` is quoted."""
+    zone = f"'{options.time_zone}'"
+    return render(
+        __package__,
+        view.template,
+        view=f"{dataset}.{identifier(view.name)}",
+        views={each.name: f"{dataset}.{identifier(each.name)}" for each in VIEWS},
+        description=f"'{view.description}'",
+        labels=", ".join(f"('{key}', '{value}')" for key, value in labels.items()),
+        time_zone=zone,
+        local_date=lambda time: f"DATE({time}, {zone})",
+        **_MOMENTS,
+        **template_values(options),
+        **{table.name: _table_sql(dataset, table, (), is_merged=True) for table in TABLES},
     )
 
 

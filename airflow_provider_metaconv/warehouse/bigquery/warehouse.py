@@ -33,7 +33,9 @@ from airflow_provider_metaconv.warehouse.bigquery.tables import (
     expire_partitions,
     time_travel,
 )
+from airflow_provider_metaconv.warehouse.bigquery.views import ensure_views
 from airflow_provider_metaconv.warehouse.errors import WarehouseRefusedError
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,9 @@ class BigQueryWarehouse:
 
     ``dataset`` is ``name`` or ``project.name``; jobs run in the client's project. With ``create_tables``, a missing
     dataset (in ``location``) and missing tables are created. ``partition_expiration`` applies to the messages table
-    when it is created. Rows of different privacy policies or keys are mixed only with ``allow_policy_change``. An
-    attempt with the ``load_id`` of an earlier one continues with that attempt's jobs.
+    when it is created. Rows of different privacy policies or keys are mixed only with ``allow_policy_change``. With
+    ``views``, a load first creates the analytics views. An attempt with the ``load_id`` of an earlier one continues
+    with that attempt's jobs.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class BigQueryWarehouse:
         create_tables: bool = True,
         partition_expiration: timedelta | None = None,
         allow_policy_change: bool = False,
+        views: ViewOptions | None = None,
         load_id: str | None = None,
         job_timeout: timedelta = timedelta(hours=1),
         call_timeout: timedelta = timedelta(minutes=2),
@@ -69,6 +73,7 @@ class BigQueryWarehouse:
         self._create_tables = create_tables
         self._partition_expiration = partition_expiration
         self._allow_policy_change = allow_policy_change
+        self._views = views
         self._load_id = load_id
 
     def __enter__(self) -> Self:
@@ -90,11 +95,13 @@ class BigQueryWarehouse:
         return step.result
 
     def begin(self, files: Sequence[SourceFile]) -> BigQueryStep:
-        """Ensure that the tables exist, and send the load jobs without waiting for them."""
+        """Ensure that the tables and views exist, and send the load jobs without waiting for them."""
         groups = load_files(files)
         with self._one_line_errors():
             location = dataset_location(self._connection, self._location, self._create_tables)
             ensure_tables(self._connection, self._create_tables, self._partition_expiration)
+            if self._views is not None:
+                ensure_views(self._connection, location, self._views)
             stagings = self._stage("load", groups, location)
         step = BigQueryStep(str(self._connection.client.project), location, stagings)
         return step if stagings else replace(step, result=LoadResult.nothing())

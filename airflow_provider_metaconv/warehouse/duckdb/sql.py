@@ -15,6 +15,8 @@ from airflow_provider_metaconv.schema import (
 )
 from airflow_provider_metaconv.warehouse.derived import TOUCHING
 from airflow_provider_metaconv.warehouse.table_sql import TableSql, erased_rows, render
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
+from airflow_provider_metaconv.warehouse.views import VIEWS, View, template_values
 
 COLUMN_TYPES = {
     ColumnType.TEXT: "VARCHAR",
@@ -136,6 +138,23 @@ def stage_statement(file_format: str, table: Table) -> str:
 def missing_statement(table: Table, schema: str, table_exists: bool) -> str:
     """Return the query that counts the staged keys that the table lacks, or all staged keys if it does not exist."""
     return render(__package__, "missing.sql", table=_table_sql(table, schema), table_exists=table_exists)
+
+
+def view_statement(view: View, schema: str, options: ViewOptions) -> str:
+    """Return the statement that creates or replaces a view."""
+    zone = literal(options.time_zone)
+    return render(
+        __package__,
+        view.template,
+        view=f"{identifier(schema)}.{identifier(view.name)}",
+        views={each.name: f"{identifier(schema)}.{identifier(each.name)}" for each in VIEWS},
+        time_zone=zone,
+        local_date=lambda time: f"(({time}) AT TIME ZONE {zone})::DATE",
+        first_moment="TIMESTAMPTZ '0001-01-01 00:00:00+00'",
+        last_moment="TIMESTAMPTZ '9999-12-31 00:00:00+00'",
+        **template_values(options),
+        **{table.name: _table_sql(table, schema) for table in TABLES},
+    )
 
 
 def _table_sql(table: Table, schema: str) -> TableSql:

@@ -33,7 +33,9 @@ from airflow_provider_metaconv.warehouse.duckdb.sql import (
 )
 from airflow_provider_metaconv.warehouse.duckdb.staging import check_files, drop_staging, readable_paths, stage
 from airflow_provider_metaconv.warehouse.duckdb.tables import ensure_table, existing_columns
+from airflow_provider_metaconv.warehouse.duckdb.views import ensure_views
 from airflow_provider_metaconv.warehouse.errors import PolicyConflictError, WarehouseError
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -47,8 +49,9 @@ class DuckDBWarehouse:
     """The tables in one DuckDB file, which is created if it does not exist; see ``Warehouse`` for the guarantees.
 
     The file is locked while the context is open. Entering waits up to ``open_timeout`` for the lock, then raises
-    ``WarehouseBusyError``. Rows of different privacy policies or keys are mixed only with ``allow_policy_change``.
-    Raises ``WarehouseRefusedError`` if ``path`` is not the path of a file.
+    ``WarehouseBusyError``. Rows of different privacy policies or keys are mixed only with ``allow_policy_change``. With
+    ``views``, a load also creates the analytics views. Raises ``WarehouseRefusedError`` if ``path`` is not the path of
+    a file.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class DuckDBWarehouse:
         schema: str = "main",
         open_timeout: timedelta = timedelta(seconds=60),
         allow_policy_change: bool = False,
+        views: ViewOptions | None = None,
     ) -> None:
         if not _SCHEMA_NAME.fullmatch(schema):
             raise ValueError(f"schema must be a plain name such as main or meta_raw, not {schema!r}")
@@ -64,6 +68,7 @@ class DuckDBWarehouse:
         self._schema = schema
         self._open_timeout = open_timeout
         self._allow_policy_change = allow_policy_change
+        self._views = views
         self._database: OpenDatabase | None = None
 
     def __enter__(self) -> Self:
@@ -86,6 +91,8 @@ class DuckDBWarehouse:
         with self._transaction(readable_paths(files)) as connection:
             for table in TABLES:
                 ensure_table(connection, table, self._schema)
+            if self._views is not None:
+                ensure_views(connection, self._schema, self._views)
             # All tables are staged and checked before the first merge, so that a bad file is found early.
             staged = {table: stage(connection, table, _files_of(table, files)) for table in TABLES}
             self._check_policies(connection, staged[EXTRACTION_WINDOWS] > 0)

@@ -23,6 +23,7 @@ from airflow_provider_metaconv.dag import extract_arguments, meta_conversations_
 from airflow_provider_metaconv.dag_settings import SETTINGS, SettingsError
 from airflow_provider_metaconv.graph.errors import UnexpectedResponseError
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+from airflow_provider_metaconv.warehouse.view_options import ViewOptions
 
 REPOSITORY = Path(__file__).parents[3]
 HOUR = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -324,6 +325,8 @@ def test_a_variable_alone_configures_a_scheduled_run(settings_of: Settings) -> N
         "extra_fields": [],
         "privacy": "full",
         "privacy_conn_id": None,
+        "create_views": True,
+        "view_options": ViewOptions().as_dict(),
         "meta_conn_id": "meta_graph_default",
         "gcp_conn_id": "google_cloud_default",
         "allowed_destinations": None,
