@@ -21,7 +21,7 @@ except ImportError:
 
 from airflow_provider_metaconv.demo import erasure, results, screen
 from airflow_provider_metaconv.demo.google import GooglePlace
-from airflow_provider_metaconv.demo.places import COUNTS, LEDGER, LocalPlace, Place
+from airflow_provider_metaconv.demo.places import ANSWERS, COUNTS, LEDGER, LocalPlace, Place
 from airflow_provider_metaconv.demo.source import Emulator, RealPages, running_emulator
 from airflow_provider_metaconv.demo.workspace import Airflow, Workspace, process
 
@@ -115,7 +115,6 @@ class _Demo:
         self._prepare_airflow(emulator.connection, [])
         if not (self._is_prepared() and self._extract(None, now)):
             return 1
-        self._show_warehouse()
         self._console.rule("The next interval")
         emulator.let_messages_arrive(NEW_MESSAGES, now)
         until = datetime.now(UTC).replace(microsecond=0)
@@ -127,7 +126,9 @@ class _Demo:
         if not self._extract(now, until):
             return 1
         status = self._compare(emulator, [(None, now), (now, until)])
-        self._show_ledger()
+        self._show_tables(LEDGER)
+        self._console.rule("Answers")
+        self._show_tables(ANSWERS)
         status = self._erase() or status
         self._show_places()
         self._show_real_pages_hint()
@@ -142,8 +143,8 @@ class _Demo:
         self._prepare_airflow(real.connection, real.pages)
         if not (self._is_prepared() and self._extract(since, until)):
             return 1
-        self._show_warehouse()
-        self._show_ledger()
+        self._show_tables(LEDGER)
+        self._show_tables(ANSWERS)
         self._show_places()
         return 0
 
@@ -218,13 +219,8 @@ class _Demo:
             self._console.print(f"[red]Airflow ended with status {status}:[/red] see {self._workspace.log}.")
         return status == 0
 
-    def _show_warehouse(self) -> None:
-        for question, query in self._place.questions.items():
-            self._show(screen.answer_table(question, self._place.ask(query)))
-
-    def _show_ledger(self) -> None:
-        """Show every window with its status, and what is missing from it."""
-        for title, query in LEDGER.items():
+    def _show_tables(self, queries: Mapping[str, str]) -> None:
+        for title, query in queries.items():
             self._show(screen.answer_table(title, self._place.ask(query)))
 
     def _compare(self, emulator: Emulator, windows: list[tuple[datetime | None, datetime]]) -> int:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_metaconv.demo.places import COUNTS
 from airflow_provider_metaconv.demo.results import Answer
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class GooglePlace:
         from google.cloud import bigquery
 
         configuration = bigquery.QueryJobConfig(default_dataset=f"{self._project}.{self._dataset}")
-        job = self._bigquery.query(_QUERIES.get(query, query), job_config=configuration, timeout=SECONDS_FOR_AN_ANSWER)
+        job = self._bigquery.query(query, job_config=configuration, timeout=SECONDS_FOR_AN_ANSWER)
         rows = job.result(timeout=SECONDS_FOR_AN_ANSWER)
         return Answer([field.name for field in rows.schema], [tuple(row.values()) for row in rows])
 
@@ -128,42 +127,3 @@ class GooglePlace:
         from google.auth.credentials import AnonymousCredentials
 
         return None if self._real else AnonymousCredentials()  # type: ignore[no-untyped-call]
-
-    questions: Mapping[str, str] = {
-        "Messages by day (the last seven)": """
-            SELECT FORMAT_DATE('%Y-%m-%d', DATE(created_time)) AS day,
-                   COUNTIF(direction = 'inbound') AS received,
-                   COUNTIF(direction = 'outbound') AS sent
-            FROM messages GROUP BY day ORDER BY day DESC LIMIT 7
-        """,
-        "Median time to the first response, per Page": """
-            WITH turns AS (
-                SELECT page_id, platform, created_time, direction,
-                       LAG(direction) OVER thread AS earlier,
-                       MIN(IF(direction = 'outbound', created_time, NULL))
-                           OVER (thread ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS answered
-                FROM messages
-                WINDOW thread AS (PARTITION BY platform, page_id, conversation_id ORDER BY created_time)
-            )
-            SELECT page_id, platform, COUNT(*) AS questions,
-                   ROUND(APPROX_QUANTILES(TIMESTAMP_DIFF(answered, created_time, SECOND), 2)[OFFSET(1)] / 60) AS minutes
-            FROM turns
-            WHERE direction = 'inbound' AND IFNULL(earlier, '') <> 'inbound' AND answered IS NOT NULL
-            GROUP BY page_id, platform ORDER BY page_id, platform
-        """,
-        "Busiest hours (UTC)": """
-            SELECT FORMAT('%02d:00', EXTRACT(HOUR FROM created_time)) AS hour, COUNT(*) AS received
-            FROM messages WHERE direction = 'inbound'
-            GROUP BY hour ORDER BY received DESC LIMIT 5
-        """,
-    }
-
-
-_QUERIES = {
-    COUNTS: """
-        SELECT page_id, platform, COUNTIF(kind = 'm') AS messages, COUNTIF(kind = 'c') AS conversations
-        FROM (SELECT page_id, platform, 'm' AS kind FROM messages
-              UNION ALL SELECT page_id, platform, 'c' FROM conversations)
-        GROUP BY page_id, platform
-    """,
-}

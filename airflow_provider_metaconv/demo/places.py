@@ -10,8 +10,41 @@ from typing import Any, Protocol
 
 from airflow_provider_metaconv.demo.results import Answer
 
-COUNTS = "counts"
-"""The name of a query that returns Page, platform, messages, conversations."""
+# All queries are SQL that both DuckDB and BigQuery support.
+
+COUNTS = """
+    SELECT page_id, platform, SUM(messages) AS messages, SUM(conversations) AS conversations
+    FROM (
+        SELECT page_id, platform, 1 AS messages, 0 AS conversations FROM messages
+        UNION ALL
+        SELECT page_id, platform, 0 AS messages, 1 AS conversations FROM conversations
+    ) AS counted
+    GROUP BY page_id, platform
+"""
+
+ANSWERS: Mapping[str, str] = {
+    "How long do customers wait for an answer? (view reply_times)": """
+        SELECT platform || '/' || page_id AS page,
+               SUM(CASE WHEN bucket = '0-1h' THEN 1 ELSE 0 END) AS within_1h,
+               SUM(CASE WHEN bucket = '1-4h' THEN 1 ELSE 0 END) AS within_4h,
+               SUM(CASE WHEN bucket = '4-8h' THEN 1 ELSE 0 END) AS within_8h,
+               SUM(CASE WHEN bucket = '8-24h' THEN 1 ELSE 0 END) AS within_24h,
+               SUM(CASE WHEN bucket = '24h+' THEN 1 ELSE 0 END) AS longer,
+               COUNT(*) AS answered, SUM(CASE WHEN is_complete THEN 1 ELSE 0 END) AS of_these_is_complete
+        FROM reply_times WHERE answered_time IS NOT NULL GROUP BY page ORDER BY page
+    """,
+    "Who has waited longest? (view unanswered)": """
+        SELECT platform || '/' || page_id AS page, conversation_id, CAST(waiting_since AS STRING) AS waiting_since,
+               messages, is_complete
+        FROM unanswered ORDER BY unanswered.waiting_since, conversation_id LIMIT 5
+    """,
+    "When do customers ask? The busiest hours, in UTC (view reply_times)": """
+        SELECT EXTRACT(HOUR FROM asked_time) AS hour, COUNT(*) AS asked,
+               SUM(CASE WHEN is_complete THEN 1 ELSE 0 END) AS of_these_is_complete
+        FROM reply_times GROUP BY hour ORDER BY asked DESC, hour LIMIT 5
+    """,
+}
+"""Questions that the views answer."""
 
 LEDGER: Mapping[str, str] = {
     "The ledger: windows (table extraction_windows)": """
@@ -30,7 +63,7 @@ LEDGER: Mapping[str, str] = {
         FROM conversation_gaps GROUP BY page, period, reason_code ORDER BY period, page, reason_code
     """,
 }
-"""Queries on the completeness ledger, in SQL that both DuckDB and BigQuery support."""
+"""Queries on the completeness ledger."""
 
 
 class Place(Protocol):
@@ -49,10 +82,6 @@ class Place(Protocol):
         """The environment variables that Airflow needs to access it."""
 
     @property
-    def questions(self) -> Mapping[str, str]:
-        """Typical questions to such tables, as SQL for the warehouse."""
-
-    @property
     def lines(self) -> list[str]:
         """Where the files and tables are."""
 
@@ -66,7 +95,7 @@ class Place(Protocol):
         """Yield where each receipt of an erasure is, and its content."""
 
     def ask(self, query: str) -> Answer:
-        """Run a query, or the warehouse's own query under the name ``COUNTS``."""
+        """Run a query that both DuckDB and BigQuery support."""
 
 
 class LocalPlace:
@@ -112,44 +141,5 @@ class LocalPlace:
 
         with duckdb.connect(str(self._database), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            result = connection.execute(_QUERIES.get(query, query))
+            result = connection.execute(query)
             return Answer([column[0] for column in result.description], result.fetchall())
-
-    questions: Mapping[str, str] = {
-        "Messages by day (the last seven)": """
-            SELECT strftime(created_time::DATE, '%Y-%m-%d') AS day,
-                   count(*) FILTER (direction = 'inbound') AS received,
-                   count(*) FILTER (direction = 'outbound') AS sent
-            FROM messages GROUP BY day ORDER BY day DESC LIMIT 7
-        """,
-        "Median time to the first response, per Page": """
-            WITH turns AS (
-                SELECT page_id, platform, conversation_id, created_time, direction,
-                       lag(direction) OVER thread AS before,
-                       min(created_time) FILTER (direction = 'outbound')
-                           OVER (thread ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS answered
-                FROM messages
-                WINDOW thread AS (PARTITION BY platform, page_id, conversation_id ORDER BY created_time)
-            )
-            SELECT page_id, platform, count(*) AS questions,
-                   round(median(epoch(answered - created_time)) / 60) AS minutes
-            FROM turns
-            WHERE direction = 'inbound' AND before IS DISTINCT FROM 'inbound' AND answered IS NOT NULL
-            GROUP BY page_id, platform ORDER BY page_id, platform
-        """,
-        "Busiest hours (UTC)": """
-            SELECT printf('%02d:00', hour(created_time)) AS hour, count(*) AS received
-            FROM messages WHERE direction = 'inbound'
-            GROUP BY 1 ORDER BY received DESC LIMIT 5
-        """,
-    }
-
-
-_QUERIES = {
-    COUNTS: """
-        SELECT page_id, platform, count(*) FILTER (kind = 'm'), count(*) FILTER (kind = 'c')
-        FROM (SELECT page_id, platform, 'm' AS kind FROM messages
-              UNION ALL SELECT page_id, platform, 'c' FROM conversations)
-        GROUP BY page_id, platform
-    """,
-}

@@ -99,15 +99,15 @@ def answer_table(question: str, answer: Answer) -> Table:
         is_number = bool(answer.rows) and isinstance(answer.rows[0][number], int | float)
         table.add_column(column, justify="right" if is_number else "left")
     for row in answer.rows:
-        table.add_row(
-            *(f"{value:,}" if isinstance(value, int | float) else "-" if value is None else str(value) for value in row)
-        )
+        table.add_row(*map(_cell, row))
     return table
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 

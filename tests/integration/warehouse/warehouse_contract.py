@@ -261,22 +261,22 @@ class WarehouseContract:
         """All cases in the same two loads, one message each."""
         love = [{"reaction": "love"}]
         rich = {"attachments": [{"id": "1"}], "sender_id": "7", "reactions": love}
-        cases = {
-            "a poorer one": (rich, {"content_status": UNAVAILABLE, "text": None}, False),
-            "an equal one": ({"reactions": love}, {"reactions": None, "text": "edited"}, True),
-            "one without attachments": ({"text": "", "attachments": [{"id": "1"}]}, {"text": ""}, False),
-            "an identical one": ({}, {}, False),
+        kept = {
+            "poorer": (rich, {"content_status": UNAVAILABLE, "text": None}),
+            "without attachments": ({"text": "", "attachments": [{"id": "1"}]}, {"text": ""}),
+            "identical": ({}, {}),
         }
-        before, after = (
-            [message(name, extracted_time=at(hour), **case[n]) for name, case in cases.items()]
-            for n, hour in ((0, 10), (1, 11))
-        )
-        warehouse.load([files(*before)])
-        outcome = warehouse.load([files(*after)]).tables
+        replaced = {"equal": ({"reactions": love}, {"reactions": None, "text": "edited"})}
+        cases = kept | replaced
+        before = {name: message(name, extracted_time=at(10), **old) for name, (old, _) in cases.items()}
+        after = {name: message(name, extracted_time=at(11), **new) for name, (_, new) in cases.items()}
+        warehouse.load([files(*before.values())])
+        outcome = warehouse.load([files(*after.values())]).tables
         assert outcome == results(messages=result(4, updated=1, unchanged=3))
-        is_replaced = [case[2] for case in cases.values()]
-        expected = [new if replaced else old for old, new, replaced in zip(before, after, is_replaced, strict=True)]
-        assert sorted(read_rows("messages"), key=_message_id) == sorted(expected, key=_message_id)
+        expected = before | {name: after[name] for name in replaced}
+        assert {row["message_id"]: row for row in read_rows("messages")} == {
+            row["message_id"]: row for row in expected.values()
+        }
 
     def test_the_later_conversation_wins_and_its_time_range_grows(self, warehouse, files, rows_of):
         first = conversation(
@@ -427,10 +427,6 @@ class WarehouseContract:
         warehouse.load([other])
         assert counts(messages=0, conversations=1) == warehouse.missing([loaded, other, threads])
         assert (len(rows_of("messages")), rows_of("conversations")) == (4, [])
-
-
-def _message_id(row):
-    return row["message_id"]
 
 
 def _damage(path, damage):
