@@ -59,9 +59,9 @@ test-all: check test test-google test-dbt
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py
 
-# PICTURES=docs retakes the README's screenshots.
-test-ui: $(VENV)/installed-ui
-	$(BIN)/python -m pytest -m ui tests/e2e/test_ui.py
+# PICTURES=docs retakes the README's screenshots. The coverage page is opened on the oldest supported Airflow, too.
+test-ui: $(VENV)/installed-ui .venv-airflow-3.1.8/installed
+	$(BIN)/python -m pytest -m ui tests/e2e/test_ui.py tests/e2e/test_coverage_page.py
 
 # Two workers, one of which is killed. Installs Debian's redis-server and postgresql if they are missing and the user is root.
 test-celery: $(VENV)/installed-celery
@@ -162,6 +162,11 @@ $(VENV)/installed-ui: $(VENV)/installed
 	@echo "Installing Playwright into $(VENV), once"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
 		--constraint constraints.txt --editable '.[demo,parquet,test,ui]'
+	@touch $@
+
+.venv-airflow-3.1.8/installed: $(VENV)/installed
+	@echo "Installing Airflow 3.1.8 into .venv-airflow-3.1.8, once"
+	@$(BIN)/python -m tools.matrix --install 3.1.8
 	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed

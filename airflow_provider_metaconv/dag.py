@@ -42,6 +42,7 @@ from airflow_provider_metaconv.dag_warehouses import DagWarehouse, parse_warehou
 from airflow_provider_metaconv.erase.retention import remove_old
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+from airflow_provider_metaconv.observability.coverage_event import COVERAGE_ASSET
 from airflow_provider_metaconv.operators.extract import MetaConversationsToStorageOperator
 from airflow_provider_metaconv.operators.validation import OnIncomplete, manifest_uris
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
@@ -51,6 +52,7 @@ from airflow_provider_metaconv.window import Window, retention_cutoff
 
 MESSAGES = Asset("meta_conversations_messages")
 CONVERSATIONS = Asset("meta_conversations_conversations")
+COVERAGE = Asset(COVERAGE_ASSET)
 
 WITHOUT_INTERVAL = timedelta(hours=24)
 """How far back a run reads if neither Airflow nor the schedule defines an interval for it."""
@@ -412,7 +414,7 @@ def _add_tasks(plan: ConversationsPlan, extract_pool: str, warehouse_pool: str) 
         pool=warehouse_pool,
         # A Page with an invalid token fails only its own task; the messages of the other Pages are still loaded.
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
-        outlets=[MESSAGES, CONVERSATIONS],
+        outlets=[MESSAGES, CONVERSATIONS, COVERAGE],
     )
     # Before the check, which then finds every row of the run after it, and fails the run if old messages are left.
     removed: Any = retention(chosen) if plan.has_retention else None

@@ -15,8 +15,9 @@ import os
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import dag
+from airflow.sdk import Asset, dag
 
+from airflow_provider_metaconv.observability.coverage_event import ACCESS_ASSET
 from airflow_provider_metaconv.operators.token import MetaTokenExpiryOperator
 
 CONN_IDS = os.environ.get("META_TOKEN_EXPIRY_CONN_IDS", "meta_graph_default")
@@ -40,6 +41,7 @@ def meta_token_expiry() -> None:
         task_id="check_token",
         warn_before=timedelta(days=float(WARN_DAYS)),
         on_unknown=ON_UNKNOWN,
+        outlets=[Asset(ACCESS_ASSET)],
         map_index_template="{{ task.meta_conn_id }}",
     ).expand(meta_conn_id=[name.strip() for name in CONN_IDS.split(",") if name.strip()])
 

@@ -1,5 +1,7 @@
 """Runs the provider's tests on several Airflow versions: ``make test-matrix``, or ``python -m tools.matrix 3.1.8``.
 
+``python -m tools.matrix --install 3.1.8`` only creates its environment, for ``make test-ui``.
+
 Each Airflow gets its own virtual environment, with the given Python and the current versions of all other packages,
 unless ``pins`` name an older one.
 """
@@ -54,11 +56,18 @@ CELLS = (
 
 def main(wanted: list[str]) -> int:
     """Returns the number of cells that failed."""
+    only_install = "--install" in wanted
+    wanted = [version for version in wanted if version != "--install"]
     unknown = set(wanted) - {cell.airflow for cell in CELLS}
     if unknown:
         raise SystemExit(
             f"{', '.join(unknown)} is not in the matrix; choose from {', '.join(cell.airflow for cell in CELLS)}."
         )
+    if only_install:
+        for cell in CELLS:
+            if cell.airflow in wanted:
+                _install(cell)
+        return 0
     results = [(cell, *_run_tests(cell)) for cell in CELLS if not wanted or cell.airflow in wanted]
     print()
     for cell, status, seconds in results:

@@ -91,7 +91,8 @@ class Client(Protocol):
 class ExtractionResult:
     """The result of an extraction: its manifest, counts, and whether every list was read.
 
-    ``refusal`` is why a list could not be read in this attempt. It is not part of ``as_dict``.
+    ``refusal`` is why a list could not be read in this attempt, and ``stats`` are those of the manifest. Both are not
+    part of ``as_dict``.
     """
 
     manifest: str
@@ -102,11 +103,12 @@ class ExtractionResult:
     complete: bool
     gaps: tuple[str, ...] = ()
     refusal: GraphError | None = None
+    stats: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result in plain JSON types, for XCom."""
         values = asdict(self) | {"gaps": list(self.gaps)}
-        del values["refusal"]
+        del values["refusal"], values["stats"]
         return values
 
 
@@ -484,6 +486,7 @@ class _Extraction:
             complete=manifest.complete,
             gaps=manifest.gaps,
             refusal=refusal,
+            stats=stats,
         )
 
 

@@ -115,6 +115,17 @@ def kept_from(coverage: Coverage, cutoff: datetime) -> Coverage:
     return replace(coverage, asked_since=cutoff)
 
 
+def gaps(coverage: Coverage) -> tuple[Span, ...]:
+    """Return the time between the start of the first window and the last complete span that is not covered, sorted."""
+    found: list[Span] = []
+    end = coverage.asked_since
+    for span in coverage.complete:
+        if end is not None and span.since > end:
+            found.append(Span(end, span.since))
+        end = span.until if end is None else max(end, span.until)
+    return tuple(found)
+
+
 def claimed_since(coverage: Coverage, since: datetime, until: datetime) -> datetime | None:
     """Return where an earlier attempt of this run started to read, if that was before ``since``."""
     return next((claim.since for claim in coverage.claims if claim.until == until and claim.since < since), None)

@@ -115,13 +115,13 @@ def record_window(
     *,
     complete: bool,
     known: StoredCoverage | None = None,
-) -> None:
-    """Record a window whose manifest is published; ``since`` None means a full history.
+) -> Coverage:
+    """Record a window whose manifest is published, and return the coverage; ``since`` None means a full history.
 
     Costs one write unless another task has written since ``known`` was read, and a read before it without ``known``.
     Concurrent writers lose no window. If it raises ``StorageError``, the window counts as not covered.
     """
-    _update(storage, lambda coverage: with_window(coverage, since, until, complete=complete), known)
+    return _update(storage, lambda coverage: with_window(coverage, since, until, complete=complete), known).coverage
 
 
 def _run_start(coverage: Coverage, since: datetime, until: datetime, not_before: datetime) -> datetime:

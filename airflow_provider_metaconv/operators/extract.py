@@ -25,16 +25,17 @@ from airflow_provider_metaconv.extract.extraction import (
     known_conversations,
 )
 from airflow_provider_metaconv.extract.rows import ExtractionContext
-from airflow_provider_metaconv.files.coverage import BEGINNING
+from airflow_provider_metaconv.files.coverage import BEGINNING, Coverage, kept_from
 from airflow_provider_metaconv.files.coverage_record import StoredCoverage, claim_window, record_window
 from airflow_provider_metaconv.files.errors import FilesError
-from airflow_provider_metaconv.files.manifest import FILE_FORMATS, MANIFEST_NAME
+from airflow_provider_metaconv.files.manifest import FILE_FORMATS, MANIFEST_NAME, window_folder
 from airflow_provider_metaconv.files.storage import Storage
 from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.graph.conversations import ConversationsEdge
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
 from airflow_provider_metaconv.hooks.privacy_key import row_privacy
+from airflow_provider_metaconv.observability.coverage_event import coverage_row
 from airflow_provider_metaconv.observability.lineage import extraction_lineage
 from airflow_provider_metaconv.observability.links import FilesLink, PageInboxLink, push_links
 from airflow_provider_metaconv.observability.metrics import AttemptMetrics
@@ -101,7 +102,8 @@ class MetaConversationsExtractOperator(StoppableOperator):
     conversations as ``conversations.<name>``. They are not requested if ``privacy`` drops that column.
 
     Returns ``{"manifest": uri, "messages": n, "conversations": n, "incomplete": n, "calls": n, "complete": true,
-    "gaps": []}``.
+    "gaps": []}``, and the Page's row for the coverage page as ``coverage`` unless the lists are narrowed to a folder or
+    a person.
     """
 
     template_fields: Sequence[str] = (
@@ -202,12 +204,13 @@ class MetaConversationsExtractOperator(StoppableOperator):
                 self.extraction = self._extract(window, storage, privacy, context, stop)
                 # Somebody who asks for everything and gets all that is kept has a full history.
                 since = None if asked.since is None else window.since
-                self._record(since, window.until, self.extraction.complete, storage.parent(), known)
+                coverage = self._record(since, window.until, self.extraction.complete, storage.parent(), known)
         except Exception as error:
             self._reschedule_or_return(error, context)
             raise
-        self._report_incomplete(self.extraction, context)
-        return self.extraction.as_dict()
+        returned = self.extraction.as_dict() | self._coverage_row(window, privacy, self.extraction, coverage, context)
+        self._report_incomplete(self.extraction, returned, context)
+        return returned
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return the OpenLineage facets: from the Page's conversations to the folder of the files."""
@@ -260,6 +263,23 @@ class MetaConversationsExtractOperator(StoppableOperator):
             window = self._kept(replace(window, since=since), now)
         return window, known
 
+    def _coverage_row(
+        self,
+        window: Window,
+        privacy: RowPrivacy,
+        result: ExtractionResult,
+        coverage: Coverage | None,
+        context: Context,
+    ) -> dict[str, Any]:
+        """Return the Page's row for the coverage page; nothing if this task reads only a part of the Page."""
+        if self._folder_of(window, privacy) != window_folder(self.platform, self.page_id, window.since, window.until):
+            return {}
+        if coverage is not None:
+            coverage = kept_from(coverage, self._cutoff(present(context)))
+        page, map_index = f"{self.platform}/{self.page_id}", getattr(context["ti"], "map_index", None)
+        row = coverage_row(page, self.task_id, -1 if map_index is None else map_index, window, result, coverage)
+        return {"coverage": row}
+
     def _record(
         self,
         since: datetime | None,
@@ -267,15 +287,16 @@ class MetaConversationsExtractOperator(StoppableOperator):
         complete: bool,
         coverage: Storage,
         known: StoredCoverage | None,
-    ) -> None:
-        """Record what the committed window covers, for later scheduled runs."""
+    ) -> Coverage | None:
+        """Record what the committed window covers, for later scheduled runs; None if that fails."""
         try:
-            record_window(coverage, since, until, complete=complete, known=known)
+            return record_window(coverage, since, until, complete=complete, known=known)
         except FilesError as error:
             # The files are committed, so failing now would only extract them again. The next run does that anyway.
             self.log.warning(
                 "Could not record the window as covered, so the next scheduled run reads it again: %s", error
             )
+            return None
 
     def _extract(
         self, window: Window, storage: Storage, privacy: RowPrivacy, context: Context, stop: Stop
@@ -336,9 +357,9 @@ class MetaConversationsExtractOperator(StoppableOperator):
         first = context["ti"].get_first_reschedule_date(context) or pendulum.now("UTC")
         return at - first <= self.max_rate_limit_wait
 
-    def _report_incomplete(self, result: ExtractionResult, context: Context) -> None:
+    def _report_incomplete(self, result: ExtractionResult, returned: dict[str, Any], context: Context) -> None:
         if not result.complete:
-            self._report_partial(result, context)
+            self._report_partial(result, returned, context)
         incomplete = result.incomplete - len(result.gaps)
         if not incomplete:
             return
@@ -350,14 +371,14 @@ class MetaConversationsExtractOperator(StoppableOperator):
             raise AirflowFailException(line)
         self.log.warning(line)
 
-    def _report_partial(self, result: ExtractionResult, context: Context) -> None:
+    def _report_partial(self, result: ExtractionResult, returned: dict[str, Any], context: Context) -> None:
         """Fail the task for a partial window, or warn if ``on_incomplete`` is ``"warn"``."""
         line = f"The window is partial: {'; '.join(result.gaps)}. Everything that was read is in {result.manifest}."
         if self.on_incomplete == "warn":
             self.log.warning(line)
             return
         # A load can still use the files: the extraction_windows table then marks the window as partial.
-        context["ti"].xcom_push(key="return_value", value=result.as_dict())
+        context["ti"].xcom_push(key="return_value", value=returned)
         error = PartialWindowError(f'{line} Set on_incomplete="warn" to accept it.')
         if result.refusal is not None and isinstance(decide(result.refusal), Fail):
             raise AirflowFailException(str(error)) from None

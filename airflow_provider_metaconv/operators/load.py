@@ -24,10 +24,11 @@ from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleClou
 from airflow_provider_metaconv.load.load import LoadError, load_through, verified_files
 from airflow_provider_metaconv.load.provenance import provenance
 from airflow_provider_metaconv.load.verify import StorageOpener
+from airflow_provider_metaconv.observability.coverage_event import COVERAGE_ASSET, coverage_extra
 from airflow_provider_metaconv.observability.lineage import TableNamespace, load_lineage
 from airflow_provider_metaconv.observability.links import ConversationsTableLink, MessagesTableLink, push_links
 from airflow_provider_metaconv.operators.stopping import StoppableOperator, interruptible
-from airflow_provider_metaconv.operators.validation import Manifests, manifest_uris
+from airflow_provider_metaconv.operators.validation import Manifests, given_manifests, manifest_uris
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 from airflow_provider_metaconv.stop import Stop
 from airflow_provider_metaconv.triggers.bigquery_jobs import POLL_INTERVAL, BigQueryJobsTrigger
@@ -50,7 +51,8 @@ class MetaConversationsLoadOperator(StoppableOperator):
     are mixed in the tables only with ``allow_policy_change``. With ``create_views``, the analytics views are created
     too, or replaced if they have changed; ``view_options`` are ``ViewOptions`` or a mapping with some of its fields.
     Returns the counts per table: rows ``staged``, ``inserted``, ``updated``, ``unchanged``. The events of assets in the
-    task's ``outlets`` include the rows written and their provenance.
+    task's ``outlets`` include the rows written and their provenance, that of ``meta_conversations_coverage`` what the
+    coverage page shows.
     """
 
     template_fields: Sequence[str] = ("manifests", "create_views", "view_options")
@@ -114,10 +116,14 @@ class MetaConversationsLoadOperator(StoppableOperator):
         counts = {name: asdict(table) for name, table in result.tables.items()}
         self.log.info("Loaded: %s", counts)
         assets = [outlet for outlet in self.outlets if isinstance(outlet, Asset)]
-        if assets:
+        tables = [asset for asset in assets if asset.name != COVERAGE_ASSET]
+        if tables:
             extra = {name: {key: count[key] for key in WRITTEN} for name, count in counts.items()} | self._provenance()
-            for asset in assets:
+            for asset in tables:
                 context["outlet_events"][asset].extra.update(extra)
+        for asset in assets:
+            if asset.name == COVERAGE_ASSET:
+                context["outlet_events"][asset].extra.update(coverage_extra(given_manifests(self.manifests)))
         return counts
 
     def _provenance(self) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pendulum
-from airflow.providers.common.compat.sdk import AirflowFailException, Context
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset, Context
 
 from airflow_provider_metaconv.graph.token import NEVER, TokenInfo
 from airflow_provider_metaconv.graph.token_advice import end_unknown, ending_soon
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
+from airflow_provider_metaconv.observability.coverage_event import ACCESS_ASSET, access_extra
 from airflow_provider_metaconv.operators.stopping import StoppableOperator
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY, MetaGraphRetryPolicy, fail_fast
 
@@ -24,6 +25,7 @@ class MetaTokenExpiryOperator(StoppableOperator):
     A token that never expires succeeds. If Meta does not report when a token expires, ``on_unknown`` decides:
     ``"fail"`` (the default, because otherwise there would be no warning) or ``"warn"``. Returns the kind of token, its
     owner's ID and its two expiry times: ISO 8601, ``"never"``, or None if Meta does not report it. Costs 2 to 4 calls.
+    The event of the asset ``meta_conversations_access`` in the task's ``outlets`` includes the two times.
     """
 
     template_fields: Sequence[str] = ("meta_conn_id",)
@@ -56,7 +58,11 @@ class MetaTokenExpiryOperator(StoppableOperator):
             raise AirflowFailException(f"Connection {self.meta_conn_id}: {line}")
         if unknown is not None:
             self.log.warning("%s", unknown)
-        return _result(info)
+        result = _result(info)
+        for asset in self.outlets:
+            if isinstance(asset, Asset) and asset.name == ACCESS_ASSET:
+                context["outlet_events"][asset].extra.update(access_extra(self.meta_conn_id, result))
+        return result
 
     def _token_info(self) -> TokenInfo:
         with fail_fast(), self.until_stopped() as stop:

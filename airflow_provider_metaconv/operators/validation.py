@@ -115,12 +115,17 @@ def manifest_uris(manifests: Manifests) -> list[str]:
 
     Raises ``ValueError`` for anything else.
     """
+    return [_uri(manifest) for manifest in given_manifests(manifests)]
+
+
+def given_manifests(manifests: Manifests) -> list[str | Mapping[str, Any]]:
+    """Return the URIs and extract results themselves, without those of tasks that returned nothing."""
     if isinstance(manifests, str | Mapping):
         manifests = [manifests]
     if isinstance(manifests, Sequence):
         # Iterating over mapped XComs fetches them one by one; a slice fetches them all at once.
         manifests = manifests[:]
-    return [_uri(manifest) for manifest in manifests if manifest is not None]
+    return [manifest for manifest in manifests if manifest is not None]
 
 
 def _uri(manifest: str | Mapping[str, Any]) -> str:

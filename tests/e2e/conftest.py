@@ -23,8 +23,9 @@ SECONDS_FOR_A_RUN = 90
 class Airflow:
     """One Airflow process, its home, and all its output."""
 
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+    def __init__(self, home: Path, environment: dict[str, str], python: str = sys.executable) -> None:
         self.home = home
+        self._python = python
         self.log = home / "printed.log"
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW") and k != "PYTHONDONTWRITEBYTECODE"},
@@ -42,7 +43,7 @@ class Airflow:
         """Starts the process, which waits for requests."""
         self._output = self.log.open("w")
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "run_dags.py"), str(self._results)],
+            [self._python, str(Path(__file__).parent / "run_dags.py"), str(self._results)],
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=self._output,

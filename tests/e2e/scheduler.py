@@ -51,6 +51,9 @@ class Scheduler:
     prefix: tuple[str, ...] = ()
     """The words before each part's command."""
 
+    python: str = sys.executable
+    """The Python whose Airflow runs."""
+
     def __init__(
         self,
         home: Path,
@@ -88,10 +91,14 @@ class Scheduler:
 
     def start(self, dag_id: str) -> None:
         """Returns when the DAG can be run."""
-        migration = self._launch("db", "migrate")
-        assert migration.wait(SECONDS_TO_MIGRATE) == 0, self._printed()
+        self.migrate()
         self._launch_parts()
         self._wait(SECONDS_TO_START, lambda: self._is_logged_in() and self._answers(f"dags/{dag_id}"))
+
+    def migrate(self) -> None:
+        """Creates the metadata database."""
+        migration = self._launch("db", "migrate")
+        assert migration.wait(SECONDS_TO_MIGRATE) == 0, self._printed()
 
     def run(self, dag_id: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
         """Runs the DAG once, to its end; returns the states of its task instances, in order.
@@ -171,7 +178,7 @@ class Scheduler:
     def _launch(self, *arguments: str, name: str = "", **environment: str) -> subprocess.Popen[bytes]:
         output = self._outputs.enter_context((self._home / f"{name or arguments[0]}.log").open("wb"))
         part = subprocess.Popen(
-            [*self.prefix, sys.executable, "-m", "airflow", *arguments],
+            [*self.prefix, self.python, "-m", "airflow", *arguments],
             cwd=self._home,
             env={**self._environment, **environment},
             stdin=subprocess.DEVNULL,

@@ -20,6 +20,7 @@ from airflow_provider_metaconv import __version__
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_metaconv"
+SUFFIXES = (".css", ".html", ".js", ".py", ".sql", ".typed")
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,9 @@ def wheel(built: Path) -> Path:
     return found
 
 
-def test_the_wheel_contains_every_module_query_and_dag(wheel: Path) -> None:
+def test_the_wheel_contains_every_module_query_page_and_dag(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    sources = [path for path in (REPOSITORY / PACKAGE).rglob("*") if path.suffix in (".py", ".sql", ".typed")]
+    sources = [path for path in (REPOSITORY / PACKAGE).rglob("*") if path.suffix in SUFFIXES]
     assert len(sources) > 100
     assert {path.relative_to(REPOSITORY).as_posix() for path in sources} - inside == set()
     dags = {f"{PACKAGE}/example_dags/{path.name}" for path in (REPOSITORY / "dags").glob("*.py")}

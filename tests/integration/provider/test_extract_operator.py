@@ -69,7 +69,7 @@ def test_the_result_has_the_manifests_path_and_counts(server: EmulatorServer, tm
     result = run(operator(tmp_path))
     truth = server.ground_truth("100", "MESSENGER", None, NOW)
     place = tmp_path / "platform=messenger/page_id=100/window=begin_20261120T000000Z/_manifest.json"
-    calls, incomplete = result.pop("calls"), result.pop("incomplete")
+    calls, incomplete, coverage = result.pop("calls"), result.pop("incomplete"), result.pop("coverage")
     assert result == {
         "manifest": str(place),
         "messages": truth.messages,
@@ -79,6 +79,15 @@ def test_the_result_has_the_manifests_path_and_counts(server: EmulatorServer, tm
     }
     stats = json.loads(place.read_bytes())["stats"]
     assert (calls, incomplete) == (stats["calls"], stats["incomplete"])
+    assert (coverage["page"], coverage["messages"], coverage["calls"]) == ("MESSENGER/100", truth.messages, calls)
+    assert (coverage["covered_since"], coverage["covered_until"]) == (0, int(NOW.timestamp()))
+
+
+@pytest.mark.parametrize("narrowed_by", [{"folder": "spam"}, {"user_id": "1"}])
+def test_a_part_of_a_page_has_no_coverage_row(
+    server: EmulatorServer, tmp_path: Path, narrowed_by: dict[str, str]
+) -> None:
+    assert "coverage" not in run(operator(tmp_path, **narrowed_by))
 
 
 def test_parquet_is_written_on_request(server: EmulatorServer, tmp_path: Path) -> None:

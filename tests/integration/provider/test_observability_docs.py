@@ -15,6 +15,7 @@ from airflow_provider_metaconv.extract import attempt, extraction, stats
 from airflow_provider_metaconv.get_provider_info import get_provider_info
 from airflow_provider_metaconv.graph import client
 from airflow_provider_metaconv.graph.client import BASE_URL
+from airflow_provider_metaconv.observability.coverage_event import ACCESS_ASSET, COLUMNS, COVERAGE_ASSET
 from airflow_provider_metaconv.observability.lineage import WINDOW_LEVEL, TableNamespace, files_folder
 from airflow_provider_metaconv.observability.metrics import METRICS
 from airflow_provider_metaconv.operators import extract, load
@@ -90,6 +91,7 @@ def test_documented_assets_and_map_index_match_the_dag() -> None:
     sample = inspect.getsource(dag)
     names = re.findall(r'Asset\("(\w+)"\)', sample)
     assert len(names) == 2
+    names += [COVERAGE_ASSET, ACCESS_ASSET]
     assert [name for name in names if f"`{name}`" not in section("Asset events")] == []
     assert re.findall(r'map_index_template="(.*)"', sample)[0] in section("The task's log")
 
@@ -98,6 +100,10 @@ def test_the_documented_event_has_the_keys_of_the_code() -> None:
     [example] = [json.loads(code) for code in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
     assert set(example) == {table.name for table in TABLES} | {"pages", "window", "incomplete"}
     assert {name: set(example[name]) for name in (t.name for t in TABLES)} == {t.name: set(WRITTEN) for t in TABLES}
+
+
+def test_documented_coverage_columns_match_the_code() -> None:
+    assert rows("Coverage events") == [[f"`{name}`", description] for name, description in COLUMNS.items()]
 
 
 def test_documented_lineage_names_match_the_code() -> None:

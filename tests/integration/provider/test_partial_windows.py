@@ -88,6 +88,7 @@ def test_a_partial_window_fails_the_task_after_its_result_is_written(server: Emu
     result = instance.pushed["return_value"]
     manifest = json.loads(Path(result["manifest"]).read_bytes())
     assert (result["complete"], result["messages"], manifest["complete"]) == (False, 5, False)
+    assert (result["coverage"]["complete"], result["coverage"]["covered_until"]) == (False, None)
     assert manifest["gaps"] == result["gaps"]
     assert {file["table"] for file in manifest["files"]} >= {"messages", "conversations", "extraction_windows"}
 

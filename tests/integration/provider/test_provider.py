@@ -82,6 +82,15 @@ def test_the_package_has_no_other_kind_of_component() -> None:
     assert modules_with(BaseSensorOperator) | modules_with(BaseNotifier) == set()
 
 
+def test_airflow_loads_the_plugin() -> None:
+    """As the api-server does, with providers discovered lazily, which is Airflow's default."""
+    from airflow import plugins_manager
+
+    [plugin] = [each for each in plugins_manager.get_plugin_info() if each["name"] == "meta_conversations"]
+    assert [app["url_prefix"] for app in plugin["fastapi_apps"]] == ["/meta-conversations"]
+    assert [view["destination"] for view in plugin["external_views"]] == ["nav", "dag"]
+
+
 def test_transfers_name_known_integrations() -> None:
     google = pytest.importorskip("airflow.providers.google.get_provider_info").get_provider_info()
     info = get_provider_info()

@@ -12,14 +12,16 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
+from airflow_provider_metaconv.observability.coverage_event import ACCESS_ASSET
 from airflow_provider_metaconv.operators.token import MetaTokenExpiryOperator
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
 from tests.airflow_database import NewDatabase
@@ -47,6 +49,18 @@ def test_a_token_without_expiry_passes(monkeypatch: pytest.MonkeyPatch, server: 
     assert returned == {
         "kind": "SYSTEM_USER",
         "owner_id": "5000000000000002",
+        "expires_at": "never",
+        "data_access_expires_at": "never",
+    }
+
+
+def test_the_access_event_has_the_two_times(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
+    run(monkeypatch, server, server.system_user_token, server.app_secret)  # sets the connection
+    asset = Asset(ACCESS_ASSET)
+    context: Any = {"outlet_events": {asset: SimpleNamespace(extra={})}}
+    MetaTokenExpiryOperator(task_id="check_token", outlets=[asset]).execute(context)
+    assert context["outlet_events"][asset].extra == {
+        "meta_conn_id": "meta_graph_default",
         "expires_at": "never",
         "data_access_expires_at": "never",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from airflow_provider_metaconv.files.coverage import (
     Coverage,
     claimed_since,
     covered_until,
+    gaps,
     kept_from,
     with_claim,
     with_window,
@@ -235,3 +237,23 @@ def test_time_that_is_not_kept_is_no_gap() -> None:
     kept_until = [covered_until(kept_from(with_a_gap, at(hour)), START) for hour in (0, 1, 5, 9, 11)]
     assert kept_until == [at(2), at(2), at(5), at(10), at(11)]
     assert kept_from(Coverage(), START) == Coverage()
+
+
+@given(st.lists(st.tuples(st.integers(0, 22), st.integers(1, 6), st.booleans()), min_size=1))
+def test_gaps_and_complete_spans_share_the_time_between_the_first_window_and_the_last_complete_one(
+    windows: list[tuple[int, int, bool]],
+) -> None:
+    coverage = Coverage()
+    for hour, length, complete in windows:
+        coverage = with_window(coverage, at(hour), at(hour + length), complete=complete)
+    spans = sorted([*coverage.complete, *gaps(coverage)])
+    if not coverage.complete:
+        assert spans == []
+    else:
+        assert (spans[0].since, spans[-1].until) == (coverage.asked_since, coverage.complete[-1].until)
+        assert all(earlier.until == later.since for earlier, later in pairwise(spans))
+
+
+def test_nothing_is_a_gap_before_the_first_window() -> None:
+    assert gaps(Coverage()) == ()
+    assert gaps(coverage_of((3, 5))) == ()
