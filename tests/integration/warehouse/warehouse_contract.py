@@ -261,14 +261,16 @@ class WarehouseContract:
     def test_a_message_is_replaced_only_by_an_equal_or_richer_version(self, warehouse, files, read_rows):
         """All cases in the same two loads, one message each."""
         love = [{"reaction": "love"}]
-        rich: dict[str, Any] = {"attachments": [{"id": "1"}], "sender_id": "7", "reactions": love}
-        kept = {
+        rich = {"attachments": [{"id": "1"}], "sender_id": "7", "reactions": love}
+        kept: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "poorer": (rich, {"content_status": UNAVAILABLE, "text": None}),
             "without attachments": ({"text": "", "attachments": [{"id": "1"}]}, {"text": ""}),
             "identical": ({}, {}),
         }
-        replaced = {"equal": ({"reactions": love}, {"reactions": None, "text": "edited"})}
-        cases: dict[str, tuple[dict[str, Any], dict[str, Any]]] = kept | replaced
+        replaced: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+            "equal": ({"reactions": love}, {"reactions": None, "text": "edited"})
+        }
+        cases = kept | replaced
         before = {name: message(name, extracted_time=at(10), **old) for name, (old, _) in cases.items()}
         after = {name: message(name, extracted_time=at(11), **new) for name, (_, new) in cases.items()}
         warehouse.load([files(*before.values())])
