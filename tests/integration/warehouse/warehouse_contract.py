@@ -28,6 +28,8 @@ from airflow_provider_metaconv.warehouse import (
 )
 
 AVAILABLE, UNSUPPORTED, UNAVAILABLE = (str(status) for status in ContentStatus)
+Versions = dict[str, tuple[dict[str, Any], dict[str, Any]]]
+
 NOON = "2026-11-20T12:00:00+00:00"
 NASTY_TEXTS = [
     "👩‍👩‍👧‍👦 emoji",
@@ -262,7 +264,7 @@ class WarehouseContract:
         """All cases in the same two loads, one message each."""
         love = [{"reaction": "love"}]
         rich = {"attachments": [{"id": "1"}], "sender_id": "7", "reactions": love}
-        kept: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        kept: Versions = {
             "poorer": (rich, {"content_status": UNAVAILABLE, "text": None}),
             "without attachments": ({"text": "", "attachments": [{"id": "1"}]}, {"text": ""}),
             "identical": ({}, {}),
