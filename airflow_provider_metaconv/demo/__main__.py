@@ -252,6 +252,13 @@ class _Demo:
 
     def _show_places(self) -> None:
         self._console.print("\n".join([*self._place.lines, f"Airflow:  {self._workspace.log}"]), highlight=False)
+        self._console.print(
+            "\nCoverage page, at http://127.0.0.1:8080 under Browse > Coverage:\n"
+            f"{self._workspace.api_server} --host 127.0.0.1 --port 8080",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def _show_real_pages_hint(self) -> None:
         self._console.print(

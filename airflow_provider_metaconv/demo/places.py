@@ -30,7 +30,7 @@ ANSWERS: Mapping[str, str] = {
                SUM(CASE WHEN bucket = '4-8h' THEN 1 ELSE 0 END) AS within_8h,
                SUM(CASE WHEN bucket = '8-24h' THEN 1 ELSE 0 END) AS within_24h,
                SUM(CASE WHEN bucket = '24h+' THEN 1 ELSE 0 END) AS longer,
-               COUNT(*) AS answered, SUM(CASE WHEN is_complete THEN 1 ELSE 0 END) AS of_these_is_complete
+               COUNT(*) AS answered, SUM(CASE WHEN is_complete THEN 1 ELSE 0 END) AS complete
         FROM reply_times WHERE answered_time IS NOT NULL GROUP BY page ORDER BY page
     """,
     "Who has waited longest? (view unanswered)": """
@@ -38,9 +38,9 @@ ANSWERS: Mapping[str, str] = {
                messages, is_complete
         FROM unanswered ORDER BY unanswered.waiting_since, conversation_id LIMIT 5
     """,
-    "When do customers ask? The busiest hours, in UTC (view reply_times)": """
+    "The busiest hours, in UTC (view reply_times)": """
         SELECT EXTRACT(HOUR FROM asked_time) AS hour, COUNT(*) AS asked,
-               SUM(CASE WHEN is_complete THEN 1 ELSE 0 END) AS of_these_is_complete
+               SUM(CASE WHEN is_complete THEN 1 ELSE 0 END) AS complete
         FROM reply_times GROUP BY hour ORDER BY asked DESC, hour LIMIT 5
     """,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -48,6 +49,12 @@ class Workspace:
     def is_open_to_others(self) -> bool:
         """Whether other users of this machine can access the demo's files, as in a folder of earlier releases."""
         return bool(self.folder.stat().st_mode & 0o077)
+
+    @property
+    def api_server(self) -> str:
+        """The command that shows the demo's runs in Airflow's UI, to whoever opens it."""
+        settings = f"AIRFLOW_HOME={shlex.quote(str(self.airflow_home))} AIRFLOW__CORE__LOAD_EXAMPLES=False"
+        return f"{settings} AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True {sys.executable} -m airflow api-server"
 
     def airflow_environment(self, dags: Path) -> dict[str, str]:
         """Return the environment of a quiet local Airflow, without the demo's own token."""
