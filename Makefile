@@ -52,9 +52,10 @@ test-google: $(VENV)/installed-google
 test-all: export METACONV_THOROUGH := 1
 test-all: check test test-google test-dbt
 	$(BIN)/python -m tests.simulation --seeds 2000
-	@$(MAKE) $(VENV)/installed-ui $(VENV)/installed-celery
+	@$(MAKE) $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed
 	@# Each waits for Airflow most of the time, so two at a time.
-	@$(MAKE) --jobs=2 --output-sync=target test-celery test-scheduler test-ui test-matrix AIRFLOW=3.1.8
+	@$(MAKE) --jobs=2 --output-sync=target test-celery test-scheduler test-ui
+	@$(MAKE) test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py

@@ -22,8 +22,8 @@ import requests
 
 # No log server: it would listen on every address.
 PARTS = (("api-server",), ("dag-processor",), ("scheduler", "--skip-serve-logs"))
-SECONDS_TO_MIGRATE = 30
-SECONDS_TO_START = 60
+SECONDS_TO_MIGRATE = 120
+SECONDS_TO_START = 180
 SECONDS_TO_STOP = 10
 SECONDS_BETWEEN_POLLS = 0.25
 FAILED = {"new_state": "failed"}
@@ -110,7 +110,7 @@ class Scheduler:
     def trigger(self, dag_id: str, **conf: Any) -> str:
         """Triggers a run and returns its path in the API."""
         body = {"logical_date": None, "conf": conf}
-        response = self._api.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=10)
+        response = self._api.post(f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=30)
         response.raise_for_status()
         return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
 
@@ -123,7 +123,7 @@ class Scheduler:
         self._wait(seconds, lambda: bool(waits.search(log.read_text())) and self._answers(path))
         shown = self._get(path)
         body = {"chosen_options": [option]}
-        self._api.patch(f"{self._url}/api/v2/{path}", json=body, timeout=10).raise_for_status()
+        self._api.patch(f"{self._url}/api/v2/{path}", json=body, timeout=30).raise_for_status()
         return shown
 
     def wait_for(self, run: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
@@ -138,7 +138,7 @@ class Scheduler:
             except requests.RequestException:  # a busy machine; the next poll may succeed
                 return False
             if task_id := fail():
-                patched = self._api.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=10)
+                patched = self._api.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=30)
                 patched.raise_for_status()
             for each in map(Seen.from_row, rows):
                 if last.get(each.task_id) != (each.state, each.try_number):
@@ -200,7 +200,7 @@ class Scheduler:
     def _is_logged_in(self) -> bool:
         """Airflow 3.1 wants a token even where everybody is an administrator; others have users, who log in."""
         try:
-            response = self._api.get(f"{self._url}/auth/token", timeout=10)
+            response = self._api.get(f"{self._url}/auth/token", timeout=30)
         except requests.RequestException:
             return False
         if response.ok:
@@ -209,12 +209,12 @@ class Scheduler:
 
     def _answers(self, path: str) -> bool:
         try:
-            return self._api.get(f"{self._url}/api/v2/{path}", timeout=10).ok
+            return self._api.get(f"{self._url}/api/v2/{path}", timeout=30).ok
         except requests.RequestException:
             return False
 
     def _get(self, path: str) -> dict[str, Any]:
-        response = self._api.get(f"{self._url}/api/v2/{path}", timeout=10)
+        response = self._api.get(f"{self._url}/api/v2/{path}", timeout=30)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
