@@ -62,6 +62,7 @@ test-scheduler: $(VENV)/installed
 
 # PICTURES=docs retakes the README's screenshots. The coverage page is opened on the oldest supported Airflow, too.
 test-ui: $(VENV)/installed-ui .venv-airflow-3.1.8/installed
+	$(BIN)/python -m pytest tests/unit/observability/test_coverage_model.py
 	$(BIN)/python -m pytest -m ui tests/e2e/test_ui.py tests/e2e/test_coverage_page.py
 
 # Two workers, one of which is killed. Installs Debian's redis-server and postgresql if they are missing and the user is root.

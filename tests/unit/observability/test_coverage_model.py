@@ -1,4 +1,4 @@
-"""The coverage page's pure functions, run by node if it is installed. ``make test-ui`` uses them in Chromium."""
+"""The coverage page's pure functions, run by node: the system's or Playwright's, which ``make test-ui`` installs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import os
 import shutil
 import subprocess
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-NODE = shutil.which("node")
+
+def _node() -> str | None:
+    playwright = find_spec("playwright")
+    folders = [] if playwright is None else playwright.submodule_search_locations or []
+    return shutil.which("node") or next(
+        (found for folder in folders if (found := shutil.which("node", path=f"{folder}/driver"))), None
+    )
+
+
+NODE = _node()
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
