@@ -50,12 +50,9 @@ test-google: $(VENV)/installed-google
 # Everything, then 2,000 random worlds and the oldest supported Airflow.
 # Also runs the cases that make test only samples.
 test-all: export METACONV_THOROUGH := 1
-test-all: check test test-google test-dbt
+test-all: check test test-google test-dbt test-scheduler test-ui test-celery
 	$(BIN)/python -m tests.simulation --seeds 2000
-	@$(MAKE) $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed
-	@# Each waits for Airflow most of the time, so two at a time.
-	@$(MAKE) --jobs=2 --output-sync=target test-celery test-scheduler test-ui
-	@$(MAKE) test-matrix AIRFLOW=3.1.8
+	$(MAKE) test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py
