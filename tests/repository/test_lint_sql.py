@@ -11,13 +11,16 @@ pytest.importorskip("google.cloud.bigquery")
 from airflow_provider_metaconv.warehouse.duckdb import sql as duckdb
 from tools.lint_sql import bigquery_statements, duckdb_statements, findings
 
-BIGQUERY = Path(duckdb.__file__).parents[1] / "bigquery" / "templates"
+DUCKDB = Path(duckdb.__file__).with_name("templates")
+BIGQUERY = DUCKDB.parents[1] / "bigquery" / "templates"
 
 
 def test_every_template_for_duckdb_is_rendered():
-    rendered = {name for name, _ in duckdb_statements()}
-    templates = {path.stem for path in Path(duckdb.__file__).with_name("templates").iterdir()}
-    assert {stem for stem in templates if any(name.startswith(stem) for name in rendered)} == templates
+    templates = {path.name: path.read_text("utf-8") for path in DUCKDB.iterdir()}
+    rendered = [name for name, _ in duckdb_statements()]
+    statements = {name for name in templates if any(each.startswith(name.removesuffix(".sql")) for each in rendered)}
+    included = {name for name in templates if any(f'"{name}"' in text for text in templates.values())}
+    assert statements | included == templates.keys()
 
 
 def test_every_template_for_bigquery_is_part_of_a_script():
