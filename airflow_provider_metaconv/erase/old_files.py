@@ -15,7 +15,7 @@ from airflow_provider_metaconv.erase.rewriting import (
     rewritten,
     windows_of,
 )
-from airflow_provider_metaconv.files.coverage_record import store_coverage
+from airflow_provider_metaconv.files.coverage_record import forget_before
 from airflow_provider_metaconv.files.errors import ManifestError, UnusableFileError
 from airflow_provider_metaconv.files.manifest import MANIFEST_NAME, ManifestFile, window_times
 from airflow_provider_metaconv.files.reading import read_part
@@ -63,16 +63,16 @@ class _OldMessages:
 def remove_old_from_files(root: Storage, cutoff: datetime) -> FilesErased:
     """Remove messages before ``cutoff`` from all windows, and windows that end before it.
 
-    What the windows cover stays recorded, so that scheduled runs find no gap. Raises ``StorageError`` if a window is
-    being extracted now or cannot be changed, and ``ManifestError`` for a damaged manifest.
+    First that time counts as neither covered nor a gap. Raises ``StorageError`` if a window is being extracted now or
+    cannot be changed, and ``ManifestError`` for a damaged manifest.
     """
     erased = FilesErased()
     folders = windows_of(root)
-    ended = [folder for folder in folders if _has_ended(folder, cutoff)]
-    for parent in {folder.parent().uri(MANIFEST_NAME): folder.parent() for folder in ended}.values():
-        store_coverage(parent)
-    for folder in ended:
-        _remove_window(folder, erased)
+    for parent in {folder.parent().uri(MANIFEST_NAME): folder.parent() for folder in folders}.values():
+        forget_before(parent, cutoff)
+    for folder in folders:
+        if _has_ended(folder, cutoff):
+            _remove_window(folder, erased)
     others = [folder for folder in folders if not _has_ended(folder, cutoff)]
     with threads_of(MANIFESTS_AT_ONCE) as pool:
         are_old = pool.map(lambda folder: _may_have_old_rows(folder, cutoff), others)

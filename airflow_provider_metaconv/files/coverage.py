@@ -109,10 +109,12 @@ def covered_until(coverage: Coverage, start: datetime) -> datetime | None:
 
 
 def kept_from(coverage: Coverage, cutoff: datetime) -> Coverage:
-    """Return the coverage as if no window had begun before ``cutoff``: older messages are not kept, so not missing."""
+    """Return the coverage from ``cutoff`` on: time whose messages are not kept is neither covered nor a gap."""
     if coverage.asked_since is None or coverage.asked_since >= cutoff:
         return coverage
-    return replace(coverage, asked_since=cutoff)
+    cutoff = cutoff.astimezone(UTC)
+    kept = (Span(max(span.since, cutoff), span.until) for span in coverage.complete if span.until > cutoff)
+    return replace(coverage, asked_since=cutoff, complete=tuple(kept))
 
 
 def gaps(coverage: Coverage) -> tuple[Span, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -50,14 +50,10 @@ _UNTIL_WRITTEN = Retrying(
 
 @dataclass(frozen=True, slots=True)
 class StoredCoverage:
-    """A coverage and the version of its file, which is None if the file does not exist yet.
-
-    ``is_rebuilt`` says that it comes from the manifests, because there is no usable file.
-    """
+    """A coverage and the version of its file, which is None if the file does not exist yet."""
 
     coverage: Coverage
     version: str | None
-    is_rebuilt: bool = field(default=False, compare=False)
 
 
 def read_coverage(storage: Storage) -> StoredCoverage:
@@ -68,20 +64,23 @@ def read_coverage(storage: Storage) -> StoredCoverage:
     """
     found = storage.read_versioned(COVERAGE_NAME)
     if found is None:
-        return StoredCoverage(_rebuilt(storage), None, is_rebuilt=True)
+        return StoredCoverage(_rebuilt(storage), None)
     data, version = found
     try:
         return StoredCoverage(Coverage.from_bytes(data), version)
     except ValueError as error:
         logger.warning("%s is unusable (%s) and is rebuilt from the manifests", storage.uri(COVERAGE_NAME), error)
-        return StoredCoverage(_rebuilt(storage), version, is_rebuilt=True)
+        return StoredCoverage(_rebuilt(storage), version)
 
 
-def store_coverage(storage: Storage) -> None:
-    """Store the coverage if there is no usable record, so that manifests can be removed. Raises ``StorageError``."""
+def forget_before(storage: Storage, cutoff: datetime) -> None:
+    """Record that nothing before ``cutoff`` is covered, before its messages are removed. Raises ``StorageError``.
+
+    From then on the coverage could not be rebuilt, because the manifests of that time leave as well.
+    """
     stored = read_coverage(storage)
-    if stored.is_rebuilt:
-        _update(storage, lambda coverage: coverage, stored)
+    if kept_from(stored.coverage, cutoff) != stored.coverage:
+        _update(storage, lambda coverage: kept_from(coverage, cutoff), stored)
 
 
 def claim_window(

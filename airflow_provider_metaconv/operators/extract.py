@@ -202,9 +202,10 @@ class MetaConversationsExtractOperator(StoppableOperator):
                 if self._folder_of(window, privacy) != folder:
                     storage = self.open_storage(self._folder_of(window, privacy))
                 self.extraction = self._extract(window, storage, privacy, context, stop)
-                # Somebody who asks for everything and gets all that is kept has a full history.
-                since = None if asked.since is None else window.since
-                coverage = self._record(since, window.until, self.extraction.complete, storage.parent(), known)
+                complete = self.extraction.complete
+                # What is kept of a full history is repeated manually as well if it is incomplete.
+                since = window.since if complete else None if asked.since is None else window.since
+                coverage = self._record(since, window.until, complete, storage.parent(), known)
         except Exception as error:
             self._reschedule_or_return(error, context)
             raise

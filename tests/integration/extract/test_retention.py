@@ -13,7 +13,8 @@ import pytest
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpec, PageSpec, ThreadSpec, build_world
 from airflow_provider_metaconv.erase.retention import Removed, remove_old
 from airflow_provider_metaconv.extract.page_sizes import Sizes
-from airflow_provider_metaconv.files.coverage_record import read_coverage, record_window
+from airflow_provider_metaconv.files.coverage import Coverage, Span
+from airflow_provider_metaconv.files.coverage_record import claim_window, read_coverage, record_window
 from airflow_provider_metaconv.files.errors import StorageError
 from airflow_provider_metaconv.files.manifest import Manifest
 from airflow_provider_metaconv.files.reading import rows_of
@@ -102,18 +103,24 @@ def test_windows_that_have_ended_before_leave_as_a_whole(server: EmulatorServer,
     (tmp_path / OLD / "_manifest.json").write_text("damaged")
     before = written(tmp_path / YOUNG)
     assert remove(tmp_path).windows == 2
-    assert folders(tmp_path) == {PAGE, YOUNG, "_retention"}
+    assert folders(tmp_path) == {YOUNG, "_retention"}
     assert written(tmp_path / YOUNG) == before
 
 
-def test_what_a_removed_window_covers_is_no_gap(server: EmulatorServer, tmp_path: Path) -> None:
-    extract(server, tmp_path / OLD, since=CUTOFF - timedelta(days=1), until=CUTOFF)
-    page = LocalStorage(tmp_path / PAGE)
-    before = read_coverage(page)
-    assert before.version is None
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_time_of_removed_messages_is_neither_covered_nor_a_gap(
+    server: EmulatorServer, tmp_path: Path, is_recorded: bool
+) -> None:
+    page, since, hour = LocalStorage(tmp_path / PAGE), CUTOFF - timedelta(days=2), timedelta(hours=1)
+    for folder, begin, end in ((OLD, since, CUTOFF - hour), (YOUNG, CUTOFF - hour, CUTOFF + hour)):
+        extract(server, tmp_path / folder, since=begin, until=end)
+        if is_recorded:
+            record_window(page, begin, end, complete=True)
     remove(tmp_path)
-    assert read_coverage(page).coverage == before.coverage
     assert read_coverage(page).version is not None
+    assert read_coverage(page).coverage == Coverage(CUTOFF, (Span(CUTOFF, CUTOFF + hour),))
+    # A retention that is longer from now on does not bring it back either.
+    assert claim_window(page, CUTOFF + 2 * hour, UNTIL, since)[0] == CUTOFF + hour
 
 
 def test_the_lookback_of_a_window_leaves(server: EmulatorServer, tmp_path: Path) -> None:
@@ -238,8 +245,6 @@ def test_tables_and_files_lose_the_same(server: EmulatorServer, tmp_path: Path) 
 def test_an_incomplete_window_of_old_time_is_not_read_again(server: EmulatorServer, tmp_path: Path) -> None:
     page = LocalStorage(tmp_path / PAGE)
     record_window(page, CUTOFF - timedelta(days=3), CUTOFF - timedelta(days=2), complete=False)
-    from airflow_provider_metaconv.files.coverage_record import claim_window
-
     begin, _ = claim_window(page, UNTIL - timedelta(hours=1), UNTIL, CUTOFF)
     assert begin == CUTOFF
     record_window(page, begin, UNTIL, complete=True)

@@ -13,7 +13,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.utils.types import DagRunType
 
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
-from airflow_provider_metaconv.files.coverage_record import record_window
+from airflow_provider_metaconv.files.coverage import Span
+from airflow_provider_metaconv.files.coverage_record import read_coverage, record_window
 from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.operators.retention import MetaRetentionOperator
@@ -68,8 +69,10 @@ def test_a_scheduled_run_takes_no_older_time_for_a_gap(server: EmulatorServer, t
     assert windows == ["window=20261113T000000Z_20261120T110000Z", "window=20261120T110000Z_20261120T120000Z"]
 
 
-def test_all_that_is_kept_is_a_full_history(server: EmulatorServer, tmp_path: Path) -> None:
+def test_all_that_is_kept_is_covered_and_nothing_else(server: EmulatorServer, tmp_path: Path) -> None:
     extract(tmp_path, since="begin", until=NOW - DAYS)
+    covered = read_coverage(LocalStorage(tmp_path / PAGE)).coverage
+    assert covered.complete == (Span(datetime(2026, 11, 13, tzinfo=UTC), NOW - DAYS),)
     longer: dict[str, Any] = {"retention": 30 * DAYS, "run_type": DagRunType.SCHEDULED, "fill_gaps": True}
     assert extract(tmp_path, since=NOW - DAYS, **longer) == "window=20261119T120000Z_20261120T120000Z"
 

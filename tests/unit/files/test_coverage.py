@@ -239,6 +239,20 @@ def test_time_that_is_not_kept_is_no_gap() -> None:
     assert kept_from(Coverage(), START) == Coverage()
 
 
+@given(st.lists(st.tuples(st.integers(0, 22), st.integers(1, 6), st.booleans()), min_size=1), st.integers(0, 30))
+def test_time_that_is_not_kept_is_not_covered_and_other_time_stays_as_it_is(
+    windows: list[tuple[int, int, bool]], cutoff: int
+) -> None:
+    coverage = Coverage()
+    for hour, length, complete in windows:
+        coverage = with_window(coverage, at(hour), at(hour + length), complete=complete)
+    kept = kept_from(coverage, at(cutoff))
+    assert Coverage.from_bytes(kept.to_bytes()) == kept
+    for hour in range(30):
+        was_covered, is_covered = (any(s <= at(hour) < u for s, u in each.complete) for each in (coverage, kept))
+        assert is_covered == (was_covered and hour >= cutoff)
+
+
 @given(st.lists(st.tuples(st.integers(0, 22), st.integers(1, 6), st.booleans()), min_size=1))
 def test_gaps_and_complete_spans_share_the_time_between_the_first_window_and_the_last_complete_one(
     windows: list[tuple[int, int, bool]],
