@@ -22,7 +22,7 @@ from airflow_provider_metaconv.warehouse.errors import WarehouseError
 
 AnyJob = TypeVar("AnyJob", LoadJob, QueryJob)
 
-_FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_GROWTH = 0.1, 10.0, 1.5
+_FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_GROWTH = 0.1, 10.0, 1.2
 _ATTEMPTS_TO_FIND = 6
 _SECONDS_TO_CANCEL = 1.0
 
