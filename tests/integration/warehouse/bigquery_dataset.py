@@ -1,5 +1,6 @@
 """A separate dataset for each BigQuery test, and files in a bucket."""
 
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,12 @@ TIMEOUT = 30
 def bigquery_client(url, project):
     options = ClientOptions(api_endpoint=url)
     return bigquery.Client(project=project, credentials=AnonymousCredentials(), client_options=options)
+
+
+def shorten_pauses(monkeypatch):
+    """Pauses of at most a fifth of a second: without any, asking again and again would slow the server down."""
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.2)))
 
 
 class TemporaryDataset:

@@ -1,7 +1,6 @@
 """BigQuery: an erasure and loads beside it lose nothing, and what cannot be erased is said."""
 
 import threading
-import time
 
 import pytest
 
@@ -9,7 +8,7 @@ from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.schema import EXTRACTION_WINDOWS
 from airflow_provider_metaconv.warehouse import LoadResult, WarehouseBusyError, WarehouseRefusedError
 from airflow_provider_metaconv.warehouse.bigquery import erasure, merge
-from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset
+from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset, shorten_pauses
 from tests.integration.warehouse.warehouse_contract import counts, message, window
 
 OWN = Scope.OWN
@@ -59,7 +58,7 @@ def test_a_row_that_a_load_changes_meanwhile_is_read_again(dataset, files, monke
     warehouse = dataset.warehouse()
     warehouse.load([files(to_both(1), message(2, sender_id="7"))])
     monkeypatch.setattr(erasure.Erasure, "changes_of", changes_then_load)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    shorten_pauses(monkeypatch)
     assert warehouse.erase(["7"], [], OWN) == counts(messages=2)
     [row] = dataset.rows("messages")
     assert (row["text"], row["recipients"]) == ("new", [BOB, BOB])
@@ -87,7 +86,7 @@ def test_a_load_and_an_erasure_at_the_same_time_both_succeed(dataset, files):
 
 def test_an_erasure_that_keeps_conflicting_gives_up_and_changes_nothing(dataset, files, monkeypatch):
     monkeypatch.setattr(merge, "ATTEMPTS_WHEN_BUSY", 2)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    shorten_pauses(monkeypatch)
     warehouse = dataset.warehouse()
     warehouse.load([files(to_both(1), message(2, sender_id="7"))])
     # What is read is never what the row has then.

@@ -28,7 +28,7 @@ from airflow_provider_metaconv.warehouse import (
 )
 from airflow_provider_metaconv.warehouse.bigquery import BigQueryStep, BigQueryWarehouse, errors, merge, staging
 from airflow_provider_metaconv.warehouse.bigquery.sql import load_script
-from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset, bigquery_client
+from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryDataset, bigquery_client, shorten_pauses
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
     UNAVAILABLE,
@@ -342,7 +342,7 @@ def test_concurrent_loads_neither_lose_nor_repeat_rows(dataset, files):
 
 def test_a_merge_that_keeps_conflicting_gives_up(dataset, files, monkeypatch):
     monkeypatch.setattr(merge, "ATTEMPTS_WHEN_BUSY", 2)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    shorten_pauses(monkeypatch)
     problem = "Transaction is aborted due to concurrent update against table x"
     monkeypatch.setattr(
         bigquery.QueryJob, "error_result", property(lambda _: {"reason": "invalidQuery", "message": problem})
