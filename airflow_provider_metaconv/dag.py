@@ -18,7 +18,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Literal, cast
 
 import pendulum
@@ -38,7 +37,7 @@ from airflow_provider_metaconv.dag_settings import (
     run_params,
     variable_settings,
 )
-from airflow_provider_metaconv.dag_warehouses import DagWarehouse, parse_warehouse
+from airflow_provider_metaconv.dag_warehouses import DagWarehouse, parse_warehouse, warehouse_of
 from airflow_provider_metaconv.erase.retention import remove_old
 from airflow_provider_metaconv.hooks.google_cloud import GCP_CONN_ID, GoogleCloud
 from airflow_provider_metaconv.hooks.meta_graph import MetaGraphHook
@@ -324,7 +323,7 @@ def check_loaded(
     """Raise ``LoadError`` unless everything expected was fully extracted and every row is in the warehouse."""
     from airflow_provider_metaconv.load.load import check_manifests
 
-    with fail_fast(), warehouse.open(settings) as opened:
+    with fail_fast(), warehouse_of(warehouse, settings)() as opened:
         result = check_manifests(manifest_uris(manifests), opened, GoogleCloud(settings["gcp_conn_id"]).open_storage)
     result.raise_unless_complete(
         expected=[(target["page_id"], target["platform"]) for target in expected],
@@ -342,7 +341,7 @@ def remove_old_messages(settings: Mapping[str, Any], now: datetime, warehouse: D
     with fail_fast():
         root = GoogleCloud(settings["gcp_conn_id"]).open_storage(settings["destination"])
         cutoff = retention_cutoff(retention, now)
-        return remove_old(root, cutoff, retention, partial(warehouse.open, settings), name).as_dict()
+        return remove_old(root, cutoff, retention, warehouse_of(warehouse, settings), name).as_dict()
 
 
 def stored_variable(name: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The warehouses of ``meta_conversations_dag``: their names, load tasks, and how the check opens them.
+"""The warehouses of ``meta_conversations_dag``: their names, load tasks, and how other tasks open them.
 
 The warehouse is chosen when the DAG is parsed, because it decides which load task the DAG has. To add one, add a class
 here and an entry in ``WAREHOUSES``.
@@ -12,11 +12,13 @@ from typing import Any, Protocol
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_metaconv.dag_settings import SettingsError
+from airflow_provider_metaconv.erase.erase import OpenWarehouse
 from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
 from airflow_provider_metaconv.operators.load import (
     MetaConversationsToBigQueryOperator,
     MetaConversationsToDuckDBOperator,
 )
+from airflow_provider_metaconv.operators.warehouse_address import warehouse_opener
 
 _VIEWS = ("create_views", "view_options")
 """The settings of the views, the same for every warehouse."""
@@ -24,6 +26,9 @@ _VIEWS = ("create_views", "view_options")
 
 class DagWarehouse(Protocol):
     """The interface between the DAG and a warehouse."""
+
+    scheme: str
+    """The start of its addresses, as ``parse_warehouse`` and ``warehouse_opener`` read them."""
 
     setting: str
     """The name of the setting that locates the tables."""
@@ -34,13 +39,11 @@ class DagWarehouse(Protocol):
     def load_task(self, settings: Any, **arguments: Any) -> BaseOperator:
         """Return the load task; ``settings`` is the output of the settings task."""
 
-    def open(self, settings: Mapping[str, Any]) -> Any:
-        """Return the warehouse as a context manager."""
-
 
 class DagDuckDB:
     """A DuckDB file: ``duckdb:///data/conversations.duckdb``."""
 
+    scheme = "duckdb"
     setting = "database"
     param = "A DuckDB file"
 
@@ -49,16 +52,11 @@ class DagDuckDB:
         chosen = {key: settings[key] for key in ("database", *_VIEWS)}
         return MetaConversationsToDuckDBOperator(task_id="load_into_duckdb", **chosen, **arguments)
 
-    def open(self, settings: Mapping[str, Any]) -> Any:
-        """Return the warehouse of the setting ``database``."""
-        from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
-
-        return DuckDBWarehouse(settings["database"])
-
 
 class DagBigQuery:
     """A BigQuery dataset: ``bigquery://dataset`` in the connection's project, or ``bigquery://project.dataset``."""
 
+    scheme = "bigquery"
     setting = "dataset"
     param = "A dataset of BigQuery"
 
@@ -67,16 +65,16 @@ class DagBigQuery:
         chosen = {key: settings[key] for key in ("dataset", "project_id", "location", "gcp_conn_id", *_VIEWS)}
         return MetaConversationsToBigQueryOperator(task_id="load_into_bigquery", **chosen, **arguments)
 
-    def open(self, settings: Mapping[str, Any]) -> Any:
-        """Return the warehouse of the setting ``dataset``; raises ``ImportError`` if the extra is not installed."""
-        # Comes first, because its ImportError contains the installation command.
-        client = GoogleCloud(settings["gcp_conn_id"]).bigquery_client(settings["project_id"], settings["location"])
-        from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 
-        return BigQueryWarehouse(client, settings["dataset"], location=settings["location"])
+WAREHOUSES: Mapping[str, DagWarehouse] = {each.scheme: each for each in (DagDuckDB(), DagBigQuery())}
 
 
-WAREHOUSES: Mapping[str, DagWarehouse] = {"duckdb": DagDuckDB(), "bigquery": DagBigQuery()}
+def warehouse_of(chosen: DagWarehouse, settings: Mapping[str, Any]) -> OpenWarehouse:
+    """Return the function that opens the warehouse of a run's settings, without its views."""
+    cloud = GoogleCloud(settings["gcp_conn_id"])
+    address = f"{chosen.scheme}://{settings[chosen.setting]}"
+    return warehouse_opener(address, cloud, settings["project_id"], settings["location"])
+
 
 _ADVICE = 'use "duckdb:///data/conversations.duckdb" or "bigquery://project.dataset"'
 

@@ -92,7 +92,9 @@ class MetaErasePersonOperator(BaseOperator):
             one_of("scope", self.scope, [scope.value for scope in Scope])
             checked_place("destination", self.destination)
             cloud = GoogleCloud(self.gcp_conn_id)
-            open_warehouse = warehouse_opener(self.warehouse, cloud, self.project_id, self.location)
+            open_warehouse = None
+            if self.warehouse is not None:
+                open_warehouse = warehouse_opener(self.warehouse, cloud, self.project_id, self.location)
             with fail_fast():
                 key = None if self.privacy_conn_id is None else pseudonyms(self.privacy_conn_id)
                 root = cloud.open_storage(self.destination)

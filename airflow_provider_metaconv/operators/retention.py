@@ -58,7 +58,9 @@ class MetaRetentionOperator(BaseOperator):
             retention = checked_retention("retention", self.retention)
             checked_place("destination", self.destination)
             cloud = GoogleCloud(self.gcp_conn_id)
-            open_warehouse = warehouse_opener(self.warehouse, cloud, self.project_id, self.location)
+            open_warehouse = None
+            if self.warehouse is not None:
+                open_warehouse = warehouse_opener(self.warehouse, cloud, self.project_id, self.location)
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         with fail_fast():

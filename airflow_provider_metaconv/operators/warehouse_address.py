@@ -10,12 +10,11 @@ from airflow_provider_metaconv.hooks.google_cloud import GoogleCloud
 from airflow_provider_metaconv.warehouse import Warehouse
 
 
-def warehouse_opener(
-    address: str | None, cloud: GoogleCloud, project_id: str | None, location: str | None
-) -> OpenWarehouse | None:
-    """Return the function that opens the warehouse, or None without an address; raises ``ValueError`` for another."""
-    if address is None:
-        return None
+def warehouse_opener(address: str, cloud: GoogleCloud, project_id: str | None, location: str | None) -> OpenWarehouse:
+    """Return the function that opens the warehouse; raises ``ValueError`` for an unknown address.
+
+    That function raises ``ImportError`` with the command to install what is missing.
+    """
     scheme, separator, place = str(address).partition("://")
     if not separator or not place or scheme not in ("duckdb", "bigquery"):
         # The text is not quoted, because it may contain a password.
@@ -29,6 +28,7 @@ def warehouse_opener(
             with DuckDBWarehouse(place) as database:
                 yield database
             return
+        # First, because its ImportError contains the installation command.
         client = cloud.bigquery_client(project_id, location)
         from airflow_provider_metaconv.warehouse.bigquery import BigQueryWarehouse
 

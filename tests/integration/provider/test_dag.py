@@ -462,7 +462,7 @@ def test_a_failing_secrets_backend_fails_the_run(
 def test_missing_google_libraries_are_reported_with_advice() -> None:
     code = (
         "import sys\n"
-        "from airflow_provider_metaconv.dag_warehouses import WAREHOUSES\n"
+        "from airflow_provider_metaconv.dag_warehouses import WAREHOUSES, warehouse_of\n"
         "class Missing:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.startswith(('google', 'airflow.providers.google')):\n"
@@ -470,7 +470,7 @@ def test_missing_google_libraries_are_reported_with_advice() -> None:
         "sys.meta_path.insert(0, Missing())\n"
         "for name in [name for name in sys.modules if name.split('.')[0] == 'google']: del sys.modules[name]\n"
         "settings = {'dataset': 'example', 'gcp_conn_id': 'x', 'project_id': None, 'location': None}\n"
-        "try: WAREHOUSES['bigquery'].open(settings)\n"
+        "try: warehouse_of(WAREHOUSES['bigquery'], settings)().__enter__()\n"
         "except ImportError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

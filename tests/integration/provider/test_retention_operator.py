@@ -103,6 +103,7 @@ def test_the_operator_removes_what_extractions_left(server: EmulatorServer, tmp_
         ({"retention": 30}, "retention must be a timedelta from 1 to 36,500 days."),
         ({"destination": "a\\b"}, "destination must not contain a backslash: use / between folders."),
         ({"warehouse": "postgres://user:secret@host/db"}, 'warehouse must be "duckdb:///data/conversations.duckdb" or'),
+        ({"warehouse": ""}, 'warehouse must be "duckdb:///data/conversations.duckdb" or'),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, wrong: dict[str, Any], expected: str) -> None:
