@@ -47,11 +47,13 @@ test: $(VENV)/installed
 test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 -m google
 
-# Everything, then 2,000 random worlds and the oldest supported Airflow.
-# Also runs the cases that make test only samples.
+# Everything, also the cases that make test only samples, then 2,000 random worlds and the oldest supported Airflow.
+# Schedulers and browsers wait as much as they work, so two of these tests run at once, after all installations.
 test-all: export METACONV_THOROUGH := 1
-test-all: check test test-google test-dbt test-scheduler test-ui test-celery
-	$(BIN)/python -m tests.simulation --seeds 2000
+test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
+	$(MAKE) --jobs=2 --output-sync=target test-ui test-scheduler test-celery test-dbt
+	@# make check has simulated the first 300.
+	$(BIN)/python -m tests.simulation --first 300 --seeds 1700
 	$(MAKE) test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed

@@ -13,9 +13,8 @@ from tests.simulation.attempts import simulate
 from tests.simulation.generator import GENERATED_FAULTS, scenario
 from tests.simulation.runner import Totals, run_seeds
 from tests.simulation.scenario import Scenario
-from tests.thoroughness import IS_THOROUGH
 
-SEEDS = 1_000 if IS_THOROUGH else 300
+SEEDS = 300
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 
 
