@@ -41,7 +41,7 @@ check-style:
 # All tests that need only Python: real sockets, files, DuckDB, and Airflow's dag.test().
 # Distributed by file, because the tests of a file share their set-up.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(CHECKED)
 
 # Tests that need local servers for Cloud Storage and BigQuery.
 test-google: $(VENV)/installed-google
@@ -49,11 +49,12 @@ test-google: $(VENV)/installed-google
 
 # Everything, also the cases that make test only samples, then 2,000 random worlds and the oldest supported Airflow.
 # Schedulers and browsers wait as much as they work, so two of these tests run at once, after all installations.
+# What make check has run is not run again.
 test-all: export METACONV_THOROUGH := 1
+test-all: CHECKED := --ignore=tests/unit
 test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
 	$(MAKE) --jobs=2 --output-sync=target test-ui test-scheduler test-celery test-dbt
-	@# make check has simulated the first 300.
-	$(BIN)/python -m tests.simulation --first 300 --seeds 1700
+	$(BIN)/python -m tests.simulation --first 600 --seeds 1400
 	$(MAKE) test-matrix AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
