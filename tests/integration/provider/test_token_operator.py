@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, World, WorldSettings
 from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
@@ -57,7 +57,7 @@ def test_a_token_without_expiry_passes(monkeypatch: pytest.MonkeyPatch, server: 
 def test_the_access_event_has_the_two_times(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer) -> None:
     run(monkeypatch, server, server.system_user_token, server.app_secret)  # sets the connection
     asset = Asset(ACCESS_ASSET)
-    context: Any = {"outlet_events": {asset: SimpleNamespace(extra={})}}
+    context: Any = {"outlet_events": OutletEventAccessors()}
     MetaTokenExpiryOperator(task_id="check_token", outlets=[asset]).execute(context)
     assert context["outlet_events"][asset].extra == {
         "meta_conn_id": "meta_graph_default",
