@@ -1,7 +1,7 @@
 """The warehouses of ``meta_conversations_dag``: their names, load tasks, and how other tasks open them.
 
 The warehouse is chosen when the DAG is parsed, because it decides which load task the DAG has. To add one, add a class
-here and an entry in ``WAREHOUSES``.
+here, an entry in ``WAREHOUSES``, and its scheme to ``warehouse_opener``.
 """
 
 from __future__ import annotations
