@@ -211,7 +211,10 @@ class _Simulation:
             return
         changed = retention.remove_all_old(plan, disk, self._trace)
         after = self._result(disk.copy(WINDOW))
-        found = [*retention.check(before, after, plan), *retention.old_messages(plan, disk, self._live)]
+        found = [
+            *retention.check(before, after, plan, self._scenario.world.since),
+            *retention.old_messages(plan, disk, self._live),
+        ]
         found += [Finding("retention", f"the second time: {each}") for each in changed]
         self._trace("--- a full history, after the removal")
         self._attempt(AGAIN, Process(trace=self._trace), None, self._scenario.world.until, retention.cutoff_of(plan))
