@@ -52,8 +52,10 @@ def main() -> None:
     from local_bigquery.engine import database
     from local_bigquery.settings import settings
 
+    from .bigquery_catalog import remember_catalog
     from .bigquery_loads import repair_loads
 
+    remember_catalog()
     repair_loads(settings.storage_emulator_host)
     settings.data_dir = options.folder or options.temporary / "tables"
     settings.default_project_id = options.project

@@ -301,3 +301,26 @@ def test_tables_survive_a_kill(storage_server: StorageServer, tmp_path: Path) ->
         server.restart()
         assert address == server.url
         assert ids(client, f"{server.project}.d.t") == ["1"]
+
+
+def test_a_changed_table_is_seen_as_it_is(client: bigquery.Client, dataset: str) -> None:
+    """Also inside a script, and if another table gets its name: lookups are remembered."""
+
+    def run(script: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in client.query(script.replace("TABLE_", f"`{dataset}.t`")).result(timeout=TIMEOUT)]
+
+    assert run("CREATE TABLE TABLE_ (a INT64 NOT NULL); INSERT TABLE_ VALUES (1); SELECT * FROM TABLE_") == [{"a": 1}]
+    assert (client.get_table(f"{dataset}.t").num_rows, client.get_table(f"{dataset}.t").schema[0].mode) == (
+        1,
+        "REQUIRED",
+    )
+    altered = "ALTER TABLE TABLE_ ADD COLUMN b STRING; INSERT TABLE_ VALUES (2, 'x'); SELECT * FROM TABLE_ ORDER BY a"
+    assert run(altered) == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
+    assert client.get_table(f"{dataset}.t").num_rows == 2
+    run("DROP TABLE TABLE_")
+    with pytest.raises(exceptions.NotFound):
+        client.get_table(f"{dataset}.t")
+    assert run("CREATE TABLE TABLE_ AS SELECT 'y' AS c; SELECT * FROM TABLE_") == [{"c": "y"}]
+    assert [field.name for field in client.get_table(f"{dataset}.t").schema] == ["c"]
+    run("DROP TABLE TABLE_; CREATE VIEW TABLE_ AS SELECT 7 AS d")
+    assert (run("SELECT * FROM TABLE_"), client.get_table(f"{dataset}.t").table_type) == ([{"d": 7}], "VIEW")
