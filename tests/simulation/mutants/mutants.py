@@ -33,6 +33,7 @@ MUTANTS = (
         "extract/list_walk.py",
         "if state.calls == 1:",
         "if state.calls >= 1:",
+        seed=21,
     ),
     Mutant(
         "G2",
@@ -49,6 +50,7 @@ MUTANTS = (
         "files/commit.py",
         "earlier = earlier_manifest(storage)\n",
         "earlier = None\n",
+        seed=12,
     ),
     Mutant(
         "G4",
@@ -74,6 +76,7 @@ MUTANTS = (
         "extract/conversation.py",
         "defer(conversation, error)\n\n    def _avoid_unavailable(",
         "raise error\n\n    def _avoid_unavailable(",
+        seed=7,
     ),
     Mutant(
         "G7",
@@ -81,6 +84,7 @@ MUTANTS = (
         "extract/list_walk.py",
         "elif state.passes and not state.has_news:",
         "elif state.passes > QUIET_PASSES and not state.has_news:",
+        seed=2,
     ),
     Mutant(
         "G8",
@@ -90,6 +94,7 @@ MUTANTS = (
         "self.ids = max(min(self.ids, tried // 2), 10)",
         noticed_as=("G7",),
         why="the smallest call is repeated endlessly, which the number of calls reveals",
+        seed=46,
     ),
     Mutant(
         "G9",
@@ -97,5 +102,6 @@ MUTANTS = (
         "extract/checkpoint.py",
         "encoded = msgspec.json.encode(self._pseudonyms.seal(encoded).decode())",
         "pass",
+        seed=12,
     ),
 )
