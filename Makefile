@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
-.PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-dbt test-matrix bench benchmark benchmark-coverage benchmark-loading \
+.PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-dbt test-simulation test-matrix bench benchmark benchmark-coverage benchmark-loading \
 	benchmark-gcp benchmark-privacy benchmark-views soak simulate fuzz docs trial trial-requirements help clean
 
 demo: $(VENV)/installed
@@ -48,14 +48,13 @@ test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 -m google
 
 # Everything, also the cases that make test only samples, then 2,000 random worlds and the oldest supported Airflow.
-# Schedulers and browsers wait as much as they work, so two of these tests run at once, after all installations.
-# What make check has run is not run again.
+# Schedulers and browsers wait as much as they work, so three of these tests run at once, after all installations, and
+# what ALSO names beside them. What make check has run is not run again.
 test-all: export METACONV_THOROUGH := 1
 test-all: CHECKED := --ignore=tests/unit
 test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
-	$(MAKE) --jobs=2 --output-sync=target test-ui test-scheduler test-celery test-dbt
-	$(BIN)/python -m tests.simulation --first 600 --seeds 1400
-	$(MAKE) test-matrix AIRFLOW=3.1.8
+	$(MAKE) --jobs=3 --output-sync=target \
+		test-scheduler test-ui test-matrix test-celery $(ALSO) test-simulation test-dbt AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py
@@ -73,6 +72,10 @@ test-celery: $(VENV)/installed-celery
 # The dbt example of the documentation, with dbt in an environment of its own.
 test-dbt: $(VENV)/installed .venv-dbt/installed
 	$(BIN)/python -m pytest -m dbt tests/integration/test_dbt.py
+
+# The random worlds that make check and make test have not simulated.
+test-simulation: $(VENV)/installed
+	$(BIN)/python -m tests.simulation --first 600 --seeds 1400
 
 # All versions, or one: make test-matrix AIRFLOW=3.1.8
 test-matrix: $(VENV)/installed
