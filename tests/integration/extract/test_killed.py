@@ -17,12 +17,13 @@ from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings,
 from tests.integration.extract.extraction import written
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-ROWS_PER_PART = 400
+THREADS = 120
+ROWS_PER_PART = 160
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmulatorServer]:
-    world = uniform_world(threads=300, messages_per_thread=9, now=NOW, spacing_seconds=1)
+    world = uniform_world(threads=THREADS, messages_per_thread=9, now=NOW, spacing_seconds=1)
     with EmulatorServer(world, EmulatorSettings(latency_ms=2)) as running:
         yield running
 
@@ -59,7 +60,7 @@ def finish_and_compare(server: EmulatorServer, folder: Path) -> None:
     assert start(server, folder).wait() == 0
     found = written(folder)
     assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
-    assert 300 == len({row["conversation_id"] for row in found.conversations}) == len(found.conversations)
+    assert len({row["conversation_id"] for row in found.conversations}) == len(found.conversations) == THREADS
     assert {row["messages_extracted"] for row in found.conversations} == {9}
     left = {path.name for path in folder.iterdir()}
     assert left == {"_manifest.json", *(file["path"] for file in found.manifest["files"])}

@@ -16,6 +16,9 @@ from airflow_provider_metaconv.emulator import MessageSpec, ThreadSpec
 from tests.integration.extract.scene import MINUTE, UNTIL, scene
 
 MEBIBYTE = 1024 * 1024
+MESSAGES = 200
+"""Of 1 MiB each."""
+
 MOST_MEBIBYTES = 150
 
 
@@ -24,9 +27,9 @@ def long_text(number: int) -> str:
     return base64.b64encode(random.Random(number).randbytes(MEBIBYTE * 3 // 4)).decode()
 
 
-@pytest.mark.parametrize(("file_format", "conversations"), [("ndjson", 1), ("ndjson", 300), ("parquet", 6)])
+@pytest.mark.parametrize(("file_format", "conversations"), [("ndjson", 1), ("ndjson", MESSAGES), ("parquet", 4)])
 def test_large_messages_are_streamed(tmp_path: Path, file_format: str, conversations: int) -> None:
-    each = 300 // conversations
+    each = MESSAGES // conversations
     specs = [
         ThreadSpec(
             "MESSENGER",
@@ -43,5 +46,5 @@ def test_large_messages_are_streamed(tmp_path: Path, file_format: str, conversat
         arguments = [page.server.user_token, str(page.folder), file_format, UNTIL.isoformat()]
         printed = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
     figures = json.loads(printed.stdout.splitlines()[-1])
-    assert figures["messages"] == 300
+    assert figures["messages"] == MESSAGES
     assert figures["peak"] - figures["before"] <= MOST_MEBIBYTES
