@@ -48,13 +48,13 @@ test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 -m google
 
 # Everything, also the cases that make test only samples, then 2,000 random worlds and the oldest supported Airflow.
-# Schedulers and browsers wait as much as they work, so three of these tests run at once, after all installations, and
-# what ALSO names beside them. What make check has run is not run again.
+# Schedulers and browsers wait as much as they work, so two of these tests run at once, after all installations, and
+# what ALSO names with them. What make check has run is not run again.
 test-all: export METACONV_THOROUGH := 1
 test-all: CHECKED := --ignore=tests/unit
 test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
-	$(MAKE) --jobs=3 --output-sync=target \
-		test-scheduler test-ui test-matrix test-celery $(ALSO) test-simulation test-dbt AIRFLOW=3.1.8
+	$(MAKE) --jobs=2 --output-sync=target \
+		test-scheduler test-ui test-celery $(ALSO) test-matrix test-simulation test-dbt AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook, BaseOperator
 
 from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_world
 from airflow_provider_metaconv.files.storage.local import LocalStorage
@@ -90,6 +90,8 @@ def set_up(monkeypatch: pytest.MonkeyPatch, server: EmulatorServer, **values: An
     extra = {"calls_per_second": 1000, **values.pop("extra", {})}
     connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_META_GRAPH_DEFAULT", json.dumps({**connection, **values}))
+    # The first lookup in a process imports Airflow's models: stopped in between, no later one would find a connection.
+    BaseHook.get_connection("meta_graph_default")
 
 
 FAULTS = {
