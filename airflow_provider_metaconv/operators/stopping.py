@@ -67,6 +67,10 @@ def interruptible(work: Callable[[], Result], interrupt: Callable[[], None], sto
     with ThreadPoolExecutor(1, thread_name_prefix="metaconv") as threads, stop.cutting(interrupt):
         working = threads.submit(copy_context().run, work)
         try:
+            # An interrupt has no effect between two steps, so repeat it.
+            while wait([working], _SECONDS_BETWEEN_INTERRUPTS).not_done:
+                if stop.requested:
+                    interrupt()
             return working.result()
         except Exception:
             # An interrupted step raises its own error; report the stop instead.
@@ -74,7 +78,6 @@ def interruptible(work: Callable[[], Result], interrupt: Callable[[], None], sto
             raise
         except BaseException:
             interrupt()
-            # The interrupt has no effect between two steps, so repeat it.
             while wait([working], _SECONDS_BETWEEN_INTERRUPTS).not_done:
                 interrupt()
             raise

@@ -21,9 +21,9 @@ from airflow_provider_metaconv.emulator import EmulatorServer, Fault, uniform_wo
 from airflow_provider_metaconv.files.storage.local import LocalStorage
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOperator
-from airflow_provider_metaconv.operators.stopping import TaskStopped
+from airflow_provider_metaconv.operators.stopping import TaskStopped, interruptible
 from airflow_provider_metaconv.operators.token import MetaTokenExpiryOperator
-from airflow_provider_metaconv.stop import StoppedError
+from airflow_provider_metaconv.stop import Stop, StoppedError
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.extract.extraction import written
 from tests.integration.provider.test_extract_operator import TaskInstance
@@ -192,6 +192,28 @@ def test_killing_a_task_that_is_not_running_does_nothing(tmp_path: Path) -> None
 def test_airflow_can_retry_a_stopped_task() -> None:
     # Airflow does not retry some of its own exceptions, and no handler may treat this one as an error of the work.
     assert not issubclass(TaskStopped, AirflowException | Exception)
+
+
+def test_an_interrupt_between_two_steps_is_repeated() -> None:
+    interrupts: list[int] = []
+    second = threading.Event()
+
+    def interrupt() -> None:
+        interrupts.append(len(interrupts))
+        if len(interrupts) > 1:
+            second.set()
+
+    def work() -> None:
+        second.wait(SECONDS_TO_END)
+        raise InterruptedError
+
+    stop = Stop()
+    timer = threading.Timer(0.05, stop.request)
+    timer.start()
+    with pytest.raises(StoppedError):
+        interruptible(work, interrupt, stop)
+    timer.join()
+    assert second.is_set()
 
 
 @for_each_way
