@@ -138,7 +138,7 @@ help:
 	@echo "make docs            the documentation as a site, in .site"
 	@echo "make fuzz            mutated external input; MINUTES=1, TARGET=manifest"
 	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
-	@echo "make test-google, test-scheduler, test-ui, test-celery, test-dbt, test-matrix    parts of test-all, minutes each"
+	@echo "make test-google, test-scheduler, test-ui, test-celery, test-dbt, test-simulation, test-matrix    parts of test-all, minutes each"
 	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, benchmark-privacy, benchmark-views, soak    measurements"
 	@echo "make clean           remove the environments and the demo"
 
