@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Bytecode is compiled at installation: without it Airflow takes twice as long to start.
+# Python keeps the bytecode of what it has imported once: without it Airflow takes twice as long to start. Installation
+# compiles none, because most modules of Airflow's and Google's packages are never imported.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
@@ -147,14 +148,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV), once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python \
 		--constraint constraints.txt --editable '.[demo,parquet,test]'
 	@touch $@
 
 # Google's provider and its dependencies take 1.5 GB: only the commands that use it install it.
 $(VENV)/installed-google: $(VENV)/installed
 	@echo "Installing Google's provider into $(VENV), once"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python \
 		--constraint constraints.txt --editable '.[google,demo,parquet,test]'
 	@touch $@
 
@@ -165,7 +166,7 @@ $(VENV)/installed-ui: $(VENV)/installed
 	@test -x /usr/bin/chromium || { echo "Installing Debian's package chromium" && apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-liberation >/dev/null; }
 	@echo "Installing Playwright into $(VENV), once"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python \
 		--constraint constraints.txt --editable '.[demo,parquet,test,ui]'
 	@touch $@
 
@@ -176,14 +177,14 @@ $(VENV)/installed-ui: $(VENV)/installed
 
 $(VENV)/installed-docs: $(VENV)/installed
 	@echo "Installing MkDocs into $(VENV), once"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python \
 		--constraint constraints.txt --editable '.[docs,duckdb,parquet,test]'
 	@touch $@
 
 # Not an extra: Celery users already have its provider and database drivers.
 $(VENV)/installed-celery: $(VENV)/installed
 	@echo "Installing Celery's provider into $(VENV), once"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python \
 		--constraint constraints.txt apache-airflow-providers-celery asyncpg psycopg2-binary
 	@touch $@
 
@@ -204,7 +205,7 @@ trial-requirements: $(VENV)/installed
 .venv-fuzz/installed: $(VENV)/installed
 	@echo "Installing atheris into .venv-fuzz, once"
 	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
-	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python --compile-bytecode \
+	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python \
 		--constraint constraints.txt --editable '.[demo,parquet,test]'
 	@$(BIN)/uv pip install --quiet --python .venv-fuzz/bin/python atheris || echo "atheris does not support this Python: fuzzing without coverage"
 	@touch $@
@@ -213,7 +214,7 @@ trial-requirements: $(VENV)/installed
 .venv-dbt/installed: docs/dbt/requirements.txt $(VENV)/installed
 	@echo "Installing dbt into .venv-dbt, once"
 	@test -x .venv-dbt/bin/python || $(PYTHON) -m venv .venv-dbt
-	@$(BIN)/uv pip install --quiet --python .venv-dbt/bin/python --compile-bytecode --requirement docs/dbt/requirements.txt
+	@$(BIN)/uv pip install --quiet --python .venv-dbt/bin/python --requirement docs/dbt/requirements.txt
 	@touch $@
 
 .venv-audit/installed: $(VENV)/installed

@@ -88,7 +88,7 @@ class PinnedEnvironment:
         uv = find_uv()
         if uv is not None:
             _run([uv, "venv", "--quiet", "--no-project", "--python", base, self.folder])
-            install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", self.python, "--compile-bytecode"]
+            install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", self.python]
         else:
             _run([base, "-m", "venv", self.folder])
             install = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -103,7 +103,7 @@ def _run(
     command: list[str | Path], variables: dict[str, str] | None = None, timeout: float = INSTALL_TIMEOUT_SECONDS
 ) -> str:
     environment = {**os.environ, **(variables or {})}
-    # Byte code is compiled at install time: without it each start takes twice as long.
+    # Python keeps the bytecode of what it imports: without it each start takes twice as long.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     shown = " ".join(map(str, command))
     try:

@@ -104,7 +104,7 @@ def _install(cell: Cell) -> None:
     python = cell.folder / "bin" / "python"
     if not python.exists():
         _run([uv, "venv", "--quiet", "--no-project", "--python", find_python(cell.python), cell.folder])
-    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python, "--compile-bytecode"]
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
     _run([*install, f"apache-airflow=={cell.airflow}", *cell.pins, "--editable", f".[{cell.extras}]"])
 
 
