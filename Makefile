@@ -48,14 +48,13 @@ test: $(VENV)/installed
 test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 -m google
 
-# Everything, also the cases that make test only samples, then 2,000 random worlds and the oldest supported Airflow.
-# Schedulers and browsers wait as much as they work, so two of these tests run at once, after all installations, and
-# what ALSO names with them. What make check has run is not run again.
-test-all: export METACONV_THOROUGH := 1
+# Everything, also 1,000 random worlds and the oldest supported Airflow. Schedulers and browsers wait more than they
+# work, so three of these tests run at once, after all installations, and what ALSO names with them. What make check has
+# run is not run again.
 test-all: CHECKED := --ignore=tests/unit
 test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
-	$(MAKE) --jobs=2 --output-sync=target \
-		test-scheduler test-ui test-celery $(ALSO) test-matrix test-simulation test-dbt AIRFLOW=3.1.8
+	$(MAKE) --jobs=3 --output-sync=target \
+		test-ui test-scheduler test-celery $(ALSO) test-matrix test-dbt test-simulation AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py
@@ -76,7 +75,7 @@ test-dbt: $(VENV)/installed .venv-dbt/installed
 
 # The random worlds that make check and make test have not simulated.
 test-simulation: $(VENV)/installed
-	$(BIN)/python -m tests.simulation --first 600 --seeds 1400
+	$(BIN)/python -m tests.simulation --first 600 --seeds 400
 
 # All versions, or one: make test-matrix AIRFLOW=3.1.8
 test-matrix: $(VENV)/installed

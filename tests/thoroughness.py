@@ -1,4 +1,4 @@
-"""Whether tests with many cases run all of them: ``make test-all`` does, ``make test`` runs some."""
+"""Whether property tests try many examples: every night they do, in ``make test`` they try a few."""
 
 from __future__ import annotations
 

@@ -13,11 +13,10 @@ from tests.simulation.attempts import simulate
 from tests.simulation.generator import GENERATED_FAULTS, scenario
 from tests.simulation.runner import Totals, run_seeds
 from tests.simulation.scenario import Scenario
-from tests.thoroughness import IS_THOROUGH
 
 SEEDS = 300
-FIRST = SEEDS if IS_THOROUGH else 0
-"""``make test-all`` has already simulated the first seeds, in ``make check``."""
+FIRST = SEEDS
+"""``make check`` simulates the seeds before."""
 
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 

@@ -121,7 +121,7 @@ def loaded(folder, name, world):
     return path
 
 
-@settings(max_examples=15 if IS_THOROUGH else 10)
+@settings(max_examples=50 if IS_THOROUGH else 8)
 @given(worlds(), st.sets(people, min_size=1, max_size=2), st.sets(threads, max_size=2), st.sampled_from(Scope))
 def test_erasing_is_like_never_having_loaded(world, erased, conversations, scope):
     with tempfile.TemporaryDirectory() as name:

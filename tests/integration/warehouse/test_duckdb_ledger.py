@@ -14,7 +14,7 @@ from tests.integration.warehouse.warehouse_contract import Files
 from tests.thoroughness import IS_THOROUGH
 
 
-@settings(max_examples=30 if IS_THOROUGH else 20)
+@settings(max_examples=60 if IS_THOROUGH else 12)
 @given(extractions(), st.data())
 def test_ledger_matches_messages_for_any_window_order(extractions, data):
     """Files are shuffled one by one, so that even those of one extraction arrive separately."""

@@ -79,7 +79,7 @@ def _utc(value):
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-@settings(max_examples=10 if IS_THOROUGH else 5)
+@settings(max_examples=20 if IS_THOROUGH else 4)
 @given(st.tuples(*(page_worlds(*page) for page in PAGES)))
 def test_every_view_shows_what_the_model_shows(tables, worlds):
     connection, options = tables
