@@ -48,12 +48,12 @@ test: $(VENV)/installed
 test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 -m google
 
-# Everything, also 1,000 random worlds and the oldest supported Airflow. Schedulers and browsers wait more than they
-# work, so three of these tests run at once, after all installations, and what ALSO names with them. What make check has
+# Everything, also 1,000 random worlds and the oldest supported Airflow. Schedulers and browsers wait as much as they
+# work, so two of these tests run at once, after all installations, and what ALSO names with them. What make check has
 # run is not run again.
 test-all: CHECKED := --ignore=tests/unit
 test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
-	$(MAKE) --jobs=3 --output-sync=target \
+	$(MAKE) --jobs=2 --output-sync=target \
 		test-ui test-scheduler test-celery $(ALSO) test-matrix test-dbt test-simulation AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed

@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"redis-server": "redis-server", "initdb": "postgresql", "postgres": "postgresql", "pg_dump": "postgresql"}
+POSTGRES = ("initdb", "postgres", "pg_dump", "pg_isready")
+PACKAGES = {"redis-server": "redis-server", **dict.fromkeys(POSTGRES, "postgresql")}
 SECONDS_TO_INSTALL = 600
 
 

@@ -93,6 +93,7 @@ def _postgres(folder: Path, user: dict[str, Any]) -> Iterator[str]:
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     with _running(command, port, folder / "postgres.log", user):
+        _wait_until_postgres_is_ready(port)
         yield f"postgresql+psycopg2://airflow@{ADDRESS}:{port}/postgres"
 
 
@@ -126,6 +127,15 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
             return
         assert process.poll() is None, log.read_text(errors="replace")[-2000:]
         assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
+        time.sleep(0.05)
+
+
+def _wait_until_postgres_is_ready(port: int) -> None:
+    """It listens before it accepts clients."""
+    command = [program("pg_isready"), "--host", ADDRESS, "--port", str(port), "--timeout", "1"]
+    deadline = time.monotonic() + SECONDS_TO_START
+    while subprocess.run(command, capture_output=True, timeout=SECONDS_TO_START, check=False).returncode != 0:
+        assert time.monotonic() < deadline, "PostgreSQL does not accept clients"
         time.sleep(0.05)
 
 
