@@ -59,6 +59,13 @@ class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract, ErasureC
     def files(self, tmp_path, storage_server):
         return BucketFiles(tmp_path, storage_server)
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared(cls, bigquery_server, storage_server, tmp_path_factory):
+        with TemporaryDataset(bigquery_server) as dataset, dataset.warehouse() as warehouse:
+            files = BucketFiles(tmp_path_factory.mktemp("ledger"), storage_server)
+            yield warehouse, files, dataset.rows, dataset.ask
+
     @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
     @pytest.mark.parametrize("damage", ["cut", "rubbish", "empty", "missing"])
     def test_a_broken_file_changes_nothing(self, holding, files, file_format, damage):

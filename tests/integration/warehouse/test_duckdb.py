@@ -118,6 +118,14 @@ class TestDuckDB(WarehouseContract, LedgerContract, ErasureContract, RetentionCo
     def ask(self, path):
         return lambda title: run_query(path, title)
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared(cls, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("ledger")
+        path = folder / "ledger.duckdb"
+        with DuckDBWarehouse(path) as warehouse:
+            yield warehouse, Files(folder), lambda name: whole_rows_in(path, name), lambda title: run_query(path, title)
+
 
 @pytest.mark.parametrize("folder", ["*", "?", "[ab]", "a'b", "ünï", "50% {x} $files", "a b"])
 def test_a_folder_may_have_any_name(tmp_path, path, folder):
