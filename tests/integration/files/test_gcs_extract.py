@@ -20,6 +20,7 @@ from airflow_provider_metaconv.files.storage.gcs import GCSStorage
 from airflow_provider_metaconv.graph.errors import RateLimitError
 from local_servers.servers import StorageServer
 from tests.integration.extract.extraction import Written, extract, written
+from tests.thoroughness import IS_THOROUGH
 
 END = datetime(2026, 11, 2, tzinfo=UTC)
 ARGUMENTS: dict[str, Any] = {"until": END, "sizes": Sizes(5, 3, 3), "rows_per_part": 25}
@@ -188,7 +189,7 @@ def check(graph: EmulatorServer, bucket: Bucket, folder: Path) -> None:
     assert sorted(graph.ground_truth("100").message_ids) == sorted(found.message_ids)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40 if IS_THOROUGH else 10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.booleans(), max_size=120), st.sampled_from(["nothing", "checkpoint", "manifest"]))
 def test_concurrent_runs_never_publish_a_manifest_with_missing_files(
     graph: EmulatorServer,
