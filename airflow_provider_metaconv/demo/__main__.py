@@ -239,7 +239,7 @@ class _Demo:
             self._console.print(f"[red]Differs from the emulator's ground truth:[/red] {difference}")
         if differences:
             return 1
-        returned = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))
+        returned = ", ".join(f"{count} of code {code}" for code, count in sorted(errors.items()))
         self._show(
             f"[green]Files and tables match the emulator's ground truth exactly:[/green] "
             f"{sum(row['messages'] for row in everything.values()):,} messages. Errors it returned: {returned}."
