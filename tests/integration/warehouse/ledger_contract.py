@@ -216,6 +216,7 @@ class LedgerContract:
         case = f"partial, {order}"
         assert played.row(case, "extraction_windows")["status"] == "complete"
         assert played.ask(case, PARTIAL_WINDOWS) == []
+        assert len(played.ask("the demo", PARTIAL_WINDOWS)) == 1
 
     def test_an_earlier_releases_incomplete_conversation_becomes_a_gap(self, played):
         """The files of that release have neither gaps nor a reason_code."""
@@ -233,4 +234,4 @@ class LedgerContract:
 
     def test_reloading_the_ledger_writes_nothing(self, played):
         counts = {name: (each.inserted, each.updated) for name, each in played.again.items()}
-        assert counts == dict.fromkeys(counts, (0, 0))
+        assert counts == {table.name: (0, 0) for table in TABLES}
