@@ -74,7 +74,7 @@ def servers() -> Iterator[Servers]:
 def _redis(folder: Path, user: dict[str, Any]) -> Iterator[str]:
     port = free_port()
     settings = ["--bind", ADDRESS, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    with _running([program("redis-server"), *settings], port, folder / "redis.log", user):
+    with _running([program("redis-server"), *settings], port, folder / "redis.log", user, _listens):
         yield f"redis://{ADDRESS}:{port}/0"
 
 
@@ -92,13 +92,14 @@ def _postgres(folder: Path, user: dict[str, Any]) -> Iterator[str]:
     command = [program("postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    with _running(command, port, folder / "postgres.log", user):
-        _wait_until_postgres_is_ready(port)
+    with _running(command, port, folder / "postgres.log", user, _accepts_clients):
         yield f"postgresql+psycopg2://airflow@{ADDRESS}:{port}/postgres"
 
 
 @contextmanager
-def _running(command: Sequence[str], port: int, log: Path, user: dict[str, Any]) -> Iterator[None]:
+def _running(
+    command: Sequence[str], port: int, log: Path, user: dict[str, Any], is_ready: Callable[[int], bool]
+) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -109,7 +110,7 @@ def _running(command: Sequence[str], port: int, log: Path, user: dict[str, Any])
             **_plain(log.parent, user),
         )
         try:
-            _wait_until_it_listens(process, port, log)
+            _wait_until(is_ready, process, port, log)
             yield
         finally:
             _stop(process)
@@ -120,22 +121,23 @@ def _plain(folder: Path, user: dict[str, Any]) -> dict[str, Any]:
     return {"cwd": folder, "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}, **user}
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection((ADDRESS, port), timeout=1):
+        return True
+    return False
+
+
+def _accepts_clients(port: int) -> bool:
+    """PostgreSQL listens before it accepts clients."""
+    command = [program("pg_isready"), "--host", ADDRESS, "--port", str(port), "--timeout", "1"]
+    return subprocess.run(command, capture_output=True, timeout=SECONDS_TO_START, check=False).returncode == 0
+
+
+def _wait_until(is_ready: Callable[[int], bool], process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
-    while True:
-        with suppress(OSError), socket.create_connection((ADDRESS, port), timeout=1):
-            return
+    while not is_ready(port):
         assert process.poll() is None, log.read_text(errors="replace")[-2000:]
         assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
-        time.sleep(0.05)
-
-
-def _wait_until_postgres_is_ready(port: int) -> None:
-    """It listens before it accepts clients."""
-    command = [program("pg_isready"), "--host", ADDRESS, "--port", str(port), "--timeout", "1"]
-    deadline = time.monotonic() + SECONDS_TO_START
-    while subprocess.run(command, capture_output=True, timeout=SECONDS_TO_START, check=False).returncode != 0:
-        assert time.monotonic() < deadline, "PostgreSQL does not accept clients"
         time.sleep(0.05)
 
 
