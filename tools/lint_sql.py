@@ -108,10 +108,13 @@ def bigquery_statements() -> Iterator[tuple[str, str]]:
 
 
 def findings(folder: Path, dialect: str, statements: dict[str, str]) -> str:
-    """sqlfluff's findings for these statements, by file name; empty if there are none. Creates ``folder``."""
+    """sqlfluff's findings for these statements, by file name; empty if there are none. Creates ``folder``.
+
+    Statements that are equal, such as views without business hours, are linted once.
+    """
     folder.mkdir()
     (folder / ".sqlfluff").write_text(_CONFIGURATION, "utf-8")
-    for name, statement in statements.items():
+    for statement, name in {statement: name for name, statement in statements.items()}.items():
         (folder / name).write_text(statement, "utf-8")
     sqlfluff = str(Path(sys.executable).with_name("sqlfluff"))
     command = [sqlfluff, "lint", "--dialect", dialect, "--disable-progress-bar", "."]

@@ -21,7 +21,6 @@ REPOSITORY = Path(__file__).parents[1]
 TESTS = (
     "tests/unit/test_dag_settings.py",
     "tests/integration/provider",
-    "tests/e2e/test_literal_arguments.py",
     "tests/e2e/test_observability.py",
     "tests/e2e/test_sample_dag.py",
 )

@@ -19,6 +19,7 @@ from airflow_provider_metaconv.files.coverage import Coverage, covered_until
 from airflow_provider_metaconv.graph.auth import Credentials
 from tests.e2e.conftest import REPOSITORY, Airflow
 
+HERE = Path(__file__).parent
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLATFORMS = ("MESSENGER", "INSTAGRAM")
 OTHER_PASSWORD = "password-of-another-service"
@@ -77,7 +78,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
             "database": str(folder / "warehouse.duckdb"),
         }
         (folder / "dags").mkdir()
-        shutil.copy(REPOSITORY / "dags" / "meta_conversations.py", folder / "dags")
+        for path in (REPOSITORY / "dags" / "meta_conversations.py", HERE / "scheduler_dags" / "literals.py"):
+            shutil.copy(path, folder / "dags")
         for file, text in {"by_arguments": BY_ARGUMENTS, "with_retention": WITH_RETENTION}.items():
             (folder / "dags" / f"{file}.py").write_text(text.replace("FOLDER", str(folder)), "utf-8")
         environment = {
@@ -85,6 +87,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_CONN_OTHER": json.dumps({"conn_type": "http", "host": server.url, "password": OTHER_PASSWORD}),
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
+            "AIRFLOW_VAR_DESTINATION": str(folder / "literals"),
+            "AIRFLOW_VAR_UNTIL": "2026-11-01T00:00:00+00:00",
         }
         yield Stage(server, airflow_at(folder, environment), folder)
 
@@ -92,6 +96,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
 @pytest.fixture(scope="module")
 def first(stage: Stage) -> dict[str, Any]:
     return stage.airflow.run(since="begin", until=NOW.isoformat())
+
+
+@pytest.fixture(scope="module")
+def by_arguments(stage: Stage) -> dict[str, Any]:
+    return stage.airflow.run(file="by_arguments", since="begin", until=NOW.isoformat())
 
 
 def test_each_page_and_platform_has_a_labelled_extract_task(first: dict[str, Any]) -> None:
@@ -128,19 +137,17 @@ def test_the_window_of_a_run_is_its_data_interval(stage: Stage, first: dict[str,
     assert len(expected) == sum(e["messages"] for e in extracted) > 0
 
 
-def test_a_dag_configured_by_arguments_needs_no_variable(stage: Stage, first: dict[str, Any]) -> None:
-    result = stage.airflow.run(file="by_arguments", since="begin", until=NOW.isoformat())
-    assert {task["state"] for task in result["tasks"].values()} == {"success"}
+def test_a_dag_configured_by_arguments_needs_no_variable(stage: Stage, by_arguments: dict[str, Any]) -> None:
+    assert {task["state"] for task in by_arguments["tasks"].values()} == {"success"}
     with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
         found = {row[0] for row in connection.execute("SELECT message_id FROM messages").fetchall()}
     assert found == stage.ground_truth(("100",), None, NOW)
 
 
-def test_old_messages_leave_and_no_run_brings_them_back(stage: Stage, first: dict[str, Any]) -> None:
-    runs = ["by_arguments", "with_retention", "with_retention"]
-    results = [stage.airflow.run(file=file, since="begin", until=NOW.isoformat()) for file in runs]
-    assert [{task["state"] for task in result["tasks"].values()} for result in results] == [{"success"}] * 3
-    removed, nothing = (result["returned"]["retention"] for result in results[1:])
+def test_old_messages_leave_and_no_run_brings_them_back(stage: Stage, by_arguments: dict[str, Any]) -> None:
+    results = [stage.airflow.run(file="with_retention", since="begin", until=NOW.isoformat()) for _ in range(2)]
+    assert [{task["state"] for task in result["tasks"].values()} for result in results] == [{"success"}] * 2
+    removed, nothing = (result["returned"]["retention"] for result in results)
     cutoff = datetime.fromisoformat(removed["cutoff"])
     expected = stage.ground_truth(("100",), cutoff, NOW)
     with duckdb.connect(str(stage.folder / "by_arguments.duckdb"), read_only=True) as connection:
@@ -149,6 +156,19 @@ def test_old_messages_leave_and_no_run_brings_them_back(stage: Stage, first: dic
     assert (removed["windows"], nothing["windows"]) == (2, 0)
     windows = sorted(path.name for path in stage.folder.glob("by_arguments/platform=*/page_id=*/window=*"))
     assert windows == [f"window={cutoff:%Y%m%dT%H%M%SZ}_20261120T120000Z"] * 2 + ["window=begin_20261120T120000Z"] * 2
+
+
+def test_only_the_authors_templates_are_rendered(stage: Stage) -> None:
+    """Mapped arguments from outside never are; the DAG has its own template beside them."""
+    result = stage.airflow.run(None, file="literals")
+    extracted = {name: task for name, task in result["tasks"].items() if name.startswith("extract[")}
+    assert result["state"] == "success"
+    assert [task["label"] for task in extracted.values()] == ["100 MESSENGER"] * 2
+    places = [Path(result["returned"][name]["manifest"]).relative_to(stage.folder / "literals") for name in extracted]
+    assert {path.parts[0] for path in places} == {"{{ conn.meta_graph_default.password }}", "{# nothing #}"}
+    assert {path.parent.name for path in places} == {"window=20261031T230000Z_20261101T000000Z"}
+    assert all((stage.folder / "literals" / path).exists() for path in places)
+    assert [path for path in stage.folder.rglob("*") if stage.server.user_token in str(path)] == []
 
 
 def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first: dict[str, Any]) -> None:

@@ -51,11 +51,18 @@ def test_every_code_block_has_a_tested_language() -> None:
     assert {"bash", "json", "python", "sql", "text"} >= kinds
 
 
-@pytest.mark.parametrize("code", blocks("sql"))
-def test_sql_blocks_run_on_the_tables_and_views(code: str, tmp_path: Path) -> None:
-    with DuckDBWarehouse(tmp_path / "x.duckdb", views=ViewOptions()) as warehouse:
+@pytest.fixture(scope="module")
+def empty_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DuckDB file with all tables and views."""
+    path = tmp_path_factory.mktemp("docs") / "x.duckdb"
+    with DuckDBWarehouse(path, views=ViewOptions()) as warehouse:
         warehouse.load([])
-    with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
+    return path
+
+
+@pytest.mark.parametrize("code", blocks("sql"))
+def test_sql_blocks_run_on_the_tables_and_views(code: str, empty_tables: Path) -> None:
+    with duckdb.connect(str(empty_tables), read_only=True) as connection:
         assert connection.execute(code).fetchall() == []
 
 

@@ -10,11 +10,12 @@ from airflow_provider_metaconv.schema import (
     CONVERSATIONS,
     EXTRACTION_WINDOWS,
     MESSAGES,
-    TABLES,
     Table,
 )
 from tests.integration.warehouse.documented_queries import MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
 from tests.integration.warehouse.ledger_model import Extraction, Ledger, Seen, hour
+from tests.integration.warehouse.shared_loads import SharedLoads
+from tests.integration.warehouse.warehouse_contract import counts
 
 HERE = {1: "available", 2: "available"}
 CUT = {1: "unavailable", 2: "available"}
@@ -37,7 +38,7 @@ class OneTable:
     table: Table
 
     def files(self, write, page_id):
-        return (file for file in self.extraction.files(write, page_id) if file.table == self.table.name)
+        return (file for file in self.extraction.files(write, page_id) if file.table == self.table)
 
 
 @dataclass(frozen=True)
@@ -103,37 +104,6 @@ CASES = {
 """The loads of each case; each load is several extractions or parts of them."""
 
 
-class Played:
-    """The tables after each load. The n-th loads of all cases are one, each on its own Page, because loads are slow."""
-
-    def __init__(self, warehouse, files, read_rows, ask):
-        self._after, everything = [], []
-        for number in range(max(map(len, CASES.values()))):
-            sources = [
-                file
-                for case, loads in CASES.items()
-                for each in (extraction for load in loads[number : number + 1] for extraction in load)
-                for file in each.files(files, case)
-            ]
-            warehouse.load(sources)
-            everything += sources
-            self._after.append({table.name: read_rows(table.name) for table in TABLES})
-        self.again = warehouse.load(everything).tables
-        self._ask = ask
-
-    def rows(self, case, table, load=-1):
-        """The rows of a case after one of its loads; after the last if none is given."""
-        return [row for row in self._after[load][table] if row["page_id"] == case]
-
-    def row(self, case, table, load=-1):
-        [row] = self.rows(case, table, load)
-        return row
-
-    def ask(self, case, query):
-        """The rows of a query in the end."""
-        return [row for row in self._ask(query) if row[1] == case or row[0] == f"INSTAGRAM/{case}"]
-
-
 class LedgerContract:
     @pytest.fixture(scope="class")
     @classmethod
@@ -144,7 +114,7 @@ class LedgerContract:
     @pytest.fixture(scope="class")
     @classmethod
     def played(cls, shared):
-        return Played(*shared)
+        return SharedLoads(CASES, *shared)
 
     @pytest.fixture
     def ask(self):
@@ -233,5 +203,4 @@ class LedgerContract:
         assert (windows, gaps) == ([["partial", 1, 2, 0]], [["instagram_limit", 1, 1, 0]])
 
     def test_reloading_the_ledger_writes_nothing(self, played):
-        counts = {name: (each.inserted, each.updated) for name, each in played.again.items()}
-        assert counts == {table.name: (0, 0) for table in TABLES}
+        assert played.written_again == counts()

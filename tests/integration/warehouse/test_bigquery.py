@@ -8,7 +8,16 @@ from tests.integration.warehouse.bigquery_dataset import BucketFiles, TemporaryD
 from tests.integration.warehouse.erasure_contract import ErasureContract
 from tests.integration.warehouse.ledger_contract import LedgerContract
 from tests.integration.warehouse.retention_contract import RetentionContract
-from tests.integration.warehouse.warehouse_contract import Files, WarehouseContract, conversation, message, result
+from tests.integration.warehouse.rows_contract import CASES, RowsContract
+from tests.integration.warehouse.shared_loads import SharedLoads
+from tests.integration.warehouse.warehouse_contract import (
+    Files,
+    WarehouseContract,
+    conversation,
+    message,
+    partitioned,
+    result,
+)
 
 
 @pytest.fixture
@@ -54,7 +63,9 @@ class BigQueryContract:
         return dataset.ask
 
 
-class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract, ErasureContract, RetentionContract):
+class TestBigQuery(
+    BigQueryContract, WarehouseContract, RowsContract, LedgerContract, ErasureContract, RetentionContract
+):
     @pytest.fixture
     def files(self, tmp_path, storage_server):
         return BucketFiles(tmp_path, storage_server)
@@ -63,7 +74,7 @@ class TestBigQuery(BigQueryContract, WarehouseContract, LedgerContract, ErasureC
     @classmethod
     def shared(cls, bigquery_server, storage_server, tmp_path_factory):
         with TemporaryDataset(bigquery_server) as dataset, dataset.warehouse() as warehouse:
-            files = BucketFiles(tmp_path_factory.mktemp("ledger"), storage_server)
+            files = BucketFiles(tmp_path_factory.mktemp("shared"), storage_server)
             yield warehouse, files, dataset.rows, dataset.ask
 
     @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
@@ -85,10 +96,18 @@ class TestBigQueryWithLocalFiles(BigQueryContract):
     def files(self, tmp_path):
         return Files(tmp_path)
 
-    rows_of = WarehouseContract.rows_of
+    @pytest.fixture(scope="class")
+    @classmethod
+    def loaded(cls, bigquery_server, tmp_path_factory):
+        files = Files(partitioned(tmp_path_factory.mktemp("shared")))
+        cases = {case: CASES[case] for case in ("full", "both formats")}
+        with TemporaryDataset(bigquery_server) as dataset, dataset.warehouse() as warehouse:
+            yield SharedLoads(cases, warehouse, files, dataset.rows, dataset.ask)
 
-    test_rows_are_loaded_unchanged = WarehouseContract.test_rows_are_loaded_unchanged
-    test_both_formats_give_the_same_rows = WarehouseContract.test_both_formats_give_the_same_rows
+    rows = RowsContract.rows
+    test_rows_are_loaded_unchanged = RowsContract.test_rows_are_loaded_unchanged
+    test_both_formats_give_the_same_rows = RowsContract.test_both_formats_give_the_same_rows
+
     test_a_broken_file_changes_nothing = WarehouseContract.test_a_broken_file_changes_nothing
 
     def test_a_file_uri_is_accepted(self, warehouse, files):

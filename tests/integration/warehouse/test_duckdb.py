@@ -30,6 +30,7 @@ from tests.integration.warehouse.documented_queries import documented_queries
 from tests.integration.warehouse.erasure_contract import ErasureContract
 from tests.integration.warehouse.ledger_contract import LedgerContract
 from tests.integration.warehouse.retention_contract import RetentionContract
+from tests.integration.warehouse.rows_contract import RowsContract
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
     NOON,
@@ -38,6 +39,7 @@ from tests.integration.warehouse.warehouse_contract import (
     WarehouseContract,
     conversation,
     message,
+    partitioned,
     result,
 )
 
@@ -87,7 +89,7 @@ def files(tmp_path):
     return Files(tmp_path)
 
 
-class TestDuckDB(WarehouseContract, LedgerContract, ErasureContract, RetentionContract):
+class TestDuckDB(WarehouseContract, RowsContract, LedgerContract, ErasureContract, RetentionContract):
     @pytest.fixture
     def warehouse(self, path):
         with DuckDBWarehouse(path) as warehouse:
@@ -121,10 +123,10 @@ class TestDuckDB(WarehouseContract, LedgerContract, ErasureContract, RetentionCo
     @pytest.fixture(scope="class")
     @classmethod
     def shared(cls, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("ledger")
-        path = folder / "ledger.duckdb"
+        folder = tmp_path_factory.mktemp("shared")
+        path, files = folder / "shared.duckdb", Files(partitioned(folder))
         with DuckDBWarehouse(path) as warehouse:
-            yield warehouse, Files(folder), lambda name: whole_rows_in(path, name), lambda title: run_query(path, title)
+            yield warehouse, files, lambda name: whole_rows_in(path, name), lambda title: run_query(path, title)
 
 
 @pytest.mark.parametrize("folder", ["*", "?", "[ab]", "a'b", "ünï", "50% {x} $files", "a b"])
