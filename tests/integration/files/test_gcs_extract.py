@@ -189,7 +189,7 @@ def check(graph: EmulatorServer, bucket: Bucket, folder: Path) -> None:
     assert sorted(graph.ground_truth("100").message_ids) == sorted(found.message_ids)
 
 
-@settings(max_examples=40 if IS_THOROUGH else 10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40 if IS_THOROUGH else 6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.booleans(), max_size=120), st.sampled_from(["nothing", "checkpoint", "manifest"]))
 def test_concurrent_runs_never_publish_a_manifest_with_missing_files(
     graph: EmulatorServer,

@@ -10,10 +10,9 @@ from airflow_provider_metaconv.schema import (
     CONVERSATIONS,
     EXTRACTION_WINDOWS,
     MESSAGES,
-    Table,
 )
 from tests.integration.warehouse.documented_queries import MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
-from tests.integration.warehouse.ledger_model import Extraction, Ledger, Seen, hour
+from tests.integration.warehouse.ledger_model import Extraction, Ledger, OneTable, Seen, hour
 from tests.integration.warehouse.shared_loads import SharedLoads
 from tests.integration.warehouse.warehouse_contract import counts
 
@@ -28,17 +27,6 @@ def extraction(number, since=1, until=3, status="complete", folders="", **seen):
 
 def truncated(messages=CUT, unplaced=0):
     return Seen("truncated_by_platform", messages, unplaced)
-
-
-@dataclass(frozen=True)
-class OneTable:
-    """One table's file of an extraction."""
-
-    extraction: Extraction
-    table: Table
-
-    def files(self, write, page_id):
-        return (file for file in self.extraction.files(write, page_id) if file.table == self.table)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from airflow_provider_metaconv.schema import (
     CONVERSATIONS,
     EXTRACTION_WINDOWS,
     MESSAGES,
+    Table,
 )
 from tests.integration.warehouse.documented_queries import CLOSED_GAPS, MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
 
@@ -128,6 +129,18 @@ class Extraction:
             if rows:
                 empty = dict.fromkeys(table.column_names)
                 yield write(*(empty | row for row in rows), table=table)
+
+
+@dataclass(frozen=True)
+class OneTable:
+    """One table's file of an extraction."""
+
+    extraction: Extraction
+    table: Table
+
+    def files(self, write, page_id):
+        """The same as of the extraction; ``write`` must return what has the table."""
+        return (file for file in self.extraction.files(write, page_id) if file.table == self.table)
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 from airflow_provider_metaconv.schema import MESSAGES, TABLES, Table
@@ -27,7 +28,8 @@ class SharedLoads:
     """
 
     def __init__(self, cases, warehouse, files, read_rows, ask):
-        self._after, everything = [], []
+        self._warehouse, self._ask = warehouse, cache(ask)
+        self._after, self._sources = [], []
         for number in range(max(map(len, cases.values()))):
             together: defaultdict[Any, list[Any]] = defaultdict(list)
             for case, loads in cases.items():
@@ -40,11 +42,14 @@ class SharedLoads:
                 for (_, table, file_format), rows in sorted(together.items(), key=lambda item: item[0][0])
             ]
             warehouse.load(sources)
-            everything += sources
+            self._sources += sources
             self._after.append({table.name: read_rows(table.name) for table in TABLES})
-        again = warehouse.load(everything).tables
-        self.written_again = {name: each.inserted + each.updated for name, each in again.items()}
-        self._ask = ask
+
+    @cached_property
+    def written_again(self):
+        """The number of rows of each table that one load of all files writes in the end."""
+        again = self._warehouse.load(self._sources).tables
+        return {name: each.inserted + each.updated for name, each in again.items()}
 
     def rows(self, case, table, load=-1):
         """The rows of a case after one of its loads; after the last if none is given."""
