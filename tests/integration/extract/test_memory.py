@@ -16,8 +16,8 @@ from airflow_provider_metaconv.emulator import MessageSpec, ThreadSpec
 from tests.integration.extract.scene import MINUTE, UNTIL, scene
 
 MEBIBYTE = 1024 * 1024
-MESSAGES = 200
-"""Of 1 MiB each."""
+MESSAGES = 100
+"""Of 1 MiB each. With all of them in memory the peak would be far above the limit."""
 
 MOST_MEBIBYTES = 150
 

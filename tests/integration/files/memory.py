@@ -19,7 +19,7 @@ from airflow_provider_metaconv.schema import MESSAGES, Row
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.peak_memory import peak_megabytes
 
-ROWS = 200
+ROWS = 160
 LENGTH = 1_000_000
 
 

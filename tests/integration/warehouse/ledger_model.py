@@ -1,10 +1,12 @@
 """A model of the ledger: extractions of one Page as files, and the tables expected of any set of them."""
 
 import collections
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from airflow_provider_metaconv.schema import (
@@ -177,6 +179,29 @@ def extraction(draw, number, windows):
         draw(st.sampled_from(["complete", "complete", "partial"])),
         {name: draw(seen(since, until)) for name in sorted(conversations)},
     )
+
+
+@st.composite
+def histories(draw, most_extractions, most_loads):
+    """Extractions, and loads of their files in any order, so that even those of one extraction arrive separately."""
+    read = draw(extractions(most_extractions))
+    files = draw(st.permutations([OneTable(each, table) for each in read for table in each.rows()]))
+    cuts = draw(st.lists(st.integers(0, len(files)), min_size=most_loads - 1, max_size=most_loads - 1))
+    return read, [files[start:end] for start, end in itertools.pairwise([0, *sorted(cuts), len(files)])]
+
+
+def check_histories(histories, load):
+    """Compare the ledger of each history with the model. ``load`` loads all of them, and returns ``SharedLoads``."""
+    # The first that Hypothesis tries are the simplest.
+    assume(sum(len(read) for read, _ in histories) > 2 * len(histories))
+    cases = {f"Page {number}": loads for number, (_, loads) in enumerate(histories)}
+    loaded = load(cases)
+    for page, (read, _) in zip(cases, histories, strict=True):
+        Ledger(read).check(
+            lambda table, page=page: loaded.rows(page, table),
+            lambda query, page=page: [[*PAGE.values(), *row[2:]] for row in loaded.ask(page, query)],
+        )
+    return loaded
 
 
 class Ledger:
