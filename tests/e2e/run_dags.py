@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
+from airflow.sdk import DAG
 from airflow.sdk.execution_time import supervisor
 
 # Airflow 3.1 builds its whole API again for each task of dag.test(): three quarters of the time. Later ones keep it.
@@ -39,7 +40,9 @@ def main() -> None:
             request = json.loads(line)
             os.environ["META_CONVERSATIONS_WAREHOUSE"] = request.pop("warehouse")
             # A new DAG object for each run: dag.test() keeps one run's params for the next.
-            dag = importlib.reload(importlib.import_module(request.pop("file"))).dag
+            module = importlib.reload(importlib.import_module(name := request.pop("file")))
+            # Named as a variable or as the function that is decorated.
+            dag = module.dag if isinstance(getattr(module, "dag", None), DAG) else getattr(module, name)()
             results.write(json.dumps(run(dag, **request)) + "\n")
             results.flush()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pendulum
 import pytest
 import requests
 
@@ -19,7 +20,6 @@ from airflow_provider_metaconv.files.coverage import Coverage, covered_until
 from airflow_provider_metaconv.graph.auth import Credentials
 from tests.e2e.conftest import REPOSITORY, Airflow
 
-HERE = Path(__file__).parent
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLATFORMS = ("MESSENGER", "INSTAGRAM")
 OTHER_PASSWORD = "password-of-another-service"
@@ -78,13 +78,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
             "database": str(folder / "warehouse.duckdb"),
         }
         (folder / "dags").mkdir()
-        for path in (REPOSITORY / "dags" / "meta_conversations.py", HERE / "scheduler_dags" / "literals.py"):
-            shutil.copy(path, folder / "dags")
+        for path in ("dags/meta_conversations.py", "dags/meta_token_expiry.py", "tests/e2e/scheduler_dags/literals.py"):
+            shutil.copy(REPOSITORY / path, folder / "dags")
         for file, text in {"by_arguments": BY_ARGUMENTS, "with_retention": WITH_RETENTION}.items():
             (folder / "dags" / f"{file}.py").write_text(text.replace("FOLDER", str(folder)), "utf-8")
         environment = {
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "AIRFLOW_CONN_META_GRAPH_SHOP": json.dumps(connection | {"password": server.system_user_token}),
+            "META_TOKEN_EXPIRY_CONN_IDS": "meta_graph_default,meta_graph_shop",
             "AIRFLOW_CONN_OTHER": json.dumps({"conn_type": "http", "host": server.url, "password": OTHER_PASSWORD}),
             "AIRFLOW_VAR_META_CONVERSATIONS": json.dumps(settings),
             "AIRFLOW_VAR_DESTINATION": str(folder / "literals"),
@@ -169,6 +171,15 @@ def test_only_the_authors_templates_are_rendered(stage: Stage) -> None:
     assert {path.parent.name for path in places} == {"window=20261031T230000Z_20261101T000000Z"}
     assert all((stage.folder / "literals" / path).exists() for path in places)
     assert [path for path in stage.folder.rglob("*") if stage.server.user_token in str(path)] == []
+
+
+def test_an_expiring_token_does_not_affect_the_check_of_another(stage: Stage) -> None:
+    stage.server.describe_token(stage.server.user_token, expires_at=pendulum.now("UTC").add(days=3, hours=1))
+    tasks = stage.airflow.run(file="meta_token_expiry")["tasks"].values()
+    states = {task["label"]: task["state"] for task in tasks}
+    assert states == {"meta_graph_default": "failed", "meta_graph_shop": "success"}
+    advice = "Connection meta_graph_default: The user token of Emulator User (id 5000000000000001"
+    assert advice in stage.airflow.log.read_text()
 
 
 def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first: dict[str, Any]) -> None:
@@ -275,7 +286,7 @@ def test_a_file_as_destination_fails_at_once_without_a_call(stage: Stage, first:
 
 def test_no_secret_is_left_after_all_runs(stage: Stage, first: dict[str, Any]) -> None:
     server = stage.server
-    tokens = [server.user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
+    tokens = [server.user_token, server.system_user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
     proofs = [Credentials(token, server.app_secret).parameters["appsecret_proof"] for token in tokens]
     texts = [text for text in _texts(stage) if len(text) > 25][:200]
     left_behind = [path for path in stage.folder.rglob("*") if path.is_file()]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from airflow import sdk
+from airflow.sdk import dag, task
 
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
 
 SENT = "{{ conn.meta_graph_default.password }}"
 
 
-@sdk.dag(schedule=None)
+@dag(schedule=None)
 def literals() -> None:
     """One destination per kind of template mark."""
 
-    @sdk.task
+    @task
     def plans(files: str) -> list[dict[str, str]]:
         """Values that could come from a run's params, a Variable or Meta."""
         return [{"page_id": "100", "destination": f"{files}/{place}"} for place in (SENT, "{# nothing #}")]
@@ -30,4 +30,4 @@ def literals() -> None:
     )
 
 
-dag = literals()
+literals()

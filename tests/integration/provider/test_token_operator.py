@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import runpy
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +19,6 @@ from airflow_provider_metaconv.graph.errors import RateLimitError, TokenError
 from airflow_provider_metaconv.observability.coverage_event import ACCESS_ASSET
 from airflow_provider_metaconv.operators.token import MetaTokenExpiryOperator
 from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
-from tests.airflow_database import NewDatabase
 
 DAG_FILE = Path(__file__).parents[3] / "dags" / "meta_token_expiry.py"
 
@@ -112,29 +106,3 @@ def test_the_dag_checks_each_connection_separately(monkeypatch: pytest.MonkeyPat
     assert dag.task_ids == ["check_token"]
     assert task.expand_input.value["meta_conn_id"] == ["meta_graph_default", "meta_graph_shop"]
     assert timedelta(days=7) == task.partial_kwargs["warn_before"]
-
-
-def test_an_expiring_token_does_not_affect_the_check_of_another(
-    server: EmulatorServer, tmp_path: Path, new_airflow_database: NewDatabase
-) -> None:
-    server.describe_token(server.user_token, expires_at=pendulum.now("UTC").add(days=3, hours=1))
-    new_airflow_database(tmp_path / "airflow")
-    shutil.copy(DAG_FILE, tmp_path)
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path),
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "META_TOKEN_EXPIRY_CONN_IDS": "meta_graph_default,meta_graph_shop",
-    }
-    for name, token in (("DEFAULT", server.user_token), ("SHOP", server.system_user_token)):
-        extra = {"app_secret": server.app_secret, "calls_per_second": 100}
-        connection = {"conn_type": "meta_graph", "host": server.url, "password": token, "extra": extra}
-        environment[f"AIRFLOW_CONN_META_GRAPH_{name}"] = json.dumps(connection)
-    command = [sys.executable, "-m", "airflow", "dags", "test", "meta_token_expiry", "2026-11-20"]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    printed = ran.stdout + ran.stderr
-    assert "Connection meta_graph_default: The user token of Emulator User (id 5000000000000001" in printed
-    assert sorted(re.findall(r"new_state=(failed|success)", printed)) == ["failed", "success"]
-    secrets = (server.user_token, server.system_user_token, server.app_secret)
-    assert [secret for secret in secrets if secret in printed] == []
