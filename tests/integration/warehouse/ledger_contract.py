@@ -13,7 +13,7 @@ from airflow_provider_metaconv.schema import (
 )
 from tests.integration.warehouse.documented_queries import MISSED_BY_WINDOW, MISSING_TODAY, PARTIAL_WINDOWS
 from tests.integration.warehouse.ledger_model import Extraction, Ledger, OneTable, Seen, hour
-from tests.integration.warehouse.shared_loads import SharedLoads
+from tests.integration.warehouse.shared_loads import SharedContract, SharedLoads
 from tests.integration.warehouse.warehouse_contract import counts
 
 HERE = {1: "available", 2: "available"}
@@ -92,13 +92,7 @@ CASES = {
 """The loads of each case; each load is several extractions or parts of them."""
 
 
-class LedgerContract:
-    @pytest.fixture(scope="class")
-    @classmethod
-    def shared(cls):
-        """A warehouse for all tests of the class: itself, ``files``, ``read_rows`` and ``ask``."""
-        raise NotImplementedError
-
+class LedgerContract(SharedContract):
     @pytest.fixture(scope="class")
     @classmethod
     def played(cls, shared):

@@ -9,7 +9,7 @@ from airflow_provider_metaconv.schema import (
     MESSAGES,
     TABLES,
 )
-from tests.integration.warehouse.shared_loads import Rows, SharedLoads
+from tests.integration.warehouse.shared_loads import Rows, SharedContract, SharedLoads
 from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
     UNAVAILABLE,
@@ -143,13 +143,7 @@ CASES = {
 LOADS = ["one load", "several loads"]
 
 
-class RowsContract:
-    @pytest.fixture(scope="class")
-    @classmethod
-    def shared(cls):
-        """A warehouse for all tests of the class: itself, ``files``, ``read_rows`` and ``ask``."""
-        raise NotImplementedError
-
+class RowsContract(SharedContract):
     @pytest.fixture(scope="class")
     @classmethod
     def loaded(cls, shared):

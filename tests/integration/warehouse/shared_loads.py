@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import pytest
+
 from airflow_provider_metaconv.schema import MESSAGES, TABLES, Table
 
 
@@ -62,6 +64,14 @@ class SharedLoads:
     def ask(self, case, query):
         """The rows of a query in the end."""
         return [row for row in self._ask(query) if row[1] == case or row[0] == f"INSTAGRAM/{case}"]
+
+
+class SharedContract:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared(cls):
+        """A warehouse for all tests of the class: itself, ``files``, ``read_rows`` and ``ask``."""
+        raise NotImplementedError
 
 
 def _rows(*rows, table=MESSAGES, file_format="ndjson"):

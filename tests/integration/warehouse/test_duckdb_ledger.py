@@ -15,7 +15,7 @@ from tests.integration.warehouse.warehouse_contract import Files, counts
 from tests.thoroughness import IS_THOROUGH
 
 
-@settings(max_examples=20 if IS_THOROUGH else 2)
+@settings(max_examples=12 if IS_THOROUGH else 2)
 @given(st.tuples(*[histories(most_extractions=8, most_loads=4)] * 8))
 def test_ledger_matches_messages_for_any_window_order(histories):
     with tempfile.TemporaryDirectory() as folder:
