@@ -46,7 +46,7 @@ test: $(VENV)/installed
 
 # Tests that need local servers for Cloud Storage and BigQuery.
 test-google: $(VENV)/installed-google
-	$(BIN)/python -m pytest --numprocesses=2 -m google
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m google
 
 # Everything, also 1,000 random worlds and the oldest supported Airflow. Schedulers and browsers wait as much as they
 # work, so two of these tests run at once, after all installations, and what ALSO names with them. What make check has

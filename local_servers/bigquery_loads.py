@@ -13,9 +13,17 @@ from typing import Any
 import duckdb
 from local_bigquery.errors import BigQueryError
 from local_bigquery.jobs import load, merge, runner, storage
-from local_bigquery.models import JobConfigurationLoad
+from local_bigquery.models import JobConfigurationLoad, JobStatistics2
+from local_bigquery.sql.dialect import BigQueryDialect
+from local_bigquery.sql.translate import Context, parse, translate
+from sqlglot import exp
 
 LIST_TIMEOUT_SECONDS = 60.0
+
+_SEVERAL_SOURCES = """
+SELECT (SELECT COUNT(*) FROM {target} JOIN {source} ON {condition})
+     > (SELECT COUNT(*) FROM {target} WHERE EXISTS (SELECT 1 FROM {source} WHERE {condition}))
+"""
 
 
 def repair_loads(storage_url: str) -> None:
@@ -35,33 +43,58 @@ def repair_loads(storage_url: str) -> None:
     load._reader = filled(load._reader)
     load.paths = paths
     runner.HANDLERS["load"] = checked(load.run)
-    merge.run = within_transactions(merge.run)
+    merge.run = by_duckdb(merge.run)
 
 
-class OpenTransaction:
-    """A cursor that refuses to begin a second transaction: the attempt itself would abort the first."""
+def by_duckdb(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a MERGE that DuckDB carries out, in a transaction or not; ``run`` carries out those that delete.
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        self._cursor = cursor
+    local-bigquery finds the rows to update by their ``rowid``, which DuckLake gives to several rows.
+    """
 
-    def execute(self, statement: str, *parameters: Any) -> duckdb.DuckDBPyConnection:
-        if statement == "BEGIN":
-            raise duckdb.TransactionException("a transaction is open already")
-        return self._cursor.execute(statement, *parameters)
+    def run_by_duckdb(cursor: duckdb.DuckDBPyConnection, tree: exp.Merge, context: Context) -> Any:
+        def one(statement: exp.Expression) -> Any:
+            [value] = cursor.execute(*translate(statement, context)).fetchone() or [0]
+            return value
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
+        updates: list[exp.When] = []
+        others: list[exp.When] = []
+        for when in tree.args["whens"].expressions:
+            action = when.args["then"]
+            if isinstance(action, exp.Var):
+                return run(cursor, tree, context)
+            if isinstance(action.this, exp.Var):
+                action.set("this", exp.Star())  # INSERT ROW
+            (updates if isinstance(action, exp.Update) else others).append(when)
+        if len(updates) > 1:
+            tree.args["whens"].set("expressions", [one_update(updates, tree.this.alias_or_name), *others])
+        names = {"target": tree.this, "source": tree.args["using"], "condition": tree.args["on"]}
+        sql = {name: node.sql(dialect=BigQueryDialect) for name, node in names.items()}
+        if one(parse(_SEVERAL_SOURCES.format(**sql))[0]):
+            message = "UPDATE/MERGE must match at most one source row for each target row"
+            raise BigQueryError("invalidQuery", message)
+        [number_of_rows] = parse("SELECT COUNT(*) FROM {target}".format(**sql))
+        before, changed = one(number_of_rows), one(tree)
+        inserted = one(number_of_rows) - before
+        counts = {"insertedRowCount": inserted, "updatedRowCount": changed - inserted, "deletedRowCount": 0}
+        stats = {name: str(count) for name, count in counts.items()}
+        return JobStatistics2(numDmlAffectedRows=str(changed), dmlStats=stats)
+
+    return run_by_duckdb
 
 
-def within_transactions(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a MERGE that also works in a transaction."""
-
-    def run_within(cursor: duckdb.DuckDBPyConnection, *arguments: Any) -> Any:
-        # In a transaction the time does not change; outside, each statement has its own.
-        times = {cursor.execute("SELECT epoch_us(transaction_timestamp())").fetchone() for _ in range(2)}
-        return run(OpenTransaction(cursor) if len(times) == 1 else cursor, *arguments)
-
-    return run_within
+def one_update(whens: list[exp.When], target: str) -> exp.When:
+    """Return one WHEN MATCHED clause, all that DuckLake allows, for several: the first that applies updates a row."""
+    conditions = [when.args.get("condition") or exp.true() for when in whens]
+    values = [{each.this.name: each.expression for each in when.args["then"].expressions} for when in whens]
+    updated = []
+    for name in dict.fromkeys(name for each in values for name in each):
+        kept = exp.column(name, target)
+        case = exp.Case(default=kept)
+        for condition, each in zip(conditions, values, strict=True):
+            case = case.when(condition, each.get(name, kept))
+        updated.append(exp.EQ(this=exp.column(name), expression=case))
+    return exp.When(matched=True, condition=exp.or_(*conditions), then=exp.Update(expressions=updated))
 
 
 def filled(read: Callable[..., str]) -> Callable[..., str]:

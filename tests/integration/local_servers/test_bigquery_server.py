@@ -252,6 +252,22 @@ def test_a_merge_can_be_part_of_a_transaction(
     assert ids(client, table) == expected
 
 
+def test_a_merge_updates_only_what_matches(client: bigquery.Client, dataset: str) -> None:
+    """Also of rows that a transaction inserted and updated, and by the first of two clauses that applies."""
+    table = f"{dataset}.t"
+    client.query(f"CREATE TABLE `{table}` (id STRING, kept STRING, extra STRING)").result(timeout=TIMEOUT)
+    for name in "123":
+        script = f"INSERT `{table}` VALUES ('{name}', NULL, NULL); UPDATE `{table}` SET kept = id WHERE id = '{name}';"
+        client.query(f"BEGIN TRANSACTION; {script} COMMIT TRANSACTION").result(timeout=TIMEOUT)
+    client.query(f"""
+        MERGE `{table}` AS target USING (SELECT '1' AS id UNION ALL SELECT '2') AS source ON target.id = source.id
+        WHEN MATCHED AND target.id = '1' THEN UPDATE SET extra = 'first'
+        WHEN MATCHED THEN UPDATE SET kept = 'second'
+    """).result(timeout=TIMEOUT)
+    rows = client.query(f"SELECT id, kept, extra FROM `{table}` ORDER BY id").result(timeout=TIMEOUT)
+    assert [tuple(row.values()) for row in rows] == [("1", "1", "first"), ("2", "second", None), ("3", "3", None)]
+
+
 def test_json_columns_can_be_written_and_read(client: bigquery.Client, dataset: str) -> None:
     client.query(f"CREATE TABLE `{dataset}.t` (id STRING, extra JSON)").result(timeout=TIMEOUT)
     client.query(f"""INSERT `{dataset}.t` VALUES ('1', JSON '{{"k": {{"d": 1.5}}}}')""").result(timeout=TIMEOUT)

@@ -196,12 +196,17 @@ def check_histories(histories, load):
     assume(sum(len(read) for read, _ in histories) > 2 * len(histories))
     cases = {f"Page {number}": loads for number, (_, loads) in enumerate(histories)}
     loaded = load(cases)
-    for page, (read, _) in zip(cases, histories, strict=True):
-        Ledger(read).check(
-            lambda table, page=page: loaded.rows(page, table),
-            lambda query, page=page: [[*PAGE.values(), *row[2:]] for row in loaded.ask(page, query)],
-        )
+    for case, (read, _) in zip(cases, histories, strict=True):
+        check_case(loaded, case, read)
     return loaded
+
+
+def check_case(loaded, case, extractions):
+    """Compare the ledger of one case of ``SharedLoads`` with the model."""
+    Ledger(extractions).check(
+        lambda table: loaded.rows(case, table),
+        lambda query: [[*PAGE.values(), *row[2:]] for row in loaded.ask(case, query)],
+    )
 
 
 class Ledger:

@@ -21,7 +21,10 @@ def unreadable(number, **values):
 
 
 def files_of_the_world(files):
-    """A conversation that stays, one that loses messages, one that goes, and some of which nothing could be read."""
+    """A conversation that stays, one that loses messages, one that goes, and some of which nothing could be read.
+
+    One of those was read later, on Instagram, by a window that begins with what is kept.
+    """
     extracted = {"extracted_time": at(23)}
     messages = [
         message("new", conversation_id="t_new", created_time=at(12)),
@@ -39,9 +42,13 @@ def files_of_the_world(files):
         unreadable("refused just before", updated_time=before(0.5)),
         unreadable("unknown", updated_time=None, window_until=at(1)),
         unreadable("unknown old", updated_time=None, window_until=before(2)),
+        unreadable("reread", platform="INSTAGRAM", extracted_time=at(20)),
+        conversation("reread", platform="INSTAGRAM", extracted_time=at(21)),
     ]
     history = extracted | {"window_id": "begin_1", "window_until": at(20)}
     earlier = extracted | {"window_id": "earlier", "window_since": before(50), "window_until": MIDNIGHT}
+    all_time = {"window_id": "begin_2", "window_until": at(20), "extracted_time": at(20)}
+    kept = {"window_id": "kept", "window_since": MIDNIGHT, "window_until": at(21), "extracted_time": at(21)}
     unavailable = {"status": "complete", "reason_code": "content_unavailable", "messages_unavailable": 1}
     gaps = [
         gap("both", **history, **unavailable),
@@ -51,6 +58,7 @@ def files_of_the_world(files):
         gap("refused old", **history),
         gap("unknown", **history),
         gap("unknown old", **earlier),
+        gap("reread", platform="INSTAGRAM", **all_time),
     ]
     windows = [
         window(**history),
@@ -59,6 +67,8 @@ def files_of_the_world(files):
         window(**extracted, window_id="person", user_id="7", window_since=before(50), window_until=before(40)),
         window(**extracted, window_id="person now", user_id="7", window_since=before(50), window_until=at(2)),
         window(**extracted, window_id="new", window_since=at(1), window_until=at(2)),
+        window(platform="INSTAGRAM", **all_time),
+        window(platform="INSTAGRAM", **kept),
     ]
     tables = {CONVERSATIONS: threads, CONVERSATION_GAPS: gaps, EXTRACTION_WINDOWS: windows}
     return [files(*messages), *(files(*rows, table=table) for table, rows in tables.items())]
@@ -95,36 +105,17 @@ class RetentionContract:
             row["window_since"] = MIDNIGHT
         read = {"messages_known": 1, "messages_extracted": 1, "messages_unavailable": 0}
         expected["conversation_gaps"]["begin_1/t_both"] |= read
-        for name in ("begin_1", "7/person now"):
+        # Now the later window reads all that the earlier one did.
+        assert expected["conversation_gaps"]["begin_2/t_reread"]["closed_by_window"] is None
+        expected["conversation_gaps"]["begin_2/t_reread"]["closed_by_window"] = "kept"
+        expected["conversations"]["t_reread"] |= {"status": "complete", "reason_code": None, "reason": None}
+        for name in ("begin_1", "begin_2", "7/person now"):
             expected["extraction_windows"][name]["window_since"] = MIDNIGHT
         removed = counts(messages=3, conversations=3, conversation_gaps=4, extraction_windows=2)
         assert warehouse.remove_old(CUTOFF, RETENTION) == removed
         assert read_all() == expected
         assert warehouse.remove_old(CUTOFF, RETENTION, was_interrupted=True) == counts()
         assert read_all() == expected
-
-    def test_a_gap_is_closed_by_a_window_that_reads_all_that_is_kept(self, warehouse, files, read_all):
-        history = {"window_id": "begin_1", "window_until": at(20), "extracted_time": at(20)}
-        later = {"window_id": "kept", "window_since": MIDNIGHT, "window_until": at(21)}
-        warehouse.load(
-            [
-                files(unreadable("refused", updated_time=at(13)), table=CONVERSATIONS),
-                files(gap("refused", **history), table=CONVERSATION_GAPS),
-                files(window(**history), table=EXTRACTION_WINDOWS),
-            ]
-        )
-        again = conversation("refused", updated_time=at(13))
-        warehouse.load(
-            [
-                files(again, table=CONVERSATIONS),
-                files(window(**later), table=EXTRACTION_WINDOWS),
-            ]
-        )
-        assert read_all()["conversation_gaps"]["begin_1/t_refused"]["closed_by_window"] is None
-        assert warehouse.remove_old(CUTOFF, RETENTION) == counts()
-        rows = read_all()
-        assert rows["conversation_gaps"]["begin_1/t_refused"]["closed_by_window"] == "kept"
-        assert rows["conversations"]["t_refused"]["status"] == "complete"
 
     def test_there_are_no_old_messages_without_tables(self, warehouse_without_tables):
         assert warehouse_without_tables.remove_old(CUTOFF, RETENTION) == counts()

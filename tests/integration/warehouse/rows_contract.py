@@ -14,9 +14,9 @@ from tests.integration.warehouse.warehouse_contract import (
     AVAILABLE,
     UNAVAILABLE,
     UNSUPPORTED,
+    Versions,
     at,
     conversation,
-    counts,
     gap,
     message,
     window,
@@ -75,6 +75,20 @@ RICHER = {
 }
 """Two versions of a message, and the text that is kept."""
 
+LOVE = [{"reaction": "love"}]
+KEPT: Versions = {
+    "a poorer version": (
+        {"attachments": [{"id": "1"}], "sender_id": "7", "reactions": LOVE},
+        {"content_status": UNAVAILABLE, "text": None},
+    ),
+    "a version without attachments": ({"text": "", "attachments": [{"id": "1"}]}, {"text": ""}),
+    "an identical version": ({}, {}),
+}
+"""Two versions of a message, of which the first is kept whole."""
+
+REPLACED: Versions = {"an equally rich version": ({"reactions": LOVE}, {"reactions": None, "text": "edited"})}
+"""Two versions of a message, of which the second is kept whole."""
+
 TIMES = ("updated_time", "oldest_message_time", "newest_message_time")
 CONVERSATION_VERSIONS = [
     conversation(message_count=count, **dict(zip(TIMES, map(at, hours), strict=True)))
@@ -113,6 +127,7 @@ UNORDERED = [
     conversation(updated_time=at(hour), message_count=hour, oldest_message_time=at(hour)) for hour in (9, 12, 3)
 ]
 EACH_KEY = [message(), message(2), message(platform="INSTAGRAM")]
+FORMATS = ["ndjson", "parquet", "parquet", "ndjson", "parquet"]
 
 CASES = {
     "full": [[messages(FULL), conversations(conversation())]],
@@ -131,6 +146,17 @@ CASES = {
             name, *([messages(message(content_status=status, text=text))] for status, text in versions)
         ).items()
     },
+    **{
+        name: [[messages(message(extracted_time=at(10 + number), **each))] for number, each in enumerate(versions)]
+        for name, versions in (KEPT | REPLACED).items()
+    },
+    "mixed formats": [
+        [
+            source(row, file_format=file_format)
+            for number, file_format in enumerate(FORMATS)
+            for source, row in ((messages, message(text=f"{number}")), (conversations, conversation(link=f"/{number}")))
+        ]
+    ],
     "later conversation": [[conversations(row)] for row in CONVERSATION_VERSIONS],
     "folders": [FOLDER_STEPS[:2], FOLDER_STEPS[2:]],
     **at_once_or_not("read at", read_at(10, 11), read_at(11, 10)),
@@ -213,8 +239,22 @@ class RowsContract(SharedContract):
         kept = [(row["platform"], row["message_id"]) for row in rows("each key", "messages")]
         assert kept == [("INSTAGRAM", "m_1"), ("MESSENGER", "m_1"), ("MESSENGER", "m_2")]
 
-    def test_reloading_rows_writes_nothing(self, loaded):
-        assert loaded.written_again == counts()
+    @pytest.mark.parametrize("versions", KEPT | REPLACED)
+    def test_a_message_is_replaced_whole_by_an_equal_or_richer_version(self, loaded, versions):
+        hour, values = (10, KEPT[versions][0]) if versions in KEPT else (11, REPLACED[versions][1])
+        expected = message(page_id=versions, extracted_time=at(hour), **values)
+        assert loaded.rows(versions, "messages") == [expected]
+
+    def test_files_of_both_formats_are_one_load_in_which_the_latest_wins(self, rows):
+        assert [row["text"] for row in rows("mixed formats", "messages")] == ["4"]
+        assert [row["link"] for row in rows("mixed formats", "conversations")] == ["/4"]
+
+    @pytest.mark.parametrize("load", range(max(map(len, CASES.values()))))
+    def test_a_load_says_how_many_rows_it_changed(self, loaded, load):
+        assert loaded.results[load] == loaded.counted[load]
+
+    def test_reloading_rows_changes_nothing(self, loaded):
+        assert loaded.changed_by_loading_again() == set()
 
     def test_every_table_is_loaded(self):
         assert {source.table for loads in CASES.values() for load in loads for source in load} == set(TABLES)

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import pytest
 
-from airflow_provider_metaconv.schema import MESSAGES, TABLES, Table
+from airflow_provider_metaconv.schema import MESSAGES, TABLES, Table, table_named
+from airflow_provider_metaconv.warehouse import TableResult
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,12 @@ class SharedLoads:
 
     def __init__(self, cases, warehouse, files, read_rows, ask):
         self._warehouse, self._ask = warehouse, cache(ask)
+        self._read = lambda: {
+            each.name: [row for row in read_rows(each.name) if row["page_id"] in cases] for each in TABLES
+        }
         self._after, self._sources = [], []
+        self.results, self.counted = [], []
+        tables: dict[str, list[Any]] = {table.name: [] for table in TABLES}
         for number in range(max(map(len, cases.values()))):
             together: defaultdict[Any, list[Any]] = defaultdict(list)
             for case, loads in cases.items():
@@ -43,15 +50,19 @@ class SharedLoads:
                 files(*rows, table=table, file_format=file_format)
                 for (_, table, file_format), rows in sorted(together.items(), key=lambda item: item[0][0])
             ]
-            warehouse.load(sources)
+            before, staged = tables, defaultdict[str, list[Any]](list)
+            for (_, table, _), rows in together.items():
+                staged[table.name] += rows
+            self.results.append(warehouse.load(sources).tables)
             self._sources += sources
-            self._after.append({table.name: read_rows(table.name) for table in TABLES})
+            self._after.append(tables := self._read())
+            self.counted.append({name: _counted(name, staged[name], before[name], tables[name]) for name in tables})
 
-    @cached_property
-    def written_again(self):
-        """The number of rows of each table that one load of all files writes in the end."""
-        again = self._warehouse.load(self._sources).tables
-        return {name: each.inserted + each.updated for name, each in again.items()}
+    def changed_by_loading_again(self):
+        """The names of the tables that one load of all files changes, or says that it changes."""
+        results, tables = self._warehouse.load(self._sources).tables, self._read()
+        written = {name for name, each in results.items() if each.inserted or each.updated}
+        return written | {name for name, rows in tables.items() if rows != self._after[-1][name]}
 
     def rows(self, case, table, load=-1):
         """The rows of a case after one of its loads; after the last if none is given."""
@@ -76,3 +87,11 @@ class SharedContract:
 
 def _rows(*rows, table=MESSAGES, file_format="ndjson"):
     return Rows(table, rows, file_format)
+
+
+def _counted(table_name, staged, before, after):
+    """The result of a load, from what was staged and the rows before and after it."""
+    key = itemgetter(*table_named(table_name).key)
+    old, new = ({key(row): row for row in rows} for rows in (before, after))
+    inserted, updated = len(new.keys() - old.keys()), sum(old[each] != new[each] for each in old)
+    return TableResult(len(staged), inserted, updated, len(set(map(key, staged))) - inserted - updated)

@@ -58,10 +58,6 @@ class BigQueryContract:
     def read_rows(self, dataset):
         return dataset.rows
 
-    @pytest.fixture
-    def ask(self, dataset):
-        return dataset.ask
-
 
 class TestBigQuery(
     BigQueryContract, WarehouseContract, RowsContract, LedgerContract, ErasureContract, RetentionContract

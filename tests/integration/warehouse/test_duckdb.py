@@ -116,10 +116,6 @@ class TestDuckDB(WarehouseContract, RowsContract, LedgerContract, ErasureContrac
 
         return read
 
-    @pytest.fixture
-    def ask(self, path):
-        return lambda title: run_query(path, title)
-
     @pytest.fixture(scope="class")
     @classmethod
     def shared(cls, tmp_path_factory):
