@@ -1,31 +1,39 @@
-"""One extraction in a separate process, to be killed.
-
-``python -m tests.integration.extract.kill_target URL TOKEN FOLDER UNTIL FORMAT ROWS``
-"""
+"""One extraction in a separate process, to be killed."""
 
 from __future__ import annotations
 
-import sys
+import os
+import signal
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 from airflow_provider_metaconv.extract.page_sizes import Sizes
+from airflow_provider_metaconv.files import LocalStorage
 from tests.integration.extract.extraction import extract
 
 
-def main(url: str, token: str, folder: str, until: str, file_format: str, rows_per_part: str) -> None:
+class KilledInCleanup(LocalStorage):
+    """A folder that, once the manifest is published, allows so many removals and then kills the process."""
+
+    def __init__(self, folder: Path, removals: int) -> None:
+        super().__init__(folder)
+        self.removals = removals
+        self.is_published = False
+
+    def publish_bytes(self, data: bytes, name: str, *, durable: bool = True) -> None:
+        super().publish_bytes(data, name, durable=durable)
+        self.is_published = self.is_published or name == "_manifest.json"
+
+    def delete(self, name: str) -> None:
+        if self.is_published:
+            if self.removals == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.removals -= 1
+        super().delete(name)
+
+
+def extract_page(url: str, token: str, storage: LocalStorage, until: datetime, rows_per_part: int) -> None:
     """Extracts Page 100 like the tests."""
     server = SimpleNamespace(url=url, user_token=token)
-    extract(
-        server,  # type: ignore[arg-type]
-        Path(folder),
-        until=datetime.fromisoformat(until),
-        sizes=Sizes(10, 3, 5),
-        file_format=file_format,
-        rows_per_part=int(rows_per_part),
-    )
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    extract(server, storage, until=until, sizes=Sizes(10, 3, 5), rows_per_part=rows_per_part)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from airflow_provider_metaconv.warehouse import WarehouseError
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.e2e.leftovers import contents
 from tests.integration.extract.extraction import extract, written
+from tests.integration.processes import CLEAN
 
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
 WINDOW = "platform=messenger/page_id=100/window=begin_20261120T000000Z"
@@ -89,8 +89,7 @@ def extract_and_load(folder: Path, url: str, token: str) -> None:
 
 def run_together(*tasks: tuple[Any, ...]) -> None:
     """Runs functions with their arguments in one process each; all must end well."""
-    spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=function, args=arguments) for function, *arguments in tasks]
+    processes = [CLEAN.Process(target=function, args=arguments) for function, *arguments in tasks]
     try:
         for process in processes:
             process.start()

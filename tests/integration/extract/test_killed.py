@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, uniform_world
+from airflow_provider_metaconv.files import LocalStorage
 from tests.integration.extract.extraction import written
+from tests.integration.extract.kill_target import KilledInCleanup, extract_page
+from tests.integration.processes import CLEAN
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-THREADS = 120
-ROWS_PER_PART = 160
+THREADS = 40
+ROWS_PER_PART = 54
+MOST_CALLS_REPEATED = 10
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +31,28 @@ def server() -> Iterator[EmulatorServer]:
         yield running
 
 
-def start(server: EmulatorServer, folder: Path) -> subprocess.Popen[bytes]:
-    arguments = [server.url, server.user_token, str(folder), NOW.isoformat(), "ndjson", str(ROWS_PER_PART)]
-    return subprocess.Popen([sys.executable, "-m", "tests.integration.extract.kill_target", *arguments])
+def start(server: EmulatorServer, storage: LocalStorage, rows_per_part: int = ROWS_PER_PART) -> ForkServerProcess:
+    process = CLEAN.Process(
+        target=extract_page, args=(server.url, server.user_token, storage, NOW, rows_per_part), daemon=True
+    )
+    process.start()
+    return process
 
 
-def kill_when(child: subprocess.Popen[bytes], ready: Callable[[], bool]) -> bool:
+def exit_code(process: ForkServerProcess) -> int | None:
+    process.join()
+    return process.exitcode
+
+
+def kill_when(process: ForkServerProcess, ready: Callable[[], bool]) -> bool:
     """Kills the process once ``ready`` returns true; returns False if the process finished first."""
     while not ready():
-        if child.poll() is not None:
-            assert child.returncode == 0
+        if process.exitcode is not None:
+            assert process.exitcode == 0
             return False
         time.sleep(0.001)
-    child.send_signal(signal.SIGKILL)
-    return child.wait() == -signal.SIGKILL
+    process.kill()
+    return exit_code(process) == -signal.SIGKILL
 
 
 def calls(server: EmulatorServer) -> int:
@@ -52,12 +63,12 @@ def calls(server: EmulatorServer) -> int:
 def undisturbed(server: EmulatorServer, tmp_path_factory: pytest.TempPathFactory) -> int:
     """The number of calls of an undisturbed extraction."""
     before = calls(server)
-    assert start(server, tmp_path_factory.mktemp("undisturbed")).wait() == 0
+    assert exit_code(start(server, LocalStorage(tmp_path_factory.mktemp("undisturbed")))) == 0
     return calls(server) - before
 
 
 def finish_and_compare(server: EmulatorServer, folder: Path) -> None:
-    assert start(server, folder).wait() == 0
+    assert exit_code(start(server, LocalStorage(folder))) == 0
     found = written(folder)
     assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
     assert len({row["conversation_id"] for row in found.conversations}) == len(found.conversations) == THREADS
@@ -72,9 +83,9 @@ def test_a_kill_at_any_part_boundary_loses_nothing(
 ) -> None:
     before = calls(server)
     boundary = tmp_path / f"messages-{part:05d}.ndjson.gz"
-    assert kill_when(start(server, tmp_path), boundary.exists)
+    assert kill_when(start(server, LocalStorage(tmp_path)), boundary.exists)
     finish_and_compare(server, tmp_path)
-    assert calls(server) - before <= undisturbed * 1.02 + 5
+    assert calls(server) - before <= undisturbed + MOST_CALLS_REPEATED
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -83,15 +94,15 @@ def test_a_kill_at_a_random_point_loses_nothing(
 ) -> None:
     before = calls(server)
     moment = before + random.Random(seed).randint(2, undisturbed - 2)
-    killed = kill_when(start(server, tmp_path), lambda: calls(server) >= moment)
+    killed = kill_when(start(server, LocalStorage(tmp_path)), lambda: calls(server) >= moment)
     finish_and_compare(server, tmp_path)
-    assert not killed or calls(server) - before <= undisturbed * 1.02 + 5
+    assert not killed or calls(server) - before <= undisturbed + MOST_CALLS_REPEATED
 
 
 def test_repeated_kills_lose_nothing(server: EmulatorServer, tmp_path: Path) -> None:
     for _ in range(4):
-        moment = calls(server) + 120
-        kill_when(start(server, tmp_path), lambda moment=moment: calls(server) >= moment)  # type: ignore[misc]
+        moment = calls(server) + 40
+        kill_when(start(server, LocalStorage(tmp_path)), lambda moment=moment: calls(server) >= moment)  # type: ignore[misc]
     finish_and_compare(server, tmp_path)
 
 
@@ -99,11 +110,8 @@ def test_repeated_kills_lose_nothing(server: EmulatorServer, tmp_path: Path) -> 
 def test_after_a_kill_during_cleanup_nothing_is_read_again(
     server: EmulatorServer, tmp_path: Path, removals: int
 ) -> None:
-    arguments = [server.url, server.user_token, str(tmp_path), NOW.isoformat(), str(removals)]
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.integration.extract.kill_target_in_cleanup", *arguments], check=False
-    )
-    assert child.returncode == -signal.SIGKILL
+    storage = KilledInCleanup(tmp_path, removals)
+    assert exit_code(start(server, storage, rows_per_part=100_000)) == -signal.SIGKILL
     published = (tmp_path / "_manifest.json").read_bytes()
     before = calls(server)
     finish_and_compare(server, tmp_path)
@@ -114,14 +122,13 @@ def test_after_a_kill_during_cleanup_nothing_is_read_again(
 
 def test_after_a_destination_vanishes_the_next_attempt_starts_over(server: EmulatorServer, tmp_path: Path) -> None:
     folder = tmp_path / "files" / "window"
-    child = start(server, folder)
+    process = start(server, LocalStorage(folder))
     while not (folder / "messages-00002.ndjson.gz").exists():
-        assert child.poll() is None
+        assert process.exitcode is None
         time.sleep(0.001)
     (tmp_path / "files").rename(tmp_path / "unmounted")
-    child.wait()
     # The process may have recreated the folder; what it wrote there never counts as a finished window by mistake.
-    if child.returncode == 0:
+    if exit_code(process) == 0:
         found = written(folder)
         assert sorted(server.ground_truth("100").message_ids) == sorted(found.message_ids)
     finish_and_compare(server, folder)
