@@ -16,10 +16,9 @@ from airflow_provider_metaconv.files.parquet import arrow_schema
 from airflow_provider_metaconv.files.reading import read_part
 from airflow_provider_metaconv.load.verify import verify_manifests
 from airflow_provider_metaconv.schema import MESSAGES, Row
-from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.peak_memory import peak_megabytes
 
-ROWS = 160
+ROWS = 80
 LENGTH = 1_000_000
 
 
@@ -71,16 +70,8 @@ def send(folder: Path, file_format: str) -> None:
                 pass
 
 
-def load(folder: Path, file_format: str) -> None:
-    """Loads into DuckDB."""
-    [verified] = verify_manifests([str(folder / MANIFEST_NAME)], LocalStorage)
-    with DuckDBWarehouse(folder / "meta.duckdb") as warehouse:
-        warehouse.load(verified.files)
-
-
 if __name__ == "__main__":
     arrow_schema(MESSAGES)
-    sys.modules["duckdb"] = __import__("duckdb")
     with contextlib.suppress(ImportError):
         # pyarrow imports it where it is installed; that memory is not the rows'.
         import pandas as pandas
