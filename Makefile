@@ -75,7 +75,7 @@ test-dbt: $(VENV)/installed .venv-dbt/installed
 
 # The random worlds that make check and make test have not simulated.
 test-simulation: $(VENV)/installed
-	$(BIN)/python -m tests.simulation --first 400 --seeds 600
+	$(BIN)/python -m tests.simulation --first 330 --seeds 670
 
 # All versions, or one: make test-matrix AIRFLOW=3.1.8
 test-matrix: $(VENV)/installed

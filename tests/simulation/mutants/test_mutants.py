@@ -24,7 +24,7 @@ from tests.simulation.mutants.trial import (
     try_mutant,
 )
 
-FEW_SEEDS = 10
+FEW_SEEDS = 3
 GUARANTEES = ("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9")
 
 

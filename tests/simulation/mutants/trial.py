@@ -79,7 +79,7 @@ def run_simulation(folder: Path, first: int = 0, seeds: int = SEEDS) -> Found | 
 
 def imported_package(folder: Path) -> Path:
     """The folder of the package that a copy's simulation imports."""
-    ended = _run(folder, "-c", f"import tests.simulation.attempts, {PACKAGE} as package; print(package.__file__)")
+    ended = _run(folder, "-c", f"import tests.simulation, {PACKAGE} as package; print(package.__file__)")
     ended.check_returncode()
     return Path(ended.stdout.strip()).parent
 
