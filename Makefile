@@ -57,7 +57,7 @@ test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .
 		test-ui test-scheduler test-celery $(ALSO) test-matrix test-dbt test-simulation AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
-	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_erasure_approval.py tests/e2e/test_trial_roles.py
+	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_trial_roles.py
 
 # PICTURES=docs retakes the README's screenshots. The coverage page is opened on the oldest supported Airflow, too.
 test-ui: $(VENV)/installed-ui .venv-airflow-3.1.8/installed

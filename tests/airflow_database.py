@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 NewDatabase = Callable[[Path], None]
-"""Creates an Airflow home with a migrated, empty SQLite database."""
+"""Creates an Airflow home with its settings and a migrated, empty SQLite database."""
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,6 @@ def new_airflow_database(tmp_path_factory: pytest.TempPathFactory) -> NewDatabas
     base = tmp_path_factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated_airflow"
     home.mkdir(exist_ok=True)
-    database = home / "airflow.db"
 
     def copy_to(airflow_home: Path) -> None:
         with (home / "lock").open("w") as lock:
@@ -30,7 +29,10 @@ def new_airflow_database(tmp_path_factory: pytest.TempPathFactory) -> NewDatabas
                 _migrate(home)
                 (home / "is_migrated").touch()
         airflow_home.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(database, airflow_home)
+        shutil.copy2(home / "airflow.db", airflow_home)
+        # Written once: processes that start at the same time would each write their own, with another key.
+        settings = (home / "airflow.cfg").read_text("utf-8").replace(str(home), str(airflow_home))
+        (airflow_home / "airflow.cfg").write_text(settings, "utf-8")
 
     return copy_to
 

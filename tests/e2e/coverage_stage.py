@@ -70,7 +70,7 @@ class PageServer(Scheduler):
     def serve(self) -> None:
         """Returns when the API answers."""
         self._launch_parts()
-        self._wait(SECONDS_TO_START, lambda: self._answers("version"))
+        self.wait(SECONDS_TO_START, lambda: self._answers("version"))
 
     def session(self, user: str) -> str:
         """The value of the cookie that logs a user in."""

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ SECONDS_TO_START = 180
 SECONDS_TO_STOP = 10
 SECONDS_BETWEEN_POLLS = 0.25
 FAILED = {"new_state": "failed"}
+FINAL = {"success", "failed", "skipped", "upstream_failed"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,32 @@ class Seen:
     def from_row(row: dict[str, Any]) -> Seen:
         start, end = (datetime.fromisoformat(row[name]) if row[name] else None for name in ("start_date", "end_date"))
         return Seen(row["task_id"], row["state"], row["try_number"], start, end)
+
+
+@dataclass
+class Run:
+    """A run of a DAG: its path in the API, its state, and the states of its task instances, in order."""
+
+    path: str
+    state: str = "queued"
+    seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ("success", "failed")
+
+    def of(self, task_id: str) -> list[Seen]:
+        return [each for each in self.seen if each.task_id == task_id]
+
+    def last_states(self) -> dict[str, str | None]:
+        """The state in which each task instance was last seen."""
+        return {each.task_id: each.state for each in self.seen}
+
+    def record(self, rows: list[dict[str, Any]]) -> None:
+        """Adds the task instances that have changed, as the API describes them."""
+        last = {each.task_id: (each.state, each.try_number) for each in self.seen}
+        now = map(Seen.from_row, rows)
+        self.seen += [each for each in now if last.get(each.task_id) != (each.state, each.try_number)]
 
 
 class Scheduler:
@@ -82,30 +109,42 @@ class Scheduler:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": str(workers),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            # DAGs never change: reading them every 30 seconds would take more time than most tasks.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+            # SQLite has one writer at a time: on a busy machine the others wait longer than its 5 seconds.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow' / 'airflow.db'}?timeout=60",
             **environment,
         }
         self._api = requests.Session()
         self._parts: list[subprocess.Popen[bytes]] = []
         self._lasting: list[subprocess.Popen[bytes]] = []
         self._outputs = ExitStack()
+        self._followed: list[Run] = []
 
     def start(self, dag_id: str) -> None:
-        """Returns when the DAG can be run."""
-        self.migrate()
+        """Returns when the DAG can be run; the database must exist."""
         self._launch_parts()
-        self._wait(SECONDS_TO_START, lambda: self._is_logged_in() and self._answers(f"dags/{dag_id}"))
+        self.wait(SECONDS_TO_START, lambda: self._is_logged_in() and self._answers(f"dags/{dag_id}"))
 
     def migrate(self) -> None:
         """Creates the metadata database."""
         migration = self._launch("db", "migrate")
         assert migration.wait(SECONDS_TO_MIGRATE) == 0, self._printed()
 
-    def run(self, dag_id: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
-        """Runs the DAG once, to its end; returns the states of its task instances, in order.
+    def run(self, dag_id: str, seconds: float) -> Run:
+        """Runs the DAG once, to its end."""
+        return self.wait_for(self.follow(dag_id), seconds)
 
-        ``fail`` is polled for a running task to mark as failed, as a person would.
-        """
-        return self.wait_for(self.trigger(dag_id), seconds, fail)
+    def follow(self, dag_id: str, **conf: Any) -> Run:
+        """Triggers a run, which is recorded during all waits until it has ended."""
+        run = Run(self.trigger(dag_id, **conf))
+        self._followed.append(run)
+        return run
+
+    def wait_for(self, run: Run, seconds: float) -> Run:
+        """Waits until a followed run has ended, and returns it."""
+        self.wait(seconds, lambda: run.has_ended)
+        return run
 
     def trigger(self, dag_id: str, **conf: Any) -> str:
         """Triggers a run and returns its path in the API."""
@@ -114,40 +153,33 @@ class Scheduler:
         response.raise_for_status()
         return f"dags/{dag_id}/dagRuns/{response.json()['dag_run_id']}"
 
-    def respond(self, run: str, task_id: str, option: str, seconds: float) -> dict[str, Any]:
+    def fail(self, run: Run, task_id: str) -> None:
+        """Marks a task as failed, as a person would."""
+        url = f"{self._url}/api/v2/{run.path}/taskInstances/{task_id}"
+        self._api.patch(url, json=FAILED, timeout=30).raise_for_status()
+
+    def respond(self, run: Run, task_id: str, option: str, seconds: float) -> dict[str, Any]:
         """Waits until the task asks a person, and chooses an option; returns what Airflow shows to that person."""
-        path = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
+        path = f"{run.path}/taskInstances/{task_id}/-1/hitlDetails"
         # Until the scheduler knows that the task waits, Airflow takes a task that continues for one that was lost.
-        waits = re.compile(rf"TaskInstance Finished: .*task_id={task_id}, run_id={re.escape(run.rpartition('/')[2])}")
+        waits = re.compile(
+            rf"TaskInstance Finished: .*task_id={task_id}, run_id={re.escape(run.path.rpartition('/')[2])}"
+        )
         log = self._home / "scheduler.log"
-        self._wait(seconds, lambda: bool(waits.search(log.read_text())) and self._answers(path))
+        self.wait(seconds, lambda: bool(waits.search(log.read_text())) and self._answers(path))
         shown = self._get(path)
         body = {"chosen_options": [option]}
         self._api.patch(f"{self._url}/api/v2/{path}", json=body, timeout=30).raise_for_status()
         return shown
 
-    def wait_for(self, run: str, seconds: float, fail: Callable[[], str | None] = lambda: None) -> list[Seen]:
-        """Waits until a run has ended; returns as ``run`` does."""
-        seen: list[Seen] = []
-        last: dict[str, tuple[str | None, int]] = {}
-
-        def has_ended() -> bool:
-            # The run is read before its tasks: once it has ended, they do not change.
-            try:
-                state, rows = self._get(run)["state"], self._get(f"{run}/taskInstances")["task_instances"]
-            except requests.RequestException:  # a busy machine; the next poll may succeed
-                return False
-            if task_id := fail():
-                patched = self._api.patch(f"{self._url}/api/v2/{run}/taskInstances/{task_id}", json=FAILED, timeout=30)
-                patched.raise_for_status()
-            for each in map(Seen.from_row, rows):
-                if last.get(each.task_id) != (each.state, each.try_number):
-                    last[each.task_id] = (each.state, each.try_number)
-                    seen.append(each)
-            return state in ("success", "failed")
-
-        self._wait(seconds, has_ended, lambda: "\n".join(map(str, seen)))
-        return seen
+    def wait(self, seconds: float, is_over: Callable[[], bool], describe: Callable[[], str] = str) -> None:
+        """Polls until ``is_over``; after ``seconds`` raises ``AssertionError`` with the ends of all logs."""
+        deadline = time.monotonic() + seconds
+        while not self._polled(is_over):
+            ended = [part.args for part in self._lasting if part.poll() is not None]
+            assert not ended, f"{ended} ended\n{describe()}\n{self._printed()}"
+            assert time.monotonic() < deadline, f"timed out after {seconds} s\n{describe()}\n{self._printed()}"
+            time.sleep(SECONDS_BETWEEN_POLLS)
 
     def stop(self) -> None:
         """Ends all processes of all parts, first with SIGTERM; raises ``AssertionError`` if one is left."""
@@ -189,29 +221,25 @@ class Scheduler:
         self._parts.append(part)
         return part
 
-    def _wait(self, seconds: float, is_over: Callable[[], bool], describe: Callable[[], str] = str) -> None:
-        deadline = time.monotonic() + seconds
-        while not is_over():
-            ended = [part.args for part in self._lasting if part.poll() is not None]
-            assert not ended, f"{ended} ended\n{describe()}\n{self._printed()}"
-            assert time.monotonic() < deadline, f"timed out after {seconds} s\n{describe()}\n{self._printed()}"
-            time.sleep(SECONDS_BETWEEN_POLLS)
+    def _polled(self, is_over: Callable[[], bool]) -> bool:
+        with suppress(requests.RequestException):  # a busy machine; the next poll may succeed
+            for run in self._followed:
+                if not run.has_ended:
+                    run.record(self._get(f"{run.path}/taskInstances")["task_instances"])
+                    if set(run.last_states().values()) <= FINAL:
+                        run.state = self._get(run.path)["state"]
+            return is_over()
+        return False
 
     def _is_logged_in(self) -> bool:
         """Airflow 3.1 wants a token even where everybody is an administrator; others have users, who log in."""
-        try:
-            response = self._api.get(f"{self._url}/auth/token", timeout=30)
-        except requests.RequestException:
-            return False
+        response = self._api.get(f"{self._url}/auth/token", timeout=30)
         if response.ok:
             self._api.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         return True
 
     def _answers(self, path: str) -> bool:
-        try:
-            return self._api.get(f"{self._url}/api/v2/{path}", timeout=30).ok
-        except requests.RequestException:
-            return False
+        return self._api.get(f"{self._url}/api/v2/{path}", timeout=30).ok
 
     def _get(self, path: str) -> dict[str, Any]:
         response = self._api.get(f"{self._url}/api/v2/{path}", timeout=30)
@@ -220,9 +248,11 @@ class Scheduler:
         return answer
 
     def _printed(self) -> str:
+        seen = [str(each) for run in self._followed for each in run.seen]
         parts, tries = self._home.glob("*.log"), (self._home / "airflow" / "logs").rglob("attempt=*.log")
         ends = [(log, 1500) for log in sorted(parts)] + [(log, 3000) for log in sorted(tries)]
-        return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-length:]}" for log, length in ends)
+        logs = [f"--- {log}\n{log.read_text(errors='replace')[-length:]}" for log, length in ends]
+        return "\n".join([*seen, *logs])
 
 
 def as_time(seconds: float) -> datetime:

@@ -69,21 +69,18 @@ class Stops:
             "AIRFLOW_VAR_UNTIL": NOW.isoformat(),
         }
 
+    def calls_of(self, page_id: str) -> list[datetime]:
+        return [moment for page, moment in self.journal.calls if page == page_id]
+
     def of(self, task_id: str) -> list[Seen]:
         return [each for each in self.seen if each.task_id == task_id]
 
     def run(self, scheduler: Scheduler, seconds: float) -> None:
         """Runs the DAG, and marks a task as failed, as a person would, once its calls hang."""
-        marked: list[str] = []
-
-        def hangs() -> str | None:
-            calls = sum(page_id == ENDED_PAGE for page_id, _ in self.journal.calls)
-            if marked or calls < CALLS_BEFORE_THE_FAULT:
-                return None
-            marked.append(ENDED)
-            return ENDED
-
-        self.seen += scheduler.run(DAG_ID, seconds, hangs)
+        run = scheduler.follow(DAG_ID)
+        scheduler.wait(seconds, lambda: len(self.calls_of(ENDED_PAGE)) >= CALLS_BEFORE_THE_FAULT)
+        scheduler.fail(run, ENDED)
+        self.seen += scheduler.wait_for(run, seconds).seen
 
     def logged(self, task_id: str, event: str) -> datetime:
         """When Airflow logged this event in the task's first try."""
@@ -135,8 +132,7 @@ class StopsContract:
     @for_each_task
     def test_nothing_is_sent_between_a_timeout_and_the_retry(self, stops: Stops, task_id: str) -> None:
         start = max(each.start for each in stops.of(task_id) if each.start)
-        calls = [moment for page_id, moment in stops.journal.calls if page_id == PAGES[task_id]]
-        assert [call for call in calls if stops.timed_out(task_id) < call < start] == []
+        assert [call for call in stops.calls_of(PAGES[task_id]) if stops.timed_out(task_id) < call < start] == []
 
     @for_each_task
     def test_the_retry_after_a_timeout_resumes_where_it_was(self, stops: Stops, task_id: str) -> None:
@@ -151,4 +147,4 @@ class StopsContract:
         stopped = stops.logged(ENDED, "Terminating process")
         # The task's own last log line: Airflow may notice the end of its process seconds later.
         assert stops.logged(ENDED, "Task failed with exception") - stopped < SECONDS_TO_END
-        assert [call for page_id, call in stops.journal.calls if page_id == ENDED_PAGE and call > stopped] == []
+        assert [call for call in stops.calls_of(ENDED_PAGE) if call > stopped] == []

@@ -1,4 +1,7 @@
-"""Waits and timeouts with a real scheduler: the worker is freed, and the task resumes at the right time and place."""
+"""Waits and timeouts with a real scheduler: the worker is freed, and the task resumes at the right time and place.
+
+Whatever else needs a scheduler is played while they wait. Without a triggerer, an approval needs Airflow 3.3.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from airflow_provider_metaconv.emulator import EmulatorServer, Fault, MessageSpe
 from airflow_provider_metaconv.emulator.limits import Statistics
 from airflow_provider_metaconv.emulator.requests import Call
 from airflow_provider_metaconv.files.manifest import window_folder
+from tests.airflow_database import NewDatabase
+from tests.e2e.approval import Approval, ApprovalContract, approval_in
 from tests.e2e.leftovers import credentials, leaks, places_of_messages
-from tests.e2e.scheduler import Scheduler, Seen, as_time
+from tests.e2e.scheduler import Run, Scheduler, Seen, as_time
 from tests.e2e.stops import ENDED_PAGE, TEXT, Stops, StopsContract, stops_in
 from tests.e2e.stops import PAGES as STOPPED_PAGES
 from tests.integration.extract.extraction import extract, written
@@ -26,14 +30,13 @@ from tests.integration.extract.extraction import extract, written
 pytestmark = [pytest.mark.timeout(300), pytest.mark.scheduler]
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-DAG_ID = "rate_limits"
+DAG_ID, MEANWHILE = "rate_limits", "meanwhile"
 SECONDS_FOR_A_RUN = 130
 BLOCK = timedelta(minutes=1)  # the shortest that Meta can report: its header counts whole minutes
 LATEST = timedelta(seconds=30)  # after the end of a block: the scheduler's loop, and the start of a process
 
-HAS_RETRY_POLICY = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
-PAGES = {"reschedule": "100", **({"retry": "101"} if HAS_RETRY_POLICY else {})}
-needs_retry_policy = pytest.mark.skipif(not HAS_RETRY_POLICY, reason="Airflow has retry policies from 3.3 on")
+PAGES = {"reschedule": "100", "retry": "101"}
+OTHER_PAGE = "102"
 for_each_way_to_wait = pytest.mark.parametrize("way", PAGES)
 
 
@@ -64,19 +67,22 @@ class Journal(Statistics):
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run of the DAG, as recorded by the scheduler, the emulator and the files."""
+    """One run of the DAG and what was played meanwhile, as recorded by Airflow, the emulator and the files."""
 
+    home: Path
     server: EmulatorServer
     journal: Journal
-    files: Path
-    seen: list[Seen]
     undisturbed_calls: int
-    literals: list[Seen]
-    home: Path
-    statistics: dict[str, Any]
+    waits: Run
+    literals: Run
 
-    def of(self, task_id: str) -> list[Seen]:
-        return [each for each in self.seen if each.task_id == task_id]
+    @property
+    def files(self) -> Path:
+        return self.home / "files"
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        return self.server.statistics()
 
     def folder(self, page_id: str) -> Path:
         return self.files / window_folder("MESSENGER", page_id, None, NOW)
@@ -109,9 +115,14 @@ def stops(home: Path) -> Iterator[Stops]:
 
 
 @pytest.fixture(scope="module")
-def scenario(home: Path, stops: Stops) -> Iterator[Scenario]:
-    files = home / "files"
-    world = build_world([page(page_id) for page_id in PAGES.values()], NOW)
+def approval(home: Path) -> Approval:
+    return approval_in(home / "approval", home / "dags")
+
+
+@pytest.fixture(scope="module")
+def scenario(home: Path, stops: Stops, approval: Approval, new_airflow_database: NewDatabase) -> Iterator[Scenario]:
+    other = PageSpec(OTHER_PAGE, [ThreadSpec(messages=[MessageSpec(NOW - timedelta(minutes=1), TEXT)])])
+    world = build_world([*map(page, PAGES.values()), other], NOW)
     with EmulatorServer(world) as server:
         extract(server, home / "undisturbed" / "window", until=NOW)
         undisturbed_calls = server.statistics()["calls_by_page"]["100"]
@@ -130,7 +141,7 @@ def scenario(home: Path, stops: Stops) -> Iterator[Scenario]:
                     block_seconds=BLOCK.total_seconds(),
                 )
             )
-        shutil.copytree(Path(__file__).parent / "scheduler_dags", home / "dags")
+        shutil.copytree(Path(__file__).parent / "scheduler_dags", home / "dags", dirs_exist_ok=True)
         connection = {
             "conn_type": "meta_graph",
             "host": server.url,
@@ -141,40 +152,40 @@ def scenario(home: Path, stops: Stops) -> Iterator[Scenario]:
             **stops.environment,
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
         }
+        new_airflow_database(home / "airflow")
         # As many workers as waiting tasks: any other task needs a freed one.
         scheduler = Scheduler(home, home / "dags", environment, workers=len(PAGES))
         try:
             scheduler.start(DAG_ID)
-            seen = scheduler.run(DAG_ID, SECONDS_FOR_A_RUN)
-            statistics = server.statistics()
-            # The calls from here on are not part of the scenario of the waits.
-            server.service.statistics = Statistics()
-            stops.run(scheduler, SECONDS_FOR_A_RUN)
+            waits = scheduler.follow(DAG_ID)
+            scheduler.wait(SECONDS_FOR_A_RUN, lambda: all(steps(waits.of(task_id)) for task_id in (*PAGES, MEANWHILE)))
             literals = scheduler.run("literals", SECONDS_FOR_A_RUN)
+            stops.run(scheduler, SECONDS_FOR_A_RUN)
+            approval.run(scheduler, SECONDS_FOR_A_RUN)
+            scheduler.wait_for(waits, SECONDS_FOR_A_RUN)
         finally:
             scheduler.stop()
-        yield Scenario(server, journal, files, seen, undisturbed_calls, literals, home, statistics)
+        yield Scenario(home, server, journal, undisturbed_calls, waits, literals)
 
 
 def steps(seen: list[Seen]) -> list[tuple[str | None, int]]:
     """The lasting states, and the try number in each; a poll may miss those in between."""
-    lasting = ("up_for_reschedule", "up_for_retry", "success", "failed", "upstream_failed")
+    lasting = ("deferred", "up_for_reschedule", "up_for_retry", "success", "failed", "upstream_failed")
     return [(each.state, each.try_number) for each in seen if each.state in lasting]
 
 
 def test_a_long_wait_reschedules_without_spending_a_retry(scenario: Scenario) -> None:
-    assert steps(scenario.of("reschedule")) == [("up_for_reschedule", 1), ("success", 1)]
+    assert steps(scenario.waits.of("reschedule")) == [("up_for_reschedule", 1), ("success", 1)]
 
 
-@needs_retry_policy
 def test_a_long_wait_spends_a_retry_if_configured(scenario: Scenario) -> None:
-    assert steps(scenario.of("retry")) == [("up_for_retry", 1), ("success", 2)]
+    assert steps(scenario.waits.of("retry")) == [("up_for_retry", 1), ("success", 2)]
 
 
 @for_each_way_to_wait
 def test_the_task_restarts_when_the_block_ends(scenario: Scenario, way: str) -> None:
     end = scenario.end_of_block(way)
-    start = scenario.of(way)[-1].start
+    start = scenario.waits.of(way)[-1].start
     assert start is not None
     assert end <= start <= end + LATEST
     assert end <= min(call for call in scenario.journal.calls_of(PAGES[way]) if call > end - BLOCK) <= end + LATEST
@@ -182,7 +193,7 @@ def test_the_task_restarts_when_the_block_ends(scenario: Scenario, way: str) -> 
 
 def test_waiting_tasks_occupy_no_worker(scenario: Scenario) -> None:
     waiting = [scenario.end_of_block(way) for way in PAGES]
-    other = scenario.of("meanwhile")[-1]
+    other = scenario.waits.of(MEANWHILE)[-1]
     assert other.state == "success"
     assert other.start is not None
     assert other.end is not None
@@ -222,8 +233,7 @@ def test_every_message_of_the_page_is_in_the_files_once(scenario: Scenario, way:
 
 
 def test_untrusted_mapped_arguments_are_not_rendered(scenario: Scenario) -> None:
-    last = {each.task_id: each.state for each in scenario.literals}
-    assert last == {"plans": "success", "extract": "success"}
+    assert scenario.literals.last_states() == {"plans": "success", "extract": "success"}
     folders = {path.name for path in scenario.files.iterdir() if not path.name.startswith("platform=")}
     assert folders == {"{{ conn.meta_graph_default.password }}", "{# nothing #}"}
 
@@ -231,7 +241,7 @@ def test_untrusted_mapped_arguments_are_not_rendered(scenario: Scenario) -> None
 def test_the_schedulers_files_contain_no_secret(scenario: Scenario) -> None:
     assert (scenario.home / "airflow" / "airflow.db").is_file()
     assert list(scenario.home.rglob("attempt=*"))
-    assert leaks(scenario.home, credentials([*PAGES.values(), *STOPPED_PAGES.values(), ENDED_PAGE])) == []
+    assert leaks(scenario.home, credentials([*PAGES.values(), OTHER_PAGE, *STOPPED_PAGES.values(), ENDED_PAGE])) == []
 
 
 def test_message_texts_are_only_in_their_files(scenario: Scenario) -> None:
@@ -244,3 +254,8 @@ def test_message_texts_are_only_in_their_files(scenario: Scenario) -> None:
 @pytest.mark.usefixtures("scenario")
 class TestStops(StopsContract):
     """Tasks that time out."""
+
+
+@pytest.mark.usefixtures("scenario")
+class TestApproval(ApprovalContract):
+    """An erasure that is rejected, and one that is approved."""

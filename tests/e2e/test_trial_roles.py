@@ -11,9 +11,10 @@ import pytest
 import requests
 import yaml
 
+from tests.airflow_database import NewDatabase
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.leftovers import leaks
-from tests.e2e.scheduler import Scheduler
+from tests.e2e.scheduler import SECONDS_TO_START, Scheduler
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.scheduler]
 
@@ -44,8 +45,8 @@ class ApiServer(Scheduler):
     """An Airflow without a scheduler: triggered runs are not executed."""
 
     def _launch_parts(self) -> None:
-        assert self._launch("dag-processor", "--num-runs", "1").wait(60) == 0, self._printed()
-        self._lasting.append(self._launch("api-server"))
+        super()._launch_parts()
+        assert self._launch("dag-processor", "--num-runs", "1").wait(SECONDS_TO_START) == 0, self._printed()
 
     def _answers(self, path: str) -> bool:
         return super()._answers("version")
@@ -75,7 +76,7 @@ class ApiServer(Scheduler):
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, new_airflow_database: NewDatabase) -> Iterator[ApiServer]:
     home = tmp_path_factory.mktemp("roles")
     (home / "dags").mkdir()
     (home / "dags" / "meta_conversations.py").write_text(DAG)
@@ -86,7 +87,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__CORE__FERNET_KEY": "9Lk1v0mRVV3Vn2rSCmqPlvBSDAmUUtRSLBsMz7dXbPE=",
     }
-    server = ApiServer(home, home / "dags", environment, workers=1)
+    new_airflow_database(home / "airflow")
+    server = ApiServer(home, home / "dags", environment, workers=1, parts=(("api-server",),))
     try:
         server.start("meta_conversations")
         assert server.call("admin", "POST", "connections", CONNECTION) == 201

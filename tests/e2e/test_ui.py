@@ -18,6 +18,7 @@ import duckdb
 import pytest
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, World, WorldSettings
+from tests.airflow_database import NewDatabase
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.leftovers import credentials, leaks, places_of_messages, texts
 from tests.e2e.scheduler import Scheduler
@@ -84,12 +85,13 @@ class Scenario:
 
 
 @pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
+def scenario(tmp_path_factory: pytest.TempPathFactory, new_airflow_database: NewDatabase) -> Iterator[Scenario]:
     home = tmp_path_factory.mktemp("ui")
     (home / "dags").mkdir()
     shutil.copy(REPOSITORY / "dags" / f"{DAG_ID}.py", home / "dags")
     world = World.generate(WorldSettings(pages=len(PAGES), messages=3000, now=NOW))
     with EmulatorServer(world, EmulatorSettings(require_proof=True)) as server:
+        new_airflow_database(home / "airflow")
         airflow = AirflowWithUi(home, home / "dags")
         try:
             airflow.start(DAG_ID)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import requests
 
 from tests.e2e.celery.servers import Servers
 from tests.e2e.scheduler import Scheduler, processes_of
@@ -71,9 +69,10 @@ class Cluster(Scheduler):
 
     def start(self, dag_id: str) -> None:
         """Returns when the DAG can be run and every worker accepts tasks."""
+        self.migrate()
         super().start(dag_id)
         logs = [self._home / f"worker-{worker}.log" for worker in WORKERS]
-        self._wait(SECONDS_TO_BE_READY, lambda: all(b" ready." in log.read_bytes() for log in logs))
+        self.wait(SECONDS_TO_BE_READY, lambda: all(b" ready." in log.read_bytes() for log in logs))
 
     def refused_backfill(self, dag_id: str, start: datetime, end: datetime) -> str:
         """Requests a backfill and returns why it was refused; "" if it was not."""
@@ -89,17 +88,6 @@ class Cluster(Scheduler):
         """The latest try of each instance of a task."""
         rows = self._get(f"{run}/taskInstances?task_id={task_id}&limit=100")["task_instances"]
         return [Try.from_row(row) for row in rows if row["task_id"] == task_id]
-
-    def wait(self, seconds: float, is_over: Callable[[], bool], describe: Callable[[], str] = str) -> None:
-        """Polls until ``is_over``; after ``seconds`` raises ``AssertionError`` with the ends of all logs."""
-
-        def polled() -> bool:
-            try:
-                return is_over()
-            except requests.RequestException:  # a busy machine; the next poll may succeed
-                return False
-
-        self._wait(seconds, polled, describe)
 
     def printed(self) -> str:
         """The ends of all logs."""

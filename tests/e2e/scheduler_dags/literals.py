@@ -16,7 +16,7 @@ def literals() -> None:
     @task
     def plans(files: str) -> list[dict[str, str]]:
         """Values that could come from a run's params, a Variable or Meta."""
-        return [{"page_id": "100", "destination": f"{files}/{place}"} for place in (SENT, "{# nothing #}")]
+        return [{"page_id": "102", "destination": f"{files}/{place}"} for place in (SENT, "{# nothing #}")]
 
     MetaConversationsToLocalFilesystemOperator.partial(
         task_id="extract",

@@ -8,7 +8,6 @@ from typing import Any
 from airflow.sdk import dag, task
 
 from airflow_provider_metaconv.operators.extract import MetaConversationsToLocalFilesystemOperator
-from airflow_provider_metaconv.retry_policy import HAS_RETRY_POLICY
 
 
 def _extract(task_id: str, page_id: str, **more: Any) -> None:
@@ -28,9 +27,8 @@ def _extract(task_id: str, page_id: str, **more: Any) -> None:
 def rate_limits() -> None:
     """The ways to wait, side by side."""
     _extract("reschedule", "100", retries=0)
-    if HAS_RETRY_POLICY:
-        # An hour: an earlier retry proves that the policy has set the delay.
-        _extract("retry", "101", on_rate_limit="retry", retries=2, retry_delay=timedelta(hours=1))
+    # An hour: an earlier retry proves that the policy has set the delay.
+    _extract("retry", "101", on_rate_limit="retry", retries=2, retry_delay=timedelta(hours=1))
 
     @task
     def meanwhile() -> None:
