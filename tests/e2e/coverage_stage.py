@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any
 import requests
 
 from airflow_provider_metaconv.emulator import EmulatorServer, EmulatorSettings, Fault, World, WorldSettings
+from tests.airflow_database import NewDatabase
 from tests.e2e.conftest import REPOSITORY, Airflow
 from tests.e2e.scheduler import SECONDS_TO_START, Scheduler
 
@@ -67,9 +69,10 @@ class PageServer(Scheduler):
     def printed(self) -> str:
         return self._printed()
 
-    def serve(self) -> None:
-        """Returns when the API answers."""
+    def launch(self) -> None:
         self._launch_parts()
+
+    def wait_until_ready(self) -> None:
         self.wait(SECONDS_TO_START, lambda: self._answers("version"))
 
     def session(self, user: str) -> str:
@@ -94,8 +97,8 @@ class Stage:
     def database(self) -> Path:
         return self.home / "conversations.duckdb"
 
-    def prepare(self) -> None:
-        """Creates the database of Airflow and starts the server."""
+    def prepare(self, new_database: NewDatabase) -> None:
+        """Creates Airflow's database, and starts all processes; the server needs longer than the first run."""
         self.emulator.start()
         dags = self.home / "dags"
         dags.mkdir()
@@ -113,9 +116,13 @@ class Stage:
             "META_TOKEN_EXPIRY_ON_UNKNOWN": "warn",
         }
         self.server = PageServer(self.home, dags, environment, self._python)
-        self.server.migrate()
+        if self._python == sys.executable:
+            new_database(self.home / "airflow")
+        else:
+            self.server.migrate()
         self.runner = Airflow(self.home, environment, self._python)
         self.runner.start()
+        self.server.launch()
 
     def play(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Runs the DAG for the windows with these numbers; returns the results."""

@@ -18,6 +18,7 @@ import pytest
 
 from airflow_provider_metaconv.emulator import Fault
 from airflow_provider_metaconv.observability.coverage_event import COLUMNS
+from tests.airflow_database import NewDatabase
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.coverage_stage import DAG_ID, Plan, Stage
 from tests.e2e.coverage_ui import NARROW, only, opened_browser, opened_coverage
@@ -32,10 +33,16 @@ OLDEST = "3.1.8"
 PICTURES = os.environ.get("PICTURES")
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 PARTIAL, DEAD = "MESSENGER/101", ("MESSENGER/102", "INSTAGRAM/102")
-FAULTS = {
-    2: [Fault("10", page_id="101", platform="MESSENGER", route="conversations")],
-    **{number: [Fault("190", page_id="102")] for number in (4, 5, 6, 7)},
-}
+
+
+def plan(*, is_picture: bool) -> Plan:
+    """One window lacks a platform of a Page; at the end a Page is dead."""
+    pages, messages, windows, partial, dead = (6, 18_000, 7, 2, 4) if is_picture else (3, 3_000, 2, 1, 2)
+    faults = {
+        partial: [Fault("10", page_id="101", platform="MESSENGER", route="conversations")],
+        **{number: [Fault("190", page_id="102")] for number in range(dead, windows + 1)},
+    }
+    return Plan(NOW, pages, messages, windows, hours=3, faults=faults)
 
 
 def python_of(version: str) -> str:
@@ -47,15 +54,17 @@ def python_of(version: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["current", OLDEST])
-def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    is_picture = PICTURES is not None and request.param == "current"
-    plan = Plan(NOW, *((6, 18_000, 7) if is_picture else (3, 3_000, 4)), hours=3, faults=FAULTS)
-    stage = Stage(tmp_path_factory.mktemp("coverage"), plan, python_of(request.param))
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, new_airflow_database: NewDatabase
+) -> Iterator[Stage]:
+    chosen = plan(is_picture=PICTURES is not None and request.param == "current")
+    stage = Stage(tmp_path_factory.mktemp("coverage"), chosen, python_of(request.param))
     try:
-        stage.prepare()
-        states = [result["state"] for result in stage.play(range(plan.windows + 1))]
-        assert states == ["failed" if number in FAULTS else "success" for number in range(plan.windows + 1)]
-        stage.server.serve()
+        stage.prepare(new_airflow_database)
+        numbers = range(chosen.windows + 1)
+        states = [result["state"] for result in stage.play(numbers)]
+        assert states == ["failed" if number in chosen.faults else "success" for number in numbers]
+        stage.server.wait_until_ready()
         yield stage
     finally:
         stage.close()
@@ -86,12 +95,16 @@ def warehouse(stage: Stage) -> dict[str, dict[str, str]]:
     }
 
 
-def test_a_viewer_finds_the_page_in_the_navigation(stage: Stage, browser: Browser) -> None:
+def test_a_viewer_finds_the_page_in_the_navigation_and_the_log_by_keyboard(stage: Stage, browser: Browser) -> None:
     with opened_coverage(browser, stage.server.url, stage.server.session("viewer")) as ui:
         ui.open("")
         ui.page.get_by_role("button", name="Browse").click()
         ui.page.get_by_role("menuitem", name="Coverage").click()
         assert set(ui.rows()) == set(warehouse(stage))
+        assert "log of the failure" in ui.details(DEAD[0])
+        path = ui.follow("log of the failure")
+        assert path.startswith(f"/airflow/dags/{DAG_ID}/runs/manual__")
+        assert "/tasks/extract/mapped/" in path
         assert ui.problems == []
 
 
@@ -112,16 +125,6 @@ def test_a_gap_and_a_dead_page_are_shown_as_such(stage: Stage, browser: Browser)
         rows = ui.rows()
     bad = {label: (row["state"], row["gaps"]) for label, row in rows.items() if row["state"] != "current"}
     assert bad == {PARTIAL: ("gaps", "1"), **dict.fromkeys(DEAD, ("failed", "0"))}
-
-
-def test_a_row_opens_by_keyboard_and_leads_to_the_log(stage: Stage, browser: Browser) -> None:
-    with opened_coverage(browser, stage.server.url, stage.server.session("viewer")) as ui:
-        ui.open("plugin/meta-coverage")
-        assert "log of the failure" in ui.details(DEAD[0])
-        path = ui.follow("log of the failure")
-        assert path.startswith(f"/airflow/dags/{DAG_ID}/runs/manual__")
-        assert "/tasks/extract/mapped/" in path
-        assert ui.problems == []
 
 
 def test_every_dag_has_the_page_of_its_own_coverage(stage: Stage, browser: Browser) -> None:
