@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # How long an example takes depends on the machine; no test makes promises about it.
 settings.register_profile("metaconv", deadline=None)
@@ -57,6 +59,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> int:
     path = item.path.relative_to(item.config.rootpath).as_posix()
     return next((number for number, folder in enumerate(SLOW_FIRST) if path.startswith(folder)), len(SLOW_FIRST))
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """Distributes files; those whose tests share an Airflow run in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "shared_airflow" if _shares_airflow(self.config.rootpath / file) else file
+
+
+@cache
+def _shares_airflow(path: Path) -> bool:
+    return "shared_airflow: Airflow" in path.read_text("utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Replaces ``--dist=loadfile``."""
+    return _ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

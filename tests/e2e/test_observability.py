@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import duckdb
@@ -21,7 +17,7 @@ import pytest
 from airflow_provider_metaconv.emulator import EmulatorServer, World, WorldSettings
 from airflow_provider_metaconv.graph.credentials import Credentials
 from airflow_provider_metaconv.observability.metrics import METRICS
-from tests.airflow_database import NewDatabase
+from tests.e2e.conftest import Airflow
 
 HERE = Path(__file__).parent
 UNTIL = datetime(2026, 11, 20, tzinfo=UTC)
@@ -49,6 +45,7 @@ class Observed:
     packets: list[str]
     lineage: list[dict[str, Any]]
     folder: Path
+    home: Path
     server: EmulatorServer
 
     @property
@@ -72,55 +69,29 @@ TABLES = ("messages", "conversations", "conversation_gaps", "extraction_windows"
 
 
 @pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory, new_airflow_database: NewDatabase) -> Iterator[Observed]:
+def observed(
+    tmp_path_factory: pytest.TempPathFactory, shared_airflow: Airflow, statsd: socket.socket
+) -> Iterator[Observed]:
     folder = tmp_path_factory.mktemp("observed")
-    new_airflow_database(folder / "airflow")
     world = World.generate(WorldSettings(pages=1, messages=2000, now=UNTIL))
-    with EmulatorServer(world) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
-        statsd.bind(("127.0.0.1", 0))
-        statsd.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        process = subprocess.run(
-            [sys.executable, str(HERE / "observed_in_airflow.py")],
-            env=environment(folder, server, statsd.getsockname()[1]),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert process.returncode == 0, process.stdout[-3000:]
-        shown = json.loads(process.stdout.splitlines()[-1])
-        assert shown["state"] == "success", process.stdout[-6000:]
-        events = folder / "lineage.jsonl"
+    with EmulatorServer(world) as server:
+        extra = {"calls_per_second": 1000, "app_secret": server.app_secret}
+        connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token, "extra": extra}
+        environment = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "observed_dags"),
+            "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
+            "OBSERVED_FOLDER": str(folder),
+        }
+        received(statsd)  # of earlier runs
+        result = shared_airflow.with_environment(environment).run(file="observed")
+        printed = shared_airflow.log.read_text()
+        assert result["state"] == "success", printed[-6000:]
+        events = shared_airflow.home / "lineage.jsonl"
         lineage = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-        yield Observed(shown, process.stdout, received(statsd), lineage, folder, server)
-
-
-def environment(folder: Path, server: EmulatorServer, statsd_port: int) -> dict[str, str]:
-    connection = {"conn_type": "meta_graph", "host": server.url, "password": server.user_token}
-    return {
-        **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW") and k != "PYTHONDONTWRITEBYTECODE"},
-        "OBSERVED_FOLDER": str(folder),
-        "AIRFLOW_HOME": str(folder / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "observed_dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        "AIRFLOW__API_AUTH__JWT_SECRET": token_hex(32),
-        "AIRFLOW__METRICS__STATSD_ON": str(is_installed("statsd")),
-        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-        "AIRFLOW__METRICS__STATSD_PORT": str(statsd_port),
-        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
-        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
-            {"type": "file", "log_file_path": str(folder / "lineage.jsonl"), "append": True}
-        ),
-        "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(
-            {**connection, "extra": {"calls_per_second": 1000, "app_secret": server.app_secret}}
-        ),
-    }
+        yield Observed(result["shown"], printed, received(statsd), lineage, folder, shared_airflow.home, server)
 
 
 def received(statsd: socket.socket) -> list[str]:
-    statsd.setblocking(False)
     packets = []
     while True:
         try:
@@ -198,8 +169,8 @@ def test_airflows_files_contain_no_secret_or_message_text(observed: Observed) ->
     with duckdb.connect(str(observed.folder / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT text FROM messages WHERE length(text) > 25").fetchall()
     secrets = [*(text for (text,) in found[:200]), *observed.credentials]
-    kept = [path for path in observed.folder.rglob("*") if path.is_file()]
-    assert observed.folder / "airflow" / "airflow.db" in kept
+    kept = [path for folder in (observed.folder, observed.home) for path in folder.rglob("*") if path.is_file()]
+    assert observed.home / "airflow" / "airflow.db" in kept
     rows = (".gz", ".duckdb", ".wal")
     for path in kept:
         content = b"" if path.suffix in rows else path.read_bytes()

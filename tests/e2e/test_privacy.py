@@ -66,7 +66,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory, shared_airflow: Airflow) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("privacy")
     world = World.generate(WorldSettings(pages=1, messages=300, now=NOW))
     with EmulatorServer(world) as server:
@@ -86,7 +86,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
             "AIRFLOW_CONN_META_GRAPH_DEFAULT": json.dumps(connection),
             "AIRFLOW_CONN_META_PRIVACY_KEY": json.dumps({"conn_type": "generic", "password": KEY}),
         }
-        yield Stage(folder, world, airflow_at(folder / "home", environment))
+        yield Stage(folder, world, shared_airflow.with_environment(environment))
 
 
 @pytest.fixture(scope="module", params=HIDDEN)
@@ -102,11 +102,12 @@ def test_files_and_tables_show_nothing_that_is_hidden(stage: Stage, policy: str)
 
 def test_logs_xcom_and_the_metadata_database_show_nobody(stage: Stage, policy: str) -> None:
     """Everything of Airflow's own, whichever policies have run: no ID, no name, no text and no link."""
-    assert stage.shown(NEVER_SHOWN, stage.folder / "home") == set()
+    assert stage.shown(NEVER_SHOWN, stage.airflow.home) == set()
 
 
 def test_the_key_is_nowhere(stage: Stage, policy: str) -> None:
-    assert leaks(stage.folder, {"privacy key": KEY}) == []
+    for folder in (stage.folder, stage.airflow.home):
+        assert leaks(folder, {"privacy key": KEY}) == []
 
 
 def test_every_message_is_stored_and_joins_work(stage: Stage, policy: str) -> None:

@@ -66,7 +66,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory, shared_airflow: Airflow) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("stage")
     world = World.generate(WorldSettings(pages=3, messages=3000, now=NOW))
     with EmulatorServer(world, EmulatorSettings(require_proof=True)) as server:
@@ -92,7 +92,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, airflow_at: Any) -> Iterator
             "AIRFLOW_VAR_DESTINATION": str(folder / "literals"),
             "AIRFLOW_VAR_UNTIL": "2026-11-01T00:00:00+00:00",
         }
-        yield Stage(server, airflow_at(folder, environment), folder)
+        yield Stage(server, shared_airflow.with_environment(environment), folder)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,8 @@ def test_only_the_authors_templates_are_rendered(stage: Stage) -> None:
     assert {path.parts[0] for path in places} == {"{{ conn.meta_graph_default.password }}", "{# nothing #}"}
     assert {path.parent.name for path in places} == {"window=20261031T230000Z_20261101T000000Z"}
     assert all((stage.folder / "literals" / path).exists() for path in places)
-    assert [path for path in stage.folder.rglob("*") if stage.server.user_token in str(path)] == []
+    everything = (path for folder in (stage.folder, stage.airflow.home) for path in folder.rglob("*"))
+    assert [path for path in everything if stage.server.user_token in str(path)] == []
 
 
 def test_an_expiring_token_does_not_affect_the_check_of_another(stage: Stage) -> None:
@@ -289,7 +290,8 @@ def test_no_secret_is_left_after_all_runs(stage: Stage, first: dict[str, Any]) -
     tokens = [server.user_token, server.system_user_token, *(server.page_token(page) for page in ("100", "101", "102"))]
     proofs = [Credentials(token, server.app_secret).parameters["appsecret_proof"] for token in tokens]
     texts = [text for text in _texts(stage) if len(text) > 25][:200]
-    left_behind = [path for path in stage.folder.rglob("*") if path.is_file()]
+    folders = (stage.folder, stage.airflow.home)
+    left_behind = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     readable = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
     assert len(texts) == 200
     assert any(path.name == "_manifest.json" for path in readable)

@@ -1,8 +1,9 @@
-"""A mapped extract and a load with two assets: the smallest DAG that shows everything."""
+"""A mapped extract and a load with two assets: the smallest DAG that shows everything, and what Airflow then shows."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pendulum
 from airflow.sdk import Asset, dag
@@ -13,7 +14,8 @@ from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOp
 FOLDER = os.environ["OBSERVED_FOLDER"]
 
 
-@dag(schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"))
+# OpenLineage records only the DAGs with this param, because a process for each event takes longer than most tasks.
+@dag(schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"), params={"_selective_enable_ol": True})
 def observed() -> None:
     """Two platforms of one Page into one DuckDB file."""
     extract = MetaConversationsToLocalFilesystemOperator.partial(
@@ -33,3 +35,38 @@ def observed() -> None:
 
 
 observed()
+
+
+def shown(run_id: str) -> dict[str, Any]:
+    """What the API and the database show of a run."""
+    return {"links": links(run_id), "events": events(run_id)}
+
+
+def links(run_id: str) -> dict[str, Any]:
+    """The links of each task, as the API returns them to the UI."""
+    from airflow.api_fastapi.app import create_app
+    from fastapi.testclient import TestClient
+
+    client = TestClient(create_app(apps="core"))
+    client.headers["Authorization"] = f"Bearer {client.get('/auth/token').json()['access_token']}"
+    address = f"/api/v2/dags/observed/dagRuns/{run_id}/taskInstances"
+    responses = {
+        "extract[0]": client.get(f"{address}/extract/links", params={"map_index": 0}),
+        "load": client.get(f"{address}/load/links"),
+    }
+    return {name: each.raise_for_status().json()["extra_links"] for name, each in responses.items()}
+
+
+def events(run_id: str) -> dict[str, Any]:
+    """The content of each asset's event."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        found = session.execute(
+            select(AssetModel.name, AssetEvent.extra)
+            .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            .where(AssetEvent.source_run_id == run_id)
+        )
+        return dict(found.tuples().all())
