@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := demo
-.PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-dbt test-simulation test-matrix bench benchmark benchmark-coverage benchmark-loading \
+.PHONY: demo demo-gcp check test test-google test-all audit check-types check-sql check-unit check-simulation check-style test-scheduler test-ui test-celery test-dbt test-distribution test-simulation test-matrix bench benchmark benchmark-coverage benchmark-loading \
 	benchmark-gcp benchmark-privacy benchmark-views soak simulate fuzz docs trial trial-requirements help clean
 
 demo: $(VENV)/installed
@@ -54,7 +54,7 @@ test-google: $(VENV)/installed-google
 test-all: CHECKED := --ignore=tests/unit
 test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
 	$(MAKE) --jobs=2 --output-sync=target \
-		test-ui test-scheduler test-celery $(ALSO) test-matrix test-dbt test-simulation AIRFLOW=3.1.8
+		test-ui test-scheduler test-celery $(ALSO) test-matrix test-dbt test-distribution test-simulation AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_trial_roles.py
@@ -72,6 +72,10 @@ test-celery: $(VENV)/installed-celery
 # The dbt example of the documentation, with dbt in an environment of its own.
 test-dbt: $(VENV)/installed .venv-dbt/installed
 	$(BIN)/python -m pytest -m dbt tests/integration/test_dbt.py
+
+# The wheel and the source distribution, and Airflow with the installed wheel.
+test-distribution: $(VENV)/installed
+	$(BIN)/python -m pytest -m distribution tests/repository/test_distribution.py
 
 # The random worlds that make check and make test have not simulated.
 test-simulation: $(VENV)/installed
@@ -138,7 +142,7 @@ help:
 	@echo "make docs            the documentation as a site, in .site"
 	@echo "make fuzz            mutated external input; MINUTES=1, TARGET=manifest"
 	@echo "make simulate        random worlds, faults and crashes; SEEDS=n, SEED=n"
-	@echo "make test-google, test-scheduler, test-ui, test-celery, test-dbt, test-simulation, test-matrix    parts of test-all, minutes each"
+	@echo "make test-google, test-scheduler, test-ui, test-celery, test-dbt, test-distribution, test-simulation, test-matrix    parts of test-all, minutes each"
 	@echo "make bench, benchmark, benchmark-coverage, benchmark-loading, benchmark-gcp, benchmark-privacy, benchmark-views, soak    measurements"
 	@echo "make clean           remove the environments and the demo"
 

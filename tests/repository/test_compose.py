@@ -226,7 +226,9 @@ def responds(url: str, seconds: float = 60) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", ["graph", "storage", "bigquery"])
+@pytest.mark.parametrize(
+    "name", ["graph", *(pytest.param(name, marks=pytest.mark.google) for name in ("storage", "bigquery"))]
+)
 def test_our_services_start_and_pass_their_health_check(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

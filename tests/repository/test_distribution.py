@@ -18,6 +18,8 @@ import pytest
 
 from airflow_provider_metaconv import __version__
 
+pytestmark = pytest.mark.distribution
+
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_metaconv"
 SUFFIXES = (".css", ".html", ".js", ".py", ".sql", ".typed")
