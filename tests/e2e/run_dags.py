@@ -70,8 +70,9 @@ def run(file: str, logical_date: str | None, conf: dict[str, Any]) -> dict[str, 
     Returns its state, the state and try number of each task instance, return values, and what else the file shows.
     """
     path = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], f"{file}.py")
-    # Before each run dag.test() parses and stores every DAG of this folder, which may be one file.
-    settings.DAGS_FOLDER = str(path)
+    # Before a run dag.test() parses and stores every DAG of this folder. If the run has its own, one file is enough.
+    if str(path.parent) != settings.DAGS_FOLDER:
+        settings.DAGS_FOLDER = str(path)
     # A new DAG object for each run: dag.test() keeps one run's params for the next.
     module = runpy.run_path(str(path))
     # Named as a variable or as the function that is decorated.
