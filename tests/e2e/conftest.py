@@ -38,6 +38,7 @@ class Airflow:
             **environment,
         }
         self._environment_of_runs: dict[str, str] = {}
+        self._printed_before = 0
         self._results = home / "results.jsonl"
         self._process: subprocess.Popen[str] | None = None
         self._output: IO[str] | None = None
@@ -61,7 +62,12 @@ class Airflow:
         """The same process, which runs DAGs with these environment variables."""
         same = copy(self)
         same._environment_of_runs = environment
+        same._printed_before = len(self.log.read_text())
         return same
+
+    def printed(self) -> str:
+        """All output, or that since ``with_environment``."""
+        return self.log.read_text()[self._printed_before :]
 
     def run(
         self,
@@ -81,8 +87,8 @@ class Airflow:
         self._process.stdin.flush()
         deadline = time.monotonic() + SECONDS_FOR_A_RUN
         while len(results := self._results_so_far()) <= number:
-            assert self._process.poll() is None, self.log.read_text()[-3000:]
-            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            assert self._process.poll() is None, self.printed()[-3000:]
+            assert time.monotonic() < deadline, self.printed()[-3000:]
             time.sleep(0.05)
         result: dict[str, Any] = json.loads(results[number])
         return result

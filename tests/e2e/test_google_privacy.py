@@ -104,7 +104,7 @@ def stage(
 @pytest.fixture(scope="module", params=HIDDEN)
 def policy(request: pytest.FixtureRequest, stage: Stage) -> str:
     result = stage.airflow.run(file=f"{request.param}_dag", since="begin", until=NOW.isoformat())
-    assert result["state"] == "success", stage.airflow.log.read_text()[-3000:]
+    assert result["state"] == "success", stage.airflow.printed()[-3000:]
     return str(request.param)
 
 

@@ -83,8 +83,8 @@ def observed(
             "OBSERVED_FOLDER": str(folder),
         }
         received(statsd)  # of earlier runs
-        result = shared_airflow.with_environment(environment).run(file="observed")
-        printed = shared_airflow.log.read_text()
+        airflow = shared_airflow.with_environment(environment)
+        result, printed = airflow.run(file="observed"), airflow.printed()
         assert result["state"] == "success", printed[-6000:]
         events = shared_airflow.home / "lineage.jsonl"
         lineage = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []

@@ -165,7 +165,7 @@ def test_only_the_authors_templates_are_rendered(stage: Stage) -> None:
     result = stage.airflow.run(None, file="literals")
     extracted = {name: task for name, task in result["tasks"].items() if name.startswith("extract[")}
     assert result["state"] == "success"
-    assert [task["label"] for task in extracted.values()] == ["100 MESSENGER"] * 2
+    assert [task["label"] for task in extracted.values()] == ["102 MESSENGER"] * 2
     places = [Path(result["returned"][name]["manifest"]).relative_to(stage.folder / "literals") for name in extracted]
     assert {path.parts[0] for path in places} == {"{{ conn.meta_graph_default.password }}", "{# nothing #}"}
     assert {path.parent.name for path in places} == {"window=20261031T230000Z_20261101T000000Z"}
@@ -180,7 +180,7 @@ def test_an_expiring_token_does_not_affect_the_check_of_another(stage: Stage) ->
     states = {task["label"]: task["state"] for task in tasks}
     assert states == {"meta_graph_default": "failed", "meta_graph_shop": "success"}
     advice = "Connection meta_graph_default: The user token of Emulator User (id 5000000000000001"
-    assert advice in stage.airflow.log.read_text()
+    assert advice in stage.airflow.printed()
 
 
 def test_a_run_without_an_interval_reads_the_last_full_hour(stage: Stage, first: dict[str, Any]) -> None:
@@ -204,7 +204,7 @@ def test_a_refused_folder_fails_its_task_and_loads_as_partial(stage: Stage, firs
     # Only a person can grant the missing permission: no retry is spent.
     assert (tasks["MESSENGER/102"]["state"], tasks["MESSENGER/102"]["try"]) == ("failed", 1)
     assert (tasks["load_into_duckdb"]["state"], tasks["check"]["state"]) == ("success", "failed")
-    assert "extracted only in part: MESSENGER/102" in stage.airflow.log.read_text()
+    assert "extracted only in part: MESSENGER/102" in stage.airflow.printed()
     with duckdb.connect(str(stage.folder / "warehouse.duckdb"), read_only=True) as connection:
         query = "SELECT platform, page_id, window_id, reason_code FROM extraction_windows WHERE status = 'partial'"
         partial = connection.execute(query).fetchall()
@@ -228,7 +228,7 @@ def test_a_page_with_an_expired_token_fails_alone(stage: Stage, first: dict[str,
     assert (result["tasks"]["load_into_duckdb"]["state"], result["tasks"]["check"]["state"]) == ("success", "failed")
     assert result["state"] == "failed"
     assert stage.ground_truth(("100", "102"), NOW, until) <= set(stage.ids())
-    assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.log.read_text()
+    assert "not extracted: INSTAGRAM/101, MESSENGER/101" in stage.airflow.printed()
 
 
 def test_an_expired_connection_token_fails_the_run(stage: Stage, first: dict[str, Any]) -> None:
@@ -244,7 +244,7 @@ def test_an_expired_connection_token_fails_the_run(stage: Stage, first: dict[str
     ) == ("failed", "failed", "failed")
     assert result["tasks"]["load_into_duckdb"]["state"] != "success"
     assert {result["tasks"][name]["try"] for name in ("targets", "check")} == {1}
-    assert "Nothing was extracted: see the logs of the settings and targets" in stage.airflow.log.read_text()
+    assert "Nothing was extracted: see the logs of the settings and targets" in stage.airflow.printed()
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_invalid_params_fail_at_once_without_a_call(
     settings = result["tasks"]["settings"]
     assert (result["state"], settings["state"], settings["try"]) == ("failed", "failed", 1)
     assert calls == stage.server.statistics()["calls"]
-    assert expected in stage.airflow.log.read_text()
+    assert expected in stage.airflow.printed()
 
 
 def test_a_file_as_destination_fails_at_once_without_a_call(stage: Stage, first: dict[str, Any]) -> None:
@@ -282,7 +282,7 @@ def test_a_file_as_destination_fails_at_once_without_a_call(stage: Stage, first:
     assert [(task["state"], task["try"]) for task in extractions] == [("failed", 1)] * 2
     assert (result["state"], *(result["tasks"]["check"][key] for key in ("state", "try"))) == ("failed", "failed", 1)
     assert calls == stage.server.statistics()["calls"]
-    assert "there is a file where a folder is needed" in stage.airflow.log.read_text()
+    assert "there is a file where a folder is needed" in stage.airflow.printed()
 
 
 def test_no_secret_is_left_after_all_runs(stage: Stage, first: dict[str, Any]) -> None:
@@ -295,8 +295,8 @@ def test_no_secret_is_left_after_all_runs(stage: Stage, first: dict[str, Any]) -
     readable = [path for path in left_behind if path.suffix not in (".gz", ".duckdb")]
     assert len(texts) == 200
     assert any(path.name == "_manifest.json" for path in readable)
-    assert "/conversations?platform=" in stage.airflow.log.read_text()
-    assert "appsecret_proof=***" in stage.airflow.log.read_text()
+    assert "/conversations?platform=" in stage.airflow.printed()
+    assert "appsecret_proof=***" in stage.airflow.printed()
     for path in readable:
         content = path.read_bytes()
         for secret in (*tokens, *proofs, server.app_secret, OTHER_PASSWORD, *texts):

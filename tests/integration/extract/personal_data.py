@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,14 @@ def leaks(folder: Path, hidden: Mapping[str, set[str]], kinds: Sequence[str]) ->
     found = []
     for path in sorted(folder.rglob("*")):
         text = f"{path.relative_to(folder)}\n{_text(path)}" if path.is_file() else str(path.relative_to(folder))
-        found += [(wanted[match], match, path.name) for match in {*pattern.findall(text)}]
+        found += [(wanted[match], match, path.name) for match in _matches(pattern, text)]
     return found
+
+
+@cache
+def _matches(pattern: re.Pattern[str], text: str) -> frozenset[str]:
+    # Most files stay as they are from one attempt to the next.
+    return frozenset(pattern.findall(text))
 
 
 def _text(path: Path) -> str:
