@@ -29,7 +29,7 @@ check-sql:
 	@$(BIN)/python -m tools.lint_sql
 
 check-unit:
-	@$(BIN)/python -m pytest tests/unit tests/repository/test_docs.py tests/repository/test_readme.py
+	@$(BIN)/python -m pytest tests/unit
 
 check-simulation:
 	@$(BIN)/python -m tests.simulation --seeds 300
@@ -48,13 +48,14 @@ test: $(VENV)/installed
 test-google: $(VENV)/installed-google
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m google
 
-# Everything, also 1,000 random worlds and the oldest supported Airflow. Schedulers and browsers wait as much as they
-# work, so two of these tests run at once, after all installations, and what ALSO names with them. What make check has
-# run is not run again.
+# Everything, also 1,000 random worlds and the oldest supported Airflow. What make check has run is not run again.
+# Schedulers and browsers wait as much as they work, so two of these tests run at once, after all installations. What
+# ALSO names runs beside Google's tests: the demos wait for a rate limit.
 test-all: CHECKED := --ignore=tests/unit
-test-all: check test test-google $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
+test-all: check test $(VENV)/installed-ui $(VENV)/installed-celery .venv-airflow-3.1.8/installed .venv-dbt/installed
+	$(MAKE) --jobs=2 --output-sync=target test-google $(ALSO)
 	$(MAKE) --jobs=2 --output-sync=target \
-		test-ui test-scheduler test-celery $(ALSO) test-matrix test-dbt test-distribution test-simulation AIRFLOW=3.1.8
+		test-ui test-scheduler test-celery test-matrix test-dbt test-distribution test-simulation AIRFLOW=3.1.8
 
 test-scheduler: $(VENV)/installed
 	$(BIN)/python -m pytest -m scheduler tests/e2e/test_scheduler.py tests/e2e/test_trial_roles.py

@@ -137,7 +137,11 @@ class Scheduler:
 
     def follow(self, dag_id: str, **conf: Any) -> Run:
         """Triggers a run, which is recorded during all waits until it has ended."""
-        run = Run(self.trigger(dag_id, **conf))
+        return self.watch(self.trigger(dag_id, **conf))
+
+    def watch(self, path: str) -> Run:
+        """Records the run with this path in the API, as ``follow`` does."""
+        run = Run(path)
         self._followed.append(run)
         return run
 
