@@ -24,7 +24,7 @@ from .emulator_reader import get, rows, walk
 @pytest.fixture(scope="module")
 def walked() -> Iterator[EmulatorServer]:
     """A world for tests that read all of it many times."""
-    with EmulatorServer(World.generate(WorldSettings(pages=1, messages=600))) as server:
+    with EmulatorServer(World.generate(WorldSettings(pages=1, messages=250))) as server:
         yield server
 
 

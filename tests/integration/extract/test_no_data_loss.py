@@ -201,7 +201,7 @@ def test_an_unreadable_message_is_skipped_and_counted(tmp_path: Path) -> None:
 
 
 def test_after_a_long_rate_limit_the_next_attempt_resumes(tmp_path: Path) -> None:
-    world = uniform_world(threads=400, messages_per_thread=5, now=END, spacing_seconds=1)
+    world = uniform_world(threads=150, messages_per_thread=5, now=END, spacing_seconds=1)
     with EmulatorServer(world) as server:
         undisturbed = extract(server, tmp_path / "a", until=END, sizes=Sizes(10, 3, 3))
         server.add_fault(Fault("80006", after_calls=90, times=1, regain_minutes=7))

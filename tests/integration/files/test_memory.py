@@ -35,5 +35,6 @@ def test_files_of_large_messages_need_little_memory(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("file_format", ["ndjson", "parquet"])
 def test_sending_large_messages_to_bigquery_needs_little_memory(tmp_path: Path, file_format: str) -> None:
+    """Google's libraries need 50, and whole files 40 more."""
     megabytes("write_lists", file_format, tmp_path)
-    assert megabytes("send", file_format, tmp_path) <= MOST_MB
+    assert megabytes("send", file_format, tmp_path) <= 70

@@ -24,7 +24,8 @@ from airflow_provider_metaconv.operators.load import MetaConversationsToDuckDBOp
 from airflow_provider_metaconv.operators.stopping import TaskStopped, interruptible
 from airflow_provider_metaconv.operators.token import MetaTokenExpiryOperator
 from airflow_provider_metaconv.stop import Stop, StoppedError
-from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
+from airflow_provider_metaconv.warehouse.duckdb import warehouse
+from airflow_provider_metaconv.warehouse.duckdb.sql import LEDGER_STEPS, load_statements
 from tests.integration.extract.extraction import written
 from tests.integration.provider.test_extract_operator import TaskInstance
 
@@ -32,6 +33,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SECONDS_TO_END = 2.0
 SECONDS_UNTIL_STOP = 0.4
 CHECKPOINT = "_checkpoint.json"
+ENDLESS = "CREATE TABLE endless AS SELECT hash(a.range) h FROM range(10000000000) a ORDER BY h"
 
 
 class AirflowTaskTimeout(BaseException):
@@ -76,7 +78,7 @@ for_each_way = pytest.mark.parametrize("way", ENDS)
 @pytest.fixture(scope="module")
 def running() -> Iterator[EmulatorServer]:
     # Long conversations, so that several calls are in flight.
-    with EmulatorServer(uniform_world(threads=30, messages_per_thread=120, page_id="100", now=NOW)) as server:
+    with EmulatorServer(uniform_world(threads=15, messages_per_thread=120, page_id="100", now=NOW)) as server:
         yield server
 
 
@@ -116,16 +118,16 @@ def test_an_extraction_stops_promptly_whatever_it_is_doing(
     assert left_over() == []
 
     # Calls sent before the end may arrive a moment later.
-    time.sleep(0.2)
+    time.sleep(0.1)
     calls = server.statistics()["calls"]
-    time.sleep(0.2)
+    time.sleep(0.1)
     assert calls == server.statistics()["calls"]
 
     # The folder is not locked, and the checkpoint can be resumed.
     server.clear_faults()
     had_begun = any(tmp_path.rglob(CHECKPOINT))
     result = operator(tmp_path).execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
-    assert (result["complete"], result["messages"]) == (True, 30 * 120)
+    assert (result["complete"], result["messages"]) == (True, 15 * 120)
     [manifest] = tmp_path.rglob("_manifest.json")
     assert sorted(server.ground_truth("100", until=NOW).message_ids) == sorted(written(manifest.parent).message_ids)
     assert (2 if had_begun else 1) == written(manifest.parent).manifest["stats"]["attempts"]
@@ -227,20 +229,18 @@ def test_a_duckdb_load_stops_promptly_and_changes_nothing(
     def load() -> MetaConversationsToDuckDBOperator:
         return MetaConversationsToDuckDBOperator(task_id="load", manifests=manifest, database=str(database))
 
-    merge_all = DuckDBWarehouse._merge_all
-
-    def merge_and_never_end(self: DuckDBWarehouse, connection: duckdb.DuckDBPyConnection) -> Any:
-        merge_all(self, connection)
-        connection.execute("CREATE TABLE endless AS SELECT hash(a.range) h FROM range(10000000000) a ORDER BY h")
+    def never_ending(template: str, schema: str) -> str:
+        statements = load_statements(template, schema)
+        return f"{statements};{ENDLESS}" if template == LEDGER_STEPS[-1] else statements
 
     with monkeypatch.context() as endless:
-        endless.setattr(DuckDBWarehouse, "_merge_all", merge_and_never_end)
+        endless.setattr(warehouse, "load_statements", never_ending)
         error, seconds = end_of(load(), way)
     assert (ENDS[way], True) == (type(error), seconds < SECONDS_TO_END)
     assert left_over() == []
     with duckdb.connect(str(database)) as connection:
         assert connection.execute("SHOW TABLES").fetchall() == []
-    assert load().execute({"ti": TaskInstance()})["messages"]["inserted"] == 30 * 120  # type: ignore[typeddict-item]
+    assert load().execute({"ti": TaskInstance()})["messages"]["inserted"] == 15 * 120  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize("way", ["timeout", "SIGTERM"])

@@ -286,7 +286,7 @@ ERASER = """
 import sys
 from airflow_provider_metaconv.privacy.suppression import Scope
 from airflow_provider_metaconv.warehouse.duckdb import DuckDBWarehouse
-for _ in range(8):
+for _ in range(5):
     with DuckDBWarehouse(sys.argv[1]) as warehouse:
         warehouse.erase(["7"], [], Scope.OWN)
 """
