@@ -14,8 +14,10 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from tests.thoroughness import IS_THOROUGH
+
 # How long an example takes depends on the machine; no test makes promises about it.
-settings.register_profile("metaconv", deadline=None)
+settings.register_profile("metaconv", deadline=None, max_examples=500 if IS_THOROUGH else 50)
 settings.load_profile("metaconv")
 
 pytest_plugins = ["tests.airflow_database", "tests.google_fixtures"]
