@@ -21,7 +21,7 @@ from tests.integration.processes import CLEAN
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 THREADS = 40
 ROWS_PER_PART = 54
-MOST_CALLS_REPEATED = 10
+MOST_CALLS_REPEATED = 9
 
 
 @pytest.fixture(scope="module")

@@ -118,9 +118,9 @@ def test_an_extraction_stops_promptly_whatever_it_is_doing(
     assert left_over() == []
 
     # Calls sent before the end may arrive a moment later.
-    time.sleep(0.1)
+    time.sleep(0.2)
     calls = server.statistics()["calls"]
-    time.sleep(0.1)
+    time.sleep(0.2)
     assert calls == server.statistics()["calls"]
 
     # The folder is not locked, and the checkpoint can be resumed.
